@@ -1,0 +1,6 @@
+//! The rim: GitHub, AWS, processes, the clock. Thin set-up of the real clients; no rules of ours.
+
+mod clock;
+pub mod process;
+
+pub use clock::Clock;

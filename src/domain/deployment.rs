@@ -1,0 +1,554 @@
+//! The state machine: a deployment is the fold of its events. There is no other way to make or change one.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::event::DeploymentEvent as E;
+use super::failure::Failure;
+use super::ids::{CommitSha, DeploymentId, RunId};
+use super::plan::Order;
+use super::progress::{Hold, Progress, RunOutcome, Verdict};
+use super::revision::Revision;
+
+/// A deployment, as its events tell it. It is stored as a snapshot, which a fold of the same events equals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    id: DeploymentId,
+    order: Order,
+    state: State,
+    events: u64,
+    created_at: Timestamp,
+    changed_at: Timestamp,
+    #[serde(default)]
+    weighed: Option<Weighed>,
+    #[serde(default)]
+    stumble: Option<Stumble>,
+    #[serde(default)]
+    stop_asked: Option<StopAsked>,
+    #[serde(default)]
+    approved_by: Option<String>,
+    #[serde(default)]
+    run: Option<RunId>,
+    #[serde(default)]
+    url: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct StopAsked {
+    actor: String,
+    rollback: bool,
+}
+
+/// How far a deployment has come. Each state carries what the next step needs, and no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// Nothing is done yet.
+    Planned,
+    /// Its order is being proven.
+    Weighing,
+    /// It waits before it is prepared.
+    Held {
+        /// For this.
+        hold: Hold,
+    },
+    /// Its revision is being made.
+    Preparing {
+        /// Of this commit.
+        weighed: Weighed,
+    },
+    /// Its revision lies ready, and nothing holds it.
+    Ready {
+        /// What will be released.
+        ready: Ready,
+    },
+    /// Its revision lies ready, and it waits.
+    ReadyHeld {
+        /// What will be released.
+        ready: Ready,
+        /// For this.
+        hold: Hold,
+    },
+    /// The engine is being called, or was, and we do not know.
+    Releasing {
+        /// What is released.
+        ready: Ready,
+        /// What the run is known by.
+        marker: String,
+        /// The run's id, where we choose it.
+        run: Option<RunId>,
+        /// When the intent was written.
+        since: Timestamp,
+    },
+    /// The engine works.
+    Running {
+        /// On this.
+        running: Running,
+    },
+    /// The engine is done; what came of it is being looked at.
+    Verifying {
+        /// What came of it.
+        outcome: RunOutcome,
+    },
+    /// Over: the revision runs.
+    Succeeded {
+        /// What a person should know although it went well.
+        warnings: Vec<String>,
+    },
+    /// Over: it does not.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// Over: stopped.
+    Stopped {
+        /// By whom.
+        actor: String,
+        /// Why, where the engine said.
+        failure: Option<Failure>,
+    },
+    /// Over before release: a newer commit takes its place.
+    Superseded {
+        /// The newer commit.
+        by: CommitSha,
+        /// Its deployment.
+        deployment: Option<DeploymentId>,
+    },
+    /// Over before release: a rule forbids it.
+    Refused {
+        /// Which, and why.
+        failure: Failure,
+    },
+}
+
+/// What weighing found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// The commit to archive; an annotated tag is peeled.
+    pub commit: CommitSha,
+    /// The head of the ref at that time.
+    pub head: CommitSha,
+    /// Whether the head did not descend from the last seen commit.
+    pub forced: bool,
+}
+
+/// What is ready to be released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The commit.
+    pub commit: CommitSha,
+    /// Its revision.
+    pub revision: Revision,
+}
+
+/// What an engine works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The commit.
+    pub commit: CommitSha,
+    /// The engine's id.
+    pub run: RunId,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// The next effect, with its input in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Prove that the commit is the newest and that nothing forbids it. May run twice: it only reads.
+    Weigh,
+    /// Make and store the revision. May run twice: the key names what it is made of.
+    Prepare(Weighed),
+    /// Call the engine. Never runs twice: its intent is written first.
+    Release(Ready),
+    /// Find out whether the engine was called. May run twice: it only reads, until it adopts.
+    Find {
+        /// What would have been released.
+        ready: Ready,
+        /// What the run is known by.
+        marker: String,
+        /// The run's id, where we chose it.
+        run: Option<RunId>,
+        /// When the intent was written.
+        since: Timestamp,
+    },
+    /// Follow the engine to its end. May run twice: it only reads.
+    Watch(Running),
+    /// Judge what came of it. May run twice: it only reads.
+    Verify(RunOutcome),
+}
+
+/// A step's name, as stored and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepName {
+    /// Order and holds.
+    Weigh,
+    /// Archive, bundle, store.
+    Prepare,
+    /// Call the engine, or find out whether it was called.
+    Release,
+    /// Follow it.
+    Watch,
+    /// Judge.
+    Verify,
+}
+
+/// What a step stumbled over, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stumble {
+    /// Which step.
+    pub step: StepName,
+    /// Over what.
+    pub failure: Failure,
+    /// How often in a row.
+    pub attempts: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub next_at: Timestamp,
+}
+
+/// An event that cannot follow the ones before it: a bug, or a ledger from elsewhere.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("deployment {id} cannot take `{event}` while {state}")]
+pub struct Misplaced {
+    /// Which deployment.
+    pub id: DeploymentId,
+    /// The event's kind.
+    pub event: String,
+    /// The state's name.
+    pub state: String,
+}
+
+impl Deployment {
+    /// The deployment at its birth.
+    pub fn born(id: DeploymentId, at: Timestamp, first: &E) -> Result<Self, Misplaced> {
+        let E::Planned { order } = first else {
+            return Err(Misplaced { id, event: first.kind().into(), state: "unplanned".into() });
+        };
+        Ok(Self {
+            id,
+            order: (**order).clone(),
+            state: State::Planned,
+            events: 1,
+            created_at: at,
+            changed_at: at,
+            weighed: None,
+            stumble: None,
+            stop_asked: None,
+            approved_by: None,
+            run: None,
+            url: None,
+        })
+    }
+
+    /// Reads a deployment back from its events, oldest first.
+    pub fn replay<'a>(
+        id: DeploymentId,
+        events: impl IntoIterator<Item = (Timestamp, &'a E)>,
+    ) -> Result<Self, Misplaced> {
+        let mut events = events.into_iter();
+        let Some((at, first)) = events.next() else {
+            return Err(Misplaced { id, event: "nothing".into(), state: "unplanned".into() });
+        };
+        let mut this = Self::born(id, at, first)?;
+        events.try_for_each(|(at, event)| this.apply(at, event))?;
+        Ok(this)
+    }
+
+    /// Takes one more event, or says why it cannot follow.
+    pub fn apply(&mut self, at: Timestamp, event: &E) -> Result<(), Misplaced> {
+        self.state = self.after(at, event)?;
+        match event {
+            E::Stumbled { step, failure, attempt, next_at } => {
+                let since = self.stumble.as_ref().filter(|_| *attempt > 1).map_or(at, |before| before.since);
+                let (failure, next_at) = (failure.clone(), *next_at);
+                self.stumble = Some(Stumble { step: *step, failure, attempts: *attempt, since, next_at });
+            }
+            E::Unsent { failure, next_at } => {
+                let before = self.stumble.as_ref();
+                let attempts = before.map_or(1, |it| it.attempts + 1);
+                let since = before.map_or(at, |it| it.since);
+                let (step, failure, next_at) = (StepName::Release, failure.clone(), *next_at);
+                self.stumble = Some(Stumble { step, failure, attempts, since, next_at });
+            }
+            E::StopAsked { actor, rollback } => {
+                self.stop_asked = Some(StopAsked { actor: actor.clone(), rollback: *rollback });
+            }
+            E::Approved { actor } => self.approved_by = Some(actor.clone()),
+            E::Weighed { head, commit, forced } => {
+                let (commit, head) = (commit.clone(), head.clone());
+                self.weighed = Some(Weighed { commit, head, forced: *forced });
+                self.stumble = None;
+            }
+            E::Released { run, url, .. } => {
+                (self.run, self.url) = (Some(run.clone()), url.clone());
+                self.stumble = None;
+            }
+            // The intent alone is no progress: a call that is refused again and again must still give up.
+            E::Releasing { .. } => {}
+            E::Planned { .. } | E::Weighing | E::Held { .. } | E::Prepared { .. } | E::Progressed { .. } => {
+                self.stumble = None
+            }
+            E::Ended { .. } | E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
+            E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
+        }
+        self.events += 1;
+        self.changed_at = at;
+        Ok(())
+    }
+
+    /// The table of states and events. Its last arm is the error.
+    fn after(&self, at: Timestamp, event: &E) -> Result<State, Misplaced> {
+        Ok(match (&self.state, event) {
+            (State::Planned | State::Held { .. }, E::Weighing) => State::Weighing,
+            (State::Planned | State::Weighing | State::Held { .. }, E::Held { hold }) => {
+                State::Held { hold: hold.clone() }
+            }
+            (State::Planned | State::Weighing | State::Held { .. }, E::Weighed { head, commit, forced }) => {
+                State::Preparing { weighed: Weighed { commit: commit.clone(), head: head.clone(), forced: *forced } }
+            }
+            (State::Preparing { weighed }, E::Prepared { revision, .. }) => {
+                State::Ready { ready: Ready { commit: weighed.commit.clone(), revision: revision.clone() } }
+            }
+            (
+                State::Ready { ready } | State::ReadyHeld { ready, .. } | State::Releasing { ready, .. },
+                E::Held { hold },
+            ) => State::ReadyHeld { ready: ready.clone(), hold: hold.clone() },
+            (State::Ready { ready } | State::ReadyHeld { ready, .. }, E::Releasing { marker, run }) => {
+                State::Releasing { ready: ready.clone(), marker: marker.clone(), run: run.clone(), since: at }
+            }
+            (State::Releasing { ready, .. }, E::Unsent { .. }) => State::Ready { ready: ready.clone() },
+            (State::Releasing { ready, .. }, E::Released { run, .. }) => {
+                let (commit, run) = (ready.commit.clone(), run.clone());
+                State::Running { running: Running { commit, run, progress: Progress::default() } }
+            }
+            (State::Running { running }, E::Progressed { progress }) => {
+                State::Running { running: Running { progress: progress.clone(), ..running.clone() } }
+            }
+            (State::Running { .. }, E::Ended { outcome }) => State::Verifying { outcome: outcome.clone() },
+            (State::Verifying { .. }, E::Succeeded { warnings }) => State::Succeeded { warnings: warnings.clone() },
+            (state, E::Superseded { by, deployment }) if state.is_before_release() => {
+                State::Superseded { by: by.clone(), deployment: *deployment }
+            }
+            (state, E::Refused { failure }) if state.is_before_release() => State::Refused { failure: failure.clone() },
+            (state, E::Failed { failure }) if !state.is_over() => State::Failed { failure: failure.clone() },
+            (state, E::Stopped { actor, failure }) if !state.is_over() => {
+                State::Stopped { actor: actor.clone(), failure: failure.clone() }
+            }
+            (state, E::Stumbled { .. } | E::StopAsked { .. } | E::Approved { .. }) if !state.is_over() => state.clone(),
+            (state, event) => {
+                return Err(Misplaced { id: self.id, event: event.kind().into(), state: state.name().into() });
+            }
+        })
+    }
+
+    /// What to do now, or nothing when it is over.
+    pub fn next_step(&self) -> Option<Step> {
+        match &self.state {
+            State::Planned | State::Weighing | State::Held { .. } => Some(Step::Weigh),
+            State::Preparing { weighed } => Some(Step::Prepare(weighed.clone())),
+            State::Ready { ready } | State::ReadyHeld { ready, .. } => Some(Step::Release(ready.clone())),
+            State::Releasing { ready, marker, run, since } => {
+                let (ready, marker, run) = (ready.clone(), marker.clone(), run.clone());
+                Some(Step::Find { ready, marker, run, since: *since })
+            }
+            State::Running { running } => Some(Step::Watch(running.clone())),
+            State::Verifying { outcome } => Some(Step::Verify(outcome.clone())),
+            State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,
+            State::Superseded { .. } | State::Refused { .. } => None,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> DeploymentId {
+        self.id
+    }
+
+    /// What it was born with.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How many events it is the fold of.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// When it was born.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When its last event was written.
+    pub fn changed_at(&self) -> Timestamp {
+        self.changed_at
+    }
+
+    /// When it ended.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.state.is_over().then_some(self.changed_at)
+    }
+
+    /// What weighing found, once it did.
+    pub fn weighed(&self) -> Option<&Weighed> {
+        self.weighed.as_ref()
+    }
+
+    /// The commit that counts as handled now that it is over: one that was proven newest, and not passed over since.
+    pub fn handled(&self) -> Option<&CommitSha> {
+        let ended = self.state.is_over() && !matches!(self.state, State::Superseded { .. });
+        self.weighed.as_ref().filter(|_| ended).map(|weighed| &weighed.commit)
+    }
+
+    /// What it stumbles over at present.
+    pub fn stumble(&self) -> Option<&Stumble> {
+        self.stumble.as_ref()
+    }
+
+    /// Who asked to stop it.
+    pub fn stop_asked_by(&self) -> Option<&str> {
+        self.stop_asked.as_ref().map(|it| it.actor.as_str())
+    }
+
+    /// Whether the asker also wants the last good revision back.
+    pub fn wants_rollback(&self) -> bool {
+        self.stop_asked.as_ref().is_some_and(|it| it.rollback)
+    }
+
+    /// Who approved it.
+    pub fn approved_by(&self) -> Option<&str> {
+        self.approved_by.as_deref()
+    }
+
+    /// The engine's id for it, once it has one.
+    pub fn run(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// Where the engine shows it.
+    pub fn engine_url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// Why it waits or how it ended, in words; nothing where the state says it all.
+    pub fn reason(&self) -> Option<String> {
+        match &self.state {
+            State::Held { hold } | State::ReadyHeld { hold, .. } => Some(hold.reason.clone()),
+            State::Failed { failure } | State::Refused { failure } => Some(failure.message.clone()),
+            State::Stopped { actor, failure: None } => Some(format!("by {actor}")),
+            State::Stopped { failure: Some(failure), .. } => Some(failure.message.clone()),
+            State::Superseded { by, .. } => Some(format!("by {}", by.short())),
+            State::Succeeded { warnings } => warnings.first().cloned(),
+            State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => self.stumbles_over(),
+            State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => self.stumbles_over(),
+        }
+    }
+
+    fn stumbles_over(&self) -> Option<String> {
+        self.stumble.as_ref().map(|it| it.failure.message.clone())
+    }
+}
+
+impl State {
+    /// The name on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Weighing => "weighing",
+            Self::Held { .. } | Self::ReadyHeld { .. } => "held",
+            Self::Preparing { .. } | Self::Ready { .. } => "preparing",
+            Self::Releasing { .. } => "releasing",
+            Self::Running { .. } => "running",
+            Self::Verifying { .. } => "verifying",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Stopped { .. } => "stopped",
+            Self::Superseded { .. } => "superseded",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Whether nothing more can happen.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => true,
+            Self::Superseded { .. } | Self::Refused { .. } => true,
+            Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } => false,
+            Self::Ready { .. } | Self::ReadyHeld { .. } | Self::Releasing { .. } => false,
+            Self::Running { .. } | Self::Verifying { .. } => false,
+        }
+    }
+
+    /// Whether the engine has certainly not been called.
+    pub fn is_before_release(&self) -> bool {
+        match self {
+            Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } => true,
+            Self::Ready { .. } | Self::ReadyHeld { .. } => true,
+            Self::Releasing { .. } | Self::Running { .. } | Self::Verifying { .. } => false,
+            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => false,
+            Self::Superseded { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
+impl E {
+    /// Its name on the wire.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Planned { .. } => "planned",
+            Self::Weighing => "weighing",
+            Self::Held { .. } => "held",
+            Self::Weighed { .. } => "weighed",
+            Self::Prepared { .. } => "prepared",
+            Self::Releasing { .. } => "releasing",
+            Self::Unsent { .. } => "unsent",
+            Self::Released { .. } => "released",
+            Self::Progressed { .. } => "progressed",
+            Self::Ended { .. } => "ended",
+            Self::Stumbled { .. } => "stumbled",
+            Self::StopAsked { .. } => "stop-asked",
+            Self::Approved { .. } => "approved",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Stopped { .. } => "stopped",
+            Self::Superseded { .. } => "superseded",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+impl RunOutcome {
+    /// The event with which a deployment ends by this outcome. A stop that nobody of ours asked for is the engine's.
+    pub fn conclusion(&self, stop_asked_by: Option<&str>) -> E {
+        let unexplained = || Failure::setup("engine/unexplained", "the engine gave no reason");
+        match self.verdict {
+            Verdict::Succeeded => E::Succeeded { warnings: self.warnings.clone() },
+            Verdict::Failed => E::Failed { failure: self.failure.clone().unwrap_or_else(unexplained) },
+            Verdict::Stopped => {
+                E::Stopped { actor: stop_asked_by.unwrap_or("the engine").into(), failure: self.failure.clone() }
+            }
+        }
+    }
+}
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Weigh => "weigh",
+            Self::Prepare => "prepare",
+            Self::Release => "release",
+            Self::Watch => "watch",
+            Self::Verify => "verify",
+        })
+    }
+}

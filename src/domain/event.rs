@@ -1,0 +1,415 @@
+//! What happens, stream by stream. These types are stored.
+//!
+//! A variant or a field, once released, keeps its name and its meaning; a new field carries `#[serde(default)]`,
+//! and `tests/golden` holds one line of each kind.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::deployment::StepName;
+use super::failure::Failure;
+use super::finding::Finding;
+use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
+use super::plan::{NoDeployment, Order};
+use super::progress::{Hold, Progress, RunOutcome};
+use super::push::Push;
+use super::revision::{ArchiveFacts, Revision};
+use super::wording::NoticeState;
+
+/// Where the raw body of a delivery lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "kebab-case")]
+pub enum BodyAt {
+    /// Here.
+    Inline {
+        /// The body; webhook bodies are UTF-8.
+        text: String,
+    },
+    /// In a payload file, named by its digest.
+    File {
+        /// Its length in bytes.
+        bytes: u64,
+    },
+}
+
+/// One line of a delivery's plans, as it was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanLine {
+    /// The target.
+    pub target: TargetName,
+    /// The deployment, or none.
+    pub deployment: Option<DeploymentId>,
+    /// The rule that took it; nothing where none was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<NoDeployment>,
+}
+
+impl PlanLine {
+    /// Why, in words.
+    pub fn reason(&self) -> String {
+        match (&self.nothing, &self.rule) {
+            (Some(why), _) => why.to_string(),
+            (None, Some(rule)) => format!("{rule} takes it"),
+            (None, None) => "planned".into(),
+        }
+    }
+}
+
+/// Events of `delivery/ID`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DeliveryEvent {
+    /// It came in, was verified, and means this.
+    Received {
+        /// The value of `X-GitHub-Event`.
+        event: String,
+        /// SHA-256 of the raw body, hex.
+        digest: String,
+        /// The raw body.
+        body: BodyAt,
+        /// What it says.
+        push: Box<Push>,
+        /// What it means.
+        plans: Vec<PlanLine>,
+    },
+    /// A person had it planned again.
+    Replayed {
+        /// Who.
+        actor: String,
+        /// The request's key.
+        key: String,
+        /// What it means now.
+        plans: Vec<PlanLine>,
+    },
+}
+
+/// How a commit stands to the head of its ref.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// It is the head.
+    Same,
+    /// It is an ancestor of the head.
+    Ancestor,
+    /// It descends from the head.
+    Descendant,
+    /// It is neither.
+    Diverged,
+}
+
+/// Events of `deployment/ID`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DeploymentEvent {
+    /// It is born.
+    Planned {
+        /// With this.
+        order: Box<Order>,
+    },
+    /// Its order is being proven.
+    Weighing,
+    /// It waits.
+    Held {
+        /// For this.
+        hold: Hold,
+    },
+    /// It is the newest, and free to be prepared.
+    Weighed {
+        /// The head of its ref.
+        head: CommitSha,
+        /// The commit itself, where `sha` names an annotated tag.
+        commit: CommitSha,
+        /// Whether the head did not descend from the last seen commit.
+        #[serde(default)]
+        forced: bool,
+    },
+    /// Its revision lies ready.
+    Prepared {
+        /// What the engine will be given.
+        revision: Revision,
+        /// What passed through.
+        archive: ArchiveFacts,
+        /// What a person should change, although it deploys.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        findings: Vec<Finding>,
+    },
+    /// Intent: the engine is about to be called. Written before the one effect that cannot be repeated.
+    Releasing {
+        /// What the run will be known by.
+        marker: String,
+        /// The run's id, where we choose it (host).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
+    /// The engine was not called after all, or refused clearly: it may be tried again.
+    Unsent {
+        /// Why.
+        failure: Failure,
+        /// When to try again.
+        next_at: Timestamp,
+    },
+    /// The engine has it.
+    Released {
+        /// The engine's id.
+        run: RunId,
+        /// Whether it was found by its marker after an unknown outcome.
+        #[serde(default)]
+        adopted: bool,
+        /// Where a person can watch it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
+    /// The engine is this far.
+    Progressed {
+        /// How far.
+        progress: Progress,
+    },
+    /// The engine is done with it.
+    Ended {
+        /// How it ended.
+        outcome: RunOutcome,
+    },
+    /// A step stumbled over something that may pass.
+    Stumbled {
+        /// Which step.
+        step: StepName,
+        /// Over what.
+        failure: Failure,
+        /// How often in a row, from 1.
+        attempt: u32,
+        /// When to try again.
+        next_at: Timestamp,
+    },
+    /// Somebody asked to stop.
+    StopAsked {
+        /// Who.
+        actor: String,
+        /// Whether the last good revision is wanted back.
+        #[serde(default)]
+        rollback: bool,
+    },
+    /// Somebody approved what it waits for.
+    Approved {
+        /// Who.
+        actor: String,
+    },
+    /// Over: the revision runs.
+    Succeeded {
+        /// What a person should know although it went well.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    /// Over: it does not.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// Over: somebody or something stopped it.
+    Stopped {
+        /// Who.
+        actor: String,
+        /// Why, where the engine said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// Over before release: a newer commit takes its place.
+    Superseded {
+        /// The newer commit.
+        by: CommitSha,
+        /// Its deployment, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deployment: Option<DeploymentId>,
+    },
+    /// Over before release: a rule forbids it.
+    Refused {
+        /// Which, and why.
+        failure: Failure,
+    },
+}
+
+/// How a ref's commit came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenBy {
+    /// At first sight, without deploying.
+    FirstSight,
+    /// By comparing heads.
+    CatchUp,
+}
+
+/// Events of `target/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TargetEvent {
+    /// This commit counts as handled, without a deployment.
+    Seen {
+        /// The ref.
+        #[serde(rename = "ref")]
+        reference: RefName,
+        /// The commit.
+        sha: CommitSha,
+        /// How.
+        by: SeenBy,
+    },
+    /// The repository's number is fixed from now on.
+    Pinned {
+        /// The number.
+        repository_id: u64,
+    },
+    /// Nothing is released until it is unlocked.
+    Locked {
+        /// By whom.
+        actor: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Until when, unless somebody unlocks it before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// Free again.
+    Unlocked {
+        /// By whom.
+        actor: String,
+    },
+}
+
+/// Events of `sink/NAME`: what the world was told, so that it is told neither twice nor never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SinkEvent {
+    /// The world knows.
+    Sent {
+        /// Of which deployment.
+        deployment: DeploymentId,
+        /// Under which name: a status's context, a channel.
+        context: String,
+        /// About which commit.
+        sha: CommitSha,
+        /// What state it was told.
+        state: NoticeState,
+        /// In which words.
+        text: String,
+        /// The other side's id of it, for edits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_id: Option<String>,
+    },
+    /// It could not be told yet.
+    Stumbled {
+        /// Of which deployment.
+        deployment: DeploymentId,
+        /// Why.
+        failure: Failure,
+        /// How often in a row, from 1.
+        attempt: u32,
+        /// When to try again.
+        next_at: Timestamp,
+    },
+    /// It will not be told.
+    GaveUp {
+        /// Of which deployment.
+        deployment: DeploymentId,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// What a person or peer asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Ask {
+    /// Deploy the head of a ref.
+    Deploy {
+        /// The target.
+        target: TargetName,
+        /// The ref.
+        #[serde(rename = "ref")]
+        reference: RefName,
+    },
+    /// The same commit again.
+    Redeploy {
+        /// Of this deployment.
+        deployment: DeploymentId,
+    },
+    /// An earlier revision again.
+    Rollback {
+        /// The target.
+        target: TargetName,
+        /// Which; nothing means the one before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<DeploymentId>,
+    },
+    /// Stop.
+    Stop {
+        /// This deployment.
+        deployment: DeploymentId,
+        /// And bring the last good revision back.
+        #[serde(default)]
+        rollback: bool,
+    },
+    /// Go on.
+    Approve {
+        /// This deployment.
+        deployment: DeploymentId,
+    },
+    /// Release nothing.
+    Lock {
+        /// The target.
+        target: TargetName,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// Release again.
+    Unlock {
+        /// The target.
+        target: TargetName,
+    },
+    /// Release nothing anywhere.
+    Pause,
+    /// Release again everywhere.
+    Resume,
+    /// Plan a delivery again.
+    Replay {
+        /// Which.
+        delivery: DeliveryId,
+    },
+}
+
+/// Who asked for what. Asked twice under one key, it happens once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who.
+    pub actor: String,
+    /// The asker's own key for it.
+    pub key: String,
+    /// What.
+    pub what: Ask,
+}
+
+/// Events of `bot`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum BotEvent {
+    /// The program started.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// The program is about to end, on purpose.
+    Stopping,
+    /// Somebody asked for something: the audit trail.
+    Requested {
+        /// What.
+        request: Request,
+        /// The deployments that were born of it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deployments: Vec<DeploymentId>,
+    },
+}

@@ -1,0 +1,85 @@
+//! How a deployment ends badly, said for the person who has to act on it.
+
+use serde::{Deserialize, Serialize};
+
+/// Who has to change something: the author of the revision, or the keeper of the set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The pushed revision is at fault or was judged bad: GitHub's `failure`.
+    Revision,
+    /// The deployment could not be carried out properly: GitHub's `error`.
+    Setup,
+}
+
+/// Why something did not work. Stored with deployments, and shown on GitHub, the dashboard and the terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable name to search for, `room/cause`, such as `revisions/access-denied`.
+    pub code: String,
+    /// What did not work: lowercase, no full stop, fits after «cannot deploy: ».
+    pub message: String,
+    /// One line that says what a person can do, beginning with the verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Whether the same step may work later without anyone's help.
+    #[serde(default)]
+    pub passing: bool,
+    /// Who has to change something.
+    pub blame: Blame,
+    /// The last lines of output or the findings, at most 4 KiB, masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// Something in the set-up (configuration, rights, services) that stays wrong until a person acts.
+    pub fn setup(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            help: None,
+            passing: false,
+            blame: Blame::Setup,
+            detail: None,
+        }
+    }
+
+    /// Something in the set-up that may pass by itself: network, throttling, a server's 5xx.
+    pub fn passing(code: &str, message: impl Into<String>) -> Self {
+        Self { passing: true, ..Self::setup(code, message) }
+    }
+
+    /// Something in the pushed revision.
+    pub fn revision(code: &str, message: impl Into<String>) -> Self {
+        Self { blame: Blame::Revision, ..Self::setup(code, message) }
+    }
+
+    /// The same, with a line that says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with the last 4 KiB of `detail`, cut at a line where there is one.
+    #[must_use]
+    pub fn detail(mut self, detail: &str) -> Self {
+        const KEPT: usize = 4096;
+        let mut from = detail.len().saturating_sub(KEPT);
+        while !detail.is_char_boundary(from) {
+            from += 1;
+        }
+        if from > 0 {
+            from += detail[from..].find('\n').map_or(0, |line| line + 1);
+        }
+        self.detail = Some(detail[from..].to_owned()).filter(|text| !text.is_empty());
+        self
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}

@@ -1,0 +1,58 @@
+//! The words and rules of a push that makes landfall. Pure: no clock, no disk, no network.
+//!
+//! | word | what it is | type |
+//! | --- | --- | --- |
+//! | delivery | one webhook request, known by its `X-GitHub-Delivery` id | [`Delivery`] |
+//! | push | the verified fact in it: this ref moved from `before` to `after` | [`Push`] |
+//! | target | a configured place to deploy to: a repository, a rule, an engine destination | [`Target`] |
+//! | plan | what a push means for one target: a deployment, or none, with the reason | [`Plan`] |
+//! | order | what a deployment is born with: target as resolved, commit, cause | [`Order`] |
+//! | deployment | one attempt to bring one commit to one target; the fold of its events | [`Deployment`] |
+//! | revision | the commit as stored, pinned, ready to deploy | [`Revision`] |
+//! | step | one effect on the way: weigh, prepare, release, watch, verify | [`Step`] |
+//! | run | the engine's own name for one deployment (`d-…`) | [`RunId`] |
+//! | progress | what an engine tells while it works | [`Progress`] |
+//! | lane | the queue of one engine destination | [`Destination`] |
+//! | hold | why a deployment waits | [`Hold`] |
+//! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
+//! | failure | how it ended badly, and who is to blame | [`Failure`] |
+//! | finding | something a person should change in a file, with its place | [`Finding`] |
+//! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
+//! | report | a message to the world about a deployment | [`Notice`] |
+
+mod deployment;
+mod event;
+mod failure;
+mod finding;
+mod ids;
+mod masking;
+mod plan;
+mod progress;
+mod push;
+mod record;
+mod revision;
+mod target;
+mod target_state;
+mod wording;
+
+pub use deployment::{Deployment, Misplaced, Ready, Running, State, Step, StepName, Stumble, Weighed};
+pub use event::{
+    Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SeenBy, SinkEvent, TargetEvent,
+};
+pub use failure::{Blame, Failure};
+pub use finding::{Finding, Findings, Place, Severity};
+pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
+pub use masking::Mask;
+pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
+pub use progress::{
+    Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Verdict,
+};
+pub use push::{Delivery, Push, Repository};
+pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
+pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
+pub use target::{
+    BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, RevisionsSpec, Rule,
+    SourceSpec, SuccessOn, Target,
+};
+pub use target_state::{Head, Live, Lock, TargetState};
+pub use wording::{Notice, NoticeState};

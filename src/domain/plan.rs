@@ -1,0 +1,200 @@
+//! What a push means: for each target a deployment, or none, with the reason. From the payload alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, TargetName};
+use super::push::{Push, Repository};
+use super::target::Target;
+
+/// Why a deployment was born.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Cause {
+    /// A signed delivery.
+    Push {
+        /// Which.
+        delivery: DeliveryId,
+    },
+    /// The ref's head was found to have moved without a delivery.
+    CatchUp,
+    /// A person or peer asked for this ref.
+    Request {
+        /// Who.
+        actor: String,
+        /// The request's key.
+        key: String,
+    },
+    /// A person asked for the same deployment again.
+    Redeploy {
+        /// Who.
+        actor: String,
+        /// The request's key.
+        key: String,
+    },
+    /// A delivery was replayed.
+    Replay {
+        /// Which.
+        delivery: DeliveryId,
+        /// Who asked.
+        actor: String,
+        /// The request's key.
+        key: String,
+    },
+    /// The parent failed, and the last good revision is brought back.
+    Rollback {
+        /// Who asked, when it was a person.
+        #[serde(default)]
+        actor: Option<String>,
+    },
+    /// The parent succeeded at the target before this one.
+    Promotion {
+        /// Who approved, when it was a person.
+        #[serde(default)]
+        actor: Option<String>,
+    },
+}
+
+/// What a deployment is born with. It stores the target as resolved when it was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Where to, as the configuration meant it at that time.
+    pub target: Target,
+    /// The repository as the push named it.
+    pub repository: Repository,
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: RefName,
+    /// The commit, as the push named it: an annotated tag's is the tag object.
+    pub sha: CommitSha,
+    /// Where the ref was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<CommitSha>,
+    /// Who wrote the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The commit's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Why it was born.
+    pub cause: Cause,
+    /// The rule that took it, for the person who asks later.
+    pub rule: String,
+    /// The deployment it was born of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<DeploymentId>,
+}
+
+impl Order {
+    /// Whether a person insisted on this very commit: then the order of pushes does not decide.
+    pub fn is_insisted(&self) -> bool {
+        match &self.cause {
+            Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } => true,
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => false,
+        }
+    }
+
+    /// Whether it is born even where the same commit was planned before: only `replay` and `redeploy` force.
+    pub fn is_forced(&self) -> bool {
+        self.is_insisted() || matches!(self.cause, Cause::Request { .. })
+    }
+}
+
+/// Why a push means no deployment for a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NoDeployment {
+    /// No pattern of the rule takes the ref.
+    NotMapped {
+        /// The ref.
+        #[serde(rename = "ref")]
+        reference: RefName,
+    },
+    /// The ref is gone.
+    Deleted {
+        /// The ref.
+        #[serde(rename = "ref")]
+        reference: RefName,
+    },
+    /// None of the changed paths is one of the rule's.
+    PathsUntouched,
+    /// The target's newest planned commit of this ref is this very commit.
+    AlreadyPlanned {
+        /// As which deployment.
+        deployment: DeploymentId,
+    },
+    /// The repository's name now belongs to another repository than the one first accepted.
+    OtherRepository {
+        /// The id first accepted.
+        pinned: u64,
+        /// The id that came.
+        found: u64,
+    },
+}
+
+impl std::fmt::Display for NoDeployment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotMapped { reference } => write!(f, "`{}` is not mapped to this target", reference.short()),
+            Self::Deleted { reference } => write!(f, "`{}` was deleted", reference.short()),
+            Self::PathsUntouched => write!(f, "no path of the rule changed"),
+            Self::AlreadyPlanned { deployment } => write!(f, "already planned as {deployment}"),
+            Self::OtherRepository { pinned, found } => {
+                write!(f, "repository id {found} is not {pinned}, which was first accepted under this name")
+            }
+        }
+    }
+}
+
+/// A deployment, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Deploy this.
+    Deploy(Box<Order>),
+    /// Nothing, because.
+    Nothing(NoDeployment),
+}
+
+/// What a push means for one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Which target.
+    pub target: TargetName,
+    /// What.
+    pub outcome: Outcome,
+}
+
+/// What `push` means for each target of its repository, in the configuration's order.
+///
+/// The ledger, which knows what came before, may still turn a deployment into none (`AlreadyPlanned`).
+pub fn plan(push: &Push, cause: &Cause, targets: &[Target]) -> Vec<Plan> {
+    targets
+        .iter()
+        .filter(|target| target.repository.as_str().eq_ignore_ascii_case(push.repository.name.as_str()))
+        .map(|target| Plan { target: target.name.clone(), outcome: outcome(push, cause, target) })
+        .collect()
+}
+
+fn outcome(push: &Push, cause: &Cause, target: &Target) -> Outcome {
+    let reference = push.reference.clone();
+    let Some(rule) = target.rule.takes(&push.reference) else {
+        return Outcome::Nothing(NoDeployment::NotMapped { reference });
+    };
+    let Some(sha) = push.after.clone() else {
+        return Outcome::Nothing(NoDeployment::Deleted { reference });
+    };
+    if !target.rule.touches(push.paths.as_deref()) {
+        return Outcome::Nothing(NoDeployment::PathsUntouched);
+    }
+    Outcome::Deploy(Box::new(Order {
+        target: target.clone(),
+        repository: push.repository.clone(),
+        reference,
+        sha,
+        before: push.before.clone(),
+        author: push.author.clone().or_else(|| push.pusher.clone()),
+        title: push.title.clone(),
+        cause: cause.clone(),
+        rule,
+        parent: None,
+    }))
+}

@@ -1,0 +1,171 @@
+//! What engines tell while they work, and why deployments wait.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::ids::RunId;
+
+/// Why a deployment waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldKind {
+    /// Another deployment runs in the lane.
+    Lane,
+    /// The source cannot say whether this commit is the newest.
+    OrderUnproven,
+    /// Required checks are not green yet.
+    Checks,
+    /// Somebody locked the target.
+    Lock,
+    /// The bot is paused.
+    Paused,
+    /// A freeze window is open.
+    Freeze,
+    /// Somebody has to approve.
+    Approval,
+    /// The engine's group is busy with a deployment that is not ours.
+    EngineBusy,
+}
+
+/// A wait, with its reason in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What kind of wait.
+    pub kind: HoldKind,
+    /// What is awaited: lowercase, no full stop, fits after «held: ».
+    pub reason: String,
+    /// When it will be looked at again at the latest; nothing where only an event can end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// How far one lifecycle event, instance or script is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStatus {
+    /// Not begun.
+    Pending,
+    /// Begun.
+    InProgress,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Never to be begun.
+    Skipped,
+    /// The engine said something we do not know.
+    Unknown,
+}
+
+/// One lifecycle event of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifecycle {
+    /// Its name, `AfterInstall`.
+    pub name: String,
+    /// How far it is.
+    pub status: StepStatus,
+    /// Which instance, for an engine that has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The script that runs or that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+}
+
+/// How many instances are how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instances {
+    /// Ended well.
+    pub succeeded: u64,
+    /// Ended badly.
+    pub failed: u64,
+    /// Left out.
+    pub skipped: u64,
+    /// At work.
+    pub in_progress: u64,
+    /// Waiting.
+    pub pending: u64,
+}
+
+impl Instances {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.succeeded + self.failed + self.skipped + self.in_progress + self.pending
+    }
+}
+
+/// A wait inside the engine, while the deployment runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubState {
+    /// Replacement instances are ready; traffic waits for a person (CodeDeploy's `Ready`).
+    ReadyForTraffic,
+    /// Traffic moved; old instances wait for their end.
+    WaitingForTermination,
+    /// CodeDeploy's `Baking`.
+    Baking,
+}
+
+/// How far a run is. Two equal values are one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The engine's own word for the state, as it came.
+    #[serde(default)]
+    pub status: String,
+    /// The lifecycle event at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The lifecycle events in run order, as far as the engine tells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lifecycle: Vec<Lifecycle>,
+    /// Instances, for an engine that has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
+    /// Traffic shifted, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// A wait inside the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_state: Option<SubState>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The revision runs.
+    Succeeded,
+    /// It does not.
+    Failed,
+    /// Somebody or something stopped it.
+    Stopped,
+}
+
+/// The end of a run, with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Why, unless it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What a person should know although it went well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The run with which the engine itself rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_by: Option<RunId>,
+}
+
+/// One look at a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// How far it is.
+    pub progress: Progress,
+    /// How it ended, when it did.
+    pub outcome: Option<RunOutcome>,
+}

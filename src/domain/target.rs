@@ -1,0 +1,330 @@
+//! A configured place to deploy to, as meant. It holds no secrets, so that plans can store it whole.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{RefName, RepositoryName, TargetName};
+use super::revision::BundleFormat;
+
+/// A target, with every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name, unique in the configuration.
+    pub name: TargetName,
+    /// The repository whose pushes it takes.
+    pub repository: RepositoryName,
+    /// Where commits are read from.
+    pub source: SourceSpec,
+    /// Which pushes it takes.
+    pub rule: Rule,
+    /// The name on GitHub's Environments page.
+    pub environment: String,
+    /// What happens to older deployments of its lane when a new one is planned.
+    #[serde(default)]
+    pub on_new_push: OnNewPush,
+    /// Check names that must be green before release.
+    #[serde(default)]
+    pub require_checks: Vec<String>,
+    /// Chat sinks that hear of it.
+    #[serde(default)]
+    pub notify: Vec<String>,
+    /// Whether a head that does not descend from the last seen commit is deployed (a forced push).
+    pub allow_forced: bool,
+    /// Whether the first sight of a ref deploys its head.
+    pub deploy_on_start: bool,
+    /// How long passing failures are retried, in seconds.
+    pub give_up_after_s: u64,
+    /// How the bundle is made.
+    pub bundle: BundleRules,
+    /// Where revisions are kept.
+    pub revisions: RevisionsSpec,
+    /// Who carries deployments out.
+    pub engine: EngineSpec,
+}
+
+/// Where commits come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SourceSpec {
+    /// GitHub's API, by the repository's name.
+    GitHub,
+    /// A git repository, read by the git command.
+    Git {
+        /// Its URL, such as `file:///srv/git/blog.git`.
+        url: String,
+    },
+}
+
+/// Which pushes a target takes. Patterns are globs: `*` stops at a slash, `**` does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Branch names.
+    #[serde(default)]
+    pub branches: Vec<String>,
+    /// Tag names.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Paths of which at least one must have changed; empty means any.
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+/// What a new push does to the lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNewPush {
+    /// The running one ends, the newest waiting one follows, older waiting ones are superseded.
+    #[default]
+    QueueLatest,
+    /// Every one runs, in order.
+    QueueAll,
+    /// The running one is stopped.
+    StopRunning,
+}
+
+/// How an archive becomes a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleRules {
+    /// The directory of the repository that becomes the bundle's root, without slashes at its ends; empty for all.
+    #[serde(default)]
+    pub root: String,
+    /// Globs, relative to that root, of what is left out.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// The format; nothing lets the AppSpec's `os` decide.
+    #[serde(default)]
+    pub format: Option<BundleFormat>,
+    /// A file to add that names repository, commit and bundler version.
+    #[serde(default)]
+    pub provenance: Option<String>,
+}
+
+/// Where revisions are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RevisionsSpec {
+    /// An S3 bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What every key begins with, without slashes at its ends.
+        #[serde(default)]
+        prefix: String,
+        /// Its region.
+        region: String,
+        /// Another address than AWS's, for S3-compatible servers.
+        #[serde(default)]
+        endpoint_url: Option<String>,
+        /// Whether the bucket is named in the path instead of the host name, as most other servers want it.
+        #[serde(default)]
+        force_path_style: bool,
+    },
+    /// A directory of this machine.
+    Directory {
+        /// Its absolute path.
+        path: PathBuf,
+    },
+}
+
+/// Who carries deployments out, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum EngineSpec {
+    /// AWS CodeDeploy.
+    CodeDeploy(CodeDeploySpec),
+    /// This machine.
+    Host(HostSpec),
+}
+
+/// What to do with files that exist already and are not ours (guide: `file_exists_behavior`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum FileExists {
+    /// Fail.
+    #[default]
+    Disallow,
+    /// Replace them.
+    Overwrite,
+    /// Leave them.
+    Retain,
+}
+
+/// When a deployment with traffic shifting counts as a success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuccessOn {
+    /// When CodeDeploy says `Succeeded`.
+    #[default]
+    Complete,
+    /// When all traffic has moved.
+    TrafficShifted,
+}
+
+/// A deployment group of AWS CodeDeploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeDeploySpec {
+    /// The application.
+    pub application: String,
+    /// The deployment group.
+    pub deployment_group: String,
+    /// The region.
+    pub region: String,
+    /// A role to assume first.
+    #[serde(default)]
+    pub assume_role: Option<String>,
+    /// The external id for that role.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Another address than AWS's.
+    #[serde(default)]
+    pub endpoint_url: Option<String>,
+    /// A deployment configuration other than the group's.
+    #[serde(default)]
+    pub deployment_config: Option<String>,
+    /// What to do with files that exist already.
+    #[serde(default)]
+    pub file_exists_behavior: Option<FileExists>,
+    /// Whether a failed `ApplicationStop` is passed over (D12).
+    #[serde(default)]
+    pub ignore_application_stop_failures: bool,
+    /// Whether only instances that do not run the revision are updated.
+    #[serde(default)]
+    pub update_outdated_only: bool,
+    /// When it counts as a success.
+    #[serde(default)]
+    pub success_on: SuccessOn,
+}
+
+/// The host engine's group on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSpec {
+    /// `APPLICATION_NAME` for hooks.
+    pub application: String,
+    /// `DEPLOYMENT_GROUP_NAME` for hooks.
+    pub deployment_group: String,
+    /// The engine's directory, `data_dir/deployment-root` unless set.
+    pub root: PathBuf,
+    /// The user for hooks without `runas`; nothing means the bot's own.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// What to do with files that exist already.
+    #[serde(default)]
+    pub file_exists_behavior: Option<FileExists>,
+    /// Whether a failed `ApplicationStop` is passed over (D12).
+    #[serde(default)]
+    pub ignore_application_stop_failures: bool,
+    /// Whether the traffic hooks run (D26).
+    #[serde(default)]
+    pub traffic_hooks: bool,
+    /// How many deployment archives are kept besides the current one (D9).
+    pub max_revisions: u32,
+}
+
+/// What only one deployment at a time may touch: the name of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination(String);
+
+impl Destination {
+    /// Its text, for logs and messages.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Target {
+    /// Its lane.
+    pub fn destination(&self) -> Destination {
+        Destination(match &self.engine {
+            EngineSpec::CodeDeploy(it) => format!(
+                "codedeploy {} {} {}/{}",
+                it.region,
+                it.assume_role.as_deref().or(it.endpoint_url.as_deref()).unwrap_or("own account"),
+                it.application,
+                it.deployment_group
+            ),
+            EngineSpec::Host(it) => {
+                format!("host {} {}/{}", it.root.display(), it.application, it.deployment_group)
+            }
+        })
+    }
+
+    /// How long passing failures are retried.
+    pub fn give_up_after(&self) -> Duration {
+        Duration::from_secs(self.give_up_after_s)
+    }
+}
+
+impl EngineSpec {
+    /// `codedeploy` or `host`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CodeDeploy(_) => "codedeploy",
+            Self::Host(_) => "host",
+        }
+    }
+}
+
+impl Rule {
+    /// The pattern that takes this ref, as written: `branch main`, `tag v*`.
+    pub fn takes(&self, reference: &RefName) -> Option<String> {
+        let first = |kind, patterns: &[String], name| {
+            patterns
+                .iter()
+                .find(|pattern| glob(pattern).is_some_and(|it| it.is_match(name)))
+                .map(|it| format!("{kind} {it}"))
+        };
+        match (reference.branch(), reference.tag()) {
+            (Some(branch), _) => first("branch", &self.branches, branch),
+            (None, Some(tag)) => first("tag", &self.tags, tag),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether at least one of the changed paths is one of the rule's. Unknown paths and no rule match.
+    pub fn touches(&self, changed: Option<&[String]>) -> bool {
+        let Some(changed) = changed else { return true };
+        let globs: Vec<GlobMatcher> = self.paths.iter().filter_map(|pattern| glob(pattern)).collect();
+        self.paths.is_empty() || changed.iter().any(|path| globs.iter().any(|it| it.is_match(path)))
+    }
+
+    /// The branch whose head is watched at boot: the ones named without a wildcard.
+    pub fn plain_branches(&self) -> impl Iterator<Item = &str> {
+        self.branches.iter().map(String::as_str).filter(|name| !name.contains(['*', '?', '[', '{']))
+    }
+}
+
+/// A pattern by the house's rules; nothing where it is broken, which the configuration has refused before.
+fn glob(pattern: &str) -> Option<GlobMatcher> {
+    Some(GlobBuilder::new(pattern).literal_separator(true).build().ok()?.compile_matcher())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_take_refs_by_their_patterns() {
+        let rule = Rule { branches: vec!["main".into(), "release/*".into()], tags: vec!["v*".into()], paths: vec![] };
+        let takes = |text| rule.takes(&RefName::parse(text).unwrap());
+        assert_eq!(takes("refs/heads/main").as_deref(), Some("branch main"));
+        assert_eq!(takes("refs/heads/release/1.0").as_deref(), Some("branch release/*"));
+        assert_eq!(takes("refs/heads/release/1/0"), None);
+        assert_eq!(takes("refs/tags/v1").as_deref(), Some("tag v*"));
+        assert_eq!(takes("refs/tags/main"), None);
+        assert_eq!(takes("refs/notes/main"), None);
+        assert_eq!(rule.plain_branches().collect::<Vec<_>>(), ["main"]);
+    }
+
+    #[test]
+    fn a_path_rule_matches_when_in_doubt() {
+        let rule = Rule { paths: vec!["web/**".into(), "appspec.yml".into()], ..Rule::default() };
+        assert!(rule.touches(None));
+        assert!(rule.touches(Some(&["web/css/a.css".into()])));
+        assert!(rule.touches(Some(&["docs/x".into(), "appspec.yml".into()])));
+        assert!(!rule.touches(Some(&["docs/x".into()])));
+        assert!(!rule.touches(Some(&[])));
+    }
+}

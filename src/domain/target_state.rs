@@ -1,0 +1,91 @@
+//! What is known of a target: who holds it, what runs there. The fold of its events and its deployments' ends.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::deployment::{Deployment, State};
+use super::event::TargetEvent;
+use super::ids::{CommitSha, DeploymentId};
+
+/// The commit that runs at a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// The commit.
+    pub sha: CommitSha,
+    /// The deployment that brought it.
+    pub deployment: DeploymentId,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A lock, with who and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// By whom.
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when at the latest.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// What is known of one ref at one target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The newest commit handled, with any outcome.
+    #[serde(default)]
+    pub seen: Option<CommitSha>,
+    /// The newest commit planned, and as which deployment.
+    #[serde(default)]
+    pub planned: Option<(CommitSha, DeploymentId)>,
+}
+
+/// What is known of a target as a whole. What is known of its refs is kept beside it, ref by ref: tags are many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetState {
+    /// The repository's number, fixed at first acceptance.
+    #[serde(default)]
+    pub repository_id: Option<u64>,
+    /// Who holds it.
+    #[serde(default)]
+    pub lock: Option<Lock>,
+    /// What runs there.
+    #[serde(default)]
+    pub live: Option<Live>,
+    /// The newest commit handled with any outcome, of any ref.
+    #[serde(default)]
+    pub seen: Option<CommitSha>,
+}
+
+impl TargetState {
+    /// Takes one more event of the target's own stream.
+    pub fn apply(&mut self, at: Timestamp, event: &TargetEvent) {
+        match event {
+            TargetEvent::Seen { sha, .. } => self.seen = Some(sha.clone()),
+            TargetEvent::Pinned { repository_id } => self.repository_id = Some(*repository_id),
+            TargetEvent::Locked { actor, reason, until } => {
+                self.lock = Some(Lock { actor: actor.clone(), reason: reason.clone(), at, until: *until });
+            }
+            TargetEvent::Unlocked { .. } => self.lock = None,
+        }
+    }
+
+    /// Takes the end of one of its deployments.
+    pub fn conclude(&mut self, at: Timestamp, deployment: &Deployment) {
+        if let Some(commit) = deployment.handled() {
+            self.seen = Some(commit.clone());
+        }
+        if let (State::Succeeded { .. }, Some(weighed)) = (deployment.state(), deployment.weighed()) {
+            self.live = Some(Live { sha: weighed.commit.clone(), deployment: deployment.id(), at });
+        }
+    }
+
+    /// The lock, unless its time is over.
+    pub fn lock_at(&self, now: Timestamp) -> Option<&Lock> {
+        self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
+    }
+}

@@ -1,0 +1,132 @@
+//! What people read about a deployment: a commit status's state and description.
+
+use serde::{Deserialize, Serialize};
+
+use super::deployment::{Deployment, State};
+use super::failure::Blame;
+use super::progress::{Progress, StepStatus};
+
+/// GitHub counts characters, not bytes, and refuses the 141st (422).
+const LONGEST: usize = 140;
+
+/// A commit status's state, by GitHub's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeState {
+    /// Not over.
+    Pending,
+    /// It runs.
+    Success,
+    /// The revision is at fault.
+    Failure,
+    /// It could not be carried out, or was passed over.
+    Error,
+}
+
+impl NoticeState {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What the world should be told about a deployment now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The state.
+    pub state: NoticeState,
+    /// The description, at most 140 characters, beginning with a capital.
+    pub text: String,
+}
+
+impl Notice {
+    /// The notice for a deployment as it stands.
+    pub fn of(deployment: &Deployment) -> Self {
+        let (state, text) = words(deployment);
+        Self { state, text: shorten(&capital(&text)) }
+    }
+}
+
+fn words(deployment: &Deployment) -> (NoticeState, String) {
+    use NoticeState::{Error, Failure, Pending, Success};
+    let stumble = deployment.stumble().map(|it| format!(": {}, trying again", it.failure.message)).unwrap_or_default();
+    match deployment.state() {
+        State::Planned => (Pending, "planned".into()),
+        State::Weighing => (Pending, format!("checking that this is the newest commit{stumble}")),
+        State::Held { hold } | State::ReadyHeld { hold, .. } => (Pending, format!("waiting: {}", hold.reason)),
+        State::Preparing { .. } => (Pending, format!("preparing the revision{stumble}")),
+        State::Ready { .. } => (Pending, format!("revision ready{stumble}")),
+        State::Releasing { .. } => (Pending, format!("handing over to the engine{stumble}")),
+        State::Running { running } => (Pending, format!("{}{stumble}", progress(&running.progress))),
+        State::Verifying { .. } => (Pending, "looking at what came of it".into()),
+        State::Succeeded { warnings } if warnings.is_empty() => {
+            (Success, format!("live after {}", seconds(deployment)))
+        }
+        State::Succeeded { warnings } => (Success, format!("live after {}; {}", seconds(deployment), warnings[0])),
+        State::Failed { failure } => {
+            (if failure.blame == Blame::Revision { Failure } else { Error }, format!("failed: {}", failure.message))
+        }
+        State::Stopped { actor, failure: None } => (Error, format!("stopped by {actor}")),
+        State::Stopped { actor, failure: Some(why) } => (Error, format!("stopped by {actor}: {}", why.message)),
+        State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
+        State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
+    }
+}
+
+fn progress(progress: &Progress) -> String {
+    let mut parts = Vec::new();
+    if let Some(instances) = progress.instances.filter(|it| it.total() > 1) {
+        parts.push(format!("{} of {} instances", instances.succeeded, instances.total()));
+    }
+    if let Some(percent) = progress.percent {
+        parts.push(format!("{percent} % of traffic"));
+    }
+    if let Some(phase) = &progress.phase {
+        let done = progress.lifecycle.iter().filter(|it| it.status == StepStatus::Succeeded).count();
+        let all = progress.lifecycle.len();
+        parts.push(if all > 1 { format!("{phase} ({} of {all})", (done + 1).min(all)) } else { phase.clone() });
+    }
+    if parts.is_empty() { "the engine works".into() } else { parts.join(", ") }
+}
+
+fn seconds(deployment: &Deployment) -> String {
+    let took = deployment.changed_at().duration_since(deployment.created_at()).as_secs().max(0);
+    match took {
+        0..60 => format!("{took} s"),
+        60..3600 => format!("{} min {} s", took / 60, took % 60),
+        _ => format!("{} h {} min", took / 3600, took % 3600 / 60),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Cuts to what GitHub takes, on a character, with an ellipsis; line ends become spaces.
+fn shorten(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    let kept: String = line.chars().take(LONGEST - 1).collect();
+    format!("{}…", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_fits_in_140_characters() {
+        let long = "é".repeat(200);
+        assert_eq!(shorten(&long).chars().count(), 140);
+        assert!(shorten(&long).ends_with('…'));
+        assert_eq!(shorten("two\n  lines"), "two lines");
+    }
+}

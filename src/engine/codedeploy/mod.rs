@@ -1,0 +1,1 @@
+//! AWS CodeDeploy: CreateDeployment by the marker protocol, and a batched poller.

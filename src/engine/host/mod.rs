@@ -1,0 +1,1 @@
+//! The host engine: runs an `appspec.yml` on this machine as the CodeDeploy agent would.

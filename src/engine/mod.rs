@@ -1,0 +1,91 @@
+//! Who carries a deployment out: AWS CodeDeploy or this machine, behind one trait.
+//!
+//! An engine never rolls back on our behalf and never decides what is deployed: it is handed an [`Intent`], starts it
+//! at most once, and tells how it goes.
+
+pub mod codedeploy;
+pub mod host;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::{CommitSha, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId};
+
+/// What an asynchronous answer of an engine is.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Everything an engine needs to carry one deployment out. It is the same on every call for one deployment.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Our id.
+    pub deployment: DeploymentId,
+    /// What the run is known by: the first word of its description.
+    pub marker: String,
+    /// The run's id, where [`Engine::choose_run`] gave one.
+    pub run: Option<RunId>,
+    /// What the deployment was born with.
+    pub order: Order,
+    /// The commit.
+    pub commit: CommitSha,
+    /// What to deploy.
+    pub revision: Revision,
+}
+
+/// A run that the engine has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its id.
+    pub run: RunId,
+    /// Where a person can watch it.
+    pub url: Option<String>,
+}
+
+/// Why a run was not started, by what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// Nothing was sent, or the engine refused in a way that may pass: try again.
+    NotSent(Failure),
+    /// The engine refused for good: nothing runs.
+    Refused(Failure),
+    /// Another deployment, not ours, keeps the engine's group busy.
+    Busy(Failure),
+    /// It may run, or not: look for it with [`Engine::find`].
+    Unknown(Failure),
+}
+
+/// What came of looking for a run by its marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    Run(Started),
+    /// It is not there and will not come: it may be started again.
+    Absent,
+    /// It is not there yet, and may still come: look again after this long.
+    NotYet(Duration),
+}
+
+/// Who carries a deployment out.
+pub trait Engine: Send + Sync {
+    /// The run's id, where we choose it: derived from the deployment's, so that it is the same every time.
+    fn choose_run(&self, deployment: DeploymentId) -> Option<RunId>;
+
+    /// Starts the run. Called once for an intent that stands in the ledger.
+    fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>>;
+
+    /// Looks whether the run was started, after a crash or an unknown outcome. `since` is when the intent was written.
+    fn find<'a>(&'a self, intent: &'a Intent, since: Timestamp) -> Answer<'a, Result<Found, Failure>>;
+
+    /// How far the run is. Answers as soon as it differs from `last` or has ended, and after some 30 s in any case.
+    fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>>;
+
+    /// Asks the run to stop; asking twice, or too late, is no error.
+    fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>>;
+
+    /// Lets a run go on that waits for a person.
+    fn proceed<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>>;
+
+    /// What would keep a deployment from working, found without starting one.
+    fn preflight(&self) -> Answer<'_, Vec<Finding>>;
+}

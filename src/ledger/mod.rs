@@ -1,0 +1,1 @@
+//! What happened, in order, on disk. The log and sled live here only.

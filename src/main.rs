@@ -1,0 +1,3 @@
+//! The program. Everything it does is in the library; this file only hands over.
+
+fn main() {}

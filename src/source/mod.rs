@@ -1,0 +1,1 @@
+//! Where commits come from: GitHub or a git repository. Head, relation, peek, archive; never writes.

@@ -1,0 +1,1 @@
+//! Dashboard, JSON API and event stream: views of the board. No rules live here.

@@ -1,0 +1,1 @@
+//! Our CodeDeploy world, driven by the AWS CLI.

@@ -1,0 +1,24 @@
+//! One binary for all tests that need more than one room: fast to link, and one place to look.
+
+mod apply;
+mod appspec;
+mod bundle;
+mod cli;
+mod codedeploy;
+mod config;
+mod crash;
+mod demo;
+mod engines;
+mod git_source;
+mod github_source;
+mod golden;
+mod host;
+mod intake;
+mod ledger;
+mod orders;
+mod push_to_deploy;
+mod report;
+mod revisions;
+mod tidy;
+mod web;
+mod worlds;

@@ -1,0 +1,6 @@
+//! The fake worlds, shared with the counterpart tests, which hold them against real software.
+
+#[path = "../worlds/codedeploy.rs"]
+pub(crate) mod codedeploy;
+#[path = "../worlds/github.rs"]
+pub(crate) mod github;

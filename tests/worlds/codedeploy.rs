@@ -1,0 +1,1 @@
+//! A CodeDeploy world over HTTP.
