@@ -1,7 +1,5 @@
 //! The state machine: a deployment is the fold of its events. There is no other way to make or change one.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,8 +8,9 @@ use super::event::DeploymentEvent as E;
 use super::failure::Failure;
 use super::ids::{CommitSha, DeploymentId, RunId};
 use super::plan::Order;
-use super::progress::{Hold, Progress, RunOutcome, Verdict};
+use super::progress::{Progress, RunOutcome, Verdict};
 use super::revision::Revision;
+use super::state::{Ready, Running, State, Step, StepName, Weighed};
 
 /// A deployment, as its events tell it. It is stored as a snapshot, which a fold of the same events equals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +30,8 @@ pub struct Deployment {
     #[serde(default)]
     approved_by: Option<String>,
     #[serde(default)]
+    revision: Option<Revision>,
+    #[serde(default)]
     run: Option<RunId>,
     #[serde(default)]
     url: Option<String>,
@@ -40,161 +41,6 @@ pub struct Deployment {
 struct StopAsked {
     actor: String,
     rollback: bool,
-}
-
-/// How far a deployment has come. Each state carries what the next step needs, and no more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum State {
-    /// Nothing is done yet.
-    Planned,
-    /// Its order is being proven.
-    Weighing,
-    /// It waits before it is prepared.
-    Held {
-        /// For this.
-        hold: Hold,
-    },
-    /// Its revision is being made.
-    Preparing {
-        /// Of this commit.
-        weighed: Weighed,
-    },
-    /// Its revision lies ready, and nothing holds it.
-    Ready {
-        /// What will be released.
-        ready: Ready,
-    },
-    /// Its revision lies ready, and it waits.
-    ReadyHeld {
-        /// What will be released.
-        ready: Ready,
-        /// For this.
-        hold: Hold,
-    },
-    /// The engine is being called, or was, and we do not know.
-    Releasing {
-        /// What is released.
-        ready: Ready,
-        /// What the run is known by.
-        marker: String,
-        /// The run's id, where we choose it.
-        run: Option<RunId>,
-        /// When the intent was written.
-        since: Timestamp,
-    },
-    /// The engine works.
-    Running {
-        /// On this.
-        running: Running,
-    },
-    /// The engine is done; what came of it is being looked at.
-    Verifying {
-        /// What came of it.
-        outcome: RunOutcome,
-    },
-    /// Over: the revision runs.
-    Succeeded {
-        /// What a person should know although it went well.
-        warnings: Vec<String>,
-    },
-    /// Over: it does not.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-    /// Over: stopped.
-    Stopped {
-        /// By whom.
-        actor: String,
-        /// Why, where the engine said.
-        failure: Option<Failure>,
-    },
-    /// Over before release: a newer commit takes its place.
-    Superseded {
-        /// The newer commit.
-        by: CommitSha,
-        /// Its deployment.
-        deployment: Option<DeploymentId>,
-    },
-    /// Over before release: a rule forbids it.
-    Refused {
-        /// Which, and why.
-        failure: Failure,
-    },
-}
-
-/// What weighing found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Weighed {
-    /// The commit to archive; an annotated tag is peeled.
-    pub commit: CommitSha,
-    /// The head of the ref at that time.
-    pub head: CommitSha,
-    /// Whether the head did not descend from the last seen commit.
-    pub forced: bool,
-}
-
-/// What is ready to be released.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ready {
-    /// The commit.
-    pub commit: CommitSha,
-    /// Its revision.
-    pub revision: Revision,
-}
-
-/// What an engine works on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
-    /// The commit.
-    pub commit: CommitSha,
-    /// The engine's id.
-    pub run: RunId,
-    /// How far it is.
-    pub progress: Progress,
-}
-
-/// The next effect, with its input in hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Prove that the commit is the newest and that nothing forbids it. May run twice: it only reads.
-    Weigh,
-    /// Make and store the revision. May run twice: the key names what it is made of.
-    Prepare(Weighed),
-    /// Call the engine. Never runs twice: its intent is written first.
-    Release(Ready),
-    /// Find out whether the engine was called. May run twice: it only reads, until it adopts.
-    Find {
-        /// What would have been released.
-        ready: Ready,
-        /// What the run is known by.
-        marker: String,
-        /// The run's id, where we chose it.
-        run: Option<RunId>,
-        /// When the intent was written.
-        since: Timestamp,
-    },
-    /// Follow the engine to its end. May run twice: it only reads.
-    Watch(Running),
-    /// Judge what came of it. May run twice: it only reads.
-    Verify(RunOutcome),
-}
-
-/// A step's name, as stored and shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepName {
-    /// Order and holds.
-    Weigh,
-    /// Archive, bundle, store.
-    Prepare,
-    /// Call the engine, or find out whether it was called.
-    Release,
-    /// Follow it.
-    Watch,
-    /// Judge.
-    Verify,
 }
 
 /// What a step stumbled over, and how often.
@@ -241,6 +87,7 @@ impl Deployment {
             stumble: None,
             stop_asked: None,
             approved_by: None,
+            revision: None,
             run: None,
             url: None,
         })
@@ -291,9 +138,11 @@ impl Deployment {
             }
             // The intent alone is no progress: a call that is refused again and again must still give up.
             E::Releasing { .. } => {}
-            E::Planned { .. } | E::Weighing | E::Held { .. } | E::Prepared { .. } | E::Progressed { .. } => {
-                self.stumble = None
+            E::Prepared { revision, .. } => {
+                self.revision = Some(revision.clone());
+                self.stumble = None;
             }
+            E::Planned { .. } | E::Weighing | E::Held { .. } | E::Progressed { .. } => self.stumble = None,
             E::Ended { .. } | E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
             E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
         }
@@ -430,6 +279,11 @@ impl Deployment {
         self.approved_by.as_deref()
     }
 
+    /// Its revision, once it was made.
+    pub fn revision(&self) -> Option<&Revision> {
+        self.revision.as_ref()
+    }
+
     /// The engine's id for it, once it has one.
     pub fn run(&self) -> Option<&RunId> {
         self.run.as_ref()
@@ -456,48 +310,6 @@ impl Deployment {
 
     fn stumbles_over(&self) -> Option<String> {
         self.stumble.as_ref().map(|it| it.failure.message.clone())
-    }
-}
-
-impl State {
-    /// The name on the wire.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Weighing => "weighing",
-            Self::Held { .. } | Self::ReadyHeld { .. } => "held",
-            Self::Preparing { .. } | Self::Ready { .. } => "preparing",
-            Self::Releasing { .. } => "releasing",
-            Self::Running { .. } => "running",
-            Self::Verifying { .. } => "verifying",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::Stopped { .. } => "stopped",
-            Self::Superseded { .. } => "superseded",
-            Self::Refused { .. } => "refused",
-        }
-    }
-
-    /// Whether nothing more can happen.
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => true,
-            Self::Superseded { .. } | Self::Refused { .. } => true,
-            Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } => false,
-            Self::Ready { .. } | Self::ReadyHeld { .. } | Self::Releasing { .. } => false,
-            Self::Running { .. } | Self::Verifying { .. } => false,
-        }
-    }
-
-    /// Whether the engine has certainly not been called.
-    pub fn is_before_release(&self) -> bool {
-        match self {
-            Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } => true,
-            Self::Ready { .. } | Self::ReadyHeld { .. } => true,
-            Self::Releasing { .. } | Self::Running { .. } | Self::Verifying { .. } => false,
-            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => false,
-            Self::Superseded { .. } | Self::Refused { .. } => false,
-        }
     }
 }
 
@@ -541,14 +353,132 @@ impl RunOutcome {
     }
 }
 
-impl fmt::Display for StepName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Weigh => "weigh",
-            Self::Prepare => "prepare",
-            Self::Release => "release",
-            Self::Watch => "watch",
-            Self::Verify => "verify",
-        })
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{at, event};
+    use super::super::{Notice, NoticeState};
+    use super::*;
+
+    const ALL: &[&str] = &[
+        "planned",
+        "weighing",
+        "held",
+        "weighed",
+        "prepared",
+        "releasing",
+        "unsent",
+        "released",
+        "progressed",
+        "ended",
+        "stumbled",
+        "stop-asked",
+        "approved",
+        "succeeded",
+        "failed",
+        "stopped",
+        "superseded",
+        "refused",
+    ];
+
+    fn replay(words: &str) -> Result<Deployment, Misplaced> {
+        let id = DeploymentId::derive(at(0), &["delivery-1", "blog"]);
+        let events: Vec<E> = words.split_whitespace().map(event).collect();
+        Deployment::replay(id, events.iter().enumerate().map(|(n, event)| (at(n as i64), event)))
+    }
+
+    /// The state after these events, and the step that follows.
+    fn check(words: &str, state: &str, step: &str) {
+        let deployment = replay(words).unwrap_or_else(|error| panic!("{words}: {error}"));
+        let next = deployment.next_step().map_or("over".into(), |step| format!("{step:?}"));
+        assert_eq!(deployment.state().name(), state, "{words}");
+        assert!(next.starts_with(step), "{words}\n  leads to  {next}\n  expected  {step}");
+        assert_eq!(deployment.state().is_over(), step == "over", "{words}");
+        let snapshot = serde_json::to_string(&deployment).unwrap();
+        assert_eq!(serde_json::from_str::<Deployment>(&snapshot).unwrap(), deployment, "the snapshot of {words}");
+    }
+
+    /// Exactly these events may follow.
+    fn follows(words: &str, expected: &str) {
+        let found: Vec<&str> = ALL.iter().filter(|next| replay(&format!("{words} {next}")).is_ok()).copied().collect();
+        assert_eq!(found.join(" "), expected, "after {words}");
+    }
+
+    #[test]
+    fn each_fact_leads_to_the_next_step() {
+        check("planned", "planned", "Weigh");
+        check("planned weighing", "weighing", "Weigh");
+        check("planned weighing held", "held", "Weigh");
+        check("planned weighing weighed", "preparing", "Prepare");
+        check("planned weighing weighed prepared", "preparing", "Release");
+        check("planned weighing weighed prepared held", "held", "Release");
+        check("planned weighing weighed prepared releasing", "releasing", "Find");
+        check("planned weighing weighed prepared releasing unsent", "preparing", "Release");
+        check("planned weighing weighed prepared releasing held", "held", "Release");
+        check("planned weighing weighed prepared releasing released", "running", "Watch");
+        check("planned weighing weighed prepared releasing released progressed ended", "verifying", "Verify");
+        check("planned weighing weighed prepared releasing released ended succeeded", "succeeded", "over");
+        check("planned weighing weighed prepared releasing released ended-badly failed", "failed", "over");
+        check("planned weighing superseded", "superseded", "over");
+        check("planned weighing weighed refused", "refused", "over");
+        check("planned stop-asked stopped", "stopped", "over");
+    }
+
+    #[test]
+    fn the_table_takes_these_and_no_others() {
+        let asked = "stumbled stop-asked approved";
+        follows("planned", &format!("weighing held weighed {asked} failed stopped superseded refused"));
+        follows("planned weighing", &format!("held weighed {asked} failed stopped superseded refused"));
+        follows("planned held", &format!("weighing held weighed {asked} failed stopped superseded refused"));
+        follows("planned weighed", &format!("prepared {asked} failed stopped superseded refused"));
+        follows("planned weighed prepared", &format!("held releasing {asked} failed stopped superseded refused"));
+        follows("planned weighed prepared held", &format!("held releasing {asked} failed stopped superseded refused"));
+        follows("planned weighed prepared releasing", &format!("held unsent released {asked} failed stopped"));
+        follows("planned weighed prepared releasing released", &format!("progressed ended {asked} failed stopped"));
+        let ended = "planned weighed prepared releasing released ended";
+        follows(ended, "stumbled stop-asked approved succeeded failed stopped");
+        for over in ["succeeded", "failed", "stopped"] {
+            follows(&format!("{ended} {over}"), "");
+        }
+        follows("planned superseded", "");
+        follows("planned refused", "");
+    }
+
+    #[test]
+    fn what_cannot_follow_is_refused_in_words() {
+        assert!(replay("").unwrap_err().to_string().ends_with("cannot take `nothing` while unplanned"));
+        assert!(replay("weighed").unwrap_err().to_string().ends_with("cannot take `weighed` while unplanned"));
+        assert!(replay("planned released").unwrap_err().to_string().ends_with("cannot take `released` while planned"));
+    }
+
+    #[test]
+    fn a_call_refused_again_and_again_remembers_since_when() {
+        let words = "planned weighed prepared releasing unsent releasing unsent";
+        let stumble = replay(words).unwrap().stumble().cloned().unwrap();
+        assert_eq!((stumble.attempts, stumble.since), (2, at(4)));
+        assert_eq!(replay(&format!("{words} releasing released")).unwrap().stumble(), None);
+    }
+
+    #[test]
+    fn a_commit_counts_as_handled_once_it_was_proven_newest_and_ended() {
+        let handled = |words: &str| replay(words).unwrap().handled().is_some();
+        assert!(handled("planned weighed failed"));
+        assert!(handled("planned weighed prepared releasing released ended succeeded"));
+        assert!(!handled("planned weighed prepared"));
+        assert!(!handled("planned weighed superseded"));
+        assert!(!handled("planned refused"));
+    }
+
+    #[test]
+    fn notices_tell_the_revision_from_the_set_up() {
+        let notice = |words: &str| {
+            let Notice { state, text } = Notice::of(&replay(words).unwrap());
+            (state, text)
+        };
+        assert_eq!(notice("planned held"), (NoticeState::Pending, "Waiting: another runs".into()));
+        assert_eq!(notice("planned failed"), (NoticeState::Error, "Failed: github.com answered 503".into()));
+        assert_eq!(notice("planned superseded"), (NoticeState::Error, "Not deployed: superseded by bbbbbbb".into()));
+        let running = "planned weighed prepared releasing released progressed";
+        assert_eq!(notice(running), (NoticeState::Pending, "Install".into()));
+        assert_eq!(notice(&format!("{running} ended succeeded")), (NoticeState::Success, "Live after 7 s".into()));
     }
 }

@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::StepName;
 use super::failure::Failure;
 use super::finding::Finding;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
@@ -14,6 +13,7 @@ use super::plan::{NoDeployment, Order};
 use super::progress::{Hold, Progress, RunOutcome};
 use super::push::Push;
 use super::revision::{ArchiveFacts, Revision};
+use super::state::StepName;
 use super::wording::NoticeState;
 
 /// Where the raw body of a delivery lies.
@@ -230,29 +230,25 @@ pub enum DeploymentEvent {
     },
 }
 
-/// How a ref's commit came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SeenBy {
-    /// At first sight, without deploying.
-    FirstSight,
-    /// By comparing heads.
-    CatchUp,
-}
-
 /// Events of `target/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum TargetEvent {
-    /// This commit counts as handled, without a deployment.
+    /// First sight of a ref: its head counts as handled, without a deployment.
     Seen {
         /// The ref.
         #[serde(rename = "ref")]
         reference: RefName,
         /// The commit.
         sha: CommitSha,
-        /// How.
-        by: SeenBy,
+    },
+    /// The ref was found to have moved without a delivery: what is born with this brings it.
+    Found {
+        /// The ref.
+        #[serde(rename = "ref")]
+        reference: RefName,
+        /// Its head.
+        sha: CommitSha,
     },
     /// The repository's number is fixed from now on.
     Pinned {

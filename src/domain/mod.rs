@@ -31,13 +31,16 @@ mod progress;
 mod push;
 mod record;
 mod revision;
+#[cfg(test)]
+mod samples;
+mod state;
 mod target;
 mod target_state;
 mod wording;
 
-pub use deployment::{Deployment, Misplaced, Ready, Running, State, Step, StepName, Stumble, Weighed};
+pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{
-    Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SeenBy, SinkEvent, TargetEvent,
+    Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,
 };
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
@@ -50,6 +53,7 @@ pub use progress::{
 pub use push::{Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
+pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
     BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, RevisionsSpec, Rule,
     SourceSpec, SuccessOn, Target,

@@ -198,3 +198,37 @@ fn outcome(push: &Push, cause: &Cause, target: &Target) -> Outcome {
         parent: None,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{push, sha, target};
+    use super::*;
+
+    /// What a push means for the blog, in a word.
+    fn check(push: &Push, expected: &str) {
+        let plans = plan(push, &Cause::CatchUp, &[target("blog")]);
+        let [Plan { outcome, .. }] = &plans[..] else { panic!("one target, one plan: {plans:?}") };
+        let found = match outcome {
+            Outcome::Deploy(order) => format!("{} by {}", order.sha.short(), order.rule),
+            Outcome::Nothing(why) => why.to_string(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_push_means_a_deployment_or_says_why_not() {
+        check(&push("refs/heads/main", Some(sha('a'))), "aaaaaaa by branch main");
+        check(&push("refs/heads/topic", Some(sha('a'))), "`topic` is not mapped to this target");
+        check(&push("refs/tags/v1", Some(sha('a'))), "`v1` is not mapped to this target");
+        check(&push("refs/heads/main", None), "`main` was deleted");
+    }
+
+    #[test]
+    fn repositories_are_matched_without_regard_to_case() {
+        let mut push = push("refs/heads/main", Some(sha('a')));
+        push.repository.name = super::super::RepositoryName::parse("Acme/Blog").unwrap();
+        check(&push, "aaaaaaa by branch main");
+        push.repository.name = super::super::RepositoryName::parse("acme/shop").unwrap();
+        assert_eq!(plan(&push, &Cause::CatchUp, &[target("blog")]), []);
+    }
+}

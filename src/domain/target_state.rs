@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::{Deployment, State};
+use super::deployment::Deployment;
 use super::event::TargetEvent;
 use super::ids::{CommitSha, DeploymentId};
+use super::state::State;
 
 /// The commit that runs at a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,7 @@ impl TargetState {
     pub fn apply(&mut self, at: Timestamp, event: &TargetEvent) {
         match event {
             TargetEvent::Seen { sha, .. } => self.seen = Some(sha.clone()),
+            TargetEvent::Found { .. } => {}
             TargetEvent::Pinned { repository_id } => self.repository_id = Some(*repository_id),
             TargetEvent::Locked { actor, reason, until } => {
                 self.lock = Some(Lock { actor: actor.clone(), reason: reason.clone(), at, until: *until });

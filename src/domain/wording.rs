@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::deployment::{Deployment, State};
+use super::deployment::Deployment;
 use super::failure::Blame;
 use super::progress::{Progress, StepStatus};
+use super::state::State;
 
 /// GitHub counts characters, not bytes, and refuses the 141st (422).
 const LONGEST: usize = 140;

@@ -1,0 +1,107 @@
+//! One plausible value of each kind, for the table tests of this room.
+
+use jiff::Timestamp;
+
+use super::*;
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+pub(super) fn sha(digit: char) -> CommitSha {
+    CommitSha::parse(digit.to_string().repeat(40)).unwrap()
+}
+
+pub(super) fn target(name: &str) -> Target {
+    Target {
+        name: TargetName::parse(name).unwrap(),
+        repository: RepositoryName::parse("acme/blog").unwrap(),
+        source: SourceSpec::GitHub,
+        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
+        environment: name.into(),
+        on_new_push: OnNewPush::default(),
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/srv/revisions".into() },
+        engine: EngineSpec::Host(HostSpec {
+            application: name.into(),
+            deployment_group: name.into(),
+            root: "/srv/root".into(),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        }),
+    }
+}
+
+pub(super) fn push(reference: &str, after: Option<CommitSha>) -> Push {
+    Push {
+        repository: Repository { id: Some(7), name: RepositoryName::parse("acme/blog").unwrap() },
+        reference: RefName::parse(reference).unwrap(),
+        before: None,
+        after,
+        forced: false,
+        pusher: Some("ada".into()),
+        title: Some("Say hello".into()),
+        author: None,
+        paths: None,
+    }
+}
+
+pub(super) fn order() -> Order {
+    let cause = Cause::Push { delivery: DeliveryId::parse("delivery-1").unwrap() };
+    let plans = plan(&push("refs/heads/main", Some(sha('a'))), &cause, &[target("blog")]);
+    match plans.into_iter().next().map(|plan| plan.outcome) {
+        Some(Outcome::Deploy(order)) => *order,
+        other => panic!("a push to a mapped branch plans a deployment, not {other:?}"),
+    }
+}
+
+pub(super) fn failure() -> Failure {
+    Failure::passing("source/unavailable", "github.com answered 503")
+}
+
+pub(super) fn revision() -> Revision {
+    Revision::Bundle {
+        format: BundleFormat::Tgz,
+        location: Location::File { path: "/srv/revisions/blog/a.tgz".into() },
+        sha256: "9b1d".into(),
+        bytes: 1024,
+        files: 3,
+    }
+}
+
+/// The event that a word of a table names.
+pub(super) fn event(word: &str) -> DeploymentEvent {
+    use DeploymentEvent as E;
+    let hold = Hold { kind: HoldKind::Lane, reason: "another runs".into(), until: None };
+    let outcome = |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None };
+    match word {
+        "planned" => E::Planned { order: Box::new(order()) },
+        "weighing" => E::Weighing,
+        "held" => E::Held { hold },
+        "weighed" => E::Weighed { head: sha('a'), commit: sha('a'), forced: false },
+        "prepared" => E::Prepared { revision: revision(), archive: ArchiveFacts::default(), findings: vec![] },
+        "releasing" => E::Releasing { marker: "landfall:1".into(), run: None },
+        "unsent" => E::Unsent { failure: failure(), next_at: at(1) },
+        "released" => E::Released { run: RunId::parse("d-1").unwrap(), adopted: false, url: None },
+        "progressed" => E::Progressed { progress: Progress { phase: Some("Install".into()), ..Progress::default() } },
+        "ended" => E::Ended { outcome: outcome(Verdict::Succeeded) },
+        "ended-badly" => E::Ended { outcome: outcome(Verdict::Failed) },
+        "stumbled" => E::Stumbled { step: StepName::Weigh, failure: failure(), attempt: 1, next_at: at(1) },
+        "stop-asked" => E::StopAsked { actor: "ada".into(), rollback: false },
+        "approved" => E::Approved { actor: "ada".into() },
+        "succeeded" => E::Succeeded { warnings: vec![] },
+        "failed" => E::Failed { failure: failure() },
+        "stopped" => E::Stopped { actor: "ada".into(), failure: None },
+        "superseded" => E::Superseded { by: sha('b'), deployment: None },
+        "refused" => E::Refused { failure: failure() },
+        other => panic!("no event is called {other}"),
+    }
+}
