@@ -1,5 +1,6 @@
 //! The rim: GitHub, AWS, processes, the clock. Thin set-up of the real clients; no rules of ours.
 
+pub mod aws;
 mod clock;
 pub mod process;
 

@@ -1,0 +1,75 @@
+//! AWS: credentials and clients, set up once for each account and region. Never calls a service by itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use tokio::sync::OnceCell;
+
+/// The SDK's own; a dead address must not eat the time of an attempt.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longer than S3 ever takes for the first byte of an answer to an 8 MiB part.
+const READ: Duration = Duration::from_secs(60);
+
+/// As whom, where, and at which address AWS is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// The region.
+    pub region: String,
+    /// A role to assume first.
+    pub assume_role: Option<String>,
+    /// The external id for that role.
+    pub external_id: Option<String>,
+    /// Another address than AWS's.
+    pub endpoint_url: Option<String>,
+}
+
+/// The AWS SDK's set-up, shared by every client. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Aws(Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>);
+
+impl Aws {
+    /// Nothing is looked up before it is needed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
+    pub async fn config(&self, account: &Account) -> SdkConfig {
+        let cell = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(account.clone()).or_default())
+        };
+        cell.get_or_init(|| load(account)).await.clone()
+    }
+
+    /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
+    pub async fn s3(&self, account: &Account, force_path_style: bool) -> aws_sdk_s3::Client {
+        let shared = self.config(account).await;
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(force_path_style).build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+}
+
+async fn load(account: &Account) -> SdkConfig {
+    let Account { region, assume_role, external_id, endpoint_url } = account;
+    let mut loader = aws_config::from_env()
+        .region(aws_config::Region::new(region.clone()))
+        .retry_config(RetryConfig::standard())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).build());
+    if let Some(url) = endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    let own = loader.load().await;
+    let Some(role) = assume_role else { return own };
+    let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&own);
+    if let Some(id) = external_id {
+        provider = provider.external_id(id);
+    }
+    let credentials = aws_sdk_s3::config::SharedCredentialsProvider::new(provider.build().await);
+    own.into_builder().credentials_provider(credentials).build()
+}
