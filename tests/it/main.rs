@@ -1,5 +1,7 @@
 //! One binary for all tests that need more than one room: fast to link, and one place to look.
 
+#![expect(clippy::unwrap_used, reason = "clippy's allowance covers `#[test]` functions, not what they share")]
+
 mod apply;
 mod appspec;
 mod bundle;

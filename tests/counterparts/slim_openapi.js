@@ -1,0 +1,49 @@
+// Cuts GitHub's own OpenAPI description down to the paths that Landfall calls, and to what they refer to: Prism reads
+// the whole of it for a quarter of a minute, this in three seconds. Changes nothing in what it keeps.
+//
+// usage: node slim_openapi.js FOLDER-OF-NODE-PACKAGES OUTPUT
+"use strict";
+const fs = require("node:fs");
+const path = require("node:path");
+
+const [packages, output] = process.argv.slice(2);
+const file = path.join(packages, "node_modules/@octokit/openapi/generated/api.github.com.json");
+const whole = JSON.parse(fs.readFileSync(file, "utf8"));
+
+const KEPT = [
+  /^\/$/,
+  /^\/rate_limit$/,
+  /^\/user$/,
+  /^\/app(\/installations.*)?$/,
+  /^\/installation\/.*/,
+  /^\/repositories\/\{repository_id\}$/,
+  /^\/repos\/\{owner\}\/\{repo\}$/,
+  /^\/repos\/\{owner\}\/\{repo\}\/(branches|tags)(\/\{branch\})?$/,
+  /^\/repos\/\{owner\}\/\{repo\}\/(check-runs|check-suites|commits|compare|contents|deployments|environments|git|hooks|installation|statuses|tarball|zipball)(\/.*)?$/,
+];
+const paths = Object.fromEntries(
+  Object.entries(whole.paths).filter(([name]) => KEPT.some((pattern) => pattern.test(name))),
+);
+
+// Follows every `$ref` from the kept paths.
+const components = {};
+const queue = [paths];
+while (queue.length > 0) {
+  const value = queue.pop();
+  if (value === null || typeof value !== "object") continue;
+  for (const [key, inner] of Object.entries(value)) {
+    if (key !== "$ref" || typeof inner !== "string" || !inner.startsWith("#/components/")) {
+      queue.push(inner);
+      continue;
+    }
+    const [, , kind, name] = inner.split("/");
+    components[kind] ??= {};
+    if (components[kind][name] !== undefined) continue;
+    components[kind][name] = whole.components[kind][name];
+    queue.push(components[kind][name]);
+  }
+}
+
+const { openapi, info, servers } = whole;
+fs.writeFileSync(output, JSON.stringify({ openapi, info, servers, paths, components }));
+process.stdout.write(`${Object.keys(paths).length} of ${Object.keys(whole.paths).length} paths kept\n`);
