@@ -1,1 +1,22 @@
 //! Configuration: as written, checked, as meant. The only reader of configuration files and of the environment.
+//!
+//! Why two shapes: [`raw`] mirrors the file, with the place of every value, so that all that is wrong is said at once
+//! and where; [`Config`] has only what the program uses, everything parsed, so that nobody checks twice. The reading is
+//! done by hand over the parsed table instead of by a derive, because a derive stops at the first thing it dislikes.
+
+mod as_meant;
+mod check;
+mod check_github;
+mod check_target;
+mod environment;
+mod raw;
+mod secret;
+mod values;
+mod written;
+
+pub use as_meant::{Chat, ChatKind, Config, GitHub, Hook, LedgerOptions, Server};
+pub use check::EXAMPLE;
+pub use environment::Environment;
+pub use secret::{Secret, SecretError, SecretRef, Stamp};
+pub use values::{duration, size};
+pub use written::nearest;

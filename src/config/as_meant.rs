@@ -1,0 +1,106 @@
+//! The configuration as meant: parsed, checked, defaults filled in. It never holds a secret, only where one lies.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::secret::SecretRef;
+use crate::domain::{Findings, Target, TargetName};
+
+/// Everything that the program was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the ledger, revisions and tokens lie; absolute.
+    pub data_dir: PathBuf,
+    /// Where people reach the dashboard, without a slash at its end; for links in statuses and chat.
+    pub public_url: Option<String>,
+    /// The HTTP server.
+    pub server: Server,
+    /// GitHub, and the secrets its webhooks are signed with.
+    pub github: GitHub,
+    /// Where to deploy to, in the file's order.
+    pub targets: Vec<Target>,
+    /// Who is told in chat.
+    pub chat: Vec<Chat>,
+    /// How the ledger treats its disk.
+    pub ledger: LedgerOptions,
+    /// How often heads are compared, so that a push that never reached us is found.
+    pub catch_up_every: Duration,
+    /// The file it was read from; absolute.
+    pub file: Option<PathBuf>,
+    /// What does not keep the program from starting, but will surprise.
+    pub warnings: Findings,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The address it listens on.
+    pub listen: SocketAddr,
+    /// Whether reading needs no token.
+    pub public_reads: bool,
+    /// How many bytes of webhook bodies may be under way at once, over all connections; beyond it the answer is 503.
+    pub bodies_in_flight_bytes: u64,
+}
+
+/// GitHub, or an Enterprise server.
+#[derive(Clone, Debug)]
+pub struct GitHub {
+    /// The API's address, without a slash at its end.
+    pub api_url: String,
+    /// Secrets that speak for every repository. Several at once let one be replaced without a gap.
+    pub webhook_secrets: Vec<SecretRef>,
+    /// Secrets that speak for some repositories only.
+    pub hooks: Vec<Hook>,
+    /// The token for statuses and private repositories.
+    pub token: Option<SecretRef>,
+}
+
+/// Webhooks of some repositories, with secrets of their own.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Globs for `owner/name`, lowercase: GitHub's names ignore case.
+    pub repositories: Vec<String>,
+    /// Their secrets.
+    pub secrets: Vec<SecretRef>,
+}
+
+/// A place in chat.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// Its name, for `notify`.
+    pub name: String,
+    /// What it is.
+    pub kind: ChatKind,
+    /// The address to post to; it is a secret.
+    pub webhook: SecretRef,
+}
+
+/// A chat service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatKind {
+    /// Slack, by an incoming webhook.
+    Slack,
+}
+
+/// How the ledger treats its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// Free bytes under which nothing more is accepted.
+    pub reserve_bytes: u64,
+    /// How long a segment of the log becomes before the next one is begun.
+    pub segment_bytes: u64,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20 }
+    }
+}
+
+impl Config {
+    /// The target of this name.
+    pub fn target(&self, name: &TargetName) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == *name)
+    }
+}

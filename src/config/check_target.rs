@@ -1,0 +1,407 @@
+//! Checks `[[target]]`: the rule, the bundle, where revisions lie and who deploys them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::as_meant::{Chat, GitHub};
+use super::check::{At, Checker, flag, texts, twice};
+use super::raw::{Raw, RawBundle, RawEngine, RawS3, RawTarget};
+use super::values::{duration, glob_trouble, web_address};
+use super::written::{Table, Written, nearest};
+use crate::domain::{
+    BundleFormat, BundleRules, CodeDeploySpec, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, RepositoryName,
+    RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
+};
+
+const FILE_EXISTS: &[(&str, FileExists)] =
+    &[("DISALLOW", FileExists::Disallow), ("OVERWRITE", FileExists::Overwrite), ("RETAIN", FileExists::Retain)];
+const ON_NEW_PUSH: &[(&str, OnNewPush)] = &[
+    ("queue-latest", OnNewPush::QueueLatest),
+    ("queue-all", OnNewPush::QueueAll),
+    ("stop-running", OnNewPush::StopRunning),
+];
+const FORMATS: &[(&str, BundleFormat)] =
+    &[("tgz", BundleFormat::Tgz), ("tar", BundleFormat::Tar), ("zip", BundleFormat::Zip)];
+const SUCCESS_ON: &[(&str, SuccessOn)] =
+    &[("complete", SuccessOn::Complete), ("traffic-shifted", SuccessOn::TrafficShifted)];
+
+/// Keys that only one kind of engine reads.
+const ONLY_CODEDEPLOY: &[&str] = &[
+    "region",
+    "endpoint_url",
+    "assume_role",
+    "external_id",
+    "deployment_config",
+    "update_outdated_only",
+    "success_on",
+    "auto_rollback",
+];
+const ONLY_HOST: &[&str] = &["root", "user", "traffic_hooks", "max_revisions"];
+
+/// How long passing failures are retried unless the file says so.
+const GIVE_UP_AFTER_S: u64 = 2 * 60 * 60;
+/// Earlier revisions kept besides the current one, as the CodeDeploy agent does (D9).
+const MAX_REVISIONS: u32 = 5;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    CodeDeploy,
+    Host,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Bundle,
+    AppSpec,
+    GitHub,
+}
+
+impl Checker<'_> {
+    pub(super) fn targets(&mut self, raw: &Raw, data_dir: &Path, chats: &[Chat], github: &GitHub) -> Vec<Target> {
+        let all = raw.target.as_ref().map(|it| it.value.as_slice()).unwrap_or_default();
+        if all.is_empty() {
+            let finding = Finding::warning("config/no-target", "no target is configured: nothing will be deployed");
+            self.reader.findings.push(finding.help("add a `[[target]]`; `landfall config docs` shows one"));
+        }
+        let checked: Vec<(Option<Target>, &Written<RawTarget>)> =
+            all.iter().map(|it| (self.target(it, data_dir, chats), it)).collect();
+        let names = all.iter().filter_map(|it| it.value.name.as_ref()).map(|it| (it.value.as_str(), &it.span));
+        for (name, span) in twice(names) {
+            let finding = Finding::error("config/name-taken", format!("a target `{name}` exists already"));
+            self.reader.find(finding.help("give each target a name of its own"), span);
+        }
+        let lanes = checked.iter().filter_map(|(target, raw)| {
+            Some((target.as_ref()?.destination(), raw.value.engine.as_ref().map_or(&raw.span, |it| &it.span)))
+        });
+        for (lane, span) in twice(lanes) {
+            let owner = checked.iter().find_map(|(it, _)| it.as_ref().filter(|it| it.destination() == lane));
+            let owner = owner.map_or("another", |it| it.name.as_str());
+            let message = format!("target `{owner}` deploys to this place already: {}", lane.as_str());
+            let help = "give each target a deployment group of its own, or one target both rules";
+            self.reader.find(Finding::error("config/destination-taken", message).help(help), span);
+        }
+        self.warn_of_silence(&checked, github);
+        self.warn_of_no_token(&checked, github);
+        checked.into_iter().filter_map(|(target, _)| target).collect()
+    }
+
+    /// Finds targets that work less than their owner may think.
+    fn warn_of_silence(&mut self, checked: &[(Option<Target>, &Written<RawTarget>)], github: &GitHub) {
+        for (target, raw) in checked {
+            let Some(target) = target else { continue };
+            let span = raw.value.repository.as_ref().map_or(&raw.span, |it| &it.span);
+            let some = !github.webhook_secrets.is_empty() || !github.hooks.is_empty();
+            if some && !github.has_secret_for(&target.repository) {
+                let message = format!("no webhook secret speaks for `{}`: its pushes are refused", target.repository);
+                let help = "add its name to a `[[github.hooks]]`, or a secret to `webhook_secrets`";
+                self.reader.find(Finding::warning("config/no-secret-for-target", message).help(help), span);
+            }
+        }
+    }
+
+    /// Once: the first target that would need it is enough.
+    fn warn_of_no_token(&mut self, checked: &[(Option<Target>, &Written<RawTarget>)], github: &GitHub) {
+        let reads_github = |it: &Target| it.source == SourceSpec::GitHub;
+        let first = checked.iter().find(|(target, _)| target.as_ref().is_some_and(reads_github));
+        if let (None, Some((_, raw))) = (&github.token, first) {
+            let message = "without `github.token` no commit status is sent and private repositories cannot be read";
+            let help = "write `token = { env = \"GITHUB_TOKEN\" }` under `[github]`";
+            let span = raw.value.repository.as_ref().map_or(&raw.span, |it| &it.span);
+            self.reader.find(Finding::warning("config/no-token", message).help(help), span);
+        }
+    }
+
+    fn target(&mut self, written: &Written<RawTarget>, data_dir: &Path, chats: &[Chat]) -> Option<Target> {
+        let Written { value: raw, span } = written;
+        let name = self.required(raw.name.as_ref(), "name", "target", span);
+        let name = name.and_then(|it| self.fit(&At::Span(it.span), "target.name", TargetName::parse(it.value)));
+        let repository = self.required(raw.repository.as_ref(), "repository", "target", span);
+        let repository = repository
+            .and_then(|it| self.fit(&At::Span(it.span), "target.repository", RepositoryName::parse(it.value)));
+        let source = self.source(raw);
+        let rule = self.rule(raw, span);
+        let on_new_push = self.word(raw.on_new_push.as_ref(), "target.on_new_push", ON_NEW_PUSH);
+        let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
+        let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
+        self.notified(raw, chats);
+        let engine = self.engine(raw, span, data_dir, name.as_ref(), repository.as_ref());
+        let revisions = self.revisions(raw, span, data_dir, engine.as_ref());
+        let name = name?;
+        Some(Target {
+            repository: repository?,
+            source: source?,
+            rule,
+            environment: raw.environment.as_ref().map_or_else(|| name.to_string(), |it| it.value.clone()),
+            on_new_push: on_new_push.unwrap_or_default(),
+            require_checks: texts(raw.require_checks.as_ref()),
+            notify: texts(raw.notify.as_ref()),
+            allow_forced: raw.allow_forced.as_ref().is_none_or(|it| it.value),
+            deploy_on_start: flag(raw.deploy_on_start.as_ref()),
+            give_up_after_s: give_up_after.map_or(GIVE_UP_AFTER_S, |it| it.as_secs()),
+            bundle,
+            revisions: revisions?,
+            engine: engine?,
+            name,
+        })
+    }
+
+    fn source(&mut self, raw: &RawTarget) -> Option<SourceSpec> {
+        let Some(source) = &raw.source else { return Some(SourceSpec::GitHub) };
+        let help = "write `source = { git = \"file:///srv/git/blog.git\" }`, or leave it out for GitHub";
+        let Some(git) = &source.value.git else {
+            self.missing("git", "target.source", help, &source.span);
+            return None;
+        };
+        let known = ["file", "https", "http", "ssh", "git"];
+        let url = url::Url::parse(&git.value).ok().filter(|it| known.contains(&it.scheme()));
+        let Some(url) = url else {
+            self.bad(&git.span, format!("`{}` is not the URL of a git repository", git.value), help);
+            return None;
+        };
+        if url.password().is_some() {
+            // Plans store the target, and what plans store is shown.
+            let message = "a password in a URL is stored and shown wherever the target is";
+            let help = "take it out, and let git's own credential helper keep it";
+            self.reader.find(Finding::error("config/inline-secret", message).help(help), &git.span);
+            return None;
+        }
+        Some(SourceSpec::Git { url: git.value.clone() })
+    }
+
+    fn rule(&mut self, raw: &RawTarget, span: &Range<usize>) -> Rule {
+        let lists = [raw.branches.as_ref(), raw.tags.as_ref(), raw.paths.as_ref()];
+        for pattern in lists.into_iter().flatten().flat_map(|it| &it.value) {
+            if let Some(why) = glob_trouble(&pattern.value) {
+                self.bad_pattern(pattern, &why);
+            } else if let Some(short) =
+                pattern.value.strip_prefix("refs/heads/").or(pattern.value.strip_prefix("refs/tags/"))
+            {
+                let message = format!("`{}` never matches: names are matched without `refs/…`", pattern.value);
+                let help = format!("write `{short}`");
+                self.reader.find(Finding::error("config/bad-glob", message).help(help), &pattern.span);
+            }
+        }
+        let rule = Rule {
+            branches: texts(raw.branches.as_ref()),
+            tags: texts(raw.tags.as_ref()),
+            paths: texts(raw.paths.as_ref()),
+        };
+        if rule.branches.is_empty() && rule.tags.is_empty() {
+            let finding =
+                Finding::error("config/no-rule", "this target takes no push: it names neither branches nor tags");
+            self.reader.find(finding.help("add `branches = [\"main\"]` or `tags = [\"v*\"]`"), span);
+        }
+        rule
+    }
+
+    fn notified(&mut self, raw: &RawTarget, chats: &[Chat]) {
+        for name in raw.notify.iter().flat_map(|it| &it.value) {
+            if chats.iter().any(|chat| chat.name == name.value) {
+                continue;
+            }
+            let known: Vec<&str> = chats.iter().map(|chat| chat.name.as_str()).collect();
+            let help = match nearest(&name.value, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add a `[[chat]]` with `name = \"{}\"`", name.value),
+            };
+            let finding = Finding::error("config/unknown-chat", format!("no chat is called `{}`", name.value));
+            self.reader.find(finding.help(help), &name.span);
+        }
+    }
+
+    fn bundle(&mut self, raw: Option<&RawBundle>) -> BundleRules {
+        let mut rules = BundleRules { root: String::new(), exclude: Vec::new(), format: None, provenance: None };
+        let Some(raw) = raw else { return rules };
+        if let Some(root) = &raw.root
+            && let Some(inside) = self.inside(root, "bundle.root")
+        {
+            rules.root = inside;
+        }
+        for pattern in raw.exclude.iter().flat_map(|it| &it.value) {
+            match glob_trouble(&pattern.value) {
+                Some(why) => self.bad_pattern(pattern, &why),
+                None => rules.exclude.push(pattern.value.clone()),
+            }
+        }
+        rules.format = self.word(raw.format.as_ref(), "bundle.format", FORMATS);
+        if let Some(file) = &raw.provenance {
+            rules.provenance = self.inside(file, "bundle.provenance").filter(|it| !it.is_empty());
+        }
+        rules
+    }
+
+    /// A path within the repository, without `.` and slashes at its ends.
+    fn inside(&mut self, written: &Written<String>, key: &str) -> Option<String> {
+        let parts: Vec<&str> = written.value.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        if parts.contains(&"..") || written.value.starts_with('/') || written.value.contains(['\\', '\0']) {
+            let message = format!("`{key}` is `{}`, which is not a path within the repository", written.value);
+            self.bad(&written.span, message, "write it relative to the repository, as in `web/site`");
+            return None;
+        }
+        Some(parts.join("/"))
+    }
+
+    fn engine(
+        &mut self,
+        raw: &RawTarget,
+        span: &Range<usize>,
+        data_dir: &Path,
+        name: Option<&TargetName>,
+        repository: Option<&RepositoryName>,
+    ) -> Option<EngineSpec> {
+        let Some(Written { value: engine, span }) = &raw.engine else {
+            let help = "add `[target.engine]` with `kind = \"host\"` for this machine, or `kind = \"codedeploy\"`";
+            self.missing("engine", "target", help, span);
+            return None;
+        };
+        if engine.kind.is_none() {
+            self.missing("kind", "target.engine", "add `kind = \"host\"` or `kind = \"codedeploy\"`", span);
+        }
+        let kinds = [("codedeploy", Kind::CodeDeploy), ("host", Kind::Host)];
+        let file_exists = self.word(engine.file_exists_behavior.as_ref(), "engine.file_exists_behavior", FILE_EXISTS);
+        match self.word(engine.kind.as_ref(), "engine.kind", &kinds)? {
+            Kind::CodeDeploy => {
+                self.strangers(engine, ONLY_HOST, "host");
+                self.codedeploy(engine, span, file_exists).map(EngineSpec::CodeDeploy)
+            }
+            Kind::Host => {
+                self.strangers(engine, ONLY_CODEDEPLOY, "codedeploy");
+                Some(EngineSpec::Host(self.host(engine, data_dir, name?, repository?, file_exists)?))
+            }
+        }
+    }
+
+    /// Finds keys of the other kind of engine: they would be passed over in silence.
+    fn strangers(&mut self, engine: &RawEngine, keys: &[&str], kind: &str) {
+        for (key, span) in engine.written().into_iter().filter(|(key, _)| keys.contains(key)) {
+            let message = format!("`{key}` belongs to engines of kind `{kind}`");
+            let finding = Finding::error("config/unknown-key", message);
+            self.reader.find(finding.help("take it out, or change `kind`"), &span);
+        }
+    }
+
+    fn codedeploy(
+        &mut self,
+        raw: &RawEngine,
+        span: &Range<usize>,
+        file_exists_behavior: Option<FileExists>,
+    ) -> Option<CodeDeploySpec> {
+        let mut needed = |written, key| self.required(written, key, "target.engine", span).map(|it| it.value);
+        let application = needed(raw.application.as_ref(), "application");
+        let deployment_group = needed(raw.deployment_group.as_ref(), "deployment_group");
+        let region = needed(raw.region.as_ref(), "region");
+        let endpoint_url = self.parsed(raw.endpoint_url.as_ref(), "engine.endpoint_url", web_address);
+        let success_on = self.word(raw.success_on.as_ref(), "engine.success_on", SUCCESS_ON);
+        if let (Some(external_id), None) = (&raw.external_id, &raw.assume_role) {
+            self.bad(
+                &external_id.span,
+                "`external_id` without `assume_role` has no effect",
+                "add `assume_role`, or take it out",
+            );
+        }
+        if let Some(rollback) = &raw.auto_rollback {
+            let finding = Finding::warning("config/not-yet", "`auto_rollback` is not available yet: it has no effect");
+            let help = "set the rollback in the deployment group; landfall recognises CodeDeploy's own";
+            self.reader.find(finding.help(help), &rollback.span);
+        }
+        let text = |written: Option<&Written<String>>| written.map(|it| it.value.clone());
+        Some(CodeDeploySpec {
+            application: application?,
+            deployment_group: deployment_group?,
+            region: region?,
+            assume_role: text(raw.assume_role.as_ref()),
+            external_id: text(raw.external_id.as_ref()),
+            endpoint_url,
+            deployment_config: text(raw.deployment_config.as_ref()),
+            file_exists_behavior,
+            ignore_application_stop_failures: flag(raw.ignore_application_stop_failures.as_ref()),
+            update_outdated_only: flag(raw.update_outdated_only.as_ref()),
+            success_on: success_on.unwrap_or_default(),
+        })
+    }
+
+    fn host(
+        &mut self,
+        raw: &RawEngine,
+        data_dir: &Path,
+        name: &TargetName,
+        repository: &RepositoryName,
+        file_exists_behavior: Option<FileExists>,
+    ) -> Option<HostSpec> {
+        let named = |written: &Option<Written<String>>, usual: &str| {
+            written.as_ref().map_or_else(|| usual.to_owned(), |it| it.value.clone())
+        };
+        if let Some(kept) = raw.max_revisions.as_ref().filter(|it| it.value == 0) {
+            self.bad(&kept.span, "`max_revisions` is 0", "write at least 1; the default is 5");
+        }
+        Some(HostSpec {
+            application: named(&raw.application, repository.name()),
+            deployment_group: named(&raw.deployment_group, name.as_str()),
+            root: raw.root.as_ref().map_or_else(|| data_dir.join("deployment-root"), |it| self.path(&it.value)),
+            user: raw.user.as_ref().map(|it| it.value.clone()),
+            file_exists_behavior,
+            ignore_application_stop_failures: flag(raw.ignore_application_stop_failures.as_ref()),
+            traffic_hooks: flag(raw.traffic_hooks.as_ref()),
+            max_revisions: raw.max_revisions.as_ref().map_or(MAX_REVISIONS, |it| it.value),
+        })
+    }
+
+    fn revisions(
+        &mut self,
+        raw: &RawTarget,
+        span: &Range<usize>,
+        data_dir: &Path,
+        engine: Option<&EngineSpec>,
+    ) -> Option<RevisionsSpec> {
+        let forms = [("bundle", Form::Bundle), ("appspec", Form::AppSpec), ("github", Form::GitHub)];
+        let form = self.word(raw.revision.as_ref(), "target.revision", &forms).unwrap_or(Form::Bundle);
+        if let (Form::GitHub, Some(written)) = (form, &raw.revision) {
+            let finding = Finding::error("config/not-yet", "`revision = \"github\"` is not available yet");
+            self.reader
+                .find(finding.help("take it out, and say where revisions lie: `[target.revisions]`"), &written.span);
+        }
+        let usual = || RevisionsSpec::Directory { path: data_dir.join("revisions") };
+        let spec = raw.revisions.as_ref().map(|it| &it.value);
+        match (spec.and_then(|it| it.s3.as_ref()), spec.and_then(|it| it.directory.as_ref())) {
+            (Some(s3), Some(_)) => {
+                self.bad(&s3.span, "revisions lie in one place, `s3` or `directory`", "take one of them out");
+                None
+            }
+            (Some(s3), None) => self.s3(s3),
+            (None, directory) => {
+                let needs_bucket = matches!(engine, Some(EngineSpec::CodeDeploy(_))) && form == Form::Bundle;
+                if needs_bucket {
+                    let span = directory.map_or(span, |it| &it.span);
+                    let help = "add `[target.revisions]` with `s3 = { bucket = \"…\", region = \"…\" }`; for Lambda and \
+                                ECS, whose revision is the AppSpec itself, write `revision = \"appspec\"`";
+                    let message = "CodeDeploy fetches revisions from S3, and this target keeps none there";
+                    self.reader.find(Finding::error("config/no-bucket", message).help(help), span);
+                }
+                Some(directory.map_or_else(usual, |it| RevisionsSpec::Directory { path: self.path(&it.value) }))
+            }
+        }
+    }
+
+    fn s3(&mut self, written: &Written<RawS3>) -> Option<RevisionsSpec> {
+        let Written { value: raw, span } = written;
+        let bucket = self.required(raw.bucket.as_ref(), "bucket", "target.revisions.s3", span);
+        let region = self.required(raw.region.as_ref(), "region", "target.revisions.s3", span);
+        let endpoint_url = self.parsed(raw.endpoint_url.as_ref(), "s3.endpoint_url", web_address);
+        if let Some(it) = bucket.as_ref().filter(|it| !is_bucket(&it.value)) {
+            let help = "write the bucket's name alone, without `s3://` and without a path";
+            self.bad(&it.span, format!("`{}` is not the name of a bucket", it.value), help);
+        }
+        Some(RevisionsSpec::S3 {
+            bucket: bucket?.value,
+            prefix: raw.prefix.as_ref().map_or("", |it| it.value.trim_matches('/')).to_owned(),
+            region: region?.value,
+            endpoint_url,
+            force_path_style: flag(raw.force_path_style.as_ref()),
+        })
+    }
+}
+
+fn is_bucket(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'))
+}

@@ -1,0 +1,227 @@
+//! The configuration as written: every key that the file may have, all optional. It means nothing yet.
+
+use std::ops::Range;
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::written::{Read, Reader, Table, Written, join, read_as_table, read_written, table, unknown};
+use crate::domain::Finding;
+
+type Texts = Vec<Written<String>>;
+
+table! {
+    /// The whole file.
+    Raw {
+        data_dir: String,
+        public_url: String,
+        catch_up_every: String,
+        server: RawServer,
+        ledger: RawLedger,
+        github: RawGitHub,
+        target: Vec<Written<RawTarget>>,
+        chat: Vec<Written<RawChat>>,
+    }
+}
+
+table! {
+    /// `[server]`
+    RawServer {
+        listen: String,
+        public_reads: bool,
+        bodies_in_flight: String,
+    }
+}
+
+table! {
+    /// `[ledger]`
+    RawLedger {
+        reserve: String,
+        segment: String,
+    }
+}
+
+table! {
+    /// `[github]`
+    RawGitHub {
+        api_url: String,
+        webhook_secrets: Vec<Written<RawSecret>>,
+        token: RawSecret,
+        app: RawApp,
+        hooks: Vec<Written<RawHook>>,
+    }
+}
+
+table! {
+    /// `[github.app]`
+    RawApp {
+        id: u32,
+        private_key: RawSecret,
+    }
+}
+
+table! {
+    /// `[[github.hooks]]`
+    RawHook {
+        repositories: Texts,
+        secrets: Vec<Written<RawSecret>>,
+    }
+}
+
+table! {
+    /// `[[target]]`
+    RawTarget {
+        name: String,
+        repository: String,
+        source: RawSource,
+        branches: Texts,
+        tags: Texts,
+        paths: Texts,
+        environment: String,
+        on_new_push: String,
+        require_checks: Texts,
+        notify: Texts,
+        allow_forced: bool,
+        deploy_on_start: bool,
+        give_up_after: String,
+        revision: String,
+        bundle: RawBundle,
+        revisions: RawRevisions,
+        engine: RawEngine,
+    }
+}
+
+table! {
+    /// `source = { … }`
+    RawSource {
+        git: String,
+    }
+}
+
+table! {
+    /// `[target.bundle]`
+    RawBundle {
+        root: String,
+        exclude: Texts,
+        format: String,
+        provenance: String,
+    }
+}
+
+table! {
+    /// `[target.revisions]`
+    RawRevisions {
+        s3: RawS3,
+        directory: String,
+    }
+}
+
+table! {
+    /// `s3 = { … }`
+    RawS3 {
+        bucket: String,
+        prefix: String,
+        region: String,
+        endpoint_url: String,
+        force_path_style: bool,
+    }
+}
+
+table! {
+    /// `[target.engine]`: the keys of every kind; the check says which belong to which.
+    RawEngine {
+        kind: String,
+        application: String,
+        deployment_group: String,
+        file_exists_behavior: String,
+        ignore_application_stop_failures: bool,
+        region: String,
+        endpoint_url: String,
+        assume_role: String,
+        external_id: String,
+        deployment_config: String,
+        update_outdated_only: bool,
+        success_on: String,
+        auto_rollback: bool,
+        root: String,
+        user: String,
+        traffic_hooks: bool,
+        max_revisions: u32,
+    }
+}
+
+table! {
+    /// `[[chat]]`
+    RawChat {
+        name: String,
+        kind: String,
+        webhook: RawSecret,
+    }
+}
+
+/// `{ env = "X" }` or `{ file = "path" }`
+#[derive(Clone, Debug)]
+pub(super) struct RawSecret {
+    pub(super) env: Option<Written<String>>,
+    pub(super) file: Option<Written<String>>,
+}
+
+impl Table for RawSecret {
+    const KEYS: &'static [&'static str] = &["env", "file"];
+
+    fn read_table(table: &DeTable<'_>, path: &str, reader: &mut Reader<'_>) -> Self {
+        let mut it = Self { env: None, file: None };
+        for (name, value) in table {
+            let path = join(path, name.get_ref());
+            match name.get_ref().as_ref() {
+                "env" => it.env = read_written(value, &path, reader),
+                "file" => it.file = read_written(value, &path, reader),
+                _ => unknown::<Self>(name, &path, reader),
+            }
+        }
+        it
+    }
+
+    fn written(&self) -> Vec<(&'static str, Range<usize>)> {
+        let place = |key, it: &Option<Written<String>>| it.as_ref().map(|it| (key, it.span.clone()));
+        place("env", &self.env).into_iter().chain(place("file", &self.file)).collect()
+    }
+}
+
+impl Read for RawSecret {
+    /// A secret written out is found without being shown: the code tells the renderer to leave the line out.
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_str() {
+            let finding = Finding::error(
+                "config/inline-secret",
+                format!("`{path}` holds a secret itself, expected where to find it"),
+            );
+            let help = "put it into a file with mode 0600 and write `{ file = \"path\" }`, or `{ env = \"NAME\" }`";
+            reader.find(finding.help(help), &value.span());
+            return None;
+        }
+        read_as_table(value, path, reader)
+    }
+}
+
+impl Raw {
+    /// Reads `text`; what is wrong with it stays with the reader. With broken syntax there is nothing to go on with:
+    /// half the file may be missing or under another table, and what follows from that would only mislead.
+    pub(super) fn parse(text: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let message = error.message().lines().next().unwrap_or_default();
+            let help = "see https://toml.io for how TOML is written";
+            let finding = Finding::error("config/syntax", message).help(help);
+            reader.find(finding, &error.span().unwrap_or(0..0));
+        }
+        errors.is_empty().then(|| Self::read_table(table.get_ref(), "", reader))
+    }
+
+    /// The dotted name of every key there is. Secrets are counted as one.
+    pub(super) fn all_keys() -> Vec<String> {
+        let mut keys = Vec::new();
+        <Self as Read>::keys("", &mut keys);
+        keys
+    }
+}
