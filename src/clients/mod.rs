@@ -2,6 +2,7 @@
 
 pub mod aws;
 mod clock;
+pub mod github;
 pub mod process;
 
 pub use clock::Clock;

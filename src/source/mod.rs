@@ -1,1 +1,10 @@
 //! Where commits come from: GitHub or a git repository. Head, relation, peek, archive; never writes.
+
+mod error;
+mod git;
+mod git_command;
+mod github;
+mod kind;
+
+pub use error::SourceError;
+pub use kind::{ByteStream, RefHead, Source, Sources};

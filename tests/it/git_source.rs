@@ -1,1 +1,307 @@
-//! Tests of git source.
+//! The git source, against real repositories that are really pushed to.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use futures_util::StreamExt;
+use landfall::clients::Clock;
+use landfall::clients::github::GitHubClient;
+use landfall::config::GitHub;
+use landfall::domain::{
+    BundleRules, CommitSha, EngineSpec, HostSpec, OnNewPush, RefName, Relation, RepositoryName, RevisionsSpec, Rule,
+    SourceSpec, Target, TargetName,
+};
+use landfall::source::{ByteStream, RefHead, Source, SourceError, Sources};
+
+use crate::worlds::repository::Repository;
+
+/// A target that differs from others in its source only.
+pub(crate) fn target(source: SourceSpec) -> Target {
+    Target {
+        name: TargetName::parse("blog").unwrap(),
+        repository: RepositoryName::parse("acme/blog").unwrap(),
+        source,
+        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
+        environment: "production".into(),
+        on_new_push: OnNewPush::QueueLatest,
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
+        engine: EngineSpec::Host(HostSpec {
+            application: "blog".into(),
+            deployment_group: "blog".into(),
+            root: "/nowhere".into(),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        }),
+    }
+}
+
+/// What an archive holds: paths below its top directory, and the commit its header names.
+pub(crate) async fn unpack(mut stream: ByteStream) -> Result<(Option<String>, BTreeMap<String, String>), SourceError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+    }
+    let mut plain = Vec::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).unwrap();
+    } else {
+        plain = bytes;
+    }
+    // The pax header that git writes first: `52 comment=SHA`.
+    let commit = String::from_utf8_lossy(&plain[..1024.min(plain.len())])
+        .split_once("comment=")
+        .map(|(_, rest)| rest.chars().take_while(char::is_ascii_hexdigit).collect());
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(plain.as_slice()).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path: PathBuf = entry.path().unwrap().components().skip(1).collect();
+        let mut content = String::new();
+        if entry.header().entry_type().is_file() {
+            entry.read_to_string(&mut content).unwrap();
+            files.insert(path.to_str().unwrap().to_owned(), content);
+        }
+    }
+    Ok((commit, files))
+}
+
+struct World {
+    repository: Repository,
+    data_dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { repository: Repository::new(), data_dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn source_at(&self, url: String) -> Source {
+        let nowhere =
+            GitHub { api_url: "http://127.0.0.1:1".into(), webhook_secrets: vec![], hooks: vec![], token: None };
+        let github = GitHubClient::new(&nowhere, Clock::system()).unwrap();
+        Sources::new(self.data_dir.path(), github).of(&target(SourceSpec::Git { url }))
+    }
+
+    fn source(&self) -> Source {
+        self.source_at(self.repository.url())
+    }
+}
+
+fn main_branch() -> RefName {
+    RefName::parse("refs/heads/main").unwrap()
+}
+
+fn unknown() -> CommitSha {
+    CommitSha::parse("0123456789012345678901234567890123456789").unwrap()
+}
+
+#[tokio::test]
+async fn a_push_moves_the_head() {
+    let world = World::new();
+    let source = world.source();
+    assert_eq!(source.head(&main_branch()).await, Ok(None));
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    assert_eq!(source.head(&main_branch()).await, Ok(Some(RefHead { object: first.clone(), commit: first.clone() })));
+    let second = world.repository.commit_and_push("second", &[("a", "2")]);
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, second);
+    let beneath = RefName::parse("refs/heads/deep/er").unwrap();
+    world.repository.push(&["HEAD:refs/heads/deep/er"]);
+    assert_eq!(source.head(&beneath).await.unwrap().unwrap().commit, second);
+    assert_eq!(source.head(&RefName::parse("refs/heads/deep").unwrap()).await, Ok(None), "a folder of refs is no ref");
+}
+
+#[tokio::test]
+async fn commits_stand_to_each_other_as_git_says() {
+    let world = World::new();
+    let source = world.source();
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    let second = world.repository.commit_and_push("second", &[("a", "2")]);
+    assert_eq!(source.relation(&first, &first).await, Ok(Relation::Same));
+    assert_eq!(source.relation(&first, &second).await, Ok(Relation::Ancestor));
+    assert_eq!(source.relation(&second, &first).await, Ok(Relation::Descendant));
+
+    world.repository.git(&["reset", "--quiet", "--hard", first.as_str()]);
+    let other = world.repository.commit("rewritten", &[("a", "3")]);
+    world.repository.push(&["+HEAD:refs/heads/main"]);
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, other);
+    assert_eq!(source.relation(&second, &other).await, Ok(Relation::Diverged));
+
+    let error = source.relation(&unknown(), &other).await.unwrap_err();
+    assert!(matches!(&error, SourceError::UnknownCommit { commit, .. } if *commit == unknown()), "{error}");
+    assert!(!error.failure().passing);
+}
+
+#[tokio::test]
+async fn an_annotated_tag_leads_to_its_commit() {
+    let world = World::new();
+    let source = world.source();
+    let commit = world.repository.commit_and_push("first", &[("a", "1")]);
+    world.repository.git(&["tag", "--annotate", "--message", "one", "v1"]);
+    world.repository.git(&["tag", "--annotate", "--message", "again", "v1-again", "v1"]);
+    world.repository.git(&["tag", "light"]);
+    world.repository.push(&["--tags"]);
+    let object = CommitSha::parse(world.repository.git(&["rev-parse", "v1"])).unwrap();
+    assert_ne!(object, commit);
+    let head = |name: &str| RefName::parse(format!("refs/tags/{name}")).unwrap();
+    let expected = RefHead { object: object.clone(), commit: commit.clone() };
+    assert_eq!(source.head(&head("v1")).await, Ok(Some(expected)));
+    assert_eq!(source.head(&head("v1-again")).await.unwrap().unwrap().commit, commit);
+    assert_eq!(source.head(&head("light")).await.unwrap().unwrap().object, commit);
+    assert_eq!(source.peel(&object).await, Ok(Some(commit.clone())));
+    assert_eq!(source.peel(&commit).await, Ok(Some(commit.clone())));
+    assert_eq!(source.peel(&unknown()).await, Ok(None));
+    assert_eq!(source.relation(&object, &commit).await, Ok(Relation::Same));
+}
+
+#[tokio::test]
+async fn a_peek_reads_one_file_of_that_commit() {
+    let world = World::new();
+    let source = world.source();
+    std::os::unix::fs::symlink("deploy/appspec.yml", world.repository.work().join("linked.yml")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.repository.work().join("outside.yml")).unwrap();
+    let large = "x".repeat((1 << 20) + 1);
+    let files = [("deploy/appspec.yml", "os: linux\n"), ("name with spaces", "s"), ("large", &large)];
+    let commit = world.repository.commit_and_push("first", &files);
+    world.repository.commit_and_push("second", &[("deploy/appspec.yml", "changed")]);
+    let peek =
+        async |path| source.peek(&commit, path).await.map(|it| it.map(|it| String::from_utf8(it.into()).unwrap()));
+    assert_eq!(peek("deploy/appspec.yml").await, Ok(Some("os: linux\n".into())));
+    assert_eq!(peek("name with spaces").await, Ok(Some("s".into())));
+    assert_eq!(peek("linked.yml").await, Ok(Some("os: linux\n".into())), "links within the commit are followed");
+    for nothing in ["outside.yml", "deploy", "missing", "../appspec.yml", "", "--help", "a\nb"] {
+        assert_eq!(peek(nothing).await, Ok(None), "{nothing}");
+    }
+    let error = peek("large").await.unwrap_err();
+    assert_eq!(error.to_string(), "`large` is 1048577 bytes long, and at most 1048576 are read");
+    assert!(matches!(source.peek(&unknown(), "a").await, Err(SourceError::UnknownCommit { .. })));
+}
+
+#[tokio::test]
+async fn an_archive_holds_exactly_that_commit() {
+    let world = World::new();
+    let source = world.source();
+    let commit = world.repository.commit_and_push("first", &[("web/index.html", "<h1>1</h1>"), ("appspec.yml", "x")]);
+    world.repository.commit_and_push("second", &[("web/index.html", "<h1>2</h1>")]);
+    let (named, files) = unpack(source.archive(&commit).await.unwrap()).await.unwrap();
+    assert_eq!(named.as_deref(), Some(commit.as_str()));
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["appspec.yml", "web/index.html"]);
+    assert_eq!(files["web/index.html"], "<h1>1</h1>");
+    assert!(matches!(source.archive(&unknown()).await.err(), Some(SourceError::UnknownCommit { .. })));
+}
+
+#[tokio::test]
+async fn an_archive_that_git_cannot_finish_ends_in_an_error() {
+    let world = World::new();
+    let noise = |seed: u32| -> String {
+        (0..300_000u32).map(|it| char::from(b'a' + (it.wrapping_mul(2_654_435_761 + seed) >> 13) as u8 % 26)).collect()
+    };
+    let commit = world.repository.commit_and_push("first", &[("a", &noise(0)), ("b", &noise(1)), ("c", &noise(2))]);
+    let blob = world.repository.git(&["rev-parse", "HEAD:c"]);
+    let lost = world.repository.bare().join("objects").join(&blob[..2]).join(&blob[2..]);
+    std::fs::remove_file(lost).unwrap();
+    let error = unpack(world.source().archive(&commit).await.unwrap()).await.unwrap_err();
+    assert!(matches!(&error, SourceError::Cut { bytes, .. } if *bytes > 300_000), "{error}");
+    assert!(error.failure().passing);
+}
+
+#[tokio::test]
+async fn a_working_copy_is_a_source_too() {
+    let world = World::new();
+    let commit = world.repository.commit("not pushed", &[("a/b", "1")]);
+    let source = world.source_at(world.repository.work().to_str().unwrap().to_owned());
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, commit);
+    let (_, files) = unpack(source.archive(&commit).await.unwrap()).await.unwrap();
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["a/b"]);
+}
+
+#[tokio::test]
+async fn a_missing_repository_is_named() {
+    let world = World::new();
+    let empty = world.data_dir.path().to_str().unwrap().to_owned();
+    for url in ["file:///srv/nowhere.git".to_owned(), format!("file://{empty}")] {
+        let source = world.source_at(url.clone());
+        assert_eq!(source.head(&main_branch()).await, Err(SourceError::NotFound { what: url.clone() }));
+        assert_eq!(source.peel(&unknown()).await, Err(SourceError::NotFound { what: url }));
+    }
+}
+
+#[tokio::test]
+async fn another_machines_repository_is_mirrored() {
+    let world = World::new();
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    let daemon = Daemon::start(&world.repository);
+    let source = world.source_at(daemon.url.clone());
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, first);
+    let second = world.repository.commit_and_push("second", &[("a", "2")]);
+    // Asked for by its id before its ref was asked for.
+    assert_eq!(source.relation(&first, &second).await, Ok(Relation::Ancestor));
+    assert_eq!(unpack(source.archive(&second).await.unwrap()).await.unwrap().1["a"], "2");
+    world.repository.git(&["commit", "--quiet", "--amend", "--message", "amended"]);
+    world.repository.push(&["+HEAD:refs/heads/main"]);
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, world.repository.head());
+    world.repository.push(&["HEAD:refs/heads/other", ":refs/heads/main"]);
+    assert_eq!(source.head(&main_branch()).await, Ok(None), "a deleted branch is gone here too");
+
+    let missing = world.source_at(format!("{}-not", daemon.url));
+    assert!(missing.head(&main_branch()).await.is_err());
+    drop(daemon);
+    let error = source.head(&main_branch()).await.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }) && error.is_passing(), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_in_the_url_is_not_told() {
+    let world = World::new();
+    let source = world.source_at("http://ada:hunter2secret@127.0.0.1:1/blog.git".into());
+    let error = source.head(&main_branch()).await.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2secret"), "{error:?}");
+}
+
+/// `git daemon` on a free port of loopback, ended with this.
+struct Daemon {
+    child: std::process::Child,
+    url: String,
+}
+
+impl Daemon {
+    fn start(repository: &Repository) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let parent = repository.bare().parent().unwrap();
+        let child = landfall::clients::process::blocking_program("git")
+            .args(["daemon", "--export-all", "--listen=127.0.0.1", "--reuseaddr"])
+            .args([format!("--port={port}"), format!("--base-path={}", parent.display())])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Duration::from_secs(10);
+        let mut waited = std::time::Duration::ZERO;
+        let pause = std::time::Duration::from_millis(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(waited < deadline, "git daemon does not listen");
+            std::thread::sleep(pause);
+            waited += pause;
+        }
+        Self { child, url: format!("git://127.0.0.1:{port}/bare.git") }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // `git daemon` is a child of `git`; it ends when its parent is asked to.
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            nix::sys::signal::Signal::SIGTERM,
+        );
+        let _ = self.child.wait();
+    }
+}

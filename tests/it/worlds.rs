@@ -4,3 +4,5 @@
 pub(crate) mod codedeploy;
 #[path = "../worlds/github.rs"]
 pub(crate) mod github;
+#[path = "../worlds/repository.rs"]
+pub(crate) mod repository;

@@ -1,0 +1,161 @@
+//! How a request to GitHub goes wrong, by what the caller can do about it. It never holds a token or an address.
+
+use http::{HeaderMap, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// GitHub's advice where it names no time.
+const WAIT: SignedDuration = SignedDuration::from_secs(60);
+/// An hour is GitHub's longest window; a header that says more is not believed.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(2);
+
+/// Why a request to GitHub did not work.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum GitHubError {
+    /// The token's file or variable cannot be read.
+    #[error("the GitHub token cannot be read: {why}")]
+    NoToken {
+        /// Why.
+        why: String,
+    },
+    /// The token is wrong or has expired (401).
+    #[error("GitHub does not accept the token (401)")]
+    Unauthorized,
+    /// The token may not do this (403).
+    #[error("GitHub forbids it (403): {message}")]
+    Forbidden {
+        /// In GitHub's words.
+        message: String,
+    },
+    /// It is not there, or the token cannot see it (404, 410).
+    #[error("GitHub does not find it (404)")]
+    NotFound,
+    /// Too many requests (403 or 429).
+    #[error("GitHub's rate limit is reached until {until}")]
+    RateLimited {
+        /// When to ask again.
+        until: Timestamp,
+    },
+    /// It contradicts what is there (409), such as a ref of an empty repository.
+    #[error("GitHub sees a conflict (409): {message}")]
+    Conflict {
+        /// In GitHub's words.
+        message: String,
+    },
+    /// GitHub will never take it (422 and its like).
+    #[error("GitHub refuses it ({status}): {message}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// In GitHub's words.
+        message: String,
+    },
+    /// GitHub, or the way to it, is down.
+    #[error("GitHub cannot be reached: {why}")]
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+    /// It answered something else than it documents.
+    #[error("GitHub answered something unexpected: {why}")]
+    Unclear {
+        /// What.
+        why: String,
+    },
+}
+
+impl GitHubError {
+    /// Whether the same request may work later without anyone's help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            // A token that cannot be read is one that is being replaced, as a rule.
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NoToken { .. } => true,
+            Self::Unauthorized | Self::Forbidden { .. } | Self::NotFound => false,
+            Self::Conflict { .. } | Self::Refused { .. } | Self::Unclear { .. } => false,
+        }
+    }
+
+    /// The error that an answer means.
+    pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
+        let message = message(body);
+        match status.as_u16() {
+            401 => Self::Unauthorized,
+            403 | 429 => match limited_until(headers, now) {
+                Some(until) => Self::RateLimited { until },
+                None if status.as_u16() == 429 || message.to_lowercase().contains("rate limit") => {
+                    Self::RateLimited { until: now + WAIT }
+                }
+                None => Self::Forbidden { message },
+            },
+            404 | 410 => Self::NotFound,
+            409 => Self::Conflict { message },
+            408 | 500..=599 => Self::Unavailable { why: format!("status {}", status.as_u16()) },
+            status => Self::Refused { status, message },
+        }
+    }
+}
+
+/// `retry-after` goes before `x-ratelimit-reset`, which counts only where nothing remains.
+fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let latest = now + LONGEST_WAIT;
+    if let Some(seconds) = number("retry-after") {
+        return Some(now.checked_add(SignedDuration::from_secs(seconds.max(1))).unwrap_or(latest).min(latest));
+    }
+    if number("x-ratelimit-remaining") != Some(0) {
+        return None;
+    }
+    let reset = number("x-ratelimit-reset").and_then(|it| Timestamp::from_second(it).ok());
+    Some(reset.filter(|it| *it > now).unwrap_or(now + WAIT).min(latest))
+}
+
+/// GitHub's own words, one line of at most 200 characters.
+fn message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        message: String,
+        #[serde(default)]
+        errors: Vec<serde_json::Value>,
+    }
+    let text = match serde_json::from_slice::<Body>(body) {
+        Ok(Body { message, errors }) => {
+            let details = errors.iter().filter_map(|it| it.get("message").and_then(|it| it.as_str()));
+            std::iter::once(message.as_str()).chain(details).collect::<Vec<_>>().join(": ")
+        }
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(800)]).into_owned(),
+    };
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { "without a word".into() } else { line.chars().take(200).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, headers: &[(&'static str, &str)], body: &str) -> GitHubError {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let now = Timestamp::from_second(1_000).unwrap();
+        GitHubError::of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), now)
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_what_can_be_done() {
+        let until = |second| GitHubError::RateLimited { until: Timestamp::from_second(second).unwrap() };
+        let none_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1500")];
+        assert_eq!(of(401, &[], ""), GitHubError::Unauthorized);
+        assert_eq!(of(403, &[("retry-after", "30")], ""), until(1_030));
+        assert_eq!(of(403, &none_left, ""), until(1_500));
+        assert_eq!(of(429, &[], ""), until(1_060));
+        assert_eq!(of(403, &[("retry-after", "999999999999")], ""), until(1_000 + 7_200));
+        assert_eq!(of(403, &[], r#"{"message":"You have exceeded a secondary rate limit"}"#), until(1_060));
+        let some_left = [("x-ratelimit-remaining", "12"), ("x-ratelimit-reset", "1500")];
+        let forbidden = GitHubError::Forbidden { message: "Resource not accessible".into() };
+        assert_eq!(of(403, &some_left, r#"{"message":"Resource not accessible"}"#), forbidden);
+        assert_eq!(of(404, &[], ""), GitHubError::NotFound);
+        assert_eq!(of(502, &[], "<html>"), GitHubError::Unavailable { why: "status 502".into() });
+        let told = r#"{"message":"Validation Failed","errors":[{"message":"description is too long"}]}"#;
+        let message = "Validation Failed: description is too long".to_owned();
+        assert_eq!(of(422, &[], told), GitHubError::Refused { status: 422, message });
+    }
+}

@@ -1,0 +1,167 @@
+//! Commits from a git repository, by the git command. It never writes to that repository; other machines' are mirrored.
+//!
+//! Why the command and not a library: its transports, credentials and archives are the ones people know and trust.
+//! Names and ids are checked types, and go in by standard input or after `--end-of-options`: none can be an option.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::SourceError;
+use super::git_command::{FETCH_WITHIN, Git};
+use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
+use crate::domain::{CommitSha, RefName, Relation};
+
+/// One git repository.
+#[derive(Clone, Debug)]
+pub struct GitSource {
+    url: String,
+    place: Place,
+}
+
+/// Where its objects are read.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In the repository itself: it lies on this machine.
+    Here(PathBuf),
+    /// In our mirror of it.
+    Mirror {
+        dir: PathBuf,
+        /// Held while it is made or fetched into.
+        busy: Arc<Mutex<()>>,
+    },
+}
+
+impl Place {
+    pub(super) fn of(url: &str, mirrors: &Path) -> Self {
+        let path = match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "file" => parsed.to_file_path().ok(),
+            Ok(_) | Err(_) => Some(PathBuf::from(url)).filter(|path| path.is_absolute()),
+        };
+        match path {
+            Some(path) => Self::Here(path),
+            None => {
+                let name = hex::encode(&Sha256::digest(url)[..16]);
+                Self::Mirror { dir: mirrors.join(format!("{name}.git")), busy: Arc::default() }
+            }
+        }
+    }
+}
+
+impl GitSource {
+    pub(super) fn new(url: String, place: Place) -> Self {
+        Self { url, place }
+    }
+
+    pub(super) async fn head(&self, reference: &RefName) -> Result<Option<RefHead>, SourceError> {
+        self.fetch().await?;
+        let git = self.git();
+        let format = "--format=%(refname) %(objectname)";
+        let listed = git.lines(&["for-each-ref", format, "--end-of-options", reference.as_str()]).await?;
+        // The pattern also takes what lies beneath it.
+        let object =
+            listed.iter().find_map(|line| line.split_once(' ').filter(|(name, _)| *name == reference.as_str()));
+        let Some((_, object)) = object else { return Ok(None) };
+        let object = CommitSha::parse(object).map_err(|unfit| git.broken(unfit.to_string()))?;
+        let commit = self.commit_of(&object).await?;
+        Ok(commit.map(|commit| RefHead { object, commit }))
+    }
+
+    pub(super) async fn peel(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {
+        if let Some(commit) = self.commit_of(object).await? {
+            return Ok(Some(commit));
+        }
+        self.fetch().await?;
+        self.commit_of(object).await
+    }
+
+    pub(super) async fn relation(&self, commit: &CommitSha, head: &CommitSha) -> Result<Relation, SourceError> {
+        let (commit, head) = (self.must_have(commit).await?, self.must_have(head).await?);
+        let git = self.git();
+        if git.is_ancestor(&commit, &head).await? {
+            Ok(if commit == head { Relation::Same } else { Relation::Ancestor })
+        } else if git.is_ancestor(&head, &commit).await? {
+            Ok(Relation::Descendant)
+        } else {
+            Ok(Relation::Diverged)
+        }
+    }
+
+    pub(super) async fn peek(&self, commit: &CommitSha, path: &str) -> Result<Option<Bytes>, SourceError> {
+        let commit = self.must_have(commit).await?;
+        let git = self.git();
+        let found = git.object(&format!("{commit}:{path}"), true).await?;
+        let Some(Found { id: blob, bytes, .. }) = found.filter(|it| it.kind == "blob") else { return Ok(None) };
+        if bytes > PEEK_AT_MOST {
+            return Err(SourceError::TooLarge { path: path.into(), bytes, limit: PEEK_AT_MOST });
+        }
+        git.output(&["cat-file", "blob", blob.as_str()]).await.map(|bytes| Some(bytes.into()))
+    }
+
+    pub(super) async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {
+        let commit = self.must_have(commit).await?;
+        self.git().stream(&["archive", "--format=tar", "--prefix=archive/", commit.as_str()])
+    }
+
+    async fn must_have(&self, commit: &CommitSha) -> Result<CommitSha, SourceError> {
+        let unknown = || SourceError::UnknownCommit { what: self.git().what().into(), commit: commit.clone() };
+        self.peel(commit).await?.ok_or_else(unknown)
+    }
+
+    async fn commit_of(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {
+        let found = self.git().object(&format!("{object}^{{commit}}"), false).await?;
+        Ok(found.map(|found| found.id))
+    }
+
+    /// Brings the mirror up to date; a repository of this machine always is.
+    async fn fetch(&self) -> Result<(), SourceError> {
+        let git = self.git();
+        match &self.place {
+            Place::Here(path) if path.is_dir() => Ok(()),
+            Place::Here(_) => Err(SourceError::NotFound { what: git.what().into() }),
+            Place::Mirror { dir, busy } => {
+                let _busy = busy.lock().await;
+                if !dir.join("HEAD").is_file() {
+                    let whole = dir.to_string_lossy();
+                    git.output(&["init", "--quiet", "--bare", "--template=", "--end-of-options", &whole]).await?;
+                }
+                git.run_within(
+                    FETCH_WITHIN,
+                    &[
+                        "fetch",
+                        "--quiet",
+                        "--prune",
+                        "--no-tags",
+                        "--no-auto-maintenance",
+                        "--no-write-fetch-head",
+                        "--end-of-options",
+                        &self.url,
+                        "+refs/heads/*:refs/heads/*",
+                        "+refs/tags/*:refs/tags/*",
+                    ],
+                )
+                .await
+            }
+        }
+    }
+
+    fn git(&self) -> Git {
+        let dir = match &self.place {
+            Place::Here(path) if path.join(".git").exists() => path.join(".git"),
+            Place::Here(path) => path.clone(),
+            Place::Mirror { dir, .. } => dir.clone(),
+        };
+        Git::new(dir, &self.url)
+    }
+}
+
+/// An object as `cat-file --batch-check` tells it.
+pub(super) struct Found {
+    pub(super) id: CommitSha,
+    pub(super) kind: String,
+    pub(super) bytes: u64,
+}

@@ -1,0 +1,135 @@
+//! The questions a source answers, whichever kind it is. It never decides what is deployed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::SourceError;
+use super::git::{GitSource, Place};
+use super::github::GitHubSource;
+use crate::clients::github::GitHubClient;
+use crate::domain::{CommitSha, RefName, Relation, SourceSpec, Target};
+
+/// An AppSpec that is longer is none.
+pub(super) const PEEK_AT_MOST: u64 = 1 << 20;
+
+/// An archive on its way. An error in it means that what came before is not whole.
+pub type ByteStream = BoxStream<'static, Result<Bytes, SourceError>>;
+
+/// What a ref names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefHead {
+    /// The object itself: an annotated tag's is the tag object, as a push names it.
+    pub object: CommitSha,
+    /// The commit that it leads to.
+    pub commit: CommitSha,
+}
+
+/// All sources of a configuration, and what they share: connections, mirrors.
+#[derive(Clone)]
+pub struct Sources {
+    github: GitHubClient,
+    mirrors: PathBuf,
+    /// By URL. One lock a mirror: two fetches into one at a time would get in each other's way.
+    places: Arc<Mutex<HashMap<String, Place>>>,
+}
+
+/// Where the commits of one target come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// GitHub's API.
+    GitHub(GitHubSource),
+    /// A git repository.
+    Git(GitSource),
+}
+
+impl Sources {
+    /// Sources that ask `github`, and keep mirrors of other machines' git repositories under `data_dir/mirrors`.
+    pub fn new(data_dir: impl Into<PathBuf>, github: GitHubClient) -> Self {
+        let mirrors = data_dir.into().join("mirrors");
+        // git runs in `/`, so that it does not matter what becomes of the directory that the bot was started in.
+        let mirrors = std::path::absolute(&mirrors).unwrap_or(mirrors);
+        Self { github, mirrors, places: Arc::default() }
+    }
+
+    /// Where this target's commits come from.
+    pub fn of(&self, target: &Target) -> Source {
+        match &target.source {
+            SourceSpec::GitHub => Source::GitHub(GitHubSource::new(self.github.clone(), target.repository.clone())),
+            SourceSpec::Git { url } => {
+                let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = places.entry(url.clone()).or_insert_with(|| Place::of(url, &self.mirrors));
+                Source::Git(GitSource::new(url.clone(), place.clone()))
+            }
+        }
+    }
+}
+
+impl Source {
+    /// What the ref names now; nothing where there is no such ref.
+    pub async fn head(&self, reference: &RefName) -> Result<Option<RefHead>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.head(reference).await,
+            Self::Git(it) => it.head(reference).await,
+        }
+    }
+
+    /// The commit that an object leads to: itself, or what an annotated tag names; nothing where it is unknown.
+    pub async fn peel(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.peel(object).await,
+            Self::Git(it) => it.peel(object).await,
+        }
+    }
+
+    /// How `commit` stands to `head`.
+    pub async fn relation(&self, commit: &CommitSha, head: &CommitSha) -> Result<Relation, SourceError> {
+        if commit == head {
+            return Ok(Relation::Same);
+        }
+        match self {
+            Self::GitHub(it) => it.relation(commit, head).await,
+            Self::Git(it) => it.relation(commit, head).await,
+        }
+    }
+
+    /// One file of a commit, of at most 1 MiB; nothing where there is no such file.
+    pub async fn peek(&self, commit: &CommitSha, path: &str) -> Result<Option<Bytes>, SourceError> {
+        let Some(path) = within(path) else { return Ok(None) };
+        match self {
+            Self::GitHub(it) => it.peek(commit, &path).await,
+            Self::Git(it) => it.peek(commit, &path).await,
+        }
+    }
+
+    /// The commit's files as tar or gzipped tar, under one top directory, the commit's id in its pax header.
+    pub async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {
+        match self {
+            Self::GitHub(it) => it.archive(commit).await,
+            Self::Git(it) => it.archive(commit).await,
+        }
+    }
+}
+
+/// The path as git names it, or nothing where it leads outside, or nowhere.
+fn within(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let fits = !parts.is_empty() && !parts.contains(&"..") && !path.contains(['\n', '\0']);
+    fits.then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peek_stays_within_the_repository() {
+        assert_eq!(within("./deploy//appspec.yml").as_deref(), Some("deploy/appspec.yml"));
+        for outside in ["", ".", "/", "../x", "a/../b", "a\nb"] {
+            assert_eq!(within(outside), None, "{outside}");
+        }
+    }
+}
