@@ -4,5 +4,7 @@
 pub(crate) mod codedeploy;
 #[path = "../worlds/github.rs"]
 pub(crate) mod github;
+#[path = "../worlds/github_objects.rs"]
+mod github_objects;
 #[path = "../worlds/repository.rs"]
 pub(crate) mod repository;

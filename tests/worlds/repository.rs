@@ -20,6 +20,11 @@ impl Repository {
         Self::pushing_to(bare, dir)
     }
 
+    /// One whose bare side lies at `bare`, which is made.
+    pub(crate) fn with_bare(bare: &Path) -> Self {
+        Self::pushing_to(bare.to_owned(), tempfile::tempdir().unwrap())
+    }
+
     fn pushing_to(bare: PathBuf, dir: tempfile::TempDir) -> Self {
         let work = dir.path().join("work");
         let this = Self { work, bare, _dir: dir };

@@ -1,0 +1,86 @@
+//! What GitHub tells of a repository's objects, in the shapes of its API. It only reads.
+
+use std::path::{Path, PathBuf};
+
+use landfall::clients::process;
+use serde_json::json;
+
+use super::github::Answer;
+
+/// The bare repository behind one name.
+pub(super) struct Git(pub(super) PathBuf);
+
+impl Git {
+    pub(super) fn run(&self, args: &[&str]) -> Option<Vec<u8>> {
+        let dir: &Path = &self.0;
+        let output = process::blocking_program("git").arg("--git-dir").arg(dir).args(args).output().unwrap();
+        output.status.success().then_some(output.stdout)
+    }
+
+    pub(super) fn line(&self, args: &[&str]) -> Option<String> {
+        self.run(args).map(|it| String::from_utf8(it).unwrap().trim().to_owned())
+    }
+
+    pub(super) fn kind(&self, object: &str) -> Option<String> {
+        self.line(&["cat-file", "-t", object])
+    }
+
+    pub(super) fn reference(&self, name: &str) -> Answer {
+        if self.line(&["for-each-ref"]).is_some_and(|it| it.is_empty()) {
+            return Answer::json(409, json!({ "message": "Git Repository is empty." }));
+        }
+        let full = format!("refs/{name}");
+        match self.line(&["show-ref", "--verify", "--hash", &full]) {
+            Some(sha) => {
+                let kind = self.kind(&sha);
+                Answer::json(200, json!({ "ref": full, "object": { "type": kind, "sha": sha } }))
+            }
+            None => Answer::not_found(),
+        }
+    }
+
+    pub(super) fn tag(&self, sha: &str) -> Answer {
+        if self.kind(sha).as_deref() != Some("tag") {
+            return Answer::not_found();
+        }
+        let text = self.line(&["cat-file", "tag", sha]).unwrap();
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        Answer::json(200, json!({ "sha": sha, "object": { "type": field("type "), "sha": field("object ") } }))
+    }
+
+    pub(super) fn commit(&self, sha: &str) -> Answer {
+        match self.kind(sha).as_deref() {
+            Some("commit") => Answer::json(200, json!({ "sha": sha })),
+            _ => Answer::not_found(),
+        }
+    }
+
+    pub(super) fn compare(&self, basehead: &str) -> Answer {
+        let Some((base, head)) = basehead.split_once("...") else { return Answer::not_found() };
+        if self.line(&["merge-base", base, head]).is_none() {
+            return Answer::not_found();
+        }
+        let counts = self.line(&["rev-list", "--left-right", "--count", basehead]).unwrap();
+        let (behind, ahead) = counts.split_once('\t').unwrap();
+        let status = match (behind, ahead) {
+            ("0", "0") => "identical",
+            ("0", _) => "ahead",
+            (_, "0") => "behind",
+            _ => "diverged",
+        };
+        let number = |text: &str| text.parse::<u64>().unwrap();
+        Answer::json(200, json!({ "status": status, "ahead_by": number(ahead), "behind_by": number(behind) }))
+    }
+
+    pub(super) fn contents(&self, revision: &str, path: &str) -> Answer {
+        let object = format!("{revision}:{path}");
+        match self.kind(&object).as_deref() {
+            Some("blob") => Answer::bytes(
+                "application/vnd.github.raw+json; charset=utf-8",
+                self.run(&["cat-file", "blob", &object]).unwrap(),
+            ),
+            Some("tree") => Answer::json(200, json!([{ "type": "file", "name": "x" }])),
+            _ => Answer::not_found(),
+        }
+    }
+}
