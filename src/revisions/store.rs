@@ -1,0 +1,174 @@
+//! Stores by their description, and uploads into them. It knows no store's ways.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use crate::clients::aws::{Account, Aws};
+use crate::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, TargetName};
+
+use super::directory::{self, FileUpload};
+use super::error::RevisionError;
+use super::s3::{Bucket, S3Upload};
+
+/// What a revision is named after: everything that decides its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectKey {
+    /// The target.
+    pub target: TargetName,
+    /// The commit.
+    pub commit: CommitSha,
+    /// `bundle::rules_digest`.
+    pub rules: String,
+    /// The format.
+    pub format: BundleFormat,
+}
+
+impl ObjectKey {
+    /// Its path in every store: `TARGET/SHA-RULES.EXT`.
+    pub fn path(&self) -> String {
+        let Self { target, commit, rules, format } = self;
+        format!("{target}/{commit}-{rules}.{}", format.extension())
+    }
+}
+
+/// All stores of the bot. Clones share what was set up.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    aws: Aws,
+    swept: Arc<Mutex<HashSet<PathBuf>>>,
+}
+
+impl Stores {
+    /// None is opened before it is asked for.
+    pub fn new(aws: Aws) -> Self {
+        Self { aws, swept: Arc::default() }
+    }
+
+    /// The store that a target describes. Cheap; nothing is called. The first look into a directory removes what a
+    /// killed process left unfinished there.
+    pub fn of(&self, spec: &RevisionsSpec) -> Result<Store, RevisionError> {
+        Ok(Store(match spec {
+            RevisionsSpec::S3 { bucket, prefix, region, endpoint_url, force_path_style } => {
+                Kind::S3(Arc::new(Bucket {
+                    aws: self.aws.clone(),
+                    account: Account {
+                        region: region.clone(),
+                        endpoint_url: endpoint_url.clone(),
+                        ..Account::default()
+                    },
+                    force_path_style: *force_path_style,
+                    name: bucket.clone(),
+                    prefix: prefix.clone(),
+                    client: OnceCell::new(),
+                }))
+            }
+            RevisionsSpec::Directory { path } => {
+                let new = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+                if new {
+                    directory::sweep(path);
+                }
+                Kind::Directory(path.clone())
+            }
+        }))
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    S3(Arc<Bucket>),
+    Directory(PathBuf),
+}
+
+/// One store.
+#[derive(Clone, Debug)]
+pub struct Store(Kind);
+
+impl Store {
+    /// Begins an upload. Nothing is sent before the first bytes.
+    pub fn begin(&self, key: &ObjectKey) -> Upload {
+        let way = match &self.0 {
+            Kind::S3(bucket) => Way::S3(Box::new(S3Upload::new(Arc::clone(bucket), bucket.key(&key.path())))),
+            Kind::Directory(root) => Way::File(FileUpload::new(root.join(key.path()))),
+        };
+        Upload { way, hash: Sha256::new(), name: key.path() }
+    }
+
+    /// Whether the revision still lies there as it was written: for S3, the version and eTag recorded.
+    pub async fn holds(&self, location: &Location) -> Result<bool, RevisionError> {
+        match (&self.0, location) {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+                store.holds(key, version.as_deref(), etag.as_deref()).await
+            }
+            (Kind::Directory(_), Location::File { path }) => {
+                Ok(tokio::fs::metadata(path).await.is_ok_and(|it| it.is_file()))
+            }
+            (Kind::S3(_) | Kind::Directory(_), Location::S3 { .. } | Location::File { .. }) => Ok(false),
+        }
+    }
+
+    /// Brings a revision to the file `to`, which is there whole and with this SHA-256 afterwards, or not at all.
+    pub async fn fetch(&self, location: &Location, sha256: &str, to: &Path) -> Result<(), RevisionError> {
+        match (&self.0, location) {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+                store.fetch(key, version.as_deref(), etag.as_deref(), sha256, to).await
+            }
+            (Kind::Directory(_), Location::File { path }) => directory::fetch(path, sha256, to).await,
+            (Kind::S3(_) | Kind::Directory(_), Location::S3 { key, .. }) => {
+                Err(RevisionError::Elsewhere { what: key.clone() })
+            }
+            (Kind::S3(_), Location::File { path }) => {
+                Err(RevisionError::Elsewhere { what: path.display().to_string() })
+            }
+        }
+    }
+}
+
+enum Way {
+    S3(Box<S3Upload>),
+    File(FileUpload),
+}
+
+/// A revision on its way into a store. Dropped, aborted or failed, it leaves nothing there.
+pub struct Upload {
+    way: Way,
+    hash: Sha256,
+    name: String,
+}
+
+impl Upload {
+    /// Takes the next bytes; waits while the store is slower than they come.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), RevisionError> {
+        self.hash.update(&bytes);
+        match &mut self.way {
+            Way::S3(upload) => upload.write(bytes).await,
+            Way::File(upload) => upload.write(&bytes).await,
+        }
+    }
+
+    /// Ends it, if what was written has this SHA-256 (hex): from now on the revision is there.
+    pub async fn finish(self, sha256: &str) -> Result<Location, RevisionError> {
+        let found = hex::encode(self.hash.clone().finalize());
+        if found != sha256 {
+            let what = self.name.clone();
+            self.abort().await;
+            return Err(RevisionError::Replaced { what, expected: sha256.into(), found });
+        }
+        match self.way {
+            Way::S3(upload) => upload.finish(sha256).await,
+            Way::File(upload) => upload.finish().await,
+        }
+    }
+
+    /// Takes it back.
+    pub async fn abort(self) {
+        match self.way {
+            Way::S3(upload) => upload.abort().await,
+            Way::File(upload) => drop(upload),
+        }
+    }
+}
