@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
 /// The SDK's own; a dead address must not eat the time of an attempt.
@@ -30,21 +31,30 @@ pub struct Account {
 
 /// The AWS SDK's set-up, shared by every client. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Aws(Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>);
+pub struct Aws {
+    known: Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>,
+    keys: Option<Credentials>,
+}
 
 impl Aws {
-    /// Nothing is looked up before it is needed.
+    /// With credentials as the SDK finds them: variables, profiles, container and instance roles. Nothing is looked up
+    /// before it is needed.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With these credentials and no search, for servers that are not AWS's own.
+    pub fn with_keys(id: &str, secret: &str) -> Self {
+        Self { keys: Some(Credentials::new(id, secret, None, None, "landfall")), ..Self::default() }
     }
 
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
     pub async fn config(&self, account: &Account) -> SdkConfig {
         let cell = {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(account.clone()).or_default())
         };
-        cell.get_or_init(|| load(account)).await.clone()
+        cell.get_or_init(|| load(account, self.keys.clone())).await.clone()
     }
 
     /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
@@ -55,7 +65,7 @@ impl Aws {
     }
 }
 
-async fn load(account: &Account) -> SdkConfig {
+async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {
     let Account { region, assume_role, external_id, endpoint_url } = account;
     let mut loader = aws_config::from_env()
         .region(aws_config::Region::new(region.clone()))
@@ -64,12 +74,15 @@ async fn load(account: &Account) -> SdkConfig {
     if let Some(url) = endpoint_url {
         loader = loader.endpoint_url(url);
     }
+    if let Some(keys) = keys {
+        loader = loader.credentials_provider(keys);
+    }
     let own = loader.load().await;
     let Some(role) = assume_role else { return own };
     let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&own);
     if let Some(id) = external_id {
         provider = provider.external_id(id);
     }
-    let credentials = aws_sdk_s3::config::SharedCredentialsProvider::new(provider.build().await);
+    let credentials = SharedCredentialsProvider::new(provider.build().await);
     own.into_builder().credentials_provider(credentials).build()
 }
