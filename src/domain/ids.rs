@@ -203,6 +203,16 @@ impl DeploymentId {
         Ulid::from_string(text).map(Self).map_err(|_| Unfit::new("a deployment id of 26 letters and digits", text))
     }
 
+    /// Its 16 bytes, which sort as it does.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_bytes()
+    }
+
+    /// Takes its 16 bytes back.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Ulid::from_bytes(bytes))
+    }
+
     /// The time of birth that the id carries.
     pub fn born_at(&self) -> Timestamp {
         i64::try_from(self.0.timestamp_ms())

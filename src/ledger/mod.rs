@@ -1,1 +1,36 @@
-//! What happened, in order, on disk. The log and sled live here only.
+//! What happened, in order, on disk. The log and sled live here only; nothing of them shows at the door.
+//!
+//! Why a log of our own with sled as its index, and not sled alone: sled's `flush_async` deadlocks at eight callers,
+//! its `flush` is not safe against a power cut, its values of 128 KB and more are never synced, and it gives no space
+//! back. So the truth is text in segment files, written by one thread that syncs once for all who wait, and sled holds
+//! only what can be made again from it.
+//!
+//! How it lies on disk, below the directory that [`Ledger::open`] is given:
+//!
+//! * `log/00000000000000000000.log`, named by its first offset. A commit is one header line and one line per record,
+//!   all of it JSON, so that `less`, `grep` and `jq` read it. A commit is there whole or not at all.
+//! * `bodies/DIGEST`, the bodies too long for a line.
+//! * `index/`, sled. Delete it while the program is stopped, and the next start makes it again.
+//! * `lock`, with the process id of its holder.
+
+mod bodies;
+mod decide;
+mod draft;
+mod error;
+mod frame;
+mod handle;
+mod health;
+mod index;
+mod keys;
+mod log;
+mod opening;
+mod read;
+mod reader;
+mod scan;
+mod writer;
+
+pub use decide::{Accepted, Append, Appended, Birth, Requested};
+pub use error::LedgerError;
+pub use handle::{Ledger, Options};
+pub use health::{Health, Probe, Seams};
+pub use read::Filter;

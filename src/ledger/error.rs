@@ -1,0 +1,141 @@
+//! Why the ledger could not do as it was told. Variants are named by cause, for callers who can act.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::domain::{DeploymentId, Failure, Misplaced, Offset, Stream};
+
+/// Why the ledger could not do as it was told.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// Somebody else wrote first: read the deployment again.
+    #[error("deployment {id} has {found} events, and the writer had seen {}", .expected.map_or("none".into(), |it| it.to_string()))]
+    Overtaken {
+        /// Which one.
+        id: DeploymentId,
+        /// How many events the writer had seen.
+        expected: Option<u64>,
+        /// How many there are.
+        found: u64,
+    },
+    /// The event cannot follow the ones before it.
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
+    /// Nothing is known of what the event belongs to.
+    #[error("`{stream}` is not in the ledger, and `{event}` does not begin it")]
+    Unknown {
+        /// What it should belong to.
+        stream: Stream,
+        /// The event's kind.
+        event: &'static str,
+    },
+    /// The event belongs to another kind of stream.
+    #[error("an event of another kind of stream was written to `{stream}`")]
+    Mismatched {
+        /// Where it was written to.
+        stream: Stream,
+    },
+    /// Too little space is left; nothing was written.
+    #[error("{free} bytes are free where {reserve} are kept in reserve")]
+    Full {
+        /// Free bytes.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+    },
+    /// The ledger takes no more writes until the program starts again.
+    #[error("the ledger is closed: {why}")]
+    Closed {
+        /// Why.
+        why: String,
+    },
+    /// Another process has the directory.
+    #[error("`{}` is in use by {}", .path.display(), .pid.map_or("another process".into(), |pid| format!("process {pid}")))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process.
+        pid: Option<u32>,
+    },
+    /// The log is not as it was written.
+    #[error("`{}` was altered at byte {byte}, where offset {offset} should begin: {found}", .file.display())]
+    Altered {
+        /// Which file.
+        file: PathBuf,
+        /// The byte where the damaged commit begins.
+        byte: u64,
+        /// The offset that should begin there.
+        offset: Offset,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// A record that was asked for is not in the log any more, or a body's file is gone.
+    #[error("{what} is not on disk any more")]
+    Gone {
+        /// What.
+        what: String,
+    },
+    /// The disk does not do as it is told.
+    #[error("cannot {doing} `{}`: {source}", .path.display())]
+    Storage {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The index does not do as it is told.
+    #[error("the ledger's index is unusable: {0}")]
+    Index(#[from] sled::Error),
+    /// The index holds what this program cannot read.
+    #[error("the ledger's index holds an unreadable {what}: {source}")]
+    Entry {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl LedgerError {
+    /// Makes a storage error of what the system said.
+    pub(super) fn storage(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Storage { doing, path, source }
+    }
+
+    /// What a person reads.
+    pub fn failure(&self) -> Failure {
+        let message = self.to_string();
+        match self {
+            Self::Overtaken { .. } => Failure::passing("ledger/overtaken", message),
+            Self::Misplaced(_) => Failure::setup("ledger/misplaced", message),
+            Self::Unknown { .. } => Failure::setup("ledger/unknown", message),
+            Self::Mismatched { .. } => Failure::setup("ledger/mismatched", message),
+            Self::Full { .. } => Failure::passing("ledger/full", message)
+                .help("free space on the disk of `data_dir`, or lower `[ledger] reserve`"),
+            Self::Closed { .. } => Failure::passing("ledger/closed", message)
+                .help("look at the disk of `data_dir`, then start the program again"),
+            Self::InUse { .. } => {
+                Failure::setup("ledger/in-use", message).help("stop the other process, or give each its own `data_dir`")
+            }
+            Self::Altered { .. } => Failure::setup("ledger/altered", message)
+                .help("put the file back from a backup; nothing was changed on disk"),
+            Self::Gone { .. } => Failure::setup("ledger/gone", message).help("put the file back from a backup"),
+            Self::Storage { .. } => {
+                Failure::setup("ledger/storage", message).help("check the disk and the rights of `data_dir`")
+            }
+            Self::Index(_) | Self::Entry { .. } => Failure::setup("ledger/index", message)
+                .help("stop the program and delete `ledger/index`; it is made again from the log"),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        error.failure()
+    }
+}

@@ -1,0 +1,247 @@
+//! The ledger as others hold it: opened once, cloned freely, written to by three verbs. It decides nothing itself.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::domain::{BodyAt, BotEvent, Delivery, DeliveryEvent, Event, Offset, Plan, Record, Request, Stream};
+
+use super::bodies::Bodies;
+use super::decide::{Accepted, Append, Appended, Arrival, Birth, Decided, Requested};
+use super::error::LedgerError;
+use super::health::{Door, Health, Seams, Urgency};
+use super::index::Index;
+use super::keys;
+use super::log::sync_dir;
+use super::opening::{lock, open_files};
+use super::writer::{Answer, Asked, Job, Now, Writer};
+
+/// What the configuration says of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of the disk that stay free: deliveries are refused before.
+    pub reserve_bytes: u64,
+    /// The length from which on a segment is followed by a new one.
+    pub segment_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20 }
+    }
+}
+
+/// What happened, in order, on disk. Clones share one writer.
+///
+/// Every verb that writes returns only after what it wrote would survive a power cut. Writing is asynchronous; reading
+/// blocks for the disk, so asynchronous callers read by `spawn_blocking`.
+#[derive(Clone, Debug)]
+pub struct Ledger(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) index: Index,
+    pub(super) bodies: Bodies,
+    door: Arc<Door>,
+    end: Arc<watch::Sender<Offset>>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    lock: Mutex<Option<File>>,
+}
+
+impl Ledger {
+    /// Opens the ledger that lies in `dir` (the program's is `data_dir/ledger`), or begins one.
+    pub fn open(dir: &Path, options: Options, now: Now) -> Result<Self, LedgerError> {
+        Self::open_with(dir, options, now, Seams::default())
+    }
+
+    /// The same, with places for tests to take hold of.
+    pub fn open_with(dir: &Path, options: Options, now: Now, seams: Seams) -> Result<Self, LedgerError> {
+        let logs = dir.join("log");
+        fs::create_dir_all(&logs).map_err(LedgerError::storage("create", &logs))?;
+        let lock = lock(dir)?;
+        let bodies = Bodies::open(&dir.join("bodies"))?;
+        sync_dir(dir)?;
+        let (index, log) = open_files(&logs, &dir.join("index"), options.segment_bytes)?;
+        let door = Arc::new(Door::new(dir, options.reserve_bytes));
+        let end = Arc::new(watch::channel(log.end()).0);
+        let (jobs, queue) = channel();
+        let writer = Writer { log, index: index.clone(), door: door.clone(), end: end.clone(), now, seams };
+        let guard = ClosesOnPanic(door.clone());
+        let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
+            let _guard = guard;
+            writer.run(&queue);
+        });
+        let writer = Mutex::new(Some(writer.map_err(LedgerError::storage("start the writer of", dir))?));
+        let (jobs, lock) = (Mutex::new(Some(jobs)), Mutex::new(Some(lock)));
+        Ok(Self(Arc::new(Inner { index, bodies, door, end, jobs, writer, lock })))
+    }
+
+    /// Writes a delivery down together with everything planned from it, once. A repeat gets the first one's answer.
+    pub async fn accept(&self, delivery: Delivery, plans: Vec<Plan>) -> Result<Accepted, LedgerError> {
+        let (id, inner) = (delivery.id.clone(), self.0.clone());
+        let body = match Bodies::inline(&delivery) {
+            Some(body) => body,
+            None => {
+                let (digest, bytes) = (delivery.digest.clone(), delivery.body.clone());
+                let known = (keys::delivery(&delivery.id), keys::digest(&digest));
+                blocking(move || inner.keep_body(&known.into(), &digest, &bytes)).await?
+            }
+        };
+        let Delivery { event, digest, body: _, received_at, push, .. } = delivery;
+        let arrival = Arrival { id: id.clone(), event, digest, body, push, received_at, plans };
+        match self.ask(|answer| Job::Accept(Box::new(arrival), answer)).await? {
+            Decided::Write(plans) => Ok(Accepted { repeat: false, delivery: id, plans }),
+            Decided::Repeat(offset) => {
+                let inner = self.0.clone();
+                match blocking(move || inner.index.record(offset)).await? {
+                    Record {
+                        stream: Stream::Delivery(delivery),
+                        event: Event::Delivery(DeliveryEvent::Received { plans, .. }),
+                        ..
+                    } => Ok(Accepted { repeat: true, delivery, plans }),
+                    record => {
+                        Err(LedgerError::Gone { what: format!("the first delivery, at offset {}", record.offset) })
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes one more event of one stream together with the deployments that are born of it. Refused if somebody was
+    /// quicker.
+    pub async fn append(&self, write: Append) -> Result<Appended, LedgerError> {
+        match self.ask(|answer| Job::Append(Box::new(write), answer)).await? {
+            Decided::Write(appended) => Ok(appended),
+            Decided::Repeat(offset) => Ok(Appended { offset, births: Vec::new() }),
+        }
+    }
+
+    /// Writes down who asked for what, what comes of it at once, and what is born of it. Asked again under the same key,
+    /// it gets the first answer.
+    pub async fn request(
+        &self,
+        request: Request,
+        consequences: Vec<(Stream, Event)>,
+        births: Vec<Birth>,
+    ) -> Result<Requested, LedgerError> {
+        let asked = Asked { request, consequences, births };
+        match self.ask(|answer| Job::Request(Box::new(asked), answer)).await? {
+            Decided::Write(requested) => Ok(requested),
+            Decided::Repeat(offset) => {
+                let inner = self.0.clone();
+                let record = blocking(move || inner.index.record(offset)).await?;
+                let Event::Bot(BotEvent::Requested { deployments, .. }) = record.event else {
+                    return Err(LedgerError::Gone { what: format!("the first request, at offset {offset}") });
+                };
+                Ok(Requested { repeat: true, offset, deployments })
+            }
+        }
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<Decided<T>, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let gone = |_| LedgerError::Closed { why: self.0.why_closed() };
+        let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        jobs.ok_or_else(|| LedgerError::Closed { why: self.0.why_closed() })?
+            .send(job(answer))
+            .map_err(|_| LedgerError::Closed { why: self.0.why_closed() })?;
+        answered.await.map_err(gone)?
+    }
+
+    /// The offset after the last durable record.
+    pub fn end(&self) -> Offset {
+        *self.0.end.borrow()
+    }
+
+    /// Tells of every new durable end. A follower that is slow misses ends, never records: it reads from where it was.
+    pub fn follow(&self) -> watch::Receiver<Offset> {
+        self.0.end.subscribe()
+    }
+
+    /// Whether it takes writes.
+    pub fn health(&self) -> Health {
+        self.0.door.health()
+    }
+
+    /// Returns once a storage error has closed it, with the reason: the program then has to end.
+    pub async fn closed(&self) -> String {
+        let mut closed = self.0.door.watch();
+        match closed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // The sender lives in `self`.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Writes what is under way, then gives the files free. Later writes and reads are refused.
+    pub async fn close(&self) {
+        let inner = self.0.clone();
+        // A panic of the writer was told when it happened.
+        let _ = tokio::task::spawn_blocking(move || inner.shut()).await;
+    }
+}
+
+impl Inner {
+    fn why_closed(&self) -> String {
+        match self.door.check_open() {
+            Err(LedgerError::Closed { why }) => why,
+            Ok(()) | Err(_) => "the program is ending".into(),
+        }
+    }
+
+    /// Keeps a long body in a file, unless its delivery is a repeat, whose body is not asked for.
+    fn keep_body(&self, known: &[keys::Key; 2], digest: &str, body: &[u8]) -> Result<BodyAt, LedgerError> {
+        for key in known {
+            if self.index.get(key)?.is_some() {
+                return Ok(BodyAt::File { bytes: body.len() as u64 });
+            }
+        }
+        self.door.check_open()?;
+        self.door.check_space(body.len() as u64, Urgency::New)?;
+        self.bodies.keep(digest, body)
+    }
+
+    fn shut(&self) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(jobs) = jobs {
+            // A writer that has gone needs no word.
+            let _ = jobs.send(Job::Close);
+        }
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Its panic was told when it happened.
+            let _ = writer.join();
+        }
+        self.index.close();
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// Closes the door where the writer's thread ends in a way that it should not.
+struct ClosesOnPanic(Arc<Door>);
+
+impl Drop for ClosesOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close("the writer's thread panicked");
+        }
+    }
+}
+
+/// Runs what waits for the disk where waiting is allowed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, LedgerError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|_| Err(LedgerError::Closed { why: "the program is ending".into() }))
+}

@@ -1,0 +1,223 @@
+//! The log's files: found, checked, cut where a write was torn, and written at the end. Never decides what is written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Offset;
+
+use super::error::LedgerError;
+use super::frame::Damage;
+use super::health::Seams;
+use super::scan::{Found, Scan, whole_commit_after};
+
+/// Where a commit begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The first offset of its segment.
+    pub(super) segment: Offset,
+    /// The byte in the segment's file.
+    pub(super) byte: u64,
+}
+
+/// What a sealed segment looked like when it was last read as a whole: one that looks the same is not read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    bytes: u64,
+    modified_s: i64,
+    modified_ns: i64,
+    inode: u64,
+    end: Offset,
+}
+
+/// The log, open for writing at its end.
+#[derive(Debug)]
+pub(super) struct Log {
+    dir: PathBuf,
+    segment_bytes: u64,
+    file: File,
+    place: Place,
+    end: Offset,
+}
+
+/// A segment's file.
+pub(super) fn segment_path(dir: &Path, first: Offset) -> PathBuf {
+    dir.join(format!("{:020}.log", first.0))
+}
+
+/// The first offsets of the segments that are there, in order.
+pub(super) fn segments(dir: &Path) -> Result<Vec<Offset>, LedgerError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(LedgerError::storage("list", dir))? {
+        let name = entry.map_err(LedgerError::storage("list", dir))?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".log")).filter(|digits| digits.len() == 20);
+        found.extend(digits.and_then(|digits| digits.parse().ok()).map(Offset));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Makes a directory's entries durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
+    File::open(dir).and_then(|it| it.sync_all()).map_err(LedgerError::storage("sync", dir))
+}
+
+impl Log {
+    /// Opens the log, or begins one. Every byte of it has been checked by now or before; a torn end is cut.
+    ///
+    /// `known` tells what a sealed segment looked like when it was last checked, `checked` is told of each one anew.
+    pub(super) fn open(
+        dir: &Path,
+        segment_bytes: u64,
+        known: impl Fn(Offset) -> Option<Stamp>,
+        mut checked: impl FnMut(Offset, Stamp),
+    ) -> Result<Self, LedgerError> {
+        let mut segments = segments(dir)?;
+        let Some(last) = segments.pop() else { return Self::begin(dir, segment_bytes) };
+        let mut end = segments.first().copied().unwrap_or(last);
+        for segment in segments {
+            let path = segment_path(dir, segment);
+            follows(&path, segment, end)?;
+            let stamp = |end| Stamp::of(&path, end);
+            end = match known(segment) {
+                Some(before) if before == stamp(before.end)? => before.end,
+                Some(_) | None => {
+                    let end = check_sealed(&path, segment)?;
+                    checked(segment, stamp(end)?);
+                    end
+                }
+            };
+        }
+        let path = segment_path(dir, last);
+        follows(&path, last, end)?;
+        let (byte, end) = check_last(&path, last)?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(LedgerError::storage("open", &path))?;
+        // What a killed process wrote may not have been synced by it.
+        file.sync_all().map_err(LedgerError::storage("sync", &path))?;
+        sync_dir(dir)?;
+        Ok(Self { dir: dir.to_owned(), segment_bytes, file, place: Place { segment: last, byte }, end })
+    }
+
+    fn begin(dir: &Path, segment_bytes: u64) -> Result<Self, LedgerError> {
+        let end = Offset::default();
+        let file = create(dir, end)?;
+        Ok(Self { dir: dir.to_owned(), segment_bytes, file, place: Place { segment: end, byte: 0 }, end })
+    }
+
+    /// The offset after the last record.
+    pub(super) fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// Where the next commit will begin.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Begins a new segment where the present one is long enough. Called between two writes.
+    pub(super) fn roll(&mut self) -> Result<(), LedgerError> {
+        if self.place.byte >= self.segment_bytes && self.end > self.place.segment {
+            self.file = create(&self.dir, self.end)?;
+            self.place = Place { segment: self.end, byte: 0 };
+        }
+        Ok(())
+    }
+
+    /// Writes whole commits at the end, and returns when they would survive a power cut.
+    pub(super) fn write(&mut self, commits: &[u8], end: Offset, seams: &Seams) -> Result<(), LedgerError> {
+        let path = segment_path(&self.dir, self.place.segment);
+        (seams.probe)("before-write");
+        (seams.storage)("write")
+            .and_then(|()| self.file.write_all(commits))
+            .map_err(LedgerError::storage("write", &path))?;
+        (seams.probe)("after-write");
+        (seams.storage)("sync").and_then(|()| self.file.sync_data()).map_err(LedgerError::storage("sync", &path))?;
+        (seams.probe)("after-sync");
+        self.place.byte += commits.len() as u64;
+        self.end = end;
+        Ok(())
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path, end: Offset) -> Result<Self, LedgerError> {
+        let meta = fs::metadata(path).map_err(LedgerError::storage("look at", path))?;
+        let (modified_s, modified_ns) = (meta.mtime(), meta.mtime_nsec());
+        Ok(Self { bytes: meta.len(), modified_s, modified_ns, inode: meta.ino(), end })
+    }
+}
+
+fn create(dir: &Path, first: Offset) -> Result<File, LedgerError> {
+    let path = segment_path(dir, first);
+    let file = OpenOptions::new().append(true).create_new(true).open(&path);
+    let file = file.map_err(LedgerError::storage("create", &path))?;
+    file.sync_all().map_err(LedgerError::storage("sync", &path))?;
+    sync_dir(dir)?;
+    Ok(file)
+}
+
+fn follows(path: &Path, segment: Offset, end: Offset) -> Result<(), LedgerError> {
+    if segment == end {
+        return Ok(());
+    }
+    let found = format!("the segments before it end at offset {end}, so one is missing or does not belong here");
+    Err(LedgerError::Altered { file: path.to_owned(), byte: 0, offset: end, found })
+}
+
+fn altered(path: &Path, scan: &Scan, damage: &Damage) -> LedgerError {
+    LedgerError::Altered { file: path.to_owned(), byte: scan.byte, offset: scan.offset, found: damage.to_string() }
+}
+
+/// Reads a segment that others follow: nothing in it can be torn. Gives the offset after its last record.
+fn check_sealed(path: &Path, first: Offset) -> Result<Offset, LedgerError> {
+    let mut scan = Scan::begin(path, 0, first).map_err(LedgerError::storage("read", path))?;
+    loop {
+        match scan.next().map_err(LedgerError::storage("read", path))? {
+            Found::Commit(..) => {}
+            Found::End => return Ok(scan.offset),
+            Found::Damaged(damage) => return Err(altered(path, &scan, &damage)),
+        }
+    }
+}
+
+/// Reads the last segment, and cuts what a write that never returned left at its end.
+fn check_last(path: &Path, first: Offset) -> Result<(u64, Offset), LedgerError> {
+    let mut scan = Scan::begin(path, 0, first).map_err(LedgerError::storage("read", path))?;
+    let damage = loop {
+        match scan.next().map_err(LedgerError::storage("read", path))? {
+            Found::Commit(..) => {}
+            Found::End => return Ok((scan.byte, scan.offset)),
+            Found::Damaged(damage) => break damage,
+        }
+    };
+    let after = whole_commit_after(path, scan.byte).map_err(LedgerError::storage("read", path))?;
+    let torn = match (&damage, after) {
+        (_, None) => true,
+        // Pages of one write may reach the disk in any order, but nothing of it was synced.
+        (Damage::Holes, Some(later)) => later.synced <= scan.offset,
+        (Damage::Short | Damage::Altered(_), Some(_)) => false,
+    };
+    if !torn {
+        return Err(altered(path, &scan, &damage));
+    }
+    cut(path, scan.byte, scan.offset, &damage)?;
+    Ok((scan.byte, scan.offset))
+}
+
+/// Cuts a file's end off. What is more than a write that stopped is kept beside it, for a person to look at.
+fn cut(path: &Path, byte: u64, offset: Offset, damage: &Damage) -> Result<(), LedgerError> {
+    if *damage != Damage::Short {
+        let aside = path.with_extension(format!("log.cut-at-{byte}"));
+        fs::copy(path, &aside).map_err(LedgerError::storage("copy", path))?;
+    }
+    let file = OpenOptions::new().write(true).open(path).map_err(LedgerError::storage("open", path))?;
+    let bytes = file.metadata().map_err(LedgerError::storage("look at", path))?.len() - byte;
+    tracing::warn!(
+        file = %path.display(), byte, %offset, bytes, found = %damage,
+        "the last write to the ledger was torn: its {bytes} bytes are cut, nobody was told that they were kept"
+    );
+    file.set_len(byte).and_then(|()| file.sync_all()).map_err(LedgerError::storage("cut", path))
+}

@@ -1,0 +1,100 @@
+//! Opening: the lock, the log checked, the index brought to the log's end. Never takes a write.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::domain::Offset;
+
+use super::draft::Draft;
+use super::error::LedgerError;
+use super::index::Index;
+use super::keys;
+use super::log::{Log, Place};
+use super::reader::Reader;
+
+/// How many commits are put into the index at a time while it is made again: some megabytes of memory.
+const REPLAYED_AT_ONCE: u64 = 256;
+
+/// Takes the directory for this process, and says so in it.
+pub(super) fn lock(dir: &Path) -> Result<File, LedgerError> {
+    let path: PathBuf = dir.join("lock");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(LedgerError::storage("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let pid = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+            return Err(LedgerError::InUse { path: dir.to_owned(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(LedgerError::storage("lock", &path)(error)),
+    }
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(LedgerError::storage("write", &path))?;
+    Ok(file)
+}
+
+/// Opens the log and the index, and brings the index to the log's end.
+pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> Result<(Index, Log), LedgerError> {
+    let mut index = Index::open(index_path, Reader::new(logs))?;
+    let mut stamps = Vec::new();
+    let log = Log::open(
+        logs,
+        segment_bytes,
+        |segment| index.stamp(segment),
+        |segment, stamp| {
+            stamps.push((segment, stamp));
+        },
+    )?;
+    let reached = match index.reached()? {
+        Some(reached) if reached.is_of(&index.reader, log.end())? => Some(reached),
+        None if index.is_empty()? => None,
+        Some(_) | None => {
+            tracing::warn!(path = %index_path.display(), "the ledger's index is not of this log: it is made again");
+            index = index.restart(index_path)?;
+            None
+        }
+    };
+    let from = match reached {
+        Some(reached) => (reached.offset, reached.place),
+        None => index.reader.beginning()?,
+    };
+    let replayed = replay(&index, from, &log)?;
+    if replayed > 0 {
+        tracing::info!(records = replayed, "the ledger's index was brought to the log's end");
+    }
+    let mut batch = sled::Batch::default();
+    for (segment, stamp) in stamps {
+        batch.insert(keys::stamp(segment), serde_json::to_vec(&stamp).expect("a fixed shape"));
+    }
+    index.write(batch)?;
+    index.flush()?;
+    Ok((index, log))
+}
+
+/// Puts what the log has beyond the index into the index. Gives how many records it took.
+fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, LedgerError> {
+    let mut waiting = Draft::new(index);
+    let (mut commits, mut last) = (0, None);
+    index.reader.commits(from, log.end(), |place, header, bytes, records| {
+        for record in &records {
+            waiting.apply(record)?;
+        }
+        waiting.placed(header.offset, place, bytes);
+        waiting.settle();
+        commits += 1;
+        let next = Place { byte: place.byte + bytes, ..place };
+        last = Some(((place, header), next));
+        if commits % REPLAYED_AT_ONCE == 0 {
+            let full = std::mem::replace(&mut waiting, Draft::new(index));
+            index.write(full.into_batch((place, header), next))?;
+            last = None;
+        }
+        Ok(true)
+    })?;
+    if let Some((commit, next)) = last {
+        index.write(waiting.into_batch(commit, next))?;
+    }
+    Ok(log.end().0.saturating_sub(from.0.0))
+}

@@ -1,0 +1,178 @@
+//! What can be asked of the ledger. All of it blocks for the disk, and all of it sees only what is durable.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use crate::domain::{
+    BodyAt, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Head, Offset, PlanLine, Record,
+    RefName, SinkEvent, Stream, TargetName, TargetState,
+};
+
+use super::error::LedgerError;
+use super::handle::Ledger;
+use super::keys;
+
+/// Which deployments to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this target.
+    pub target: Option<TargetName>,
+    /// Of a commit whose hash begins so.
+    pub sha: Option<String>,
+    /// In the state of this name on the wire.
+    pub state: Option<String>,
+    /// Born before this one: the last of the page before.
+    pub before: Option<DeploymentId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Filter {
+    fn takes(&self, deployment: &Deployment) -> bool {
+        let Self { target, sha, state, before, limit: _ } = self;
+        let order = deployment.order();
+        let commits = [Some(&order.sha), deployment.weighed().map(|it| &it.commit)];
+        target.as_ref().is_none_or(|it| *it == order.target.name)
+            && sha.as_ref().is_none_or(|it| commits.iter().flatten().any(|sha| sha.as_str().starts_with(it)))
+            && state.as_ref().is_none_or(|it| it == deployment.state().name())
+            && before.is_none_or(|it| deployment.id() < it)
+    }
+}
+
+impl Ledger {
+    /// A deployment as it stands.
+    pub fn deployment(&self, id: DeploymentId) -> Result<Option<Deployment>, LedgerError> {
+        Ok(self.0.index.deployment(id)?.map(|it| it.deployment))
+    }
+
+    /// What is known of a target; of one that was never heard of, nothing is.
+    pub fn target(&self, name: &TargetName) -> Result<TargetState, LedgerError> {
+        Ok(self.0.index.json("target", &keys::target(name))?.unwrap_or_default())
+    }
+
+    /// What is known of a ref at a target.
+    pub fn head(&self, target: &TargetName, reference: &RefName) -> Result<Head, LedgerError> {
+        Ok(self.0.index.json("head", &keys::head(target, reference))?.unwrap_or_default())
+    }
+
+    /// The deployments that are not over, oldest first.
+    pub fn unfinished(&self) -> Result<Vec<DeploymentId>, LedgerError> {
+        let found = self.0.index.forwards(keys::UNFINISHED)?;
+        found.filter_map(|key| key.map(|key| keys::deployment_in(&key)).transpose()).collect()
+    }
+
+    /// The deployments that the filter takes, newest first.
+    pub fn deployments(&self, filter: &Filter) -> Result<Vec<Deployment>, LedgerError> {
+        let mut found = Vec::new();
+        for id in self.candidates(filter)? {
+            if found.len() >= filter.limit {
+                break;
+            }
+            found.extend(self.deployment(id?)?.filter(|deployment| filter.takes(deployment)));
+        }
+        Ok(found)
+    }
+
+    /// The ids among which the filter has to look, newest first, by the list that is probably the shortest.
+    fn candidates(
+        &self,
+        filter: &Filter,
+    ) -> Result<Box<dyn Iterator<Item = Result<DeploymentId, LedgerError>>>, LedgerError> {
+        const OVER: [&str; 5] = ["succeeded", "failed", "stopped", "superseded", "refused"];
+        // A prefix so short names no commit; a list by time finds its newest ones sooner.
+        const SHORTEST_PREFIX: usize = 4;
+        let index = &self.0.index;
+        if let Some(prefix) = filter.sha.as_ref().filter(|it| it.len() >= SHORTEST_PREFIX) {
+            let mut ids = BTreeSet::new();
+            for key in index.forwards(&keys::commits(prefix))? {
+                ids.extend(keys::deployment_of_commit(&key?));
+            }
+            return Ok(Box::new(ids.into_iter().rev().map(Ok)));
+        }
+        let unfinished = filter.state.as_deref().is_some_and(|state| !OVER.contains(&state));
+        let list = match &filter.target {
+            _ if unfinished => keys::UNFINISHED.to_vec(),
+            Some(target) => keys::of_target(target),
+            None => keys::DEPLOYMENTS.to_vec(),
+        };
+        let before = filter.before.map(|id| [list.as_slice(), &id.to_bytes()].concat());
+        let found = index.backwards(&list, before)?;
+        Ok(Box::new(found.filter_map(|key| key.map(|key| keys::deployment_in(&key)).transpose())))
+    }
+
+    /// All records of a stream, oldest first.
+    pub fn story(&self, stream: &Stream) -> Result<Vec<Record>, LedgerError> {
+        let index = &self.0.index;
+        if let Stream::Delivery(id) = stream {
+            let offsets = index.get(&keys::delivery(id))?.unwrap_or_default();
+            return offsets.chunks(8).map(|offset| index.record(keys::offset_in(offset))).collect();
+        }
+        let keys = index.forwards(&keys::stream(stream))?;
+        keys.map(|key| index.record(keys::offset_in(&key?))).collect()
+    }
+
+    /// A delivery as it came in.
+    pub fn delivery(&self, id: &DeliveryId) -> Result<Option<Record>, LedgerError> {
+        let Some(offsets) = self.0.index.get(&keys::delivery(id))? else { return Ok(None) };
+        self.0.index.record(keys::offset_in(&offsets[..8.min(offsets.len())])).map(Some)
+    }
+
+    /// The deliveries before an offset, newest first, as they came in.
+    pub fn deliveries(&self, before: Option<Offset>, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let found = self.0.index.backwards(keys::DELIVERIES, before.map(keys::delivered))?;
+        found.take(limit).map(|key| self.0.index.record(keys::offset_in(&key?))).collect()
+    }
+
+    /// The raw body of a delivery.
+    pub fn body(&self, id: &DeliveryId) -> Result<Option<Bytes>, LedgerError> {
+        let Some(record) = self.delivery(id)? else { return Ok(None) };
+        match record.event {
+            Event::Delivery(DeliveryEvent::Received { body: BodyAt::Inline { text }, .. }) => Ok(Some(text.into())),
+            Event::Delivery(DeliveryEvent::Received { body: BodyAt::File { .. }, digest, .. }) => {
+                self.0.bodies.read(&digest).map(Some)
+            }
+            Event::Delivery(DeliveryEvent::Replayed { .. }) => Ok(None),
+            Event::Deployment(_) | Event::Target(_) | Event::Sink(_) | Event::Bot(_) => Ok(None),
+        }
+    }
+
+    /// What the deliveries that pushed a commit meant, oldest first.
+    pub fn plans_of(&self, sha: &CommitSha) -> Result<Vec<(DeliveryId, PlanLine)>, LedgerError> {
+        let mut found = Vec::new();
+        for key in self.0.index.forwards(&keys::deliveries_of(sha))? {
+            let Stream::Delivery(id) = self.0.index.record(keys::offset_in(&key?))?.stream else { continue };
+            for record in self.story(&Stream::Delivery(id.clone()))? {
+                if let Event::Delivery(DeliveryEvent::Received { plans, .. } | DeliveryEvent::Replayed { plans, .. }) =
+                    record.event
+                {
+                    found.extend(plans.into_iter().map(|line| (id.clone(), line)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The records from an offset on, at most so many.
+    pub fn read(&self, from: Offset, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let end = self.end();
+        if from >= end || limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.0.index.reader.read(self.0.index.mark(from)?, from, end, limit)
+    }
+
+    /// Whether somebody paused the bot. Where that cannot be read, nothing should be released either.
+    pub fn paused(&self) -> bool {
+        self.0.index.get(keys::PAUSED).map_or(true, |found| found.is_some())
+    }
+
+    /// What a sink was last told, or could not be told, of a deployment.
+    pub fn sent(&self, sink: &str, id: DeploymentId) -> Result<Option<SinkEvent>, LedgerError> {
+        let Some(offset) = self.0.index.get(&keys::sent(sink, id))? else { return Ok(None) };
+        match self.0.index.record(keys::offset_in(&offset))?.event {
+            Event::Sink(event) => Ok(Some(event)),
+            Event::Delivery(_) | Event::Deployment(_) | Event::Target(_) | Event::Bot(_) => Ok(None),
+        }
+    }
+}
