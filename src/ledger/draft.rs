@@ -212,12 +212,13 @@ impl<'a> Draft<'a> {
         state.apply(record.at, event);
         self.put_json(keys::target(name), &state);
         match event {
-            TargetEvent::Seen { reference, sha, by: _ } => {
+            TargetEvent::Seen { reference, sha } => {
                 let mut head = self.head(name, reference)?;
                 head.seen = Some(sha.clone());
                 self.put_json(keys::head(name, reference), &head);
             }
-            TargetEvent::Pinned { .. } | TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
+            TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}
+            TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
         }
         Ok(())
     }
