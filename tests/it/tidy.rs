@@ -124,16 +124,8 @@ fn prose_is_a_sentence_a_line() {
         for (at, line) in read(name).lines().enumerate() {
             in_code ^= line.trim_start().starts_with("```");
             let table = line.starts_with('|');
-            let end = line.char_indices().find(|(at, c)| {
-                let rest = &line[at + 1..].trim_start_matches([')', '*', '»']);
-                matches!(c, '.' | '?' | '!')
-                    && line.is_char_boundary(at + 1)
-                    && rest.starts_with(' ')
-                    && rest.trim_start().starts_with(char::is_uppercase)
-                    && !line[..*at].trim_start_matches(['-', ' ']).bytes().all(|b| b.is_ascii_digit())
-            });
-            if let Some((cut, _)) = end.filter(|_| !in_code && !table) {
-                wrong.insert(format!("{name}:{}: break the line after «{}»", at + 1, &line[..=cut]));
+            if let Some(end) = inner_end(line).filter(|_| !in_code && !table) {
+                wrong.insert(format!("{name}:{}: break the line after «{}»", at + 1, &line[..=end]));
             }
         }
     }
@@ -152,6 +144,16 @@ fn nothing_speaks_of_where_it_was_written() {
         }
     }
     none(wrong);
+}
+
+/// Where a sentence ends before the line does. The number of a list's item ends none.
+fn inner_end(line: &str) -> Option<usize> {
+    let mut marks = line.match_indices(['.', '?', '!']).map(|(at, _)| at);
+    marks.find(|at| {
+        let rest = line[at + 1..].trim_start_matches([')', '*', '»']);
+        let number = line[..*at].trim().bytes().all(|b| b.is_ascii_digit());
+        rest.starts_with(' ') && rest.trim_start().starts_with(char::is_uppercase) && !number
+    })
 }
 
 /// Panics with all that is wrong, one a line: never only the first.
