@@ -1,1 +1,16 @@
 //! HTTP in: signature, delivery, payload, plans, accept. Never waits for the network before it answers.
+//!
+//! Why everything from one `POST` happens in one place, in this order: size, signature, content type, form, storage. A
+//! stranger learns nothing but that the signature is wrong, costs a bounded number of bytes, and leaves nothing behind.
+//! [`Verified`] carries the proof: whoever has one holds a body whose signature was checked, and nobody else can make one.
+
+mod answer;
+mod body;
+mod github;
+mod payload;
+mod signature;
+
+pub use body::{LARGEST_BODY, Verified};
+pub use github::{IntakeState, routes};
+pub use payload::{Malformed, push};
+pub use signature::Voice;

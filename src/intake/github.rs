@@ -1,0 +1,141 @@
+//! `POST /webhooks/github`. It answers after the ledger is durable, and asks nobody else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::answer::{self, Problem};
+use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
+use super::payload::{self, Encoding, Malformed};
+use super::signature::{Claim, Keys};
+use crate::clients::Clock;
+use crate::config::Config;
+use crate::domain::{Cause, Delivery, DeliveryId, Push, plan};
+use crate::ledger::Ledger;
+
+/// What the door needs: where to write, whom to believe, what is configured, and the time.
+#[derive(Clone)]
+pub struct IntakeState {
+    ledger: Ledger,
+    config: Arc<Config>,
+    keys: Keys,
+    room: Room,
+    clock: Clock,
+}
+
+/// What a verified body is.
+struct Understood {
+    push: Option<Push>,
+    digest: String,
+}
+
+impl IntakeState {
+    /// Ready to be asked. Makes the directory for large bodies under way.
+    pub fn new(ledger: Ledger, config: Arc<Config>, clock: Clock) -> std::io::Result<Self> {
+        let spool = config.data_dir.join("spool");
+        make_private(&spool)?;
+        let keys = Keys::new(&config.github);
+        let room = Room::new(config.server.bodies_in_flight_bytes, spool);
+        Ok(Self { ledger, config, keys, room, clock })
+    }
+}
+
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut web::ServiceConfig, state: IntakeState) {
+    config.service(web::resource("/webhooks/github").app_data(web::Data::new(state)).route(web::post().to(receive)));
+}
+
+async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<IntakeState>) -> HttpResponse {
+    match take(request.headers(), payload, &state).await {
+        Ok(answer) => answer,
+        Err(problem) => problem.answer(),
+    }
+}
+
+async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -> Result<HttpResponse, Problem> {
+    let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
+    let announced = text(CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<u64>().ok());
+    if let Some(bytes) = announced.filter(|bytes| *bytes > LARGEST_BODY) {
+        return Err(Problem::too_large(Some(bytes)));
+    }
+    let claim = match text("x-hub-signature-256") {
+        Some(header) => Claim::parse(header).ok_or_else(Problem::broken_signature)?,
+        None => return Err(Problem::no_signature(headers.contains_key("x-hub-signature"))),
+    };
+    let verified = body::read(payload, &state.room, state.keys.hear(claim)).await;
+    let verified = verified.map_err(|error| Problem::unread(&error))?;
+    let content_type = text(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let encoding = Encoding::of(content_type).ok_or_else(|| Problem::wrong_content_type(content_type))?;
+    let event = text("x-github-event")
+        .filter(|it| is_event(it))
+        .ok_or_else(|| Problem::header("X-GitHub-Event", "the event's name", text("x-github-event")))?;
+    let id = text("x-github-delivery").unwrap_or_default();
+    let id = DeliveryId::parse(id)
+        .map_err(|unfit| Problem::header("X-GitHub-Delivery", unfit.expected, text("x-github-delivery")))?;
+    let understood = understand(verified.body(), encoding, event == "push").await;
+    let Understood { push, digest } = understood.map_err(|error| Problem::malformed(&error))?;
+    match push {
+        None => Ok(answer::unused(&id, event)),
+        Some(push) => accept(state, verified, Parts { id, event, digest, push }).await,
+    }
+}
+
+struct Parts<'a> {
+    id: DeliveryId,
+    event: &'a str,
+    digest: String,
+    push: Push,
+}
+
+async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Result<HttpResponse, Problem> {
+    let Parts { id, event, digest, push } = parts;
+    if !verified.voice().speaks_for(&push.repository.name) {
+        return Err(Problem::wrong_voice(&push.repository.name));
+    }
+    let plans = plan(&push, &Cause::Push { delivery: id.clone() }, &state.config.targets);
+    let delivery = Delivery {
+        id,
+        event: event.to_owned(),
+        digest,
+        body: verified.body().clone(),
+        received_at: state.clock.now(),
+        push,
+    };
+    match state.ledger.accept(delivery, plans).await {
+        Ok(accepted) => Ok(answer::accepted(&accepted)),
+        Err(error) => Err(Problem::not_stored(&error)),
+    }
+}
+
+/// GitHub's events are words with underscores.
+fn is_event(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// Reads a body; a large one away from the worker, which others are waiting for.
+async fn understand(body: &Bytes, encoding: Encoding, is_push: bool) -> Result<Understood, Malformed> {
+    if body.len() <= SMALL {
+        return parse(body, encoding, is_push);
+    }
+    let body = body.clone();
+    let parsed = tokio::task::spawn_blocking(move || parse(&body, encoding, is_push)).await;
+    parsed.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+}
+
+fn parse(body: &[u8], encoding: Encoding, is_push: bool) -> Result<Understood, Malformed> {
+    let json = encoding.json(body)?;
+    if !is_push {
+        payload::well_formed(&json)?;
+        return Ok(Understood { push: None, digest: String::new() });
+    }
+    Ok(Understood { push: Some(payload::push(&json)?), digest: hex::encode(Sha256::digest(body)) })
+}
