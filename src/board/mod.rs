@@ -1,1 +1,19 @@
-//! The read model: what is live where, what is under way, and why not. Never decides anything.
+//! The read model: what is live where, what is under way, and why not. It never decides anything and never writes.
+//!
+//! Everything that people read comes through here, so that the API, the dashboard, the terminal and the demo say the
+//! same: a view for each thing ([`TargetView`], [`DeploymentView`], …), and a [`sentence`] for each record.
+
+mod query;
+mod reading;
+mod sentence;
+mod stages;
+mod views;
+
+pub use query::{BadQuery, DeploymentsQuery};
+pub use reading::{Board, BoardError};
+pub use sentence::sentence;
+pub use stages::Stage;
+pub use views::{
+    DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
+    HoldView, LiveView, PlanView, TargetView, TargetsPage, WhyPage,
+};

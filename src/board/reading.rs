@@ -1,0 +1,366 @@
+//! Asks the ledger on blocking threads and makes views of what it says. It keeps nothing between two questions.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::query::DeploymentsQuery;
+use super::stages::stages;
+use super::views::{
+    DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
+    HoldView, LiveView, PlanView, TargetView, TargetsPage, WhyPage, commit_url, failure, rules,
+};
+use crate::clients::Clock;
+use crate::domain::{
+    Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, HoldKind,
+    Lifecycle, Offset, PlanLine, Record, State, Stream, Target, TargetName,
+};
+use crate::ledger::{Filter, Health, Ledger, LedgerError};
+
+/// How many records one look at the ledger takes: some 100 KB.
+const RECORDS_AT_ONCE: usize = 200;
+/// How many deliveries a page holds.
+const DELIVERIES: usize = 50;
+
+/// The read model. Clones are cheap and share the ledger.
+#[derive(Clone)]
+pub struct Board {
+    inside: Arc<Inside>,
+}
+
+struct Inside {
+    ledger: Ledger,
+    targets: Vec<Target>,
+    clock: Clock,
+    base: String,
+    github: String,
+}
+
+/// Why nothing could be shown.
+#[derive(Debug, Error)]
+pub enum BoardError {
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The reading thread ended early: the program is stopping, or has a bug.
+    #[error("reading was cut off: {0}")]
+    CutOff(#[from] tokio::task::JoinError),
+    /// Several commits begin like that.
+    #[error("`{prefix}` is the beginning of several commits: {}", .commits.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// What fits.
+        commits: Vec<String>,
+    },
+}
+
+type Answer<T> = Result<T, BoardError>;
+
+impl Board {
+    /// The board over a ledger. `public_url` is where the dashboard is reached, `github_api` names the GitHub whose
+    /// pages commits are linked to.
+    pub fn new(ledger: Ledger, targets: Vec<Target>, clock: Clock, public_url: Option<&str>, github_api: &str) -> Self {
+        let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
+        Self { inside: Arc::new(Inside { ledger, targets, clock, base, github: github_pages(github_api) }) }
+    }
+
+    /// Runs a question on a thread that may block.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Inside) -> Answer<T> + Send + 'static) -> Answer<T> {
+        let inside = Arc::clone(&self.inside);
+        spawn_blocking(move || question(&inside)).await?
+    }
+
+    /// All targets.
+    pub async fn targets(&self) -> Answer<TargetsPage> {
+        self.ask(Inside::targets).await
+    }
+
+    /// One target; nothing where none is configured by that name.
+    pub async fn target(&self, name: &TargetName) -> Answer<Option<TargetView>> {
+        let name = name.clone();
+        self.ask(move |inside| Ok(inside.targets()?.targets.into_iter().find(|target| target.name == name))).await
+    }
+
+    /// A page of deployments.
+    pub async fn deployments(&self, query: DeploymentsQuery) -> Answer<DeploymentsPage> {
+        self.ask(move |inside| inside.deployments(query)).await
+    }
+
+    /// One deployment with its events.
+    pub async fn deployment(&self, id: DeploymentId) -> Answer<Option<DeploymentDetail>> {
+        self.ask(move |inside| inside.deployment(id)).await
+    }
+
+    /// Why a commit, given by its hash or the beginning of it, runs somewhere or does not. Nothing where no planned
+    /// commit begins like that.
+    pub async fn why(&self, sha: &str) -> Answer<Option<WhyPage>> {
+        let sha = sha.to_ascii_lowercase();
+        self.ask(move |inside| inside.why(&sha)).await
+    }
+
+    /// A page of deliveries, from before an offset or the newest.
+    pub async fn deliveries(&self, before: Option<Offset>) -> Answer<DeliveriesPage> {
+        self.ask(move |inside| inside.deliveries(before)).await
+    }
+
+    /// One delivery with its events.
+    pub async fn delivery(&self, id: &DeliveryId) -> Answer<Option<DeliveryDetail>> {
+        let id = id.clone();
+        self.ask(move |inside| inside.delivery(&id)).await
+    }
+
+    /// Records from an offset on, as many as one look takes.
+    pub async fn records(&self, from: Offset) -> Answer<Vec<Record>> {
+        self.ask(move |inside| Ok(inside.ledger.read(from, RECORDS_AT_ONCE)?)).await
+    }
+
+    /// Where the ledger ends: the offset of the record that will be written next. It changes after each commit.
+    pub fn follow(&self) -> watch::Receiver<Offset> {
+        self.inside.ledger.follow()
+    }
+
+    /// Whether the ledger can be written.
+    pub fn health(&self) -> Health {
+        self.inside.ledger.health()
+    }
+
+    /// The time, by the bot's clock.
+    pub fn now(&self) -> Timestamp {
+        self.inside.clock.now()
+    }
+}
+
+impl Inside {
+    fn targets(&self) -> Answer<TargetsPage> {
+        let mut open = Vec::new();
+        for id in self.ledger.unfinished()? {
+            open.extend(self.ledger.deployment(id)?);
+        }
+        open.sort_by_key(Deployment::id);
+        let paused = self.ledger.paused();
+        let targets = self.targets.iter().map(|target| self.target(target, &open, paused)).collect::<Answer<_>>()?;
+        Ok(TargetsPage { paused, targets })
+    }
+
+    fn target(&self, target: &Target, open: &[Deployment], paused: bool) -> Answer<TargetView> {
+        let state = self.ledger.target(&target.name)?;
+        let lock = state.lock_at(self.clock.now());
+        let mine: Vec<&Deployment> = open.iter().filter(|it| it.order().target.name == target.name).collect();
+        let running = mine.iter().max_by_key(|it| (nearness(it), std::cmp::Reverse(it.id())));
+        let running = running.filter(|it| nearness(it) > 0).map(|it| it.id());
+        let waiting = mine.iter().map(|it| it.id()).filter(|id| Some(*id) != running).collect();
+        let mut holds = Vec::new();
+        if paused {
+            let reason = "all releases are paused".to_owned();
+            holds.push(HoldView { kind: HoldKind::Paused, reason, until: None, deployment: None });
+        }
+        if let Some(lock) = lock {
+            let why = lock.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
+            let reason = format!("locked by {}{why}", lock.actor);
+            holds.push(HoldView { kind: HoldKind::Lock, reason, until: lock.until, deployment: None });
+        }
+        holds.extend(mine.iter().filter_map(|it| hold_of(it)));
+        let live = match &state.live {
+            Some(live) => {
+                let bringer = self.ledger.deployment(live.deployment)?;
+                let order = bringer.as_ref().map(Deployment::order);
+                Some(LiveView {
+                    sha: live.sha.clone(),
+                    deployment: live.deployment,
+                    at: live.at,
+                    title: order.and_then(|it| it.title.clone()),
+                    author: order.and_then(|it| it.author.clone()),
+                    commit_url: order.and_then(|it| commit_url(it, &live.sha, &self.github)),
+                })
+            }
+            None => None,
+        };
+        Ok(TargetView {
+            name: target.name.clone(),
+            repository: target.repository.to_string(),
+            environment: target.environment.clone(),
+            engine: target.engine.kind(),
+            locked: lock.is_some(),
+            rules: rules(target),
+            seen: state.seen.clone(),
+            live,
+            running,
+            waiting,
+            holds,
+        })
+    }
+
+    fn deployments(&self, query: DeploymentsQuery) -> Answer<DeploymentsPage> {
+        let DeploymentsQuery { target, sha, state, before, limit } = query;
+        // One more than the page holds tells whether there is another page.
+        let filter = Filter { target, sha, state, before, limit: limit + 1 };
+        let found = self.ledger.deployments(&filter)?;
+        let deployments: Vec<_> = found.iter().take(limit).map(|it| DeploymentView::of(it, &self.base)).collect();
+        let cursor = if found.len() > limit { deployments.last().map(|it| it.id) } else { None };
+        Ok(DeploymentsPage { deployments, cursor })
+    }
+
+    fn deployment(&self, id: DeploymentId) -> Answer<Option<DeploymentDetail>> {
+        let Some(deployment) = self.ledger.deployment(id)? else { return Ok(None) };
+        let story = self.ledger.story(&Stream::Deployment(id))?;
+        let events = || story.iter().filter_map(|record| event_of(record).map(|event| (record.at, event)));
+        let order = deployment.order();
+        let summary = DeploymentView::of(&deployment, &self.base);
+        Ok(Some(DeploymentDetail {
+            failure: failure(&deployment),
+            stumble: deployment.stumble().map(|it| it.failure.clone()),
+            next_at: deployment.stumble().map(|it| it.next_at),
+            rule: order.rule.clone(),
+            engine: order.target.engine.kind(),
+            engine_url: deployment.engine_url().map(str::to_owned),
+            commit_url: commit_url(order, &summary.sha, &self.github),
+            stop_asked_by: deployment.stop_asked_by().map(str::to_owned),
+            superseded_by: superseded_by(&deployment),
+            delivery: delivery_of(&order.cause).cloned(),
+            stages: stages(events(), self.clock.now()),
+            lifecycle: lifecycle(events().map(|(_, event)| event)),
+            findings: events().flat_map(|(_, event)| findings(event)).cloned().collect(),
+            events: story.iter().map(EventView::of).collect(),
+            summary,
+        }))
+    }
+
+    fn why(&self, text: &str) -> Answer<Option<WhyPage>> {
+        let Some(sha) = self.whole(text)? else { return Ok(None) };
+        let mut plans = Vec::new();
+        for (delivery, line) in self.ledger.plans_of(&sha)? {
+            let deployment = line.deployment.map(|id| self.ledger.deployment(id)).transpose()?.flatten();
+            plans.push(PlanView::of(Some(delivery), &line, deployment.as_ref()));
+        }
+        // Deployments that no delivery planned: found by comparing heads, asked for by a person, born of another.
+        let others = self.ledger.deployments(&of_commit(sha.as_str()))?;
+        for deployment in others.iter().rev() {
+            if !plans.iter().any(|plan| plan.deployment == Some(deployment.id())) {
+                let (target, rule) = (deployment.order().target.name.clone(), deployment.order().rule.clone());
+                let line = PlanLine { target, deployment: Some(deployment.id()), rule: Some(rule), nothing: None };
+                plans.push(PlanView::of(delivery_of(&deployment.order().cause).cloned(), &line, Some(deployment)));
+            }
+        }
+        Ok(Some(WhyPage { sha, plans }))
+    }
+
+    /// The commit that a text names: a whole hash is itself, a beginning must fit one deployed commit.
+    fn whole(&self, text: &str) -> Answer<Option<CommitSha>> {
+        if let Ok(sha) = CommitSha::parse(text) {
+            return Ok(Some(sha));
+        }
+        let mut found: Vec<CommitSha> =
+            self.ledger.deployments(&of_commit(text))?.iter().map(|it| it.order().sha.clone()).collect();
+        found.sort();
+        found.dedup();
+        if found.len() > 1 {
+            let commits = found.iter().map(ToString::to_string).collect();
+            return Err(BoardError::Ambiguous { prefix: text.to_owned(), commits });
+        }
+        Ok(found.pop())
+    }
+
+    fn deliveries(&self, before: Option<Offset>) -> Answer<DeliveriesPage> {
+        let records = self.ledger.deliveries(before, DELIVERIES + 1)?;
+        let mut deliveries = Vec::new();
+        for record in records.iter().take(DELIVERIES) {
+            deliveries.extend(self.delivery_of(record)?);
+        }
+        let cursor = if records.len() > DELIVERIES { records.get(DELIVERIES - 1).map(|it| it.offset) } else { None };
+        Ok(DeliveriesPage { deliveries, cursor })
+    }
+
+    fn delivery(&self, id: &DeliveryId) -> Answer<Option<DeliveryDetail>> {
+        let Some(record) = self.ledger.delivery(id)? else { return Ok(None) };
+        let Some(summary) = self.delivery_of(&record)? else { return Ok(None) };
+        let digest = match &record.event {
+            Event::Delivery(DeliveryEvent::Received { digest, .. }) => digest.clone(),
+            Event::Delivery(DeliveryEvent::Replayed { .. }) => String::new(),
+            Event::Deployment(_) | Event::Target(_) | Event::Sink(_) | Event::Bot(_) => String::new(),
+        };
+        let events = self.ledger.story(&Stream::Delivery(id.clone()))?.iter().map(EventView::of).collect();
+        Ok(Some(DeliveryDetail { summary, digest, events }))
+    }
+
+    fn delivery_of(&self, record: &Record) -> Answer<Option<DeliveryView>> {
+        let (Stream::Delivery(id), Event::Delivery(DeliveryEvent::Received { plans, .. })) =
+            (&record.stream, &record.event)
+        else {
+            return Ok(None);
+        };
+        let mut views = Vec::new();
+        for line in plans {
+            let deployment = line.deployment.map(|id| self.ledger.deployment(id)).transpose()?.flatten();
+            views.push(PlanView::of(Some(id.clone()), line, deployment.as_ref()));
+        }
+        Ok(DeliveryView::of(id, record, views))
+    }
+}
+
+/// How near to the engine an unfinished deployment is; 0 while it only waits.
+fn nearness(deployment: &Deployment) -> u8 {
+    match deployment.state() {
+        State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => 3,
+        State::Preparing { .. } | State::Ready { .. } => 2,
+        State::Weighing => 1,
+        State::Planned | State::Held { .. } | State::ReadyHeld { .. } => 0,
+        State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => 0,
+        State::Superseded { .. } | State::Refused { .. } => 0,
+    }
+}
+
+fn hold_of(deployment: &Deployment) -> Option<HoldView> {
+    let (State::Held { hold } | State::ReadyHeld { hold, .. }) = deployment.state() else { return None };
+    let (reason, deployment) = (hold.reason.clone(), Some(deployment.id()));
+    Some(HoldView { kind: hold.kind, reason, until: hold.until, deployment })
+}
+
+fn superseded_by(deployment: &Deployment) -> Option<DeploymentId> {
+    let State::Superseded { deployment, .. } = deployment.state() else { return None };
+    *deployment
+}
+
+fn delivery_of(cause: &Cause) -> Option<&DeliveryId> {
+    match cause {
+        Cause::Push { delivery } | Cause::Replay { delivery, .. } => Some(delivery),
+        Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+        Cause::Rollback { .. } | Cause::Promotion { .. } => None,
+    }
+}
+
+fn event_of(record: &Record) -> Option<&DeploymentEvent> {
+    match &record.event {
+        Event::Deployment(event) => Some(event),
+        Event::Delivery(_) | Event::Target(_) | Event::Sink(_) | Event::Bot(_) => None,
+    }
+}
+
+/// The lifecycle events as the engine told them last.
+fn lifecycle<'a>(events: impl Iterator<Item = &'a DeploymentEvent>) -> Vec<Lifecycle> {
+    let told = events.filter_map(|event| {
+        let DeploymentEvent::Progressed { progress } = event else { return None };
+        Some(&progress.lifecycle).filter(|it| !it.is_empty())
+    });
+    told.last().cloned().unwrap_or_default()
+}
+
+fn findings(event: &DeploymentEvent) -> &[Finding] {
+    let DeploymentEvent::Prepared { findings, .. } = event else { return &[] };
+    findings
+}
+
+fn of_commit(prefix: &str) -> Filter {
+    Filter { target: None, sha: Some(prefix.to_owned()), state: None, before: None, limit: 100 }
+}
+
+/// Where the pages of a GitHub are, by the address of its API.
+fn github_pages(api: &str) -> String {
+    match api.trim_end_matches('/') {
+        "https://api.github.com" => "https://github.com".to_owned(),
+        other => other.trim_end_matches("/api/v3").to_owned(),
+    }
+}

@@ -1,0 +1,220 @@
+//! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
+
+use crate::domain::{
+    Ask, BotEvent, Cause, DeliveryEvent, DeploymentEvent, Event, Failure, Order, Progress, Record, Revision, SinkEvent,
+    StepName, StepStatus, SubState, TargetEvent, Verdict,
+};
+
+/// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
+pub fn sentence(record: &Record) -> String {
+    match &record.event {
+        Event::Delivery(event) => of_delivery(event),
+        Event::Deployment(event) => of_deployment(event),
+        Event::Target(event) => of_target(event),
+        Event::Sink(event) => of_sink(event),
+        Event::Bot(event) => of_bot(event),
+    }
+}
+
+fn of_delivery(event: &DeliveryEvent) -> String {
+    match event {
+        DeliveryEvent::Received { push, plans, .. } => {
+            let (who, what) = (push.pusher.as_deref().unwrap_or("somebody"), push.reference.short());
+            let to = match &push.after {
+                Some(sha) => format!("pushed {} to `{what}`", sha.short()),
+                None => format!("deleted `{what}`"),
+            };
+            let planned = plans.iter().filter(|plan| plan.deployment.is_some()).count();
+            let means = match (plans.len(), planned) {
+                (0, _) => "no target takes its pushes".to_owned(),
+                (_, 0) => "nothing to deploy".to_owned(),
+                (_, planned) => format!("{} planned", count(planned as u64, "deployment")),
+            };
+            format!("{who} {to} of {}: {means}", push.repository.name)
+        }
+        DeliveryEvent::Replayed { actor, plans, .. } => {
+            let planned = plans.iter().filter(|plan| plan.deployment.is_some()).count();
+            format!("{actor} had it planned again: {} planned", count(planned as u64, "deployment"))
+        }
+    }
+}
+
+fn of_deployment(event: &DeploymentEvent) -> String {
+    match event {
+        DeploymentEvent::Planned { order } => planned(order),
+        DeploymentEvent::Weighing => "checking that this is the newest commit".into(),
+        DeploymentEvent::Held { hold } => format!("held: {}", hold.reason),
+        DeploymentEvent::Weighed { commit, forced: false, .. } => format!("{} is the newest commit", commit.short()),
+        DeploymentEvent::Weighed { commit, forced: true, .. } => {
+            format!("{} is the newest commit; history was rewritten", commit.short())
+        }
+        DeploymentEvent::Prepared { revision, archive, findings } => {
+            let mut text = prepared(revision);
+            if archive.reused {
+                text.push_str("; the store held it already");
+            }
+            if !findings.is_empty() {
+                text.push_str(&format!("; {}", count(findings.len() as u64, "finding")));
+            }
+            text
+        }
+        DeploymentEvent::Releasing { .. } => "handing over to the engine".into(),
+        DeploymentEvent::Unsent { failure, .. } => format!("the engine was not called: {}", failure.message),
+        DeploymentEvent::Released { run, adopted: false, .. } => format!("the engine took it as {run}"),
+        DeploymentEvent::Released { run, adopted: true, .. } => format!("found at the engine as {run}"),
+        DeploymentEvent::Progressed { progress } => progressed(progress),
+        DeploymentEvent::Ended { outcome } => match (outcome.verdict, &outcome.failure) {
+            (Verdict::Succeeded, _) => "the engine is done".into(),
+            (Verdict::Failed, why) => format!("the engine gave up{}", because(why.as_ref())),
+            (Verdict::Stopped, why) => format!("the engine stopped{}", because(why.as_ref())),
+        },
+        DeploymentEvent::Stumbled { step, failure, attempt, .. } => {
+            format!("{}: {}; trying again (attempt {attempt} failed)", doing(*step), failure.message)
+        }
+        DeploymentEvent::StopAsked { actor, rollback: false } => format!("{actor} asked to stop"),
+        DeploymentEvent::StopAsked { actor, rollback: true } => format!("{actor} asked to stop and roll back"),
+        DeploymentEvent::Approved { actor } => format!("approved by {actor}"),
+        DeploymentEvent::Succeeded { warnings } if warnings.is_empty() => "live".into(),
+        DeploymentEvent::Succeeded { warnings } => format!("live; {}", warnings.join("; ")),
+        DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
+        DeploymentEvent::Stopped { actor, failure } => format!("stopped by {actor}{}", because(failure.as_ref())),
+        DeploymentEvent::Superseded { by, .. } => format!("not deployed: superseded by {}", by.short()),
+        DeploymentEvent::Refused { failure } => format!("not deployed: {}", failure.message),
+    }
+}
+
+fn planned(order: &Order) -> String {
+    let what = format!("{} to {}", order.sha.short(), order.target.name);
+    match &order.cause {
+        Cause::Push { .. } => format!("planned {what}: {} takes it", order.rule),
+        Cause::CatchUp => format!("planned {what}: the head moved without a delivery"),
+        Cause::Request { actor, .. } => format!("planned {what}: {actor} asked for it"),
+        Cause::Redeploy { actor, .. } => format!("planned {what} again: {actor} asked for it"),
+        Cause::Replay { actor, .. } => format!("planned {what} again: {actor} replayed the delivery"),
+        Cause::Rollback { actor: Some(actor) } => format!("planned {what}: {actor} asked to roll back"),
+        Cause::Rollback { actor: None } => format!("planned {what}: rolling back after a failure"),
+        Cause::Promotion { actor: Some(actor) } => format!("planned {what}: promoted by {actor}"),
+        Cause::Promotion { actor: None } => format!("planned {what}: promoted"),
+    }
+}
+
+fn prepared(revision: &Revision) -> String {
+    match revision {
+        Revision::Bundle { files, bytes, .. } => format!("bundle stored: {}, {}", count(*files, "file"), size(*bytes)),
+        Revision::AppSpec { content, .. } => format!("AppSpec taken: {}", size(content.len() as u64)),
+        Revision::GitHub { repository, commit } => format!("{} will be fetched from {repository}", commit.short()),
+    }
+}
+
+/// The lifecycle event at work, what failed, or how many instances are done: the newest thing that a person can use.
+fn progressed(progress: &Progress) -> String {
+    let failed = progress.lifecycle.iter().rev().find(|it| it.status == StepStatus::Failed);
+    let mut parts = Vec::new();
+    if let Some(it) = failed {
+        let script = it.script.as_deref().map(|script| format!(" at `{script}`")).unwrap_or_default();
+        parts.push(format!("{} failed{script}", it.name));
+    } else if let Some(phase) = &progress.phase {
+        parts.push(format!("{phase} began"));
+    } else if let Some(it) = progress.lifecycle.iter().rev().find(|it| it.status == StepStatus::Succeeded) {
+        parts.push(format!("{} ended well", it.name));
+    }
+    if let Some(instances) = progress.instances.filter(|it| it.total() > 1) {
+        parts.push(format!("{} of {} instances done", instances.succeeded, instances.total()));
+    }
+    if let Some(percent) = progress.percent {
+        parts.push(format!("{percent} % of traffic shifted"));
+    }
+    match progress.sub_state {
+        Some(SubState::ReadyForTraffic) => parts.push("ready for traffic, waiting for a person".into()),
+        Some(SubState::WaitingForTermination) => parts.push("waiting for the old instances to end".into()),
+        Some(SubState::Baking) => parts.push("baking".into()),
+        None => {}
+    }
+    match (parts.is_empty(), progress.status.is_empty()) {
+        (false, _) => parts.join(", "),
+        (true, false) => format!("the engine says {}", progress.status),
+        (true, true) => "the engine works".into(),
+    }
+}
+
+fn of_target(event: &TargetEvent) -> String {
+    match event {
+        TargetEvent::Seen { reference, sha } => {
+            format!("`{}` is at {}: seen for the first time, not deployed", reference.short(), sha.short())
+        }
+        TargetEvent::Found { reference, sha } => {
+            format!("`{}` is at {}: found by comparing heads", reference.short(), sha.short())
+        }
+        TargetEvent::Pinned { repository_id } => format!("repository id {repository_id} is fixed for this target"),
+        TargetEvent::Locked { actor, reason, until } => {
+            let reason = reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
+            let until = until.map(|it| format!(" until {it:.0}")).unwrap_or_default();
+            format!("locked by {actor}{until}{reason}")
+        }
+        TargetEvent::Unlocked { actor } => format!("unlocked by {actor}"),
+    }
+}
+
+fn of_sink(event: &SinkEvent) -> String {
+    match event {
+        SinkEvent::Sent { context, state, text, .. } => format!("told `{context}`: {}, {text}", state.as_str()),
+        SinkEvent::Stumbled { failure, attempt, .. } => {
+            format!("could not report: {}; trying again (attempt {attempt} failed)", failure.message)
+        }
+        SinkEvent::GaveUp { failure, .. } => format!("gave up reporting: {}", failure.message),
+    }
+}
+
+fn of_bot(event: &BotEvent) -> String {
+    match event {
+        BotEvent::Started { version } => format!("Landfall {version} started"),
+        BotEvent::Stopping => "Landfall is stopping".into(),
+        BotEvent::Requested { request, .. } => format!("{} asked to {}", request.actor, asked(&request.what)),
+    }
+}
+
+fn asked(what: &Ask) -> String {
+    match what {
+        Ask::Deploy { target, reference } => format!("deploy `{}` to {target}", reference.short()),
+        Ask::Redeploy { deployment } => format!("deploy {deployment} again"),
+        Ask::Rollback { target, to: Some(to) } => format!("roll {target} back to {to}"),
+        Ask::Rollback { target, to: None } => format!("roll {target} back"),
+        Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
+        Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
+        Ask::Approve { deployment } => format!("go on with {deployment}"),
+        Ask::Lock { target, .. } => format!("lock {target}"),
+        Ask::Unlock { target } => format!("unlock {target}"),
+        Ask::Pause => "pause".into(),
+        Ask::Resume => "resume".into(),
+        Ask::Replay { delivery } => format!("plan delivery {delivery} again"),
+    }
+}
+
+fn because(failure: Option<&Failure>) -> String {
+    failure.map(|it| format!(": {}", it.message)).unwrap_or_default()
+}
+
+fn doing(step: StepName) -> &'static str {
+    match step {
+        StepName::Weigh => "order not proven yet",
+        StepName::Prepare => "revision not ready yet",
+        StepName::Release => "engine not reached yet",
+        StepName::Watch => "engine cannot be watched at present",
+        StepName::Verify => "outcome not judged yet",
+    }
+}
+
+/// `1 file`, `12 files`.
+fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Bytes in the unit that needs at most three digits, by thousands.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+    }
+}

@@ -1,0 +1,370 @@
+//! What readers are shown, as it goes over the wire: fields may be added, never renamed. Built from the ledger's own
+//! types; nothing here reads or decides.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::sentence::sentence;
+use super::stages::Stage;
+use crate::domain::{
+    CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind, Lifecycle,
+    Offset, Order, PlanLine, Record, SourceSpec, State, Target, TargetName,
+};
+
+/// All targets, in the configuration's order.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetsPage {
+    /// Whether a person paused all releases.
+    pub paused: bool,
+    /// The targets.
+    pub targets: Vec<TargetView>,
+}
+
+/// A target, and what goes on there.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetView {
+    /// Its name.
+    pub name: TargetName,
+    /// The repository whose pushes it takes.
+    pub repository: String,
+    /// The environment's name.
+    pub environment: String,
+    /// `codedeploy` or `host`.
+    pub engine: &'static str,
+    /// What runs there.
+    pub live: Option<LiveView>,
+    /// The newest commit handled with any outcome.
+    pub seen: Option<CommitSha>,
+    /// The deployment under way.
+    pub running: Option<DeploymentId>,
+    /// Deployments that wait, oldest first.
+    pub waiting: Vec<DeploymentId>,
+    /// Why they wait.
+    pub holds: Vec<HoldView>,
+    /// Whether a person locked it.
+    pub locked: bool,
+    /// The rule in words, pattern by pattern: `branch main`.
+    pub rules: Vec<String>,
+}
+
+/// What runs at a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct LiveView {
+    /// The commit.
+    pub sha: CommitSha,
+    /// The deployment that brought it.
+    pub deployment: DeploymentId,
+    /// Since when.
+    pub at: Timestamp,
+    /// The commit's title.
+    pub title: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// Where the commit can be read.
+    pub commit_url: Option<String>,
+}
+
+/// One reason why something waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldView {
+    /// What kind of wait.
+    pub kind: HoldKind,
+    /// In words.
+    pub reason: String,
+    /// When it ends, or is looked at again, at the latest.
+    pub until: Option<Timestamp>,
+    /// The deployment that waits; nothing where all of the target does.
+    pub deployment: Option<DeploymentId>,
+}
+
+/// A page of deployments, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeploymentsPage {
+    /// The deployments.
+    pub deployments: Vec<DeploymentView>,
+    /// What to ask the next page with; nothing on the last one.
+    pub cursor: Option<DeploymentId>,
+}
+
+/// A deployment in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeploymentView {
+    /// Our id.
+    pub id: DeploymentId,
+    /// Where to.
+    pub target: TargetName,
+    /// Of which repository.
+    pub repository: String,
+    /// Of which ref, in full.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit; the push's own name for it until weighing has peeled an annotated tag.
+    pub sha: CommitSha,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// The state's name.
+    pub state: &'static str,
+    /// Why it waits or how it ended, where the state does not say it all.
+    pub reason: Option<String>,
+    /// The engine's id for it.
+    pub engine_id: Option<String>,
+    /// The deployment it was born of.
+    pub parent: Option<DeploymentId>,
+    /// When it was born.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its page here, or its path where no public URL is configured.
+    pub url: String,
+    /// The commit's title.
+    pub title: Option<String>,
+    /// The environment's name.
+    pub environment: String,
+    /// The state and reason in one line.
+    pub text: String,
+}
+
+/// A deployment with all that happened to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeploymentDetail {
+    /// What a list shows too.
+    #[serde(flatten)]
+    pub summary: DeploymentView,
+    /// How it ended badly, where it did.
+    pub failure: Option<Failure>,
+    /// What it stumbles over at present.
+    pub stumble: Option<Failure>,
+    /// When that is tried again.
+    pub next_at: Option<Timestamp>,
+    /// The rule that took it.
+    pub rule: String,
+    /// `codedeploy` or `host`.
+    pub engine: &'static str,
+    /// Where the engine shows it.
+    pub engine_url: Option<String>,
+    /// Where the commit can be read.
+    pub commit_url: Option<String>,
+    /// Who asked to stop it.
+    pub stop_asked_by: Option<String>,
+    /// The deployment that took its place.
+    pub superseded_by: Option<DeploymentId>,
+    /// The delivery that it was planned from.
+    pub delivery: Option<DeliveryId>,
+    /// The five stages.
+    pub stages: Vec<Stage>,
+    /// The engine's lifecycle events, as last told.
+    pub lifecycle: Vec<Lifecycle>,
+    /// What its author should change although it deploys.
+    pub findings: Vec<Finding>,
+    /// Its events, oldest first.
+    pub events: Vec<EventView>,
+}
+
+/// One record, for readers.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView {
+    /// Its place in the ledger.
+    pub offset: Offset,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What it belongs to, `deployment/ID`.
+    pub stream: String,
+    /// What happened, in one sentence.
+    pub text: String,
+    /// The event itself: `kind`, and what belongs to it. The raw body of a delivery is left out, and of an order's
+    /// target all but the name.
+    #[serde(flatten)]
+    pub event: Map<String, Value>,
+}
+
+/// Why a commit runs somewhere, or does not.
+#[derive(Clone, Debug, Serialize)]
+pub struct WhyPage {
+    /// The commit.
+    pub sha: CommitSha,
+    /// What was planned for it, oldest first.
+    pub plans: Vec<PlanView>,
+}
+
+/// What one push meant for one target, and what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanView {
+    /// The delivery; nothing where it was planned without one.
+    pub delivery: Option<DeliveryId>,
+    /// The target.
+    pub target: TargetName,
+    /// The deployment, or none.
+    pub deployment: Option<DeploymentId>,
+    /// The deployment's state, or `not-planned`.
+    pub state: &'static str,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A page of deliveries, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveriesPage {
+    /// The deliveries.
+    pub deliveries: Vec<DeliveryView>,
+    /// What to ask the next page with; nothing on the last one.
+    pub cursor: Option<Offset>,
+}
+
+/// A delivery in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryView {
+    /// GitHub's name for it.
+    pub id: DeliveryId,
+    /// Its place in the ledger.
+    pub offset: Offset,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The value of `X-GitHub-Event`.
+    pub event: String,
+    /// Of which repository.
+    pub repository: String,
+    /// Which ref moved, in full.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Where it was.
+    pub before: Option<CommitSha>,
+    /// Where it is now; nothing for a deleted ref.
+    pub after: Option<CommitSha>,
+    /// Who pushed.
+    pub pusher: Option<String>,
+    /// The head commit's title.
+    pub title: Option<String>,
+    /// What it meant for each target, with what came of it.
+    pub plans: Vec<PlanView>,
+    /// All that in one sentence.
+    pub text: String,
+}
+
+/// A delivery with all that happened to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryDetail {
+    /// What a list shows too.
+    #[serde(flatten)]
+    pub summary: DeliveryView,
+    /// SHA-256 of the raw body, hex.
+    pub digest: String,
+    /// Its events, oldest first.
+    pub events: Vec<EventView>,
+}
+
+impl DeploymentView {
+    /// The view of a deployment; `base` is the public URL without its last slash, or empty.
+    pub(crate) fn of(deployment: &Deployment, base: &str) -> Self {
+        let order = deployment.order();
+        let id = deployment.id();
+        let state = deployment.state().name();
+        let reason = deployment.reason();
+        Self {
+            id,
+            target: order.target.name.clone(),
+            repository: order.repository.name.to_string(),
+            reference: order.reference.to_string(),
+            sha: deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit).clone(),
+            author: order.author.clone(),
+            state,
+            engine_id: deployment.run().map(ToString::to_string),
+            parent: order.parent,
+            created_at: deployment.created_at(),
+            ended_at: deployment.ended_at(),
+            url: format!("{base}/deployments/{id}"),
+            title: order.title.clone(),
+            environment: order.target.environment.clone(),
+            text: crate::domain::Notice::of(deployment).text,
+            reason,
+        }
+    }
+
+    /// Whether nothing more can happen.
+    pub fn is_over(&self) -> bool {
+        self.ended_at.is_some()
+    }
+}
+
+/// How it ended badly, where it did.
+pub(crate) fn failure(deployment: &Deployment) -> Option<Failure> {
+    match deployment.state() {
+        State::Failed { failure } | State::Refused { failure } => Some(failure.clone()),
+        State::Stopped { failure, .. } => failure.clone(),
+        State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => None,
+        State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } | State::Running { .. } => None,
+        State::Verifying { .. } | State::Succeeded { .. } | State::Superseded { .. } => None,
+    }
+}
+
+/// The rule in words, pattern by pattern.
+pub(crate) fn rules(target: &Target) -> Vec<String> {
+    let rule = &target.rule;
+    let said = |kind: &'static str| move |pattern: &String| format!("{kind} {pattern}");
+    let refs = rule.branches.iter().map(said("branch")).chain(rule.tags.iter().map(said("tag")));
+    refs.chain(rule.paths.iter().map(said("path"))).collect()
+}
+
+/// Where a commit can be read; nothing for a git repository of one's own.
+pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option<String> {
+    match order.target.source {
+        SourceSpec::GitHub => Some(format!("{github}/{}/commit/{sha}", order.repository.name)),
+        SourceSpec::Git { .. } => None,
+    }
+}
+
+impl EventView {
+    /// The view of a record.
+    pub fn of(record: &Record) -> Self {
+        let mut event = match serde_json::to_value(&record.event) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        event.remove("body");
+        // The target as resolved is long, and it names roles and paths that are no reader's business.
+        if let Some(target) = event.get_mut("order").and_then(|order| order.get_mut("target")) {
+            *target = target.get("name").cloned().unwrap_or(Value::Null);
+        }
+        Self { offset: record.offset, at: record.at, stream: record.stream.to_string(), text: sentence(record), event }
+    }
+
+    /// The event's name on the wire.
+    pub fn kind(&self) -> &str {
+        self.event.get("kind").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+impl PlanView {
+    /// What a plan meant, and what came of it.
+    pub(crate) fn of(delivery: Option<DeliveryId>, line: &PlanLine, deployment: Option<&Deployment>) -> Self {
+        Self {
+            delivery,
+            target: line.target.clone(),
+            deployment: line.deployment,
+            state: deployment
+                .map_or(if line.deployment.is_some() { "planned" } else { "not-planned" }, |it| it.state().name()),
+            reason: deployment.map_or_else(|| line.reason(), |it| crate::domain::Notice::of(it).text),
+        }
+    }
+}
+
+impl DeliveryView {
+    /// The view of a delivery's first record; nothing for any other record.
+    pub(crate) fn of(id: &DeliveryId, record: &Record, plans: Vec<PlanView>) -> Option<Self> {
+        let Event::Delivery(DeliveryEvent::Received { event, push, .. }) = &record.event else { return None };
+        Some(Self {
+            id: id.clone(),
+            offset: record.offset,
+            at: record.at,
+            event: event.clone(),
+            repository: push.repository.name.to_string(),
+            reference: push.reference.to_string(),
+            before: push.before.clone(),
+            after: push.after.clone(),
+            pusher: push.pusher.clone(),
+            title: push.title.clone(),
+            plans,
+            text: sentence(record),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The JSON API: parses what came, asks the board or hands on, answers. Shapes are the board's views.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_json::json;
+
+use super::WebState;
+use super::door::{CSRF_HEADER, Reader, Writer};
+use super::respond::{Problem, Refusal, answer, json};
+use crate::board::DeploymentsQuery;
+use crate::domain::{Ask, DeliveryId, DeploymentId, Offset, Request};
+use crate::ledger::Health;
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// The longest key of a request: a UUID, a URL of a comment, a sentence.
+const LONGEST_KEY: usize = 200;
+/// An example of what is expected, for whoever sent something else.
+const EXAMPLE: &str =
+    r#"send `{"key":"any text, new for each request","what":{"ask":"redeploy","deployment":"01J…"}}`"#;
+
+/// `GET /healthz`: the process answers, whatever else is wrong.
+pub(super) async fn healthz() -> HttpResponse {
+    answer(StatusCode::OK).content_type("text/plain; charset=utf-8").body(concat!(
+        "ok ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ))
+}
+
+/// `GET /readyz`: whether pushes are taken, and why not.
+pub(super) async fn readyz(state: Data<WebState>) -> HttpResponse {
+    let why_not = match state.board.health() {
+        _ if state.stop.is_cancelled() => Some("draining: the bot is about to end".to_owned()),
+        Health::Open => None,
+        Health::Full { free, reserve } => Some(format!(
+            "the data directory's disk has {free} bytes left, and {reserve} are kept in reserve: free some space"
+        )),
+        Health::Closed { why } => Some(format!("the ledger is closed: {why}")),
+    };
+    let status = if why_not.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = why_not.map_or_else(|| "ready\n".to_owned(), |why| format!("not ready: {why}\n"));
+    answer(status).content_type("text/plain; charset=utf-8").body(text)
+}
+
+/// `GET /api/v1/targets`.
+pub(super) async fn targets(_: Reader, state: Data<WebState>) -> Answer {
+    Ok(json(StatusCode::OK, &state.board.targets().await?))
+}
+
+/// `GET /api/v1/deployments`.
+pub(super) async fn deployments(_: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    let query = deployments_query(&request)?;
+    Ok(json(StatusCode::OK, &state.board.deployments(query).await?))
+}
+
+/// `GET /api/v1/deployments/{id}`.
+pub(super) async fn deployment(_: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
+    let id = DeploymentId::parse(&id)?;
+    let found = state.board.deployment(id).await?;
+    let found = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
+    Ok(json(StatusCode::OK, &found))
+}
+
+/// `GET /api/v1/why/{sha}`.
+pub(super) async fn why(_: Reader, state: Data<WebState>, sha: Path<String>) -> Answer {
+    let sha = sha.into_inner();
+    // The query's rule for the beginning of a hash is the rule here too.
+    DeploymentsQuery::parse([("sha", sha.as_str())])?;
+    let found = state.board.why(&sha).await?;
+    let found = found.ok_or_else(|| {
+        Refusal::new(404, format!("no planned commit begins with `{sha}`"))
+            .help("give the whole hash to ask about a commit that was not deployed")
+    })?;
+    Ok(json(StatusCode::OK, &found))
+}
+
+/// `GET /api/v1/deliveries`.
+pub(super) async fn deliveries(_: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    Ok(json(StatusCode::OK, &state.board.deliveries(offset(&request, "cursor")?).await?))
+}
+
+/// `GET /api/v1/deliveries/{id}`.
+pub(super) async fn delivery(_: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
+    let id = DeliveryId::parse(id.into_inner())?;
+    let found = state.board.delivery(&id).await?;
+    let found = found.ok_or_else(|| Refusal::new(404, format!("there is no delivery `{id}`")))?;
+    Ok(json(StatusCode::OK, &found))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `key` and `what`")]
+struct Asking {
+    key: String,
+    what: Ask,
+}
+
+/// `POST /api/v1/requests`: somebody asks for something; under one key it happens once.
+pub(super) async fn request(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Bytes) -> Answer {
+    let csrf = request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok());
+    let actor = writer.proven(csrf)?;
+    let Asking { key, what } = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+        Category::Data => Refusal::new(422, error.to_string()).help(EXAMPLE),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Refusal::new(400, format!("the body is not JSON: {error}")).help(EXAMPLE)
+        }
+    })?;
+    if key.is_empty() || key.chars().count() > LONGEST_KEY || key.chars().any(char::is_control) {
+        let why = format!("`key` is not a text of 1 to {LONGEST_KEY} characters without control characters");
+        return Err(Refusal::new(422, why).help(EXAMPLE).into());
+    }
+    let asked = state.asks.ask(Request { actor, key, what }).await.map_err(Refusal::from)?;
+    let status = if asked.repeat { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(json(status, &json!({ "request": asked.offset, "deployments": asked.deployments })))
+}
+
+/// Anything else under `/api/v1`.
+pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
+    Err(Refusal::new(404, format!("there is nothing at `{}`", request.path())).into())
+}
+
+/// A path that exists, asked in a way that it does not take.
+pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
+    let only = if request.path().ends_with("/requests") { "POST" } else { "GET" };
+    Err(Refusal::new(405, format!("`{}` takes {only}, not {}", request.path(), request.method())).into())
+}
+
+/// The parameters of a list of deployments.
+pub(super) fn deployments_query(request: &HttpRequest) -> Result<DeploymentsQuery, Refusal> {
+    let pairs: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
+    Ok(DeploymentsQuery::parse(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref())))?)
+}
+
+/// An offset among the parameters.
+pub(super) fn offset(request: &HttpRequest, key: &str) -> Result<Option<Offset>, Refusal> {
+    let mut pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    let Some((_, value)) = pairs.find(|(name, value)| name == key && !value.is_empty()) else { return Ok(None) };
+    let cut: String = value.chars().take(80).collect();
+    let bad = || Refusal::new(400, format!("`{key}`: `{cut}` is not an offset, a whole number from 0"));
+    value.parse().map(|number| Some(Offset(number))).map_err(|_| bad())
+}

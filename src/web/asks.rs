@@ -1,0 +1,40 @@
+//! Asking for something: the trait behind which the rules are. The web only knows who asks, and for what.
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+
+use crate::domain::{DeploymentId, Failure, Offset, Request};
+
+/// Who carries out what people and peers ask for. `app` implements it.
+pub trait Asks: Send + Sync {
+    /// Carries a request out, once for each key.
+    fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>>;
+}
+
+/// A request that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether it had been taken before under the same key.
+    pub repeat: bool,
+    /// Its place in the ledger.
+    pub offset: Offset,
+    /// The deployments that were born of it.
+    pub deployments: Vec<DeploymentId>,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, Error)]
+pub enum AskError {
+    /// What it is about does not exist.
+    #[error("{what}")]
+    Unknown {
+        /// What was looked for: `no target named «x»`, lowercase, no full stop.
+        what: String,
+    },
+    /// A rule forbids it, as things stand.
+    #[error("{}", .0.message)]
+    Refused(Failure),
+    /// It cannot be answered now: the ledger is closed, the source does not answer.
+    #[error("{}", .0.message)]
+    Unavailable(Failure),
+}

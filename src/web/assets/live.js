@@ -1,0 +1,51 @@
+// Saves the reader a reload: when something happens, the page is asked for again and its content replaced.
+// The pages are complete without this file.
+"use strict";
+(() => {
+  const light = document.getElementById("live");
+  if (!light || !window.EventSource) return;
+  let due = 0;
+  let busy = false;
+
+  const show = (text, on) => {
+    light.hidden = false;
+    light.textContent = text;
+    light.classList.toggle("on", on);
+  };
+
+  // Nobody's typing is thrown away, and what was unfolded stays so.
+  const occupied = () => {
+    const at = document.activeElement;
+    return at && at.closest("main form") !== null && at.tagName !== "BUTTON";
+  };
+
+  const refresh = async () => {
+    due = 0;
+    if (busy || document.hidden || occupied()) return later(1500);
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok && !answer.redirected) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const [main, now] = [fresh.getElementById("main"), document.getElementById("main")];
+        if (main && now && !occupied()) {
+          const open = [...now.querySelectorAll("details[open][id]")].map((it) => it.id);
+          now.replaceChildren(...main.childNodes);
+          for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+          document.title = fresh.title;
+        }
+      }
+    } catch {
+      // The stream says when the bot is back.
+    }
+    busy = false;
+  };
+
+  const later = (wait) => { due ||= setTimeout(refresh, wait); };
+
+  const stream = new EventSource("/api/v1/events");
+  stream.onopen = () => { show("Connected", true); };
+  stream.onerror = () => show("Reconnecting", false);
+  stream.onmessage = () => later(250);
+  setInterval(() => { if (document.querySelector("main .state:is(.running,.releasing,.verifying,.preparing,.weighing)")) later(0); }, 5000);
+})();

@@ -1,0 +1,115 @@
+//! The buttons of the pages: each makes a request of a form and leads back to where its outcome shows.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Bytes, Data, Path};
+use jiff::SignedDuration;
+
+use super::WebState;
+use super::door::Writer;
+use super::respond::{Refusal, Sorry, see_other};
+use crate::domain::{Ask, DeploymentId, RefName, Request, TargetName};
+
+/// The longest reason for a lock.
+const LONGEST_REASON: usize = 200;
+
+/// The fields of a form, or of a query.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads `a=b&c=d`.
+    pub(super) fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The first field of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same, unless it is blank.
+    fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+}
+
+/// `POST /targets/{name}/{act}`: deploy, rollback, lock, unlock.
+pub(super) async fn at_target(
+    writer: Writer,
+    state: Data<WebState>,
+    path: Path<(String, String)>,
+    body: Bytes,
+) -> Result<HttpResponse, Sorry> {
+    let fields = Fields::parse(&body);
+    let actor = writer.proven(fields.get("csrf"))?;
+    let (name, act) = path.into_inner();
+    let target = TargetName::parse(name)?;
+    let back = format!("/targets/{target}");
+    let what = match act.as_str() {
+        "deploy" => Ask::Deploy { target, reference: RefName::from_short(fields.filled("ref").unwrap_or("main"))? },
+        "rollback" => Ask::Rollback { target, to: None },
+        "lock" => {
+            let reason = fields.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect());
+            let hours =
+                fields.filled("hours").and_then(|it| it.parse().ok()).filter(|hours| (1..=24 * 365).contains(hours));
+            let until = hours.and_then(|hours| state.clock.now().checked_add(SignedDuration::from_hours(hours)).ok());
+            Ask::Lock { target, reason, until }
+        }
+        "unlock" => Ask::Unlock { target },
+        _ => return Err(no_such(&act)),
+    };
+    ask(&state, actor, &fields, what, &back).await
+}
+
+/// `POST /deployments/{id}/{act}`: redeploy, stop, approve.
+pub(super) async fn at_deployment(
+    writer: Writer,
+    state: Data<WebState>,
+    path: Path<(String, String)>,
+    body: Bytes,
+) -> Result<HttpResponse, Sorry> {
+    let fields = Fields::parse(&body);
+    let actor = writer.proven(fields.get("csrf"))?;
+    let (id, act) = path.into_inner();
+    let deployment = DeploymentId::parse(&id)?;
+    let back = format!("/deployments/{deployment}");
+    let what = match act.as_str() {
+        "redeploy" => Ask::Redeploy { deployment },
+        "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
+        "approve" => Ask::Approve { deployment },
+        _ => return Err(no_such(&act)),
+    };
+    ask(&state, actor, &fields, what, &back).await
+}
+
+/// `POST /releases/{act}`: pause, resume.
+pub(super) async fn at_all(
+    writer: Writer,
+    state: Data<WebState>,
+    act: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, Sorry> {
+    let fields = Fields::parse(&body);
+    let actor = writer.proven(fields.get("csrf"))?;
+    let what = match act.as_str() {
+        "pause" => Ask::Pause,
+        "resume" => Ask::Resume,
+        _ => return Err(no_such(&act)),
+    };
+    ask(&state, actor, &fields, what, "/").await
+}
+
+/// The page's own key makes a double click one request.
+async fn ask(state: &WebState, actor: String, fields: &Fields, what: Ask, back: &str) -> Result<HttpResponse, Sorry> {
+    let key = fields.filled("key").ok_or_else(|| Refusal::new(422, "the form has no `key`").help("reload the page"))?;
+    let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
+    let asked = state.asks.ask(Request { actor, key, what }).await?;
+    Ok(match asked.deployments.first() {
+        Some(born) => see_other(&format!("/deployments/{born}")),
+        None => see_other(back),
+    })
+}
+
+fn no_such(act: &str) -> Sorry {
+    Refusal::new(404, format!("there is nothing called `{}` to ask for", act.chars().take(40).collect::<String>()))
+        .into()
+}

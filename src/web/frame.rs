@@ -1,0 +1,265 @@
+//! What the templates are filled with, and how times and lengths are said on pages. Templates escape all text.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::door::Reader;
+use super::sessions::fresh;
+use crate::board::{
+    DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery, Stage,
+    TargetView,
+};
+use crate::domain::{DeploymentId, Lifecycle, StepStatus};
+
+/// What surrounds every page: who reads it, and when.
+pub(super) struct Frame {
+    now: Timestamp,
+    csrf: Option<String>,
+    here: &'static str,
+}
+
+impl Frame {
+    /// For a reader; `here` is the part of the site that the navigation marks.
+    pub(super) fn new(reader: &Reader, now: Timestamp, here: &'static str) -> Self {
+        Self { now, csrf: reader.csrf().map(str::to_owned), here }
+    }
+
+    /// What forms must carry; nothing where this reader cannot ask for anything.
+    fn csrf(&self) -> Option<&str> {
+        self.csrf.as_deref()
+    }
+
+    /// A new key for a form, so that a double click is one request.
+    fn key(&self) -> String {
+        fresh().split_off(32)
+    }
+
+    /// `3 min ago`.
+    fn ago(&self, at: &Timestamp) -> String {
+        let seconds = self.now.duration_since(*at).as_secs();
+        match seconds {
+            i64::MIN..0 => format!("in {}", long(-seconds)),
+            0..5 => "just now".into(),
+            _ => format!("{} ago", long(seconds)),
+        }
+    }
+}
+
+/// Text in which what stands between backticks is code; everything is escaped.
+fn ticked(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + 16);
+    let pieces: Vec<&str> = text.split('`').collect();
+    for (at, piece) in pieces.iter().enumerate() {
+        // A backtick without a partner stays one.
+        let (before, after) = match (at % 2 == 1, at + 1 == pieces.len()) {
+            (true, false) => ("<code>", "</code>"),
+            (true, true) => ("`", ""),
+            (false, _) => ("", ""),
+        };
+        html.push_str(before);
+        for letter in piece.chars() {
+            match letter {
+                '&' => html.push_str("&amp;"),
+                '<' => html.push_str("&lt;"),
+                '>' => html.push_str("&gt;"),
+                '"' => html.push_str("&quot;"),
+                '\'' => html.push_str("&#39;"),
+                other => html.push(other),
+            }
+        }
+        html.push_str(after);
+    }
+    html
+}
+
+/// A time for people: `2026-01-02 03:04:05 UTC`.
+fn exact(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The time of day, for a list of events of some minutes.
+fn of_day(at: &Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
+
+/// Seconds in the largest unit that is not a lie: `59 s`, `4 min`, `3 h`, `12 days`.
+fn long(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Milliseconds, with as many digits as a person cares for: `40 ms`, `1.3 s`, `2 min 5 s`.
+fn took(ms: &u64) -> String {
+    let seconds = ms / 1000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..10_000 => format!("{seconds}.{} s", ms % 1000 / 100),
+        10_000..60_000 => format!("{seconds} s"),
+        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long a deployment took, or has taken so far.
+fn lasted(deployment: &DeploymentView, frame: &Frame) -> String {
+    let end = deployment.ended_at.unwrap_or(frame.now);
+    took(&u64::try_from(end.duration_since(deployment.created_at).as_millis()).unwrap_or(0))
+}
+
+/// What people call a ref: `main`, `v1.0`.
+fn short_ref(reference: &str) -> &str {
+    let branch = reference.strip_prefix("refs/heads/");
+    branch.or_else(|| reference.strip_prefix("refs/tags/")).unwrap_or(reference)
+}
+
+/// A status as the class and word of pages.
+fn word(status: &StepStatus) -> &'static str {
+    match status {
+        StepStatus::Pending => "pending",
+        StepStatus::InProgress => "running",
+        StepStatus::Succeeded => "succeeded",
+        StepStatus::Failed => "failed",
+        StepStatus::Skipped => "skipped",
+        StepStatus::Unknown => "unknown",
+    }
+}
+
+/// How wide a lifecycle event's bar is, in percent of the longest.
+fn share(event: &Lifecycle, all: &[Lifecycle]) -> u64 {
+    let longest = all.iter().filter_map(|it| it.took_ms).max().unwrap_or(0).max(1);
+    event.took_ms.map_or(0, |ms| (ms * 100 / longest).max(1))
+}
+
+/// The program's version, which names the assets too.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `/`.
+#[derive(Template)]
+#[template(path = "targets.html", config = "src/web/askama.toml")]
+pub(super) struct TargetsSheet {
+    pub(super) frame: Frame,
+    pub(super) paused: bool,
+    pub(super) targets: Vec<TargetView>,
+    pub(super) latest: Vec<DeploymentView>,
+}
+
+/// `/targets/{name}`.
+#[derive(Template)]
+#[template(path = "target.html", config = "src/web/askama.toml")]
+pub(super) struct TargetSheet {
+    pub(super) frame: Frame,
+    pub(super) target: TargetView,
+    pub(super) history: DeploymentsPage,
+    pub(super) reference: String,
+}
+
+/// `/deployments`.
+#[derive(Template)]
+#[template(path = "deployments.html", config = "src/web/askama.toml")]
+pub(super) struct DeploymentsSheet {
+    pub(super) frame: Frame,
+    pub(super) query: DeploymentsQuery,
+    pub(super) targets: Vec<TargetView>,
+    pub(super) found: DeploymentsPage,
+}
+
+/// `/deployments/{id}`.
+#[derive(Template)]
+#[template(path = "deployment.html", config = "src/web/askama.toml")]
+pub(super) struct DeploymentSheet {
+    pub(super) frame: Frame,
+    pub(super) it: DeploymentDetail,
+}
+
+/// `/deliveries`.
+#[derive(Template)]
+#[template(path = "deliveries.html", config = "src/web/askama.toml")]
+pub(super) struct DeliveriesSheet {
+    pub(super) frame: Frame,
+    pub(super) found: DeliveriesPage,
+}
+
+/// `/deliveries/{id}`.
+#[derive(Template)]
+#[template(path = "delivery.html", config = "src/web/askama.toml")]
+pub(super) struct DeliverySheet {
+    pub(super) frame: Frame,
+    pub(super) it: DeliveryDetail,
+}
+
+/// `/login`.
+#[derive(Template)]
+#[template(path = "login.html", config = "src/web/askama.toml")]
+pub(super) struct LoginPage<'a> {
+    pub(super) next: &'a str,
+    pub(super) wrong: Option<&'a str>,
+}
+
+/// What went wrong.
+#[derive(Template)]
+#[template(path = "error.html", config = "src/web/askama.toml")]
+pub(super) struct ErrorPage<'a> {
+    pub(super) status: u16,
+    pub(super) title: &'a str,
+    pub(super) message: &'a str,
+    pub(super) help: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
+}
+
+/// A page that asks for itself again.
+#[derive(Template)]
+#[template(path = "bounce.html", config = "src/web/askama.toml")]
+pub(super) struct BouncePage<'a> {
+    pub(super) to: &'a str,
+}
+
+impl TargetsSheet {
+    /// The deployment of that id, if it is among the latest.
+    fn known(&self, id: &DeploymentId) -> Option<&DeploymentView> {
+        self.latest.iter().find(|it| it.id == *id)
+    }
+}
+
+impl DeploymentsSheet {
+    /// The rest of the query for the link to the next page.
+    fn rest(&self) -> String {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        let DeploymentsQuery { target, sha, state, before: _, limit: _ } = &self.query;
+        for (key, value) in
+            [("target", target.as_ref().map(|it| it.as_str())), ("sha", sha.as_deref()), ("state", state.as_deref())]
+        {
+            value.map(|value| text.append_pair(key, value));
+        }
+        text.finish()
+    }
+}
+
+impl DeploymentSheet {
+    /// Whether the stage is shown with its length.
+    fn stage_time(stage: &Stage) -> Option<String> {
+        stage.took_ms.as_ref().map(took)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_set_apart_and_nothing_else_gets_through() {
+        assert_eq!(ticked("`a<b>` & 'c'"), "<code>a&lt;b&gt;</code> &amp; &#39;c&#39;");
+        assert_eq!(ticked("one ` alone <i>"), "one ` alone &lt;i&gt;");
+    }
+
+    #[test]
+    fn lengths_are_said_as_people_say_them() {
+        let said: Vec<String> = [0, 999, 1_350, 42_000, 125_000, 7_260_000].iter().map(took).collect();
+        assert_eq!(said, ["0 ms", "999 ms", "1.3 s", "42 s", "2 min 5 s", "2 h 1 min"]);
+        let said: Vec<String> = [59, 60, 3_600, 90_000, 172_800].into_iter().map(long).collect();
+        assert_eq!(said, ["59 s", "1 min", "1 h", "25 h", "2 days"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Signing in and out with a browser: a token, or a link that works once, for a cookie.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{LOCATION, SET_COOKIE};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::WebState;
+use super::door::{Writer, cookie_name, is_from_elsewhere, session_name};
+use super::forms::Fields;
+use super::frame::LoginPage;
+use super::respond::{Refusal, Sorry, answer, page, see_other};
+
+/// How long browsers keep the cookie, in seconds; the session itself may end before.
+const KEPT: u32 = 7 * 24 * 3600;
+
+/// `GET /login`: the form; with `?once=` it signs in at once, the first time.
+pub(super) async fn form(state: Data<WebState>, request: HttpRequest) -> Result<HttpResponse, Sorry> {
+    let query = Fields::parse(request.query_string().as_bytes());
+    let next = local(query.get("next").unwrap_or("/"));
+    let Some(once) = query.get("once") else {
+        return page(&LoginPage { next, wrong: None });
+    };
+    let mut sessions = state.tokens.sessions();
+    if !sessions.redeem(once) {
+        let wrong = Some("this link has been used, or is from before the last restart");
+        return page(&LoginPage { next, wrong });
+    }
+    let name = sessions.begin("admin", state.clock.now());
+    Ok(signed_in(&name, state.secure, next))
+}
+
+/// `POST /login`: the token.
+pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, Sorry> {
+    if is_from_elsewhere(&request) {
+        return Err(Refusal::new(403, "the form is not one of this site").help("open `/login` here").into());
+    }
+    let fields = Fields::parse(&body);
+    let (now, next) = (state.clock.now(), local(fields.get("next").unwrap_or("/")));
+    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let mut sessions = state.tokens.sessions();
+    if let Some(pause) = sessions.must_wait(address, now) {
+        let seconds = u64::try_from(pause.as_secs()).unwrap_or(0) + 1;
+        let help = format!("wait {seconds} s and try again");
+        return Err(Refusal::new(429, "too many wrong tokens").help(help).retry_after(seconds).into());
+    }
+    let Some(actor) = state.tokens.speaks_for(fields.get("token").unwrap_or_default().trim()) else {
+        sessions.count_wrong(address, now);
+        tracing::warn!(client.address = %address, "somebody tried to sign in with a wrong token");
+        drop(sessions);
+        let mut response = page(&LoginPage { next, wrong: Some("this token is not known here") })?;
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        return Ok(response);
+    };
+    let name = sessions.begin(actor, now);
+    Ok(signed_in(&name, state.secure, next))
+}
+
+/// `POST /logout`: the session is over, also for whoever copied the cookie.
+pub(super) async fn sign_out(
+    writer: Writer,
+    state: Data<WebState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, Sorry> {
+    writer.proven(Fields::parse(&body).get("csrf"))?;
+    if let Some(name) = session_name(&request, &state) {
+        state.tokens.sessions().end(name);
+    }
+    let cookie = cookie(state.secure, "", 0);
+    Ok(answer(StatusCode::SEE_OTHER).insert_header((LOCATION, "/login")).insert_header((SET_COOKIE, cookie)).finish())
+}
+
+fn signed_in(name: &str, secure: bool, next: &str) -> HttpResponse {
+    let mut response = see_other(next);
+    if let Ok(cookie) = cookie(secure, name, KEPT).parse() {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn cookie(secure: bool, value: &str, seconds: u32) -> String {
+    let name = cookie_name(secure);
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// A path of ours to go on to; anything else, such as another site's address, becomes the first page.
+fn local(next: &str) -> &str {
+    let ours = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && next.bytes().all(|byte| byte.is_ascii_graphic());
+    if ours { next } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_leads_nowhere_else() {
+        assert_eq!(local("/deployments/01J?x=1"), "/deployments/01J?x=1");
+        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb", "javascript:x"] {
+            assert_eq!(local(elsewhere), "/", "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The pages of the dashboard: asks the board, fills the templates. Complete without JavaScript.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::WebState;
+use super::api::{deployments_query, offset};
+use super::door::Reader;
+use super::frame::{
+    DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
+};
+use super::respond::{Refusal, Sorry, page};
+use crate::board::{DeploymentsQuery, TargetsPage};
+use crate::domain::{DeliveryId, DeploymentId, TargetName};
+
+type Answer = Result<HttpResponse, Sorry>;
+
+/// `GET /`: every target, and what happened last.
+pub(super) async fn targets(reader: Reader, state: Data<WebState>) -> Answer {
+    let TargetsPage { paused, targets } = state.board.targets().await?;
+    let latest = state.board.deployments(DeploymentsQuery::default()).await?.deployments;
+    page(&TargetsSheet { frame: Frame::new(&reader, state.clock.now(), "targets"), paused, targets, latest })
+}
+
+/// `GET /targets/{name}`: one target and its history.
+pub(super) async fn target(reader: Reader, state: Data<WebState>, name: Path<String>, request: HttpRequest) -> Answer {
+    let name = TargetName::parse(name.into_inner())?;
+    let found = state.board.target(&name).await?;
+    let target = found.ok_or_else(|| {
+        Refusal::new(404, format!("there is no target `{name}`")).help("the first page lists those that there are")
+    })?;
+    let query = DeploymentsQuery { target: Some(name), ..deployments_query(&request)? };
+    let history = state.board.deployments(query).await?;
+    let last = history.deployments.first().map(|it| it.reference.clone());
+    let plain =
+        |rule: &String| rule.strip_prefix("branch ").filter(|it| !it.contains(['*', '?', '['])).map(str::to_owned);
+    let reference = last.or_else(|| target.rules.iter().find_map(plain)).unwrap_or_else(|| "main".into());
+    let frame = Frame::new(&reader, state.clock.now(), "targets");
+    page(&TargetSheet { frame, target, history, reference })
+}
+
+/// `GET /deployments`: all of them, newest first.
+pub(super) async fn deployments(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    let query = deployments_query(&request)?;
+    let found = state.board.deployments(query.clone()).await?;
+    let targets = state.board.targets().await?.targets;
+    page(&DeploymentsSheet { frame: Frame::new(&reader, state.clock.now(), "deployments"), query, targets, found })
+}
+
+/// `GET /deployments/{id}`: one deployment and its story. Statuses on GitHub link here.
+pub(super) async fn deployment(reader: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
+    let id = DeploymentId::parse(&id)?;
+    let found = state.board.deployment(id).await?;
+    let it = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
+    page(&DeploymentSheet { frame: Frame::new(&reader, state.clock.now(), "deployments"), it })
+}
+
+/// `GET /deliveries`: what GitHub sent.
+pub(super) async fn deliveries(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    let found = state.board.deliveries(offset(&request, "cursor")?).await?;
+    page(&DeliveriesSheet { frame: Frame::new(&reader, state.clock.now(), "deliveries"), found })
+}
+
+/// `GET /deliveries/{id}`: one delivery, and what it meant.
+pub(super) async fn delivery(reader: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
+    let id = DeliveryId::parse(id.into_inner())?;
+    let found = state.board.delivery(&id).await?;
+    let it = found.ok_or_else(|| Refusal::new(404, format!("there is no delivery `{id}`")))?;
+    page(&DeliverySheet { frame: Frame::new(&reader, state.clock.now(), "deliveries"), it })
+}
+
+/// Anything that is not there.
+pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
+    Err(Refusal::new(404, format!("there is nothing at `{}`", request.path())).into())
+}

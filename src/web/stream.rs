@@ -1,0 +1,118 @@
+//! The event stream: every record from an offset on, as it becomes durable. It skips nothing and invents nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::api::offset;
+use super::door::Reader;
+use super::respond::{Problem, Refusal, answer};
+use super::{Streams, WebState};
+use crate::board::{Board, EventView};
+use crate::clients::Clock;
+use crate::domain::{Offset, Stream};
+
+/// Proxies cut connections that are silent for a minute, some for half of one.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// `GET /api/v1/events`: from `Last-Event-ID` (the first after it), from `?from=` (that one first), or what comes from
+/// now on. `?stream=deployment/ID`, as often as wanted, leaves out all other streams.
+pub(super) async fn events(
+    _: Reader,
+    state: Data<WebState>,
+    streams: Data<Streams>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut ends = state.board.follow();
+    let end = *ends.borrow_and_update();
+    let next = last_seen(request.headers())?.map(Offset::next).or(offset(&request, "from")?).unwrap_or(end);
+    let only = only(request.query_string())?;
+    let permit = Arc::clone(&streams.0)
+        .try_acquire_owned()
+        .map_err(|_| Refusal::new(503, "too many event streams are open").help("close some of them").retry_after(10))?;
+    let (board, clock, stop) = (state.board.clone(), state.clock.clone(), state.stop.clone());
+    let following = Following { board, clock, stop, ends, next, only, greeted: false, _permit: permit };
+    let body = stream::unfold(following, |mut it| async {
+        it.chunk().await.map(|chunk| (Ok::<_, std::convert::Infallible>(chunk), it))
+    });
+    Ok(answer(StatusCode::OK)
+        .content_type("text/event-stream")
+        // nginx would otherwise keep events back until its buffer is full.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(body))
+}
+
+fn last_seen(headers: &HeaderMap) -> Result<Option<Offset>, Refusal> {
+    let Some(value) = headers.get("Last-Event-ID").filter(|it| !it.is_empty()) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let bad = || Refusal::new(400, "`Last-Event-ID` is not an offset, a whole number from 0");
+    number.map(|number| Some(Offset(number))).ok_or_else(bad)
+}
+
+fn only(query: &str) -> Result<HashSet<Stream>, Refusal> {
+    let wanted = form_urlencoded::parse(query.as_bytes()).filter(|(key, value)| key == "stream" && !value.is_empty());
+    wanted.map(|(_, name)| Stream::parse(&name).map_err(Refusal::from)).collect()
+}
+
+/// One reader of the stream.
+struct Following {
+    board: Board,
+    clock: Clock,
+    stop: CancellationToken,
+    ends: watch::Receiver<Offset>,
+    next: Offset,
+    only: HashSet<Stream>,
+    greeted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Following {
+    /// What to send next; nothing when the stream is over.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some(Bytes::from_static(b"retry: 2000\n\n"));
+        }
+        loop {
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            let records = match self.board.records(self.next).await {
+                Ok(records) => records,
+                Err(error) => {
+                    tracing::warn!(%error, "an event stream ends early; its reader will come again");
+                    return None;
+                }
+            };
+            if let Some(last) = records.last() {
+                self.next = last.offset.next();
+                let wanted = |stream: &Stream| self.only.is_empty() || self.only.contains(stream);
+                let text: String =
+                    records.iter().filter(|it| wanted(&it.stream)).map(EventView::of).map(block).collect();
+                if !text.is_empty() {
+                    return Some(text.into());
+                }
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                changed = self.ends.changed() => changed.ok()?,
+                () = self.clock.sleep(KEEP_ALIVE) => return Some(Bytes::from_static(b": still here\n\n")),
+            }
+        }
+    }
+}
+
+/// One event on the wire. JSON has no line ends of its own.
+fn block(event: EventView) -> String {
+    let data = serde_json::to_string(&event).unwrap_or_default();
+    format!("id: {}\ndata: {data}\n\n", event.offset)
+}

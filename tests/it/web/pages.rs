@@ -1,0 +1,104 @@
+//! The pages: everything on them is text, and everything that a person needs is there.
+
+use actix_web::http::header::COOKIE;
+use actix_web::test::TestRequest;
+
+use super::seed::{Setup, World};
+
+async fn path_of(world: &World, state: &str) -> String {
+    let said = world.get(&format!("/api/v1/deployments?state={state}")).await.json();
+    format!("/deployments/{}", said["deployments"][0]["id"].as_str().unwrap())
+}
+
+#[actix_web::test]
+async fn what_comes_from_outside_is_text_and_nothing_else() {
+    let world = World::seeded(Setup::default()).await;
+    let failed = path_of(&world, "failed").await;
+    let delivery = world.get("/api/v1/deliveries").await.json()["deliveries"][4]["id"].as_str().unwrap().to_owned();
+    for path in ["/", "/targets/blog", "/deployments", "/deliveries", &failed, &format!("/deliveries/{delivery}")] {
+        let said = world.get(path).await;
+        assert_eq!((said.status, said.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
+        assert!(!said.body.contains("<script>alert") && !said.body.contains("<b>the page"), "{path} let it through");
+        assert!(said.body.contains("&#60;script&#62;alert(1)"), "{path} does not show it");
+    }
+    for path in ["/%3Cscript%3Ealert(1)%3C/script%3E", "/targets/%3Cscript%3E", "/login?next=%22%3E%3Cscript%3E"] {
+        assert!(!world.get(path).await.body.contains("<script>"), "{path} let it through");
+    }
+}
+
+#[actix_web::test]
+async fn a_failed_deployment_says_what_to_do_and_shows_the_last_lines() {
+    let world = World::seeded(Setup::default()).await;
+    let page = world.get(&path_of(&world, "failed").await).await.body;
+    for text in [
+        "Failed: <code>scripts/check.sh</code> ended with 7 in ValidateService on web-1",
+        "read its last lines below, then push a commit that mends it",
+        "returned error: 500",
+        "<code>engine/script-failed</code>",
+        "href=\"https://github.com/acme/blog/commit/b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1\"",
+        "bundle stored: 12 files, 34 kB; 1 finding",
+        "ValidateService failed at <code>scripts/check.sh</code>",
+        "add <code>timeout: 60</code>",
+    ] {
+        assert!(page.contains(text), "`{text}` is not on the page:\n{page}");
+    }
+}
+
+#[actix_web::test]
+async fn the_first_page_tells_live_running_waiting_and_held_apart() {
+    let world = World::seeded(Setup::default()).await;
+    let page = world.get("/").await.body;
+    for text in [
+        "Show the price with tax",
+        "1 of 3 instances, Install (4 of 7)",
+        "Nothing yet",
+        "locked by mia: the fair is on",
+    ] {
+        assert!(page.contains(text), "`{text}` is not on the page:\n{page}");
+    }
+    assert!(!page.contains("<form"), "a bearer of a token has no session, and so no buttons");
+    let empty = World::new(Setup::default()).get("/").await.body;
+    assert!(empty.contains("No deployment yet."));
+}
+
+#[actix_web::test]
+async fn a_button_asks_and_leads_to_what_came_of_it() {
+    let world = World::seeded(Setup::default()).await;
+    let cookie = world.sign_in().await;
+    let press = async |path: &str, button: &str| {
+        let page = world.browse(&cookie, path).await;
+        let form = [("csrf", page.field("csrf")), ("key", page.field("key"))];
+        assert!(page.body.contains(&format!("action=\"{path}/{button}\"")), "{}", page.body);
+        let request = TestRequest::post().uri(&format!("{path}/{button}")).insert_header((COOKIE, cookie.as_str()));
+        world.send(request.set_form(form)).await
+    };
+    let failed = path_of(&world, "failed").await;
+    let said = press(&failed, "redeploy").await;
+    assert_eq!(said.status, 303);
+    assert_ne!(said.header("location"), failed, "it leads to the new deployment");
+    assert_eq!(world.browse(&cookie, said.header("location")).await.status, 200);
+    let running = path_of(&world, "running").await;
+    let said = press(&running, "stop").await;
+    assert_eq!((said.status, said.header("location")), (303, running.as_str()));
+    assert!(world.browse(&cookie, &running).await.body.contains("admin asked to stop"));
+    let refused = press("/targets/blog", "deploy").await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("push it to a branch that the rule takes"), "{}", refused.body);
+}
+
+#[actix_web::test]
+async fn what_is_not_there_is_told_as_a_page() {
+    let world = World::seeded(Setup::default()).await;
+    for (path, text) in [
+        ("/nowhere", "there is nothing at <code>/nowhere</code>"),
+        ("/targets/none", "there is no target <code>none</code>"),
+        ("/deployments/01KDYAMXQ81C7GGHJD5E15E0PZ", "there is no deployment <code>01KDYAMXQ81C7GGHJD5E15E0PZ</code>"),
+        ("/deliveries/none", "there is no delivery <code>none</code>"),
+    ] {
+        let said = world.get(path).await;
+        assert_eq!(said.status, 404, "{path}");
+        assert!(said.body.contains(text), "{}", said.body);
+    }
+    let said = world.get("/deployments?limit=x").await;
+    assert!(said.status == 400 && said.body.contains("<code>x</code> is not a number from 1 to 200"));
+}

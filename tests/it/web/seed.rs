@@ -1,0 +1,324 @@
+//! A ledger with a day's work in it, for the tests of what people see: every state that a page must tell apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Data;
+use futures_util::future::BoxFuture;
+use landfall::board::Board;
+use landfall::clients::Clock;
+use landfall::domain::{
+    ArchiveFacts, Ask, Blame, BundleFormat, BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
+    DeploymentId, EngineSpec, Event, Failure, Finding, Hold, HoldKind, HostSpec, Instances, Lifecycle, Location,
+    OnNewPush, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision, RevisionsSpec,
+    Rule, RunId, RunOutcome, SourceSpec, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
+};
+use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
+use landfall::web::access::Tokens;
+use landfall::web::{AskError, Asked, Asks, WebState};
+use tokio_util::sync::CancellationToken;
+
+/// A ledger, what shows it, and the deployments in it.
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    pub(crate) state: Data<WebState>,
+    pub(crate) token: String,
+    pub(crate) targets: Vec<Target>,
+    /// Set, and the disk fails from now on.
+    pub(crate) broken: Arc<AtomicBool>,
+    _directory: tempfile::TempDir,
+}
+
+/// How a world's web is set up.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setup {
+    pub(crate) public_reads: bool,
+    pub(crate) secure: bool,
+}
+
+impl World {
+    /// An empty one.
+    pub(crate) fn new(setup: Setup) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
+        let options = Options { reserve_bytes: 0, segment_bytes: 1 << 20 };
+        let now = clock.clone();
+        let broken = Arc::new(AtomicBool::new(false));
+        let fails = Arc::clone(&broken);
+        let fail = move |_: &str| {
+            if fails.load(Ordering::SeqCst) { Err(std::io::Error::other("the disk is gone")) } else { Ok(()) }
+        };
+        let seams = Seams { storage: Arc::new(fail), ..Seams::default() };
+        let now = Arc::new(move || now.now());
+        let ledger = Ledger::open_with(&directory.path().join("ledger"), options, now, seams).unwrap();
+        let targets =
+            vec![target("shop-production", "acme/shop"), target("blog", "acme/blog"), target("docs", "acme/docs")];
+        let board = Board::new(
+            ledger.clone(),
+            targets.clone(),
+            clock.clone(),
+            Some("https://deploy.example.com/"),
+            "https://api.github.com",
+        );
+        let tokens = Arc::new(Tokens::open(directory.path()).unwrap());
+        let token = std::fs::read_to_string(directory.path().join("token")).unwrap().trim().to_owned();
+        let state = Data::new(WebState {
+            board,
+            asks: Arc::new(Straight(ledger.clone())),
+            tokens,
+            clock: clock.clone(),
+            public_reads: setup.public_reads,
+            secure: setup.secure,
+            stop: CancellationToken::new(),
+        });
+        Self { ledger, clock, state, token, targets, broken, _directory: directory }
+    }
+
+    /// One with a day's work in it.
+    pub(crate) async fn seeded(setup: Setup) -> Self {
+        let world = Self::new(setup);
+        let shop = world.push("a1", "acme/shop", "main", "Show the price with tax").await;
+        world.succeed(shop).await;
+        world.push("0f", "acme/shop", "feature/cart", "Try another cart").await;
+        let blog = world.push("b1", "acme/blog", "main", "Write about <script>alert(1)</script> & co").await;
+        world.fail(blog).await;
+        let docs = world.push("d1", "acme/docs", "main", "Explain the release notes").await;
+        world.refuse(docs).await;
+        let running = world.push("a2", "acme/shop", "main", "Take cards as well as invoices").await;
+        world.run(running).await;
+        let passed_over = world.push("a3", "acme/shop", "main", "Fix a typo").await;
+        let waiting = world.push("a4", "acme/shop", "main", "Fix the other typo").await;
+        let by = DeploymentEvent::Superseded { by: sha("a4"), deployment: Some(waiting) };
+        world.tell(passed_over, by).await;
+        let reason = format!("{running} runs");
+        world.tell(waiting, DeploymentEvent::Held { hold: Hold { kind: HoldKind::Lane, reason, until: None } }).await;
+        let until = Some("2026-01-02T09:00:00Z".parse().unwrap());
+        let locked = TargetEvent::Locked { actor: "mia".into(), reason: Some("the fair is on".into()), until };
+        world.append(Stream::Target(TargetName::parse("docs").unwrap()), Event::Target(locked), None).await;
+        world.clock.advance(Duration::from_secs(180));
+        world
+    }
+
+    /// A push of a commit to a branch; the deployment that it means, or the last one.
+    pub(crate) async fn push(&self, hex: &str, repository: &str, branch: &str, title: &str) -> DeploymentId {
+        self.clock.advance(Duration::from_secs(60));
+        let lines = self.deliver(hex, repository, branch, title).await;
+        lines.iter().find_map(|line| line.deployment).unwrap_or_else(|| DeploymentId::derive(self.clock.now(), &[]))
+    }
+
+    async fn deliver(&self, hex: &str, repository: &str, branch: &str, title: &str) -> Vec<PlanLine> {
+        let push = Push {
+            repository: Repository { id: Some(7), name: RepositoryName::parse(repository).unwrap() },
+            reference: RefName::from_short(branch).unwrap(),
+            before: Some(sha("00aa")),
+            after: Some(sha(hex)),
+            forced: false,
+            pusher: Some("mia".into()),
+            title: Some(title.into()),
+            author: Some("Mia Okoro".into()),
+            paths: None,
+        };
+        let id = DeliveryId::parse(format!("72d3162e-cc78-11e3-81ab-{}", &sha(hex).as_str()[..12])).unwrap();
+        let cause = Cause::Push { delivery: id.clone() };
+        let plans = plan(&push, &cause, &self.targets);
+        let (event, digest, body) = ("push".into(), sha(hex).as_str().repeat(2)[..64].into(), hex.to_owned().into());
+        let delivery = Delivery { id, event, digest, body, received_at: self.clock.now(), push };
+        self.ledger.accept(delivery, plans).await.unwrap().plans
+    }
+
+    /// One more event of a deployment, a second later.
+    pub(crate) async fn tell(&self, id: DeploymentId, event: DeploymentEvent) {
+        self.clock.advance(Duration::from_secs(1));
+        let seen = self.ledger.deployment(id).unwrap().unwrap().events();
+        self.append(Stream::Deployment(id), Event::Deployment(event), Some(seen)).await;
+    }
+
+    async fn append(&self, stream: Stream, event: Event, expect: Option<u64>) {
+        self.ledger.append(Append { stream, expect, event, births: vec![] }).await.unwrap();
+    }
+
+    /// As far as the engine's taking it.
+    async fn release(&self, id: DeploymentId) {
+        let commit = self.ledger.deployment(id).unwrap().unwrap().order().sha.clone();
+        self.tell(id, DeploymentEvent::Weighing).await;
+        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: false }).await;
+        self.clock.advance(Duration::from_millis(1_400));
+        let (location, sha256) = (Location::File { path: "/srv/r.tgz".into() }, "5".repeat(64));
+        let revision = Revision::Bundle { format: BundleFormat::Tgz, location, sha256, bytes: 33_800, files: 12 };
+        let archive = ArchiveFacts { bytes: 41_000, unpacked_bytes: 120_000, files: 14, reused: false };
+        let place = Place { file: "appspec.yml".into(), line: 9, column: 5, length: 4 };
+        let finding = Finding::warning("appspec/no-timeout", "`scripts/check.sh` has no timeout").at(place);
+        let findings = vec![finding.help("add `timeout: 60`")];
+        self.tell(id, DeploymentEvent::Prepared { revision, archive, findings }).await;
+        self.tell(id, DeploymentEvent::Releasing { marker: format!("landfall-{id}"), run: None }).await;
+        let (run, url) = (RunId::parse("d-A1B2C3D4E").unwrap(), Some("https://console.example.com/d-A1B2C3D4E".into()));
+        self.tell(id, DeploymentEvent::Released { run, adopted: false, url }).await;
+    }
+
+    /// As far as a lifecycle event; `ends` is how that one ended.
+    async fn progress(&self, id: DeploymentId, until: usize, ends: StepStatus) {
+        for at in 0..=until {
+            self.clock.advance(Duration::from_millis(2_300));
+            let status = if at == until { ends } else { StepStatus::InProgress };
+            self.tell(id, DeploymentEvent::Progressed { progress: progress(at, status) }).await;
+        }
+    }
+
+    async fn succeed(&self, id: DeploymentId) {
+        self.release(id).await;
+        self.progress(id, LIFECYCLE.len() - 1, StepStatus::Succeeded).await;
+        let outcome = RunOutcome { verdict: Verdict::Succeeded, failure: None, warnings: vec![], rolled_back_by: None };
+        self.tell(id, DeploymentEvent::Ended { outcome }).await;
+        self.tell(id, DeploymentEvent::Succeeded { warnings: vec![] }).await;
+    }
+
+    async fn run(&self, id: DeploymentId) {
+        self.release(id).await;
+        self.progress(id, 3, StepStatus::InProgress).await;
+    }
+
+    async fn fail(&self, id: DeploymentId) {
+        self.release(id).await;
+        self.progress(id, LIFECYCLE.len() - 1, StepStatus::Failed).await;
+        let failure = Failure {
+            code: "engine/script-failed".into(),
+            message: "`scripts/check.sh` ended with 7 in ValidateService on web-1".into(),
+            help: Some("read its last lines below, then push a commit that mends it".into()),
+            passing: false,
+            blame: Blame::Revision,
+            detail: Some("[stdout]GET http://localhost:8080/\n[stderr]curl: (22) The requested URL returned error: 500\n[stderr]<b>the page is not well</b>".into()),
+        };
+        let failed = Some(failure.clone());
+        let outcome = RunOutcome { verdict: Verdict::Failed, failure: failed, warnings: vec![], rolled_back_by: None };
+        self.tell(id, DeploymentEvent::Ended { outcome }).await;
+        self.tell(id, DeploymentEvent::Failed { failure }).await;
+    }
+
+    async fn refuse(&self, id: DeploymentId) {
+        let commit = self.ledger.deployment(id).unwrap().unwrap().order().sha.clone();
+        self.tell(id, DeploymentEvent::Weighing).await;
+        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: true }).await;
+        let failure = Failure::revision("appspec/missing", "there is no `appspec.yml` at the root of the bundle");
+        let failure = failure.help("add one, or set `root` to the directory that holds it");
+        self.tell(id, DeploymentEvent::Refused { failure }).await;
+    }
+}
+
+const LIFECYCLE: [&str; 7] = [
+    "ApplicationStop",
+    "DownloadBundle",
+    "BeforeInstall",
+    "Install",
+    "AfterInstall",
+    "ApplicationStart",
+    "ValidateService",
+];
+
+fn progress(at: usize, now: StepStatus) -> Progress {
+    let lifecycle = LIFECYCLE.iter().enumerate().map(|(place, name)| Lifecycle {
+        name: (*name).into(),
+        status: match place.cmp(&at) {
+            std::cmp::Ordering::Less => StepStatus::Succeeded,
+            std::cmp::Ordering::Equal => now,
+            std::cmp::Ordering::Greater => StepStatus::Pending,
+        },
+        instance: None,
+        script: (place == at && place > 3).then(|| "scripts/check.sh".into()),
+        took_ms: (place < at || now != StepStatus::InProgress)
+            .then_some([40, 310, 900, 2_400, 350, 1_200, 5_100][place])
+            .filter(|_| place <= at),
+    });
+    let instances = Instances { succeeded: 1, in_progress: 2, ..Instances::default() };
+    let phase = (now == StepStatus::InProgress).then(|| LIFECYCLE[at].into());
+    Progress {
+        status: "InProgress".into(),
+        phase,
+        lifecycle: lifecycle.collect(),
+        instances: Some(instances),
+        ..Progress::default()
+    }
+}
+
+/// A commit whose hash is this, over and over.
+pub(crate) fn sha(hex: &str) -> CommitSha {
+    CommitSha::parse(&hex.repeat(40)[..40]).unwrap()
+}
+
+fn target(name: &str, repository: &str) -> Target {
+    Target {
+        name: TargetName::parse(name).unwrap(),
+        repository: RepositoryName::parse(repository).unwrap(),
+        source: SourceSpec::GitHub,
+        rule: Rule { branches: vec!["main".into()], tags: vec!["v*".into()], paths: vec![] },
+        environment: "production".into(),
+        on_new_push: OnNewPush::QueueLatest,
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/srv/revisions".into() },
+        engine: EngineSpec::Host(HostSpec {
+            application: name.into(),
+            deployment_group: "host".into(),
+            root: "/srv/root".into(),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        }),
+    }
+}
+
+/// What a request writes, and what is born of it.
+type Meaning = (Vec<(Stream, Event)>, Vec<Birth>);
+
+/// Writes what is asked straight into the ledger, with as few rules as the tests need.
+struct Straight(Ledger);
+
+impl Asks for Straight {
+    fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>> {
+        Box::pin(async move {
+            let (consequences, births) = self.means(&request)?;
+            let failure = |error| Failure::passing("ledger/closed", format!("{error}"));
+            let written = self.0.request(request, consequences, births).await;
+            let done = written.map_err(|error| AskError::Unavailable(failure(error)))?;
+            Ok(Asked { repeat: done.repeat, offset: done.offset, deployments: done.deployments })
+        })
+    }
+}
+
+impl Straight {
+    fn means(&self, request: &Request) -> Result<Meaning, AskError> {
+        let Request { actor, key, what } = request.clone();
+        Ok(match what {
+            Ask::Lock { target, reason, until } => {
+                let locked = Event::Target(TargetEvent::Locked { actor, reason, until });
+                (vec![(Stream::Target(target), locked)], vec![])
+            }
+            Ask::Unlock { target } => {
+                (vec![(Stream::Target(target), Event::Target(TargetEvent::Unlocked { actor }))], vec![])
+            }
+            Ask::Stop { deployment, rollback } => {
+                let asked = Event::Deployment(DeploymentEvent::StopAsked { actor, rollback });
+                (vec![(Stream::Deployment(deployment), asked)], vec![])
+            }
+            Ask::Redeploy { deployment } => {
+                let unknown = || AskError::Unknown { what: format!("there is no deployment `{deployment}`") };
+                let before = self.0.deployment(deployment).ok().flatten().ok_or_else(unknown)?;
+                let mut order = before.order().clone();
+                order.cause = Cause::Redeploy { actor, key };
+                (vec![], vec![Birth { order, kind: "redeploy".into() }])
+            }
+            Ask::Pause | Ask::Resume => (vec![], vec![]),
+            Ask::Deploy { .. } | Ask::Rollback { .. } | Ask::Approve { .. } | Ask::Replay { .. } => {
+                let failure = Failure::setup("app/not-here", "the head of `main` is not reachable from the rule");
+                return Err(AskError::Refused(failure.help("push it to a branch that the rule takes")));
+            }
+        })
+    }
+}
