@@ -1,1 +1,483 @@
-//! Tests of report.
+//! Reports: what GitHub is told of deployments, through failures and crashes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use landfall::clients::Clock;
+use landfall::clients::github::GitHubClient;
+use landfall::config::GitHub;
+use landfall::domain::{
+    Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Order, Outcome,
+    Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream, Verdict,
+};
+use landfall::domain::{BundleFormat, Location, Revision};
+use landfall::ledger::{Append, Birth, Ledger, Options};
+use landfall::report::{Pace, Reports, Sink, Turn};
+use tokio_util::sync::CancellationToken;
+
+use crate::git_source::target;
+use crate::worlds::github::{GitHubWorld, Route, Trouble};
+use crate::worlds::repository::Repository;
+
+/// A GitHub, a ledger and deployments in it that go as the test says.
+struct World {
+    github: GitHubWorld,
+    repository: Repository,
+    ledger: Ledger,
+    clock: Clock,
+    source: SourceSpec,
+    deliveries: AtomicU64,
+    dir: tempfile::TempDir,
+}
+
+fn start() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn open(dir: &Path, clock: &Clock) -> Ledger {
+    let options = Options { reserve_bytes: 0, ..Options::default() };
+    let clock = clock.clone();
+    Ledger::open(&dir.join("ledger"), options, Arc::new(move || clock.now())).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let github = GitHubWorld::start();
+        let repository = github.repository("acme/blog");
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(start());
+        let ledger = open(dir.path(), &clock);
+        let deliveries = AtomicU64::new(0);
+        Self { github, repository, ledger, clock, source: SourceSpec::GitHub, deliveries, dir }
+    }
+
+    fn sinks(&self) -> Vec<Sink> {
+        Sink::statuses(GitHubClient::new(&self.github.config(), self.clock.clone()).unwrap())
+    }
+
+    fn reports(&self) -> Reports {
+        self.reports_to(self.sinks())
+    }
+
+    fn reports_to(&self, sinks: Vec<Sink>) -> Reports {
+        let url = Some("https://deploy.example.com/".to_owned());
+        let pace = Pace { between: Duration::ZERO, ..Pace::default() };
+        Reports::new(self.ledger.clone(), sinks, self.clock.clone(), url).paced(pace)
+    }
+
+    fn order(&self, reference: &str, sha: &CommitSha, cause: Cause) -> Order {
+        Order {
+            target: target(self.source.clone()),
+            repository: Name { id: Some(7), name: target(SourceSpec::GitHub).repository },
+            reference: RefName::parse(reference).unwrap(),
+            sha: sha.clone(),
+            before: None,
+            author: None,
+            title: None,
+            cause,
+            rule: "branch main".into(),
+            parent: None,
+        }
+    }
+
+    async fn plan(&self, reference: &str, sha: &CommitSha) -> DeploymentId {
+        let number = self.deliveries.fetch_add(1, Ordering::Relaxed);
+        let id = DeliveryId::parse(format!("delivery-{number}")).unwrap();
+        let order = self.order(reference, sha, Cause::Push { delivery: id.clone() });
+        let push = Push {
+            repository: order.repository.clone(),
+            reference: order.reference.clone(),
+            before: None,
+            after: Some(sha.clone()),
+            forced: false,
+            pusher: None,
+            title: None,
+            author: None,
+            paths: None,
+        };
+        let received_at = self.clock.now();
+        let (event, digest, body) = ("push".into(), format!("{number:064}"), "{}".into());
+        let delivery = Delivery { id, event, digest, body, received_at, push };
+        let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Box::new(order)) };
+        self.ledger.accept(delivery, vec![plan]).await.unwrap().plans[0].deployment.unwrap()
+    }
+
+    async fn pushed(&self, title: &str) -> (CommitSha, DeploymentId) {
+        let sha = self.repository.commit_and_push(title, &[("title", title)]);
+        let id = self.plan("refs/heads/main", &sha).await;
+        (sha, id)
+    }
+
+    async fn append(&self, id: DeploymentId, event: E) {
+        self.append_with(id, event, vec![]).await;
+    }
+
+    async fn append_with(&self, id: DeploymentId, event: E, births: Vec<Birth>) -> Vec<DeploymentId> {
+        let expect = Some(self.ledger.deployment(id).unwrap().unwrap().events());
+        let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
+        self.ledger.append(Append { stream, expect, event, births }).await.unwrap().births
+    }
+
+    /// Brings a planned deployment to where the engine works.
+    async fn run(&self, id: DeploymentId, commit: &CommitSha) {
+        let (head, commit) = (commit.clone(), commit.clone());
+        self.append(id, E::Weighing).await;
+        self.append(id, E::Weighed { head, commit, forced: false }).await;
+        let location = Location::File { path: "/nowhere/x.tgz".into() };
+        let revision =
+            Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };
+        self.append(id, E::Prepared { revision, archive: Default::default(), findings: vec![] }).await;
+        self.append(id, E::Releasing { marker: "landfall:x".into(), run: None }).await;
+        let run = RunId::parse("d-ABC").unwrap();
+        self.append(id, E::Released { run, adopted: false, url: None }).await;
+    }
+
+    async fn progress(&self, id: DeploymentId, phase: &str) {
+        let progress = Progress { phase: Some(phase.into()), ..Progress::default() };
+        self.append(id, E::Progressed { progress }).await;
+    }
+
+    async fn succeed(&self, id: DeploymentId) {
+        let outcome = RunOutcome { verdict: Verdict::Succeeded, failure: None, warnings: vec![], rolled_back_by: None };
+        self.append(id, E::Ended { outcome }).await;
+        self.append(id, E::Succeeded { warnings: vec![] }).await;
+    }
+
+    /// What GitHub was told, in order: `pending Planned`.
+    fn told(&self) -> Vec<String> {
+        self.github.statuses().iter().map(|it| format!("{} {}", it.state, it.description)).collect()
+    }
+
+    /// What the ledger says that a sink was told.
+    fn written(&self, sink: &str) -> Vec<SinkEvent> {
+        let story = self.ledger.story(&Stream::Sink(sink.into())).unwrap();
+        let sink_event = |event| if let Event::Sink(event) = event { event } else { unreachable!("a sink's stream") };
+        story.into_iter().map(|record| sink_event(record.event)).collect()
+    }
+
+    fn seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_gets_its_statuses() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    let mut reports = world.reports();
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    world.seconds(1);
+    world.run(id, &sha).await;
+    world.progress(id, "AfterInstall").await;
+    reports.run_to_idle().await.unwrap();
+    world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["pending Planned", "pending AfterInstall", "success Live after 1 s"]);
+    let last = world.github.statuses().pop().unwrap();
+    assert_eq!((last.sha.as_str(), last.context.as_str()), (sha.as_str(), "landfall/blog"));
+    assert_eq!(last.target_url, Some(format!("https://deploy.example.com/deployments/{id}")));
+    let written = world.written("github-status");
+    assert_eq!(written.len(), 3);
+    assert!(matches!(&written[2], SinkEvent::Sent { remote_id: Some(remote), .. } if remote == "3"), "{written:?}");
+}
+
+#[tokio::test]
+async fn what_happens_within_a_second_is_one_status_and_the_end_is_told_at_once() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    let mut reports = world.reports();
+    reports.run_to_idle().await.unwrap();
+    world.run(id, &sha).await;
+    for phase in ["ApplicationStop", "BeforeInstall", "Install"] {
+        world.progress(id, phase).await;
+        assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Until(start() + SignedDuration::from_secs(1)));
+    }
+    world.seconds(1);
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    world.progress(id, "ApplicationStart").await;
+    world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["pending Planned", "pending Install", "success Live after 1 s"]);
+}
+
+#[tokio::test]
+async fn a_failing_github_is_asked_again_until_it_takes_the_newest() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    world.github.script(Route::Status, [Trouble::Status(503), Trouble::Status(502), Trouble::None]);
+    let mut reports = world.reports();
+    let Turn::Until(first) = reports.run_to_idle().await.unwrap() else { panic!("it waits") };
+    assert!(first > start() && first <= start() + SignedDuration::from_secs(1), "{first}");
+    world.run(id, &sha).await;
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Until(first), "news does not shorten the wait");
+    world.seconds(1);
+    let Turn::Until(second) = reports.run_to_idle().await.unwrap() else { panic!("it waits") };
+    assert!(second > world.clock.now() + SignedDuration::from_millis(900), "the wait doubles: {second}");
+    world.succeed(id).await;
+    world.seconds(2);
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told(), ["success Live after 1 s"], "what is out of date is passed over");
+    let written = world.written("github-status");
+    let attempts: Vec<_> = written
+        .iter()
+        .map(|it| match it {
+            SinkEvent::Stumbled { attempt, failure, .. } => (*attempt, failure.code.as_str()),
+            SinkEvent::Sent { .. } => (0, "sent"),
+            SinkEvent::GaveUp { .. } => (0, "gave up"),
+        })
+        .collect();
+    assert_eq!(attempts, [(1, "report/unavailable"), (2, "report/unavailable"), (0, "sent")]);
+}
+
+#[tokio::test]
+async fn a_rate_limit_holds_all_and_is_kept_to_the_second() {
+    let world = World::new();
+    world.pushed("first").await;
+    world.pushed("second").await;
+    world.github.script(Route::Status, [Trouble::RateLimited { retry_after: 30 }]);
+    let mut reports = world.reports();
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Until(start() + SignedDuration::from_secs(30)));
+    assert_eq!(world.github.requests().len(), 1);
+    world.seconds(30);
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told(), ["pending Planned", "pending Planned"]);
+}
+
+#[tokio::test]
+async fn what_github_will_never_take_is_given_up_and_what_follows_is_tried() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    world.github.script(Route::Status, [Trouble::Status(422)]);
+    let mut reports = world.reports();
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    let written = world.written("github-status");
+    assert!(
+        matches!(written.as_slice(), [SinkEvent::GaveUp { deployment, failure }]
+            if *deployment == id && failure.code == "report/refused" && failure.help.is_some()),
+        "{written:?}"
+    );
+    world.run(id, &sha).await;
+    world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["success Live after 0 s"]);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_write_is_told_with_what_to_do() {
+    let world = World::new();
+    world.pushed("first").await;
+    // GitHub's «not found» may mean that it does not know the commit yet, right after the push, or not the right.
+    world.github.script(Route::Status, std::iter::repeat_n(Trouble::Status(404), 20));
+    let mut reports = world.reports();
+    while let Turn::Until(at) = reports.run_to_idle().await.unwrap() {
+        assert!(world.clock.now() < start() + SignedDuration::from_mins(5));
+        world.clock.advance(Duration::try_from(at.duration_since(world.clock.now())).unwrap());
+    }
+    let Some(SinkEvent::GaveUp { failure, .. }) = world.written("github-status").pop() else { panic!("it gives up") };
+    assert_eq!(failure.code, "report/not-found");
+    assert!(failure.help.unwrap().contains("Commit statuses: write"));
+}
+
+#[tokio::test]
+async fn a_renewed_token_lets_the_statuses_through() {
+    let world = World::new();
+    world.pushed("first").await;
+    world.github.set_token("ghp_second");
+    let mut reports = world.reports();
+    assert!(matches!(reports.run_to_idle().await.unwrap(), Turn::Until(_)));
+    std::fs::write(world.github.token_file(), "ghp_second\n").unwrap();
+    world.seconds(2);
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told(), ["pending Planned"]);
+}
+
+#[tokio::test]
+async fn a_crash_between_sending_and_writing_sends_once_more_at_most() {
+    for seam in ["report-before-send", "report-sent", "report-recorded"] {
+        let world = World::new();
+        let (sha, id) = world.pushed("first").await;
+        world.run(id, &sha).await;
+        world.succeed(id).await;
+        // The process dies at the seam: what is in memory is gone, what is on disk and at GitHub stays.
+        let mut dying = world.reports().probed(Arc::new(move |at| {
+            if at == seam {
+                std::panic::resume_unwind(Box::new("killed"));
+            }
+        }));
+        assert!(tokio::spawn(async move { dying.run_to_idle().await }).await.is_err(), "{seam}");
+        let mut reports = world.reports();
+        assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+        let sends = if seam == "report-sent" { 2 } else { 1 };
+        assert_eq!(world.told(), vec!["success Live after 0 s"; sends], "{seam}");
+        assert_eq!(world.written("github-status").len(), 1, "{seam}");
+        assert_eq!(world.reports().run_to_idle().await.unwrap(), Turn::Idle);
+        assert_eq!(world.told().len(), sends, "{seam}: a further start says nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_sent_once_more() {
+    let world = World::new();
+    world.pushed("first").await;
+    world.github.script(Route::Status, [Trouble::AnswerLost]);
+    let mut reports = world.reports();
+    reports.run_to_idle().await.unwrap();
+    world.seconds(1);
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told(), ["pending Planned", "pending Planned"]);
+}
+
+#[tokio::test]
+async fn a_stumble_is_remembered_over_a_restart() {
+    let world = World::new();
+    world.pushed("first").await;
+    world.github.script(Route::Status, [Trouble::Status(500), Trouble::Status(500), Trouble::Status(500)]);
+    let mut reports = world.reports();
+    let Turn::Until(at) = reports.run_to_idle().await.unwrap() else { panic!("it waits") };
+    assert_eq!(world.reports().run_to_idle().await.unwrap(), Turn::Until(at));
+    world.seconds(1);
+    world.reports().run_to_idle().await.unwrap();
+    let written = world.written("github-status");
+    assert!(matches!(written[1], SinkEvent::Stumbled { attempt: 2, .. }), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_redeploy_speaks_for_its_commit_and_the_older_one_is_silent() {
+    let world = World::new();
+    let (sha, first) = world.pushed("first").await;
+    world.run(first, &sha).await;
+    let mut reports = world.reports();
+    reports.run_to_idle().await.unwrap();
+    world.seconds(60);
+    let order = world.order("refs/heads/main", &sha, Cause::Redeploy { actor: "ada".into(), key: "k".into() });
+    let birth = Birth { order, kind: "redeploy".into() };
+    let failure = Failure { blame: Blame::Revision, ..Failure::setup("x/y", "`start.sh` ended with 1") };
+    let stop = E::StopAsked { actor: "ada".into(), rollback: false };
+    let second = world.append_with(first, stop, vec![birth]).await[0];
+    reports.run_to_idle().await.unwrap();
+    world.run(second, &sha).await;
+    world.succeed(second).await;
+    world.append(first, E::Failed { failure }).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["pending The engine works", "pending Planned", "success Live after 0 s"]);
+    assert_eq!(world.reports().run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told().len(), 3, "nor after a restart");
+}
+
+#[tokio::test]
+async fn a_superseded_commit_is_told_so() {
+    let world = World::new();
+    let (old, first) = world.pushed("first").await;
+    let (new, second) = world.pushed("second").await;
+    world.append(first, E::Superseded { by: new.clone(), deployment: Some(second) }).await;
+    let mut reports = world.reports();
+    reports.run_to_idle().await.unwrap();
+    let of = |sha: &CommitSha| -> Vec<String> {
+        let statuses = world.github.statuses();
+        statuses
+            .iter()
+            .filter(|it| it.sha == sha.as_str())
+            .map(|it| format!("{} {}", it.state, it.description))
+            .collect()
+    };
+    assert_eq!(of(&old), [format!("error Not deployed: superseded by {}", new.short())]);
+    assert_eq!(of(&new), ["pending Planned"]);
+}
+
+#[tokio::test]
+async fn an_annotated_tags_status_stands_at_its_commit() {
+    let world = World::new();
+    let commit = world.repository.commit_and_push("first", &[]);
+    world.repository.git(&["tag", "--annotate", "--message", "one", "v1"]);
+    world.repository.push(&["--tags"]);
+    let object = CommitSha::parse(world.repository.git(&["rev-parse", "v1"])).unwrap();
+    let id = world.plan("refs/tags/v1", &object).await;
+    let mut reports = world.reports();
+    assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+    assert_eq!(world.told(), [""; 0], "a tag object has no status");
+    world.run(id, &commit).await;
+    world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.github.statuses()[0].sha, commit.as_str());
+    assert_eq!(world.told(), ["success Live after 0 s"]);
+}
+
+#[tokio::test]
+async fn without_a_token_statuses_are_shown_and_written_down() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    let config = GitHub { token: None, ..world.github.config() };
+    let sinks = Sink::statuses(GitHubClient::new(&config, world.clock.clone()).unwrap());
+    let mut reports = world.reports_to(sinks);
+    reports.run_to_idle().await.unwrap();
+    world.run(id, &sha).await;
+    world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(world.github.requests(), [""; 0]);
+    let [SinkEvent::Sent { context, text, .. }, SinkEvent::Sent { text: last, .. }] = &world.written("shown")[..]
+    else {
+        panic!("two statuses");
+    };
+    assert_eq!((context.as_str(), text.as_str(), last.as_str()), ("landfall/blog", "Planned", "Live after 0 s"));
+}
+
+#[tokio::test]
+async fn a_commit_that_github_does_not_have_is_not_told_there() {
+    let mut world = World::new();
+    world.source = SourceSpec::Git { url: "file:///srv/blog.git".into() };
+    world.pushed("first").await;
+    world.reports().run_to_idle().await.unwrap();
+    assert_eq!(world.github.requests(), [""; 0]);
+    assert_eq!(world.written("shown").len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_sink_does_not_tell_of_times_long_gone() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    world.run(id, &sha).await;
+    world.succeed(id).await;
+    world.seconds(25 * 60 * 60);
+    let (_, waiting) = world.pushed("second").await;
+    world.reports().run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["pending Planned"]);
+    assert!(
+        matches!(&world.written("github-status")[..], [SinkEvent::Sent { deployment, .. }] if *deployment == waiting)
+    );
+}
+
+#[tokio::test]
+async fn the_program_ends_when_the_last_status_is_out() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    let stop = CancellationToken::new();
+    let pace = Pace { between: Duration::from_secs(1), ..Pace::default() };
+    let running = tokio::spawn(world.reports().paced(pace).run(stop.clone()));
+    let mut end = world.ledger.follow();
+    end.wait_for(|_| world.written("github-status").len() == 1).await.unwrap();
+    // The clock stands: both the pace and the second of coalescing would hold these back.
+    world.run(id, &sha).await;
+    world.pushed("second").await;
+    world.succeed(id).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let mut told = world.told();
+    told.sort();
+    assert_eq!(told, ["pending Planned", "pending Planned", "success Live after 0 s"]);
+}
+
+#[tokio::test]
+async fn the_outbox_survives_a_restart_of_everything() {
+    let mut world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    world.reports().run_to_idle().await.unwrap();
+    world.run(id, &sha).await;
+    world.succeed(id).await;
+    world.ledger.close().await;
+    world.ledger = open(world.dir.path(), &world.clock);
+    world.reports().run_to_idle().await.unwrap();
+    assert_eq!(world.told(), ["pending Planned", "success Live after 0 s"]);
+}
