@@ -45,15 +45,16 @@ paths = ["docs/**"]
 kind = "host"
 "#;
 
-struct Door {
-    url: String,
+/// A door of its own, with a ledger of its own.
+pub(crate) struct Door {
+    pub(crate) url: String,
     server: actix_web::dev::ServerHandle,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     dir: TempDir,
 }
 
 impl Door {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         for secret in ["old", "new", "bound"] {
             std::fs::write(dir.path().join(secret), secret).unwrap();
@@ -76,7 +77,12 @@ impl Door {
         Self { url, server: handle, ledger, dir }
     }
 
-    async fn close(self) {
+    /// The directory with its configuration; the secrets `old`, `new` and `bound` lie in files of those names.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(crate) async fn close(self) {
         self.server.stop(false).await;
         self.ledger.close().await;
     }
@@ -291,7 +297,7 @@ async fn bodies_up_to_the_largest_are_taken_and_leave_no_files_behind() {
     assert_eq!(answer.status(), 413);
     let wrong = Delivery { secret: Some("wrong"), body: padded(300_000), ..push() };
     assert_eq!(door.told(wrong).await, "401 intake/bad-signature");
-    assert_eq!(std::fs::read_dir(door.dir.path().join("data/spool")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(door.dir().join("data/spool")).unwrap().count(), 0);
     door.close().await;
 }
 

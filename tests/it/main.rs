@@ -21,6 +21,7 @@ mod orders;
 mod push_to_deploy;
 mod report;
 mod revisions;
+mod send;
 mod tidy;
 mod web;
 mod worlds;
