@@ -1,1 +1,22 @@
 //! The words typed, one file a verb. Reading verbs are clients of the API.
+//!
+//! A verb is one file with its arguments and a `run`, and one variant and one arm in [`words`]. Data goes to stdout, talk
+//! to stderr; nothing is said by colour alone; the last line of a failure is what to do.
+
+mod ask;
+mod check;
+mod configuration;
+mod exit;
+mod findings;
+mod init;
+mod pushed;
+mod send;
+mod server;
+mod status;
+mod terminal;
+mod why;
+mod words;
+
+pub use configuration::ConfigArgs;
+pub use exit::{Exit, Trouble};
+pub use words::{Cli, run};

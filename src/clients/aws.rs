@@ -63,6 +63,16 @@ impl Aws {
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(force_path_style).build();
         aws_sdk_s3::Client::from_conf(config)
     }
+
+    /// A CodeDeploy client. An address other than AWS's is for CodeDeploy alone: roles are assumed at STS's own.
+    pub async fn codedeploy(&self, account: &Account) -> aws_sdk_codedeploy::Client {
+        let shared = self.config(&Account { endpoint_url: None, ..account.clone() }).await;
+        let mut config = aws_sdk_codedeploy::config::Builder::from(&shared);
+        if let Some(url) = &account.endpoint_url {
+            config.set_endpoint_url(Some(url.clone()));
+        }
+        aws_sdk_codedeploy::Client::from_conf(config.build())
+    }
 }
 
 async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {

@@ -50,9 +50,8 @@ impl Config {
         let name = file.display().to_string();
         let mut reader = Reader::new(&name, text);
         let raw = Raw::parse(text, &mut reader);
-        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let base = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut checker = Checker { reader, base, environment, named: Vec::new() };
+        let mut checker = Checker::new(reader, file, environment);
+        let path = checker.base.join(file.file_name().unwrap_or_default());
         let config = raw.and_then(|raw| checker.config(&raw, path));
         let mut findings = checker.reader.findings;
         findings.0.sort_by_key(|it| it.place.as_ref().map_or((u32::MAX, 0), |place| (place.line, place.column)));
@@ -82,6 +81,14 @@ pub(super) struct Checker<'a> {
     environment: &'a Environment,
     /// The variables that the file names as secrets: ours or not, they are expected.
     named: Vec<String>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(reader: Reader<'a>, file: &Path, environment: &'a Environment) -> Self {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let base = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Self { reader, base, environment, named: Vec::new() }
+    }
 }
 
 impl Checker<'_> {
@@ -123,7 +130,7 @@ impl Checker<'_> {
         }
     }
 
-    fn data_dir(&mut self, raw: &Raw) -> Option<PathBuf> {
+    pub(super) fn data_dir(&mut self, raw: &Raw) -> Option<PathBuf> {
         match self.overlaid("LANDFALL_DATA_DIR", raw.data_dir.as_ref()) {
             // What a shell says is meant from where it stands; what the file says, from where the file lies.
             Some((text, At::Variable(_))) => std::path::absolute(text).ok(),
@@ -149,7 +156,7 @@ impl Checker<'_> {
         std::path::absolute(&plain).unwrap_or(plain)
     }
 
-    fn server(&mut self, raw: Option<&RawServer>) -> Option<Server> {
+    pub(super) fn server(&mut self, raw: Option<&RawServer>) -> Option<Server> {
         let listen = match self.overlaid("LANDFALL_LISTEN", raw.and_then(|it| it.listen.as_ref())) {
             Some((text, at)) => self.fit(&at, "server.listen", address(&text)),
             None => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),

@@ -12,6 +12,7 @@ mod environment;
 mod raw;
 mod secret;
 mod values;
+mod whereabouts;
 mod written;
 
 pub use as_meant::{Chat, ChatKind, Config, GitHub, Hook, LedgerOptions, Server};
@@ -19,4 +20,5 @@ pub use check::EXAMPLE;
 pub use environment::Environment;
 pub use secret::{Secret, SecretError, SecretRef, Stamp};
 pub use values::{duration, size};
+pub use whereabouts::Whereabouts;
 pub use written::nearest;

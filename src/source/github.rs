@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::SourceError;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
@@ -147,7 +148,7 @@ impl GitHubSource {
     }
 
     async fn has(&self, commit: &CommitSha) -> Result<bool, SourceError> {
-        match self.client.get(&self.path(&format!("git/commits/{commit}")), "application/vnd.github+json").await {
+        match self.client.get_json::<IgnoredAny>(&self.path(&format!("git/commits/{commit}"))).await {
             Ok(_) => Ok(true),
             Err(GitHubError::NotFound | GitHubError::Conflict { .. }) => Ok(false),
             Err(error) => Err(self.error(error)),
@@ -164,7 +165,7 @@ impl GitHubSource {
 
     /// GitHub says «not found» of what a token may not see. The repository itself tells the two apart.
     async fn must_be_visible(&self) -> Result<(), SourceError> {
-        match self.client.get(&format!("/repos/{}", self.repository), "application/vnd.github+json").await {
+        match self.client.get_json::<IgnoredAny>(&format!("/repos/{}", self.repository)).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error(error)),
         }

@@ -1,1 +1,90 @@
-//! Counterpart: github.
+//! Our requests to GitHub, validated against GitHub's own OpenAPI description by Prism.
+//!
+//! Prism answers with the description's examples: what matters is that it takes the request, and that we can read
+//! an answer that GitHub wrote itself.
+
+use landfall::clients::Clock;
+use landfall::clients::github::{GitHubClient, GitHubError};
+use landfall::config::GitHub;
+use landfall::domain::{
+    BundleRules, CommitSha, EngineSpec, HostSpec, OnNewPush, RefName, RepositoryName, RevisionsSpec, Rule, SourceSpec,
+    Target, TargetName,
+};
+use landfall::source::{Source, SourceError, Sources};
+use serde_json::{Value, json};
+
+fn client() -> GitHubClient {
+    #[expect(clippy::disallowed_methods, reason = "`tests/run` says where the counterparts are")]
+    let api_url = std::env::var("LANDFALL_TEST_PRISM").expect("`tests/run` starts Prism and says where it is");
+    let github = GitHub { api_url, webhook_secrets: vec![], hooks: vec![], token: None };
+    GitHubClient::new(&github, Clock::system()).unwrap()
+}
+
+fn source() -> Source {
+    Sources::new("/nowhere", client()).of(&Target {
+        name: TargetName::parse("blog").unwrap(),
+        repository: RepositoryName::parse("octocat/Hello-World").unwrap(),
+        source: SourceSpec::GitHub,
+        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
+        environment: "production".into(),
+        on_new_push: OnNewPush::QueueLatest,
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
+        engine: EngineSpec::Host(HostSpec {
+            application: "blog".into(),
+            deployment_group: "blog".into(),
+            root: "/nowhere".into(),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        }),
+    })
+}
+
+fn sha(digit: char) -> CommitSha {
+    CommitSha::parse(digit.to_string().repeat(40)).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_source_asks_is_what_github_describes() {
+    let source = source();
+    for name in ["refs/heads/main", "refs/tags/v1", "refs/heads/feature/é#1"] {
+        let head = source.head(&RefName::parse(name).unwrap()).await.unwrap().unwrap();
+        assert_eq!(head.commit.short(), "aa218f5", "the description's own example");
+    }
+    assert_eq!(source.peel(&sha('a')).await, Ok(Some(sha('a'))));
+    source.relation(&sha('a'), &sha('b')).await.unwrap();
+    // The description knows no raw form of a file: Prism takes the request, and has nothing to answer in that form.
+    let error = source.peek(&sha('a'), "deploy/appspec.yml").await.unwrap_err();
+    assert!(matches!(&error, SourceError::Broken { why, .. } if why.contains("(406)")), "{error}");
+}
+
+#[tokio::test]
+async fn an_archive_is_asked_for_as_github_describes() {
+    let path = format!("/repos/octocat/Hello-World/tarball/{}", sha('a'));
+    let error = client().get(&path, "application/json").await.unwrap_err();
+    let why = "a redirect to `codeload.github.com`, away from the API".to_owned();
+    assert_eq!(error, GitHubError::Unclear { why }, "followed only by a client that has no token");
+}
+
+#[tokio::test]
+async fn statuses_are_set_as_github_describes() {
+    let post = async |body: Value| {
+        let path = format!("/repos/octocat/Hello-World/statuses/{}", sha('a'));
+        client().post::<Value>(&path, &body).await
+    };
+    for state in ["pending", "success", "failure", "error"] {
+        let body =
+            json!({ "state": state, "context": "landfall/blog", "description": "Live", "target_url": "https://x/d" });
+        assert!(post(body).await.unwrap()["id"].is_u64());
+    }
+    let refused = post(json!({ "state": "held", "context": "landfall/blog" })).await;
+    assert!(matches!(refused, Err(GitHubError::Refused { status: 422, .. })), "{refused:?}");
+}

@@ -1,1 +1,174 @@
-//! Tests of engines.
+//! One suite over every engine: what the conductor relies on, whoever carries a deployment out.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use landfall::domain::{
+    Blame, BundleRules, Cause, CommitSha, DeploymentId, EngineSpec, OnNewPush, Order, Progress, RefName, Repository,
+    RepositoryName, Revision, RevisionsSpec, Rule, RunId, RunOutcome, SourceSpec, Target, TargetName, Verdict,
+};
+use landfall::engine::{Engine, Found, Intent, Started};
+
+/// How a run is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Well.
+    Succeeds,
+    /// The script `scripts/migrate.sh` of this lifecycle event prints `boom` and fails.
+    FailsAt(&'static str),
+    /// It does not end by itself before the test does.
+    Lingers,
+}
+
+/// A place that an engine deploys to.
+pub(crate) trait Bench {
+    /// The engine, as after a start of the program: called again, it remembers nothing.
+    fn engine(&self) -> Arc<dyn Engine>;
+    /// An intent for a run that goes like this.
+    fn intent(&self, course: Course) -> Intent;
+    /// How many runs were ever begun.
+    fn runs(&self) -> usize;
+    /// What time it is there.
+    fn now(&self) -> Timestamp;
+}
+
+/// Gives each property of the suite as a test of its own, over the bench that the expression makes.
+macro_rules! conformance {
+    ($engine:ident, $bench:expr) => {
+        mod $engine {
+            conformance!(@ $bench;
+                a_started_run_is_found_by_the_next_process
+                what_was_never_started_is_never_found
+                a_good_run_ends_well
+                a_bad_run_names_event_and_script
+                a_stopped_run_ends_stopped
+                an_ended_run_ends_the_same_for_everybody
+                nothing_is_wrong_before_the_first_run);
+        }
+    };
+    (@ $bench:expr; $($property:ident)*) => {
+        $(#[tokio::test]
+        async fn $property() {
+            let bench = $bench;
+            crate::engines::$property(&bench).await;
+        })*
+    };
+}
+
+conformance!(codedeploy, crate::codedeploy::CodeDeployBench::new());
+
+async fn a_started_run_is_found_by_the_next_process(bench: &dyn Bench) {
+    let intent = bench.intent(Course::Lingers);
+    let since = bench.now();
+    let started = start(bench, &intent).await;
+    let found = bench.engine().find(&intent, since).await.unwrap();
+    assert_eq!(found, Found::Run(started.clone()));
+    assert_eq!(bench.runs(), 1);
+    bench.engine().stop(&started.run).await.unwrap();
+    end(&*bench.engine(), &started.run).await;
+}
+
+async fn what_was_never_started_is_never_found(bench: &dyn Bench) {
+    let intent = bench.intent(Course::Succeeds);
+    let found = bench.engine().find(&intent, bench.now()).await.unwrap();
+    assert!(!matches!(found, Found::Run(_)), "{found:?}");
+    assert_eq!(bench.runs(), 0);
+}
+
+async fn a_good_run_ends_well(bench: &dyn Bench) {
+    let started = start(bench, &bench.intent(Course::Succeeds)).await;
+    let (_, outcome) = end(&*bench.engine(), &started.run).await;
+    assert_eq!(outcome.verdict, Verdict::Succeeded, "{outcome:?}");
+    assert_eq!(outcome.failure, None);
+}
+
+async fn a_bad_run_names_event_and_script(bench: &dyn Bench) {
+    let started = start(bench, &bench.intent(Course::FailsAt("AfterInstall"))).await;
+    let (progress, outcome) = end(&*bench.engine(), &started.run).await;
+    assert_eq!(outcome.verdict, Verdict::Failed, "{outcome:?}");
+    let failure = outcome.failure.unwrap();
+    assert!(failure.message.contains("AfterInstall"), "{failure:?}");
+    assert!(failure.message.contains("scripts/migrate.sh"), "{failure:?}");
+    assert!(failure.detail.unwrap().contains("boom"));
+    assert_eq!(failure.blame, Blame::Revision);
+    assert!(!failure.passing);
+    assert!(progress.lifecycle.iter().any(|it| it.name == "AfterInstall"), "{progress:?}");
+}
+
+async fn a_stopped_run_ends_stopped(bench: &dyn Bench) {
+    let engine = bench.engine();
+    let started = start(bench, &bench.intent(Course::Lingers)).await;
+    engine.stop(&started.run).await.unwrap();
+    let (_, outcome) = end(&*engine, &started.run).await;
+    assert_eq!(outcome.verdict, Verdict::Stopped, "{outcome:?}");
+    engine.stop(&started.run).await.unwrap();
+}
+
+async fn an_ended_run_ends_the_same_for_everybody(bench: &dyn Bench) {
+    let started = start(bench, &bench.intent(Course::FailsAt("AfterInstall"))).await;
+    let first = end(&*bench.engine(), &started.run).await;
+    let second = end(&*bench.engine(), &started.run).await;
+    assert_eq!(first, second);
+}
+
+async fn nothing_is_wrong_before_the_first_run(bench: &dyn Bench) {
+    assert_eq!(bench.engine().preflight().await, []);
+}
+
+async fn start(bench: &dyn Bench, intent: &Intent) -> Started {
+    let started = bench.engine().start(intent).await.unwrap();
+    if let Some(chosen) = &intent.run {
+        assert_eq!(&started.run, chosen);
+    }
+    started
+}
+
+/// Follows a run to its end, as the conductor does: what was seen last goes into the next look.
+pub(crate) async fn end(engine: &dyn Engine, run: &RunId) -> (Progress, RunOutcome) {
+    let (mut last, mut seen) = (Progress::default(), Vec::new());
+    loop {
+        let observation = engine.observe(run, &last).await.unwrap();
+        if let Some(outcome) = observation.outcome {
+            return (observation.progress, outcome);
+        }
+        seen.push(observation.progress.clone());
+        assert!(seen.len() < 10_000, "it does not end: {seen:?}");
+        last = observation.progress;
+    }
+}
+
+/// An intent for `engine`, unlike every other with another `name`.
+pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Intent {
+    let deployment = DeploymentId::derive("2026-01-02T03:04:05Z".parse().unwrap(), &[name]);
+    let commit = CommitSha::parse("4f2c1e9a".repeat(5)).unwrap();
+    let repository = RepositoryName::parse("acme/shop").unwrap();
+    let target = Target {
+        name: TargetName::parse("shop-production").unwrap(),
+        repository: repository.clone(),
+        source: SourceSpec::GitHub,
+        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
+        environment: "production".into(),
+        on_new_push: OnNewPush::QueueLatest,
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/var/lib/landfall/revisions".into() },
+        engine,
+    };
+    let order = Order {
+        target,
+        repository: Repository { id: Some(7), name: repository },
+        reference: RefName::parse("refs/heads/main").unwrap(),
+        sha: commit.clone(),
+        before: None,
+        author: Some("octo".into()),
+        title: Some("Sell more".into()),
+        cause: Cause::CatchUp,
+        rule: "branch main".into(),
+        parent: None,
+    };
+    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision }
+}

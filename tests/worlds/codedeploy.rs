@@ -1,1 +1,266 @@
-//! A CodeDeploy world over HTTP.
+//! A CodeDeploy world over HTTP: it keeps applications, groups and deployments, runs them by a script, and breaks
+//! where it is told to. It never deploys anything.
+
+#[path = "codedeploy/operations.rs"]
+mod operations;
+#[path = "codedeploy/state.rs"]
+mod state;
+
+use std::collections::VecDeque;
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::KeepAlive;
+use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
+use landfall::clients::Clock;
+use serde_json::{Value, json};
+
+pub(crate) use state::{Ending, Failing, Moves, Scenario, Seen};
+use state::{Refusal, State};
+
+/// What goes wrong with one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connection ends after the request was read and before it did anything.
+    CutBeforeActing,
+    /// The connection ends after the call did its work.
+    CutBeforeAnswering,
+    /// It does its work and never answers.
+    Silence,
+    /// `ThrottlingException`.
+    Throttled,
+    /// This status, with a body that is no JSON, as a proxy would say it; nothing is done.
+    Status(u16),
+    /// This exception, with this message; nothing is done.
+    Exception(&'static str, &'static str),
+}
+
+/// A running world. It ends when dropped.
+pub(crate) struct World {
+    shared: Arc<Shared>,
+    port: u16,
+    server: ServerHandle,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    faults: Mutex<Vec<(String, VecDeque<Fault>)>>,
+    connections_to_cut: Mutex<u32>,
+    calls: Mutex<Vec<String>>,
+}
+
+/// The connection under a request, to be ended under it.
+struct Wire {
+    socket: std::net::TcpStream,
+    /// It ended at once: what came over it nevertheless counts as unread.
+    unread: bool,
+}
+
+impl World {
+    /// A world on a free port, with application `shop` (servers) and its group `production`.
+    pub(crate) fn start(clock: Clock) -> Self {
+        let world = Self::serve(0, clock);
+        world.state().add_application("shop", "Server");
+        world.state().add_group("shop", "production");
+        world
+    }
+
+    /// An empty world on this port.
+    pub(crate) fn serve(port: u16, clock: Clock) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(clock)),
+            faults: Mutex::default(),
+            connections_to_cut: Mutex::default(),
+            calls: Mutex::default(),
+        });
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let (out, server) = std::sync::mpsc::channel();
+        let inside = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let (connecting, data) = (Arc::clone(&inside), web::Data::from(inside));
+                let server = HttpServer::new(move || {
+                    let body_limit = web::PayloadConfig::new(4 << 20);
+                    App::new().app_data(data.clone()).app_data(body_limit).default_service(web::to(answer))
+                })
+                .on_connect(move |connection, extensions| {
+                    let Some(socket) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+                    let socket = socket.as_fd().try_clone_to_owned().expect("a descriptor is free").into();
+                    let mut cuts = lock(&connecting.connections_to_cut);
+                    let wire = Wire { socket, unread: *cuts > 0 };
+                    if wire.unread {
+                        *cuts -= 1;
+                        wire.cut();
+                    }
+                    extensions.insert(wire);
+                })
+                .keep_alive(KeepAlive::Disabled)
+                .workers(1)
+                .disable_signals()
+                .listen(listener)
+                .expect("a bound socket can listen")
+                .run();
+                out.send(server.handle()).expect("the world waits for it");
+                server.await.expect("the world ends when told");
+            });
+        });
+        Self { shared, port, server: server.recv().expect("the thread has started") }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Another application with a group.
+    pub(crate) fn add(&self, application: &str, platform: &str, groups: &[&str]) {
+        self.state().add_application(application, platform);
+        groups.iter().for_each(|group| self.state().add_group(application, group));
+    }
+
+    /// Another group of `shop`.
+    pub(crate) fn add_group(&self, group: &str) {
+        self.state().add_group("shop", group);
+    }
+
+    /// The next deployment goes like this, and the one after it like the next such call says. Default: it succeeds.
+    pub(crate) fn script(&self, scenario: Scenario) {
+        self.state().scenarios.push_back(scenario);
+    }
+
+    /// What makes deployments move on. Default: [`Moves::AtEachLook`].
+    pub(crate) fn moves(&self, moves: Moves) {
+        self.state().moves = moves;
+    }
+
+    /// Every deployment does one step.
+    pub(crate) fn tick(&self) {
+        self.state().tick();
+    }
+
+    /// Failed deployments of the group are rolled back, seen from this look at the failed one on.
+    pub(crate) fn roll_back(&self, application: &str, group: &str, from_look: u32) {
+        self.state().roll_back(application, group, from_look);
+    }
+
+    /// Revisions have to be registered before they are deployed.
+    pub(crate) fn want_registered_revisions(&self) {
+        self.state().wants_registered = true;
+    }
+
+    /// A deployment of somebody else's. Its id.
+    pub(crate) fn foreign(&self, group: &str, creator: &str, description: &str) -> String {
+        self.state().foreign("shop", group, creator, description)
+    }
+
+    /// The application and its groups disappear, with all deployments.
+    pub(crate) fn forget(&self, application: &str) {
+        self.state().forget(application);
+    }
+
+    /// The next call of `operation` goes wrong like this, and the one after it like the next such call says.
+    pub(crate) fn fault(&self, operation: &str, fault: Fault) {
+        let mut faults = lock(&self.shared.faults);
+        match faults.iter_mut().find(|(name, _)| name == operation) {
+            Some((_, queue)) => queue.push_back(fault),
+            None => faults.push((operation.to_owned(), VecDeque::from([fault]))),
+        }
+    }
+
+    /// The next `count` connections end before anything is read from them.
+    pub(crate) fn cut_connections(&self, count: u32) {
+        *lock(&self.shared.connections_to_cut) = count;
+    }
+
+    /// The operations called, in order, faults included.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        lock(&self.shared.calls).clone()
+    }
+
+    /// How often `operation` was called.
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        self.calls().iter().filter(|call| *call == operation).count()
+    }
+
+    /// The deployments, oldest first.
+    pub(crate) fn deployments(&self) -> Vec<Seen> {
+        self.state().seen()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The server's own thread ends it; waiting for open connections is not needed.
+        drop(self.server.stop(false));
+    }
+}
+
+impl Wire {
+    fn cut(&self) {
+        // It may be gone already, which is what was wanted.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+async fn answer(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared>) -> HttpResponse {
+    let wire: &Wire = request.conn_data().expect("every connection has its wire");
+    if wire.unread {
+        return HttpResponse::Ok().finish();
+    }
+    let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let Some(operation) = header("x-amz-target").strip_prefix("CodeDeploy_20141006.") else {
+        return refused(&Refusal::new("UnknownOperationException", "X-Amz-Target names no operation of CodeDeploy"));
+    };
+    if !header("authorization").starts_with("AWS4-HMAC-SHA256 ") {
+        return refused(&Refusal::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
+    }
+    lock(&shared.calls).push(operation.to_owned());
+    let fault = lock(&shared.faults).iter_mut().find(|(name, _)| name == operation).and_then(|(_, it)| it.pop_front());
+    let Ok(input) = serde_json::from_slice::<Value>(&body) else {
+        return refused(&Refusal::new("SerializationException", "the body is not JSON"));
+    };
+    let act = || lock(&shared.state).act(operation, &input);
+    let cut = || {
+        wire.cut();
+        HttpResponse::Ok().finish()
+    };
+    match fault {
+        Some(Fault::CutBeforeActing) => cut(),
+        Some(Fault::CutBeforeAnswering) => {
+            let _ = act();
+            cut()
+        }
+        Some(Fault::Silence) => {
+            let _ = act();
+            std::future::pending().await
+        }
+        Some(Fault::Throttled) => refused(&Refusal::new("ThrottlingException", "Rate exceeded")),
+        Some(Fault::Status(status)) => {
+            let status = actix_web::http::StatusCode::from_u16(status).expect("a test names a real status");
+            HttpResponseBuilder::new(status).content_type("text/html").body("<html>no</html>")
+        }
+        Some(Fault::Exception(name, message)) => refused(&Refusal::new(name, message)),
+        None => match act() {
+            Ok(output) => HttpResponse::Ok().content_type("application/x-amz-json-1.1").body(output.to_string()),
+            Err(refusal) => refused(&refusal),
+        },
+    }
+}
+
+fn refused(refusal: &Refusal) -> HttpResponse {
+    HttpResponse::BadRequest()
+        .content_type("application/x-amz-json-1.1")
+        .insert_header(("x-amzn-errortype", refusal.name))
+        .body(json!({ "__type": refusal.name, "message": refusal.message }).to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

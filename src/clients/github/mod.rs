@@ -34,6 +34,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const SILENT_AT_MOST: Duration = Duration::from_secs(60);
 /// A renamed repository is one redirect, a transferred and renamed one two.
 const REDIRECTS: usize = 5;
+/// One of the two basic media types of the API, and the one that its OpenAPI description knows.
+const JSON: &str = "application/json";
 /// No answer that we ask for is longer; a comparison with 300 patches comes near.
 const LONGEST_ANSWER: usize = 16 << 20;
 
@@ -106,17 +108,17 @@ impl GitHubClient {
 
     /// Asks for `path` as JSON.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
-        self.get(path, "application/vnd.github+json").await?.json()
+        self.get(path, JSON).await?.json()
     }
 
     /// Sends `body` to `path`, once.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
-        self.answer(Method::POST, path, "application/vnd.github+json", Some(body)).await?.json()
+        self.answer(Method::POST, path, JSON, Some(body)).await?.json()
     }
 
     /// Streams what `path` redirects to. The place it lies at never sees the token.
     pub async fn download(&self, path: &str) -> Result<BoxStream<'static, Result<Bytes, GitHubError>>, GitHubError> {
-        match self.request(&Method::GET, path, "application/vnd.github+json", None::<&()>).await? {
+        match self.request(&Method::GET, path, JSON, None::<&()>).await? {
             Reply::Here(response) => {
                 let chunks = response.into_body().into_data_stream();
                 Ok(chunks.map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())

@@ -1,1 +1,22 @@
-//! AWS CodeDeploy: CreateDeployment by the marker protocol, and a batched poller.
+//! AWS CodeDeploy: `CreateDeployment` by the marker protocol, and one batched poller for an account and region.
+//!
+//! Why so much about one call: `CreateDeployment` takes no idempotency token. What makes it survivable is that the
+//! description carries our marker, that the SDK's own retries are off for it, that every failure is sorted by whether
+//! anything was sent, and that an unknown outcome is looked for before anybody calls again.
+//!
+//! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
+//! `reading` (what a deployment says, as we understand it), `culprit` (which instance, event and script),
+//! `reasons` (what CodeDeploy's codes mean to people) and `trouble` (what went wrong with a call).
+
+mod account;
+mod culprit;
+mod engine;
+mod poller;
+mod preflight;
+mod reading;
+mod reasons;
+mod release;
+mod trouble;
+
+pub use account::{Accounts, Connect, Pace};
+pub use engine::CodeDeployEngine;

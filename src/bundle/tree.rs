@@ -1,0 +1,249 @@
+//! What lies where in the bundle, in a few bytes an entry: for duplicates, links, and what must be there. It writes
+//! nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{BundleFormat, Finding};
+
+use super::path::{End, EntryPath, Unsafe, follow};
+use super::refusals::Refusals;
+use super::request::Request;
+
+/// Half a SHA-256 stands for a path: nobody makes two of the same, and a million fit in memory.
+type Key = [u8; 16];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    Link,
+}
+
+/// The bundle so far.
+pub(super) struct Tree {
+    kinds: HashMap<Key, Kind>,
+    /// Only for zip, whose readers may not tell `A` from `a`.
+    folded: Option<HashSet<Key>>,
+    links: BTreeMap<EntryPath, Vec<u8>>,
+    wanted: Vec<Wanted>,
+    sources: Vec<(String, Option<EntryPath>)>,
+    app_specs: Vec<String>,
+}
+
+/// A hook script that must be there, and what was seen that resembles it.
+struct Wanted {
+    written: String,
+    path: Option<EntryPath>,
+    resembles: Option<String>,
+    excluded: bool,
+}
+
+fn key(bytes: &[u8]) -> Key {
+    let mut key = [0; 16];
+    key.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    key
+}
+
+impl Tree {
+    pub(super) fn new(request: &Request) -> Self {
+        let wanted = |written: &String| Wanted {
+            path: EntryPath::from_written(written).filter(|path| !path.is_root()),
+            written: written.trim().to_owned(),
+            resembles: None,
+            excluded: false,
+        };
+        let mut scripts: Vec<&String> = request.scripts.iter().collect();
+        scripts.sort();
+        scripts.dedup();
+        Self {
+            kinds: HashMap::new(),
+            folded: (request.format == BundleFormat::Zip).then(HashSet::new),
+            links: BTreeMap::new(),
+            wanted: scripts.into_iter().map(wanted).collect(),
+            sources: request.sources.iter().map(|it| (it.clone(), EntryPath::from_written(it))).collect(),
+            app_specs: Vec::new(),
+        }
+    }
+
+    /// Takes an entry, unless there is one of that name, or its directory is none.
+    pub(super) fn enter(&mut self, path: &EntryPath, kind: Kind) -> Result<(), Unsafe> {
+        if self.kinds.contains_key(&key(path.bytes())) {
+            return Err(Unsafe::new("bundle/duplicate", "is in the archive twice"));
+        }
+        if let Some(folded) = &mut self.folded
+            && !folded.insert(key(path.text().to_lowercase().as_bytes()))
+        {
+            let why = "differs from another entry only in case, which Windows does not tell apart";
+            return Err(Unsafe::new("bundle/duplicate", why));
+        }
+        for above in path.up().skip(1) {
+            match self.kinds.get(&key(above.bytes())) {
+                // Whatever is above a directory that was entered was looked at then.
+                Some(Kind::Directory) => break,
+                Some(Kind::File) => {
+                    return Err(Unsafe::new(
+                        "bundle/duplicate",
+                        format!("lies below `{}`, which is a file", above.shown()),
+                    ));
+                }
+                Some(Kind::Link) => {
+                    return Err(Unsafe::new(
+                        "bundle/link-escapes",
+                        format!("lies below `{}`, which is a link", above.shown()),
+                    ));
+                }
+                None => {}
+            }
+        }
+        self.kinds.insert(key(path.bytes()), kind);
+        self.resemble(path, kind);
+        Ok(())
+    }
+
+    fn resemble(&mut self, path: &EntryPath, kind: Kind) {
+        if kind == Kind::Directory {
+            return;
+        }
+        let name = path.name();
+        let resembles = [&b"appspec.yml"[..], b"appspec.yaml"].iter().any(|it| name.eq_ignore_ascii_case(it));
+        if resembles && self.app_specs.len() < 8 {
+            self.app_specs.push(path.shown());
+        }
+        for wanted in &mut self.wanted {
+            let Some(script) = &wanted.path else { continue };
+            if script.name().eq_ignore_ascii_case(name) && script != path && wanted.resembles.is_none() {
+                wanted.resembles = Some(path.shown());
+            }
+        }
+    }
+
+    /// Takes a link, unless its target leaves the bundle whatever else is in it.
+    pub(super) fn link(&mut self, path: &EntryPath, target: &[u8]) -> Result<(), Unsafe> {
+        self.enter(path, Kind::Link)?;
+        if target.is_empty() || target.contains(&0) {
+            return Err(Unsafe::new("bundle/link-escapes", "is a link to nothing"));
+        }
+        if target.contains(&b'\\') && self.folded.is_some() {
+            return Err(Unsafe::new("bundle/link-escapes", "is a link with a backslash in it"));
+        }
+        self.links.insert(path.clone(), target.to_vec());
+        Ok(())
+    }
+
+    /// How many links there are.
+    pub(super) fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether a hook starts this file.
+    pub(super) fn is_script(&self, path: &EntryPath) -> bool {
+        self.wanted.iter().any(|wanted| wanted.path.as_ref() == Some(path))
+    }
+
+    /// Notes what a rule leaves out, for the help line.
+    pub(super) fn exclude(&mut self, path: &EntryPath) {
+        for wanted in &mut self.wanted {
+            wanted.excluded |= wanted.path.as_ref().is_some_and(|it| it == path || path.holds(it));
+        }
+    }
+
+    /// Takes back a directory of which nothing was kept.
+    pub(super) fn forget(&mut self, path: &EntryPath) {
+        self.kinds.remove(&key(path.bytes()));
+    }
+
+    fn find(&self, path: &EntryPath) -> Option<Kind> {
+        let root = EntryPath::from_written("")?;
+        match follow(&root, path.bytes(), |at| self.links.get(at).map(Vec::as_slice)) {
+            End::Inside(path) if path.is_root() => Some(Kind::Directory),
+            End::Inside(path) => self.kinds.get(&key(path.bytes())).copied(),
+            End::Outside | End::Circle => None,
+        }
+    }
+
+    /// Looks at everything that can only be known at the end.
+    pub(super) fn check(&self, request: &Request, refusals: &mut Refusals) {
+        self.check_links(refusals);
+        self.check_app_spec(request, refusals);
+        self.wanted.iter().for_each(|wanted| self.check_script(wanted, refusals));
+        for (written, path) in &self.sources {
+            if path.as_ref().is_none_or(|path| self.find(path).is_none()) {
+                let message = format!("`files` source `{written}` is not in the bundle");
+                refusals.push(Finding::error("bundle/source-missing", message).help(
+                    "write it relative to the bundle's root, as git has it; directories without files are not in git",
+                ));
+            }
+        }
+    }
+
+    fn check_links(&self, refusals: &mut Refusals) {
+        for (path, target) in &self.links {
+            let (shown, target_shown) = (path.shown(), super::path::shown(target));
+            match follow(&path.parent(), target, |at| self.links.get(at).map(Vec::as_slice)) {
+                End::Outside => refusals.push(
+                    Finding::error(
+                        "bundle/link-escapes",
+                        format!("link `{shown}` leads out of the bundle: `{target_shown}`"),
+                    )
+                    .help("let it point to something inside the bundle's root, or exclude it"),
+                ),
+                End::Circle => refusals.push(Finding::warning(
+                    "bundle/link-broken",
+                    format!("link `{shown}` leads in a circle: `{target_shown}`"),
+                )),
+                End::Inside(end) if end.is_root() || self.kinds.contains_key(&key(end.bytes())) => {}
+                End::Inside(_) => refusals.push(Finding::warning(
+                    "bundle/link-broken",
+                    format!("link `{shown}` points to `{target_shown}`, which is not in the bundle"),
+                )),
+            }
+        }
+    }
+
+    fn check_app_spec(&self, request: &Request, refusals: &mut Refusals) {
+        let at_root = |name| EntryPath::from_written(name).is_some_and(|path| self.find(&path) == Some(Kind::File));
+        if at_root("appspec.yml") || at_root("appspec.yaml") {
+            return;
+        }
+        let root = if request.rules.root.is_empty() { "repository's root" } else { "bundle's root" };
+        refusals.push(match self.app_specs.split_first() {
+            None => Finding::error("bundle/appspec-missing", format!("there is no appspec.yml in the {root}"))
+                .help("add an appspec.yml; `landfall init` writes one to begin with"),
+            Some((one, _)) if !one.contains('/') => {
+                Finding::error("bundle/appspec-missing", format!("there is no appspec.yml in the {root}, only `{one}`"))
+                    .help(format!("rename `{one}` to `appspec.yml`: the name must be written so"))
+            }
+            Some((one, more)) => {
+                let others = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+                let message = format!("there is no appspec.yml in the {root}, but `{one}`{others} below it");
+                let directory = one.rsplit_once('/').map_or("", |(directory, _)| directory);
+                Finding::error("bundle/appspec-nested", message)
+                    .help(format!("move it to the root, or set `root = \"{directory}\"` in [target.bundle]"))
+            }
+        });
+    }
+
+    fn check_script(&self, wanted: &Wanted, refusals: &mut Refusals) {
+        let Wanted { written, path, resembles, excluded } = wanted;
+        let finding = match path.as_ref().map(|path| self.find(path)) {
+            Some(Some(Kind::File)) => return,
+            Some(Some(Kind::Directory)) => {
+                Finding::error("bundle/script-missing", format!("hook script `{written}` is a directory"))
+            }
+            None => Finding::error("bundle/script-missing", format!("hook script `{written}` is outside the bundle")),
+            Some(Some(Kind::Link) | None) => {
+                Finding::error("bundle/script-missing", format!("hook script `{written}` is not in the bundle"))
+            }
+        };
+        refusals.push(match resembles {
+            _ if *excluded => finding.help("take it out of `exclude` in [target.bundle]"),
+            Some(other) => finding.help(format!("write `{other}`, if that is the one")),
+            None if written.starts_with('/') => {
+                finding.help("write it relative to the bundle's root: a leading `/` means that root, not the machine's")
+            }
+            None => finding.help("commit it, or correct `location` in appspec.yml"),
+        });
+    }
+}

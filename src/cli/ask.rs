@@ -1,0 +1,250 @@
+//! `deploy`, `redeploy`, `stop`, `lock`, `unlock`: asking the server for something. The server decides.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Outcome, Trouble};
+use super::server::{Server, ServerArgs};
+use super::status::{Deployment, target_named, targets_in, understood};
+use super::terminal::{of_state, say, say_json, styled, talk};
+use crate::clients::Clock;
+use crate::config::{Environment, duration};
+use crate::domain::{Ask, DeploymentId, RefName, TargetName};
+
+/// How often a deployment is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// What all of them take.
+#[derive(Debug, Args)]
+struct Asking {
+    /// Print the server's answer
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// The arguments of `deploy`.
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    /// The branch, or a full name such as refs/tags/v1; the target's own branch, unless given
+    #[arg(value_name = "REF", value_parser = RefName::from_short)]
+    reference: Option<RefName>,
+
+    /// Wait until it has ended; exits with 1 if it failed
+    #[arg(long)]
+    wait: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `redeploy`.
+#[derive(Debug, Args)]
+pub(super) struct RedeployArgs {
+    /// The deployment whose commit is deployed again
+    #[arg(value_name = "ID")]
+    deployment: DeploymentId,
+
+    /// Wait until it has ended; exits with 1 if it failed
+    #[arg(long)]
+    wait: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `stop`.
+#[derive(Debug, Args)]
+pub(super) struct StopArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    deployment: DeploymentId,
+
+    /// Bring the last good revision back
+    #[arg(long)]
+    rollback: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `lock`.
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    /// Why, for whoever wonders
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// For how long, such as 2h; until it is unlocked, unless given
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    long: Option<Duration>,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `unlock`.
+#[derive(Debug, Args)]
+pub(super) struct UnlockArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
+    let server = args.asking.server.find(environment)?;
+    let reference = match &args.reference {
+        Some(reference) => reference.clone(),
+        None => own_branch(&server, &args.target)?,
+    };
+    let ask = Ask::Deploy { target: args.target.clone(), reference };
+    born(&server, &ask, args.asking.json, args.wait)
+}
+
+pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
+    let server = args.asking.server.find(environment)?;
+    born(&server, &Ask::Redeploy { deployment: args.deployment }, args.asking.json, args.wait)
+}
+
+pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {
+    let ask = Ask::Stop { deployment: args.deployment, rollback: args.rollback };
+    done(&args.asking, environment, &ask, &format!("asked to stop {}", args.deployment))
+}
+
+pub(super) fn lock(args: &LockArgs, environment: &Environment) -> Outcome {
+    let until = args.long.map(|long| until(Clock::system().now(), long)).transpose()?;
+    let told = match until {
+        Some(until) => format!("{} is locked until {until:.0}", args.target),
+        None => format!("{} is locked", args.target),
+    };
+    let ask = Ask::Lock { target: args.target.clone(), reason: args.reason.clone(), until };
+    done(&args.asking, environment, &ask, &told)
+}
+
+pub(super) fn unlock(args: &UnlockArgs, environment: &Environment) -> Outcome {
+    let ask = Ask::Unlock { target: args.target.clone() };
+    done(&args.asking, environment, &ask, &format!("{} is unlocked", args.target))
+}
+
+fn until(now: Timestamp, long: Duration) -> Result<Timestamp, Trouble> {
+    let long = SignedDuration::try_from(long).ok();
+    long.and_then(|long| now.checked_add(long).ok())
+        .ok_or_else(|| Trouble::wrong("the lock would last longer than the calendar").help("leave `--for` out"))
+}
+
+/// The one branch that a target names without a wildcard.
+fn own_branch(server: &Server, name: &TargetName) -> Result<RefName, Trouble> {
+    let target = target_named(targets_in(server.get("/api/v1/targets")?)?, name.as_str())?;
+    let plain = target.rules.iter().filter_map(|rule| rule.strip_prefix("branch "));
+    let plain: Vec<&str> = plain.filter(|branch| !branch.contains(['*', '?', '[', '{'])).collect();
+    match plain.as_slice() {
+        [branch] => RefName::from_short(branch).map_err(|unfit| Trouble::wrong(unfit.to_string())),
+        _ => Err(Trouble::wrong(format!("`{name}` takes more than one branch, so which one is not clear"))
+            .help(format!("name it: `landfall deploy {name} REF`"))),
+    }
+}
+
+/// Asks once: a key of its own makes a second try harmless.
+fn ask(server: &Server, what: &Ask) -> Result<Value, Trouble> {
+    let body = json!({ "key": random_key()?, "what": what });
+    server.post("/api/v1/requests", &body)
+}
+
+/// A key that nobody else uses.
+pub(super) fn random_key() -> Result<String, Trouble> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Trouble::unreachable(format!("no random bytes are to be had: {error}")))?;
+    // The form of a version 4 UUID, which is what GitHub's ids look like too.
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex::encode(bytes);
+    Ok([&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-"))
+}
+
+fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> Outcome {
+    let answer = ask(&asking.server.find(environment)?, what)?;
+    if asking.json {
+        say_json(&answer);
+    } else {
+        talk(&format!("{told}\n"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Asks for a deployment, and follows it where that is wanted.
+fn born(server: &Server, what: &Ask, json: bool, wait: bool) -> Outcome {
+    let answer = ask(server, what)?;
+    let ids: Vec<String> = understood(answer["deployments"].clone())?;
+    let Some(id) = ids.into_iter().next() else {
+        return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
+    };
+    if !wait {
+        if json {
+            say_json(&answer);
+        } else {
+            say(&format!("{id}\n"));
+            talk(&format!("follow it with `landfall status {id}`\n"));
+        }
+        return Ok(Exit::Done);
+    }
+    if !json {
+        say(&format!("{id}\n"));
+    }
+    follow(server, &id, json)
+}
+
+fn follow(server: &Server, id: &str, json: bool) -> Outcome {
+    let mut told = None;
+    loop {
+        let answer = server.get(&format!("/api/v1/deployments/{id}"))?;
+        let is_over = !answer["ended_at"].is_null();
+        let deployment: Deployment = understood(answer.clone())?;
+        for event in deployment.events.iter().filter(|event| told.is_none_or(|last| event.offset > last)) {
+            talk(&event.line());
+        }
+        told = deployment.events.last().map(|event| event.offset).or(told);
+        if !is_over {
+            server.wait(GLANCE);
+            continue;
+        }
+        if json {
+            say_json(&answer);
+        } else {
+            let why = deployment.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let state = styled(of_state(&deployment.state), &deployment.state);
+            talk(&format!("{} {state}{why}\n", deployment.target));
+        }
+        return Ok(if deployment.state == "succeeded" { Exit::Done } else { Exit::DeploymentFailed });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_look_like_githubs_and_differ() {
+        let key = random_key().unwrap();
+        assert_eq!(key.len(), 36);
+        assert_eq!(&key[14..15], "4");
+        assert_ne!(key, random_key().unwrap());
+        assert!(crate::domain::DeliveryId::parse(key).is_ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! The client of a running server's API. It keeps no state and decides nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::configuration::ConfigArgs;
+use super::exit::Trouble;
+use crate::config::{Environment, Secret};
+
+/// A server that does not answer within this does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which server.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ServerArgs {
+    /// The server's address; where the configuration listens, unless given
+    #[arg(long, value_name = "URL", env = "LANDFALL_URL")]
+    url: Option<String>,
+
+    /// A token of the server; the one in its data directory, unless given
+    #[arg(long, value_name = "TOKEN", env = "LANDFALL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// A server to ask.
+pub(super) struct Server {
+    url: String,
+    token: Option<Secret>,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl ServerArgs {
+    /// Finds the server and its token.
+    pub(super) fn find(&self, environment: &Environment) -> Result<Server, Trouble> {
+        let given = |it: &Option<String>| it.clone().filter(|text| !text.is_empty());
+        let mut token = given(&self.token).map(Secret::new);
+        let url = match given(&self.url) {
+            Some(url) => url,
+            None => {
+                let it = self.config.whereabouts(environment)?;
+                if token.is_none() {
+                    token = read_token(&it.data_dir.join("token"))?;
+                }
+                format!("http://{}", reachable(it.listen))
+            }
+        };
+        Ok(Server {
+            url: url.trim_end_matches('/').to_owned(),
+            token,
+            http: reqwest::Client::builder().timeout(PATIENCE).build().map_err(anyhow::Error::from)?,
+            runtime: runtime()?,
+        })
+    }
+}
+
+/// A runtime for a verb that waits for the network now and then.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow::Error::from(error).into())
+}
+
+/// A server that listens everywhere is asked here.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// The token that the server wrote at its first start; nothing where it has not started yet.
+fn read_token(path: &std::path::Path) -> Result<Option<Secret>, Trouble> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(Secret::new(text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Trouble::unreachable(format!("the token `{}` cannot be read: {error}", path.display()))
+            .help("run this as the user that landfall runs as, or give a token with `--token` or LANDFALL_TOKEN")),
+    }
+}
+
+impl Server {
+    /// Reads something.
+    pub(super) fn get(&self, path: &str) -> Result<Value, Trouble> {
+        self.runtime.block_on(self.send(Method::GET, path, None))
+    }
+
+    /// Asks for something.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.runtime.block_on(self.send(Method::POST, path, Some(body)))
+    }
+
+    /// Waits.
+    pub(super) fn wait(&self, long: Duration) {
+        self.runtime.block_on(tokio::time::sleep(long));
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| self.silent(&error))?;
+        if status.is_success() {
+            return serde_json::from_str(&text).map_err(|error| {
+                Trouble::unreachable(format!("`{}` answered something that is not JSON: {error}", self.url))
+                    .help("check that the address is landfall's")
+            });
+        }
+        Err(refusal(status, &text))
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> Trouble {
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { root_cause(error) };
+        Trouble::unreachable(format!("no landfall answers at `{}`: {why}", self.url))
+            .help("start it with `landfall serve`, or name another address with `--url` or LANDFALL_URL")
+    }
+}
+
+/// What a server's refusal means for the one who typed.
+fn refusal(status: StatusCode, text: &str) -> Trouble {
+    let problem: Value = serde_json::from_str(text).unwrap_or_default();
+    let told = |key: &str| problem[key].as_str().map(str::to_owned);
+    let message = told("detail").or(told("title")).unwrap_or_else(|| format!("the server answered {status}"));
+    let help = told("help");
+    if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+        return Trouble::unreachable(message)
+            .help(help.unwrap_or_else(|| "give a token with `--token` or LANDFALL_TOKEN".into()));
+    }
+    let trouble = if status.is_client_error() { Trouble::wrong(message) } else { Trouble::unreachable(message) };
+    match help {
+        Some(help) => trouble.help(help),
+        None => trouble,
+    }
+}
+
+/// The innermost error, which says what the outer ones only wrap.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

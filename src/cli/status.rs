@@ -1,0 +1,246 @@
+//! `landfall status`: what is live where; one target with its last deployments; one deployment with its events.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Outcome, Trouble};
+use super::server::{Server, ServerArgs};
+use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, of_state, say, say_json, styled, table};
+use crate::clients::Clock;
+use crate::config::{Environment, nearest};
+use crate::domain::DeploymentId;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// A target's name or a deployment's id; all targets, unless given
+    #[arg(value_name = "TARGET|ID")]
+    of: Option<String>,
+
+    /// Print the server's answer
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Target {
+    pub(super) name: String,
+    repository: String,
+    environment: String,
+    engine: String,
+    live: Option<Live>,
+    running: Option<String>,
+    #[serde(default)]
+    waiting: Vec<String>,
+    #[serde(default)]
+    holds: Vec<Value>,
+    /// Patterns in words: `branch main`.
+    #[serde(default)]
+    pub(super) rules: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Live {
+    sha: String,
+    at: Timestamp,
+    #[serde(default)]
+    title: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Deployment {
+    pub(super) id: String,
+    pub(super) target: String,
+    #[serde(rename = "ref")]
+    reference: String,
+    sha: String,
+    author: Option<String>,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    engine_id: Option<String>,
+    created_at: Timestamp,
+    url: Option<String>,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    failure: Option<Failure>,
+    #[serde(default)]
+    pub(super) events: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    code: String,
+    #[serde(default)]
+    help: Option<String>,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Event {
+    pub(super) offset: u64,
+    at: Timestamp,
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Outcome {
+    let server = args.server.find(environment)?;
+    let now = Clock::system().now();
+    match args.of.as_deref() {
+        None => {
+            let answer = server.get("/api/v1/targets")?;
+            if args.json {
+                say_json(&answer);
+            } else {
+                say(&overview(&targets_in(answer)?, now));
+            }
+        }
+        Some(id) if DeploymentId::parse(id).is_ok() => {
+            let answer = server.get(&format!("/api/v1/deployments/{id}"))?;
+            if args.json {
+                say_json(&answer);
+            } else {
+                say(&story(&understood(answer)?, now));
+            }
+        }
+        Some(name) => of_target(&server, name, args.json, now)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn of_target(server: &Server, name: &str, json: bool, now: Timestamp) -> Result<(), Trouble> {
+    let answer = server.get("/api/v1/targets")?;
+    let one = answer["targets"].as_array().and_then(|all| all.iter().find(|it| it["name"] == name)).cloned();
+    let target = target_named(targets_in(answer)?, name)?;
+    let recent = server.get(&format!("/api/v1/deployments?target={name}&limit=10"))?;
+    if json {
+        say_json(&json!({ "target": one, "deployments": recent["deployments"] }));
+        return Ok(());
+    }
+    say(&overview(std::slice::from_ref(&target), now));
+    say(&format!("\n{} to {} by {}\n", target.repository, target.environment, target.engine));
+    let recent: Vec<Deployment> = understood(recent["deployments"].clone())?;
+    let lines: Vec<Vec<Cell>> = recent
+        .iter()
+        .map(|it| {
+            vec![
+                Cell::new(&it.id),
+                Cell::styled(of_state(&it.state), &it.state),
+                Cell::new(short(&it.sha)),
+                Cell::styled(DIM, ago(it.created_at, now)),
+                Cell::new(it.reason.as_deref().or(it.title.as_deref()).unwrap_or("")),
+            ]
+        })
+        .collect();
+    if lines.is_empty() {
+        say("no deployment yet\n");
+    } else {
+        say(&table(&["DEPLOYMENT", "STATE", "COMMIT", "BORN", "WHY"], &lines));
+    }
+    Ok(())
+}
+
+/// The targets in the server's answer.
+pub(super) fn targets_in(mut answer: Value) -> Result<Vec<Target>, Trouble> {
+    understood(answer["targets"].take())
+}
+
+/// The one of this name.
+pub(super) fn target_named(targets: Vec<Target>, name: &str) -> Result<Target, Trouble> {
+    let names: Vec<String> = targets.iter().map(|it| it.name.clone()).collect();
+    targets.into_iter().find(|it| it.name == name).ok_or_else(|| {
+        let trouble = Trouble::wrong(format!("no target is called `{name}`"));
+        match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => trouble.help(format!("did you mean `{near}`?")),
+            None => trouble.help(format!("the targets are {}", names.join(", "))),
+        }
+    })
+}
+
+/// An answer in the shape that we know.
+pub(super) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Trouble> {
+    serde_json::from_value(answer).map_err(|error| {
+        Trouble::unreachable(format!("the server's answer is not understood: {error}"))
+            .help("use the landfall that the server runs; `landfall --version` and `/healthz` say which")
+    })
+}
+
+fn overview(targets: &[Target], now: Timestamp) -> String {
+    if targets.is_empty() {
+        return "no target is configured\n".into();
+    }
+    let lines: Vec<Vec<Cell>> = targets
+        .iter()
+        .map(|it| {
+            let live = it.live.as_ref();
+            vec![
+                Cell::styled(BOLD, &it.name),
+                Cell::new(live.map_or("-".into(), |live| short(&live.sha))),
+                Cell::styled(DIM, live.map_or("-".into(), |live| ago(live.at, now))),
+                Cell::new(it.running.as_deref().unwrap_or("-")),
+                Cell::new(if it.waiting.is_empty() { "-".into() } else { it.waiting.len().to_string() }),
+                Cell::new(live.and_then(|live| live.title.as_deref()).unwrap_or("")),
+            ]
+        })
+        .collect();
+    let mut text = table(&["TARGET", "LIVE", "SINCE", "UNDER WAY", "WAITING", "COMMIT"], &lines);
+    for target in targets {
+        for hold in &target.holds {
+            let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");
+            text += &format!("{} {}: {reason}\n", styled(WAITS, "waits"), target.name);
+        }
+    }
+    text
+}
+
+fn story(it: &Deployment, now: Timestamp) -> String {
+    let mut text = format!(
+        "{} {} {} to {}: {}\n",
+        styled(BOLD, &it.id),
+        short(&it.sha),
+        it.reference.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/"),
+        it.target,
+        styled(of_state(&it.state), &it.state)
+    );
+    let mut line = |name: &str, value: Option<&str>| {
+        if let Some(value) = value.filter(|it| !it.is_empty()) {
+            text += &format!("{}  {value}\n", styled(DIM, &format!("{name:>8}")));
+        }
+    };
+    line("commit", it.title.as_deref());
+    line("author", it.author.as_deref());
+    line("born", Some(&ago(it.created_at, now)));
+    line("run", it.engine_id.as_deref());
+    line("page", it.url.as_deref());
+    line("why", it.reason.as_deref());
+    line("code", it.failure.as_ref().map(|it| it.code.as_str()));
+    line("help", it.failure.as_ref().and_then(|it| it.help.as_deref()));
+    for event in &it.events {
+        text += &event.line();
+    }
+    if let Some(detail) = it.failure.as_ref().and_then(|it| it.detail.as_deref()) {
+        text += &format!("\n{}\n", detail.trim_end());
+    }
+    text
+}
+
+impl Event {
+    /// One line of a story.
+    pub(super) fn line(&self) -> String {
+        let words = self.text.as_deref().unwrap_or_default();
+        format!("{}  {:<11} {words}\n", styled(DIM, &clock_time(self.at)), self.kind)
+    }
+}
+
+fn short(sha: &str) -> String {
+    sha.chars().take(7).collect()
+}

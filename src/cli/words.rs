@@ -1,0 +1,118 @@
+//! The words themselves: which verbs there are, and which file each belongs to.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::{Parser, Subcommand};
+
+use super::exit::{Exit, Outcome};
+use super::terminal::{BAD, BOLD, say, styled, talk};
+use super::{ask, check, init, send, status, why};
+use crate::config::{EXAMPLE, Environment};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the deployment failed, 2 wrong words or configuration,
+3 could not reach or use what is needed, 70 a bug of ours.";
+
+/// A push makes landfall: a self-hosted push-to-deploy bot.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, after_help = EXIT_CODES, max_term_width = 100, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// A verb is one variant here, one arm in [`Verb::run`], and one file beside this one.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Write a commented landfall.toml, a webhook secret and an appspec.yml to start from
+    Init(init::InitArgs),
+    /// Say what is wrong with a configuration or an AppSpec, with line and column
+    Check(check::CheckArgs),
+    /// Send something to a server as GitHub would
+    #[command(subcommand)]
+    Send(send::Send),
+    /// Show what is live where, one target, or one deployment
+    Status(status::StatusArgs),
+    /// Say why a commit runs somewhere, or does not
+    Why(why::WhyArgs),
+    /// Deploy the head of a branch or tag
+    Deploy(ask::DeployArgs),
+    /// Deploy the commit of an earlier deployment again
+    Redeploy(ask::RedeployArgs),
+    /// Stop a deployment
+    Stop(ask::StopArgs),
+    /// Release nothing to a target until it is unlocked
+    Lock(ask::LockArgs),
+    /// Release to a target again
+    Unlock(ask::UnlockArgs),
+    /// About the configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Print an example with every key and what it means
+    Docs,
+}
+
+impl Verb {
+    fn run(self, environment: &Environment) -> Outcome {
+        match self {
+            Self::Init(it) => init::run(&it),
+            Self::Check(it) => check::run(&it, environment),
+            Self::Send(it) => send::run(it, environment),
+            Self::Status(it) => status::run(&it, environment),
+            Self::Why(it) => why::run(&it, environment),
+            Self::Deploy(it) => ask::deploy(&it, environment),
+            Self::Redeploy(it) => ask::redeploy(&it, environment),
+            Self::Stop(it) => ask::stop(&it, environment),
+            Self::Lock(it) => ask::lock(&it, environment),
+            Self::Unlock(it) => ask::unlock(&it, environment),
+            Self::Config(ConfigVerb::Docs) => {
+                say(EXAMPLE);
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+/// Reads the words typed, and does what they say.
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            let _ = std::io::stdout().flush();
+            return if told.use_stderr() { Exit::Wrong } else { Exit::Done };
+        }
+    };
+    let environment = Environment::of_process();
+    // A panic has been told by then, with its place; what is left is the code.
+    let outcome = catch_unwind(AssertUnwindSafe(|| cli.verb.run(&environment)));
+    match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(trouble)) => {
+            let help = trouble.advice().map(|help| format!("  {} {help}\n", styled(BOLD, "help:"))).unwrap_or_default();
+            talk(&format!("{} {trouble}\n{help}", styled(BAD, "landfall:")));
+            trouble.exit
+        }
+        Err(_) => {
+            talk("landfall: this is a bug of ours; please report the lines above\n");
+            Exit::Bug
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_words_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,153 @@
+//! One AWS account and region: its client, and the poller that all its runs share. It knows no application or group.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_codedeploy::Client;
+use jiff::Timestamp;
+use tokio::sync::{Notify, OnceCell};
+
+use super::poller::Watched;
+use crate::clients::Clock;
+use crate::clients::aws::{self, Aws};
+use crate::domain::CodeDeploySpec;
+use crate::engine::Answer;
+
+/// How long things take and how often they are asked. The defaults are what CodeDeploy bears.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Between a run's first looks.
+    pub quick: Duration,
+    /// How many looks are quick.
+    pub quick_looks: u32,
+    /// Between later looks. AWS's own waiters take 15 s, and 5 s was seen throttled.
+    pub steady: Duration,
+    /// Between looks at most, under throttling.
+    pub slowest: Duration,
+    /// How much earlier or later a look may come, percent, so that several bots do not ask at once.
+    pub jitter_percent: u32,
+    /// How long CodeDeploy is given to begin a rollback of its own once a run has ended badly.
+    pub grace: Duration,
+    /// Between looks in that time.
+    pub grace_look: Duration,
+    /// How long one `observe` waits for news.
+    pub answer_within: Duration,
+    /// When a lost call is looked for, counted from its intent. After the last look it will not come any more.
+    pub looks: [Duration; 3],
+    /// The last look for Lambda and ECS, where nothing keeps a late request out but the end of its signature (5 min).
+    pub late_look: Duration,
+    /// How long `CreateDeployment` may take.
+    pub create_within: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            quick: Duration::from_secs(2),
+            quick_looks: 5,
+            steady: Duration::from_secs(15),
+            slowest: Duration::from_secs(120),
+            jitter_percent: 10,
+            grace: Duration::from_secs(30),
+            grace_look: Duration::from_secs(3),
+            answer_within: Duration::from_secs(30),
+            looks: [10, 30, 60].map(Duration::from_secs),
+            late_look: Duration::from_secs(6 * 60),
+            create_within: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How a client for a target's account and region is made.
+pub type Connect = Arc<dyn Fn(aws::Account) -> Answer<'static, Client> + Send + Sync>;
+
+/// The accounts that the process works in. Clones share them, so that targets share their pollers.
+#[derive(Clone)]
+pub struct Accounts {
+    connect: Connect,
+    pace: Pace,
+    clock: Clock,
+    known: Arc<Mutex<HashMap<aws::Account, Arc<Account>>>>,
+}
+
+impl Accounts {
+    /// With AWS's own clients and the default pace.
+    pub fn new(aws: Aws, clock: Clock) -> Self {
+        let connect: Connect = Arc::new(move |account| {
+            let aws = aws.clone();
+            Box::pin(async move { aws.codedeploy(&account).await })
+        });
+        Self::with(connect, Pace::default(), clock)
+    }
+
+    /// With other clients, or at another pace.
+    pub fn with(connect: Connect, pace: Pace, clock: Clock) -> Self {
+        Self { connect, pace, clock, known: Arc::default() }
+    }
+
+    /// The account and region of a target.
+    pub(super) fn of(&self, spec: &CodeDeploySpec) -> Arc<Account> {
+        let whom = aws::Account {
+            region: spec.region.clone(),
+            assume_role: spec.assume_role.clone(),
+            external_id: spec.external_id.clone(),
+            endpoint_url: spec.endpoint_url.clone(),
+        };
+        let open = || Arc::new(Account::new(whom.clone(), self));
+        lock(&self.known).entry(whom.clone()).or_insert_with(open).clone()
+    }
+}
+
+/// One account and region.
+pub(super) struct Account {
+    whom: aws::Account,
+    connect: Connect,
+    client: OnceCell<Client>,
+    pub(super) pace: Pace,
+    pub(super) clock: Clock,
+    pub(super) watched: Mutex<Watched>,
+    pub(super) nudge: Notify,
+    /// Calls whose outcome is unknown, by marker: they may have left long after their intent was written.
+    lost: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Account {
+    fn new(whom: aws::Account, from: &Accounts) -> Self {
+        Self {
+            whom,
+            connect: from.connect.clone(),
+            client: OnceCell::new(),
+            pace: from.pace.clone(),
+            clock: from.clock.clone(),
+            watched: Mutex::default(),
+            nudge: Notify::new(),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// The client, made at its first use.
+    pub(super) async fn client(&self) -> &Client {
+        self.client.get_or_init(|| (self.connect)(self.whom.clone())).await
+    }
+
+    /// Remembers that the call for `marker` was lost just now.
+    pub(super) fn remember_lost(&self, marker: &str) {
+        lock(&self.lost).insert(marker.to_owned(), self.clock.now());
+    }
+
+    /// Forgets it: its outcome is known.
+    pub(super) fn forget_lost(&self, marker: &str) {
+        lock(&self.lost).remove(marker);
+    }
+
+    /// When the call for `marker` was lost, if this process made it.
+    pub(super) fn lost_at(&self, marker: &str) -> Option<Timestamp> {
+        lock(&self.lost).get(marker).copied()
+    }
+}
+
+/// What a thread that panicked leaves behind here is whole: no invariant spans two statements.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

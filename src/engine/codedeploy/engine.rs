@@ -1,0 +1,194 @@
+//! The engine for one deployment group: the trait's verbs, in CodeDeploy's words.
+
+use std::sync::Arc;
+
+use aws_sdk_codedeploy::types::DeploymentWaitType;
+use jiff::Timestamp;
+
+use super::account::{Account, Accounts};
+use super::culprit::{self, Culprit};
+use super::poller::Look;
+use super::reading::Reading;
+use super::reasons;
+use super::trouble::Trouble;
+use crate::domain::{
+    CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Progress, RunId, RunOutcome, SuccessOn, Verdict,
+};
+use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
+
+/// AWS CodeDeploy, for one deployment group.
+#[derive(Clone)]
+pub struct CodeDeployEngine {
+    pub(super) spec: CodeDeploySpec,
+    pub(super) account: Arc<Account>,
+}
+
+impl CodeDeployEngine {
+    /// The engine for the group that `spec` names. Nothing is called yet.
+    pub fn new(spec: &CodeDeploySpec, accounts: &Accounts) -> Self {
+        Self { spec: spec.clone(), account: accounts.of(spec) }
+    }
+
+    /// Where a person can watch a deployment.
+    pub(super) fn console_url(&self, id: &str) -> String {
+        let region = &self.spec.region;
+        let host = match region.split('-').next() {
+            Some("cn") => "console.amazonaws.cn",
+            Some("us") if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+            _ => "console.aws.amazon.com",
+        };
+        format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}")
+    }
+
+    async fn look(&self, run: &RunId, last: &Progress) -> Result<Observation, Failure> {
+        let mut looks = self.account.watch(run);
+        // A failure from before this call is no news.
+        let mut news = matches!(*looks.borrow_and_update(), Some(Look::Seen { .. } | Look::Gone));
+        let patience = self.account.clock.sleep(self.account.pace.answer_within);
+        tokio::pin!(patience);
+        loop {
+            let look = looks.borrow_and_update().clone();
+            match look {
+                Some(Look::Seen { reading, settled }) if news => {
+                    if let Some(verdict) = self.verdict(&reading).filter(|_| settled || self.is_early(&reading)) {
+                        return Ok(self.ended(run, &reading, verdict).await);
+                    }
+                    let progress = reading.progress();
+                    if progress != *last {
+                        return Ok(Observation { progress, outcome: None });
+                    }
+                }
+                Some(Look::Gone) if news => return Ok(self.gone(run, last)),
+                Some(Look::Failed(trouble)) if news => return Err(unread(trouble.failure(&self.spec))),
+                Some(_) | None => {}
+            }
+            tokio::select! {
+                // The sender lives as long as somebody listens.
+                _ = looks.changed() => news = true,
+                () = &mut patience => return Ok(Observation { progress: last.clone(), outcome: None }),
+            }
+        }
+    }
+
+    fn verdict(&self, reading: &Reading) -> Option<Verdict> {
+        if self.is_early(reading) { Some(Verdict::Succeeded) } else { reading.verdict() }
+    }
+
+    /// Whether it counts as a success before CodeDeploy says so: traffic has moved, and that is what was asked for.
+    fn is_early(&self, reading: &Reading) -> bool {
+        self.spec.success_on == SuccessOn::TrafficShifted && reading.traffic_moved && reading.verdict().is_none()
+    }
+
+    async fn ended(&self, run: &RunId, reading: &Reading, verdict: Verdict) -> Observation {
+        let failed = reading.instances.map_or(0, |it| it.failed);
+        let asks = match verdict {
+            Verdict::Succeeded => failed > 0,
+            Verdict::Failed => true,
+            Verdict::Stopped => false,
+        };
+        let culprit = if asks { self.culprit(run).await } else { None };
+        let mut progress = reading.progress();
+        let line = culprit.as_ref().map(Culprit::line);
+        let failure = match verdict {
+            Verdict::Succeeded => None,
+            Verdict::Failed | Verdict::Stopped => {
+                let (code, message) = reading.reason.clone().unwrap_or_default();
+                let failure = reasons::end(&code, &message);
+                // What failed on an instance explains a health rule, not a missing role.
+                let explains = matches!(code.as_str(), "HEALTH_CONSTRAINTS" | "HOOK_EXECUTION_FAILURE" | "AGENT_ISSUE")
+                    || code.is_empty();
+                match &culprit {
+                    Some(culprit) if explains => Some(culprit.explain(failure)),
+                    Some(_) | None => Some(failure),
+                }
+            }
+        };
+        if let Some(culprit) = culprit {
+            progress.lifecycle = culprit.lifecycle;
+        }
+        let warnings = match (verdict, reading.instances) {
+            (Verdict::Succeeded, Some(it)) if it.failed > 0 => {
+                let of = format!("{} of {} instances failed", it.failed, it.total());
+                vec![line.map_or(of.clone(), |line| format!("{of}: {line}"))]
+            }
+            _ => vec![],
+        };
+        let rolled_back_by = reading.rolled_back_by.as_deref().and_then(|id| RunId::parse(id).ok());
+        Observation { progress, outcome: Some(RunOutcome { verdict, failure, warnings, rolled_back_by }) }
+    }
+
+    /// What failed, if it can be found out. An outcome is told with or without it.
+    async fn culprit(&self, run: &RunId) -> Option<Culprit> {
+        match culprit::find(self.account.client().await, run).await {
+            Ok(culprit) => culprit,
+            Err(trouble) => {
+                tracing::warn!(error = %trouble, run = %run, "could not ask which instance failed");
+                None
+            }
+        }
+    }
+
+    fn gone(&self, run: &RunId, last: &Progress) -> Observation {
+        let (application, group) = (&self.spec.application, &self.spec.deployment_group);
+        let message = format!("CodeDeploy does not know {run} any more");
+        let failure = Failure::setup("codedeploy/deployment-gone", message)
+            .help(format!("check whether application `{application}` or group `{group}` was deleted"));
+        let outcome =
+            RunOutcome { verdict: Verdict::Failed, failure: Some(failure), warnings: vec![], rolled_back_by: None };
+        Observation { progress: last.clone(), outcome: Some(outcome) }
+    }
+
+    async fn ask_to_stop(&self, run: &RunId) -> Result<(), Failure> {
+        let call = self.account.client().await.stop_deployment().deployment_id(run.as_str());
+        match call.send().await.map_err(|error| Trouble::of("StopDeployment", &error)) {
+            Ok(_) => Ok(()),
+            Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
+            Err(trouble) => Err(trouble.failure(&self.spec)),
+        }
+    }
+
+    async fn ask_to_go_on(&self, run: &RunId) -> Result<(), Failure> {
+        let call = self.account.client().await.continue_deployment().deployment_id(run.as_str());
+        let call = call.deployment_wait_type(DeploymentWaitType::ReadyWait);
+        match call.send().await.map_err(|error| Trouble::of("ContinueDeployment", &error)) {
+            Ok(_) => Ok(()),
+            Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
+            Err(trouble) => Err(trouble.failure(&self.spec)),
+        }
+    }
+}
+
+/// A look that failed says nothing about the run, so it always passes, whatever has to be done about it.
+fn unread(failure: Failure) -> Failure {
+    Failure { passing: true, ..failure }
+}
+
+impl Engine for CodeDeployEngine {
+    fn choose_run(&self, _: DeploymentId) -> Option<RunId> {
+        None
+    }
+
+    fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>> {
+        Box::pin(self.create(intent))
+    }
+
+    fn find<'a>(&'a self, intent: &'a Intent, since: Timestamp) -> Answer<'a, Result<Found, Failure>> {
+        Box::pin(self.look_for(intent, since))
+    }
+
+    fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>> {
+        Box::pin(self.look(run, last))
+    }
+
+    fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.ask_to_stop(run))
+    }
+
+    fn proceed<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.ask_to_go_on(run))
+    }
+
+    fn preflight(&self) -> Answer<'_, Vec<Finding>> {
+        Box::pin(self.check())
+    }
+}

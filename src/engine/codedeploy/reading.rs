@@ -1,0 +1,159 @@
+//! What CodeDeploy says of a deployment, as we understand it. Pure; a word it does not know is kept as text.
+
+use std::collections::HashSet;
+
+use aws_sdk_codedeploy::types::DeploymentInfo;
+use jiff::Timestamp;
+
+use crate::domain::{Instances, Progress, SubState, Verdict};
+
+/// One deployment at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) id: String,
+    pub(super) application: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) status: String,
+    pub(super) description: String,
+    pub(super) creator: Option<String>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) instances: Option<Instances>,
+    /// Why it ended, by CodeDeploy's code and words.
+    pub(super) reason: Option<(String, String)>,
+    pub(super) rolled_back_by: Option<String>,
+    /// The events on which CodeDeploy rolls back by itself; nothing where it does not say.
+    pub(super) rolls_back_on: Option<HashSet<String>>,
+    /// Traffic has moved, and the old instances wait for their end.
+    pub(super) traffic_moved: bool,
+}
+
+impl From<&DeploymentInfo> for Reading {
+    fn from(info: &DeploymentInfo) -> Self {
+        let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Self {
+            id: text(info.deployment_id()),
+            application: info.application_name().map(str::to_owned),
+            group: info.deployment_group_name().map(str::to_owned),
+            status: text(info.status().map(|it| it.as_str())),
+            description: text(info.description()),
+            creator: info.creator().map(|it| it.as_str().to_owned()),
+            created_at: info
+                .create_time()
+                .and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()),
+            instances: info.deployment_overview().map(|it| Instances {
+                succeeded: count(it.succeeded()),
+                failed: count(it.failed()),
+                skipped: count(it.skipped()),
+                in_progress: count(it.in_progress()) + count(it.ready()),
+                pending: count(it.pending()),
+            }),
+            reason: info.error_information().and_then(|it| {
+                let code = it.code().map(|code| code.as_str().to_owned());
+                let message = it.message().map(str::to_owned);
+                (code.is_some() || message.is_some()).then(|| (code.unwrap_or_default(), message.unwrap_or_default()))
+            }),
+            rolled_back_by: info
+                .rollback_info()
+                .and_then(|it| it.rollback_deployment_id())
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned),
+            rolls_back_on: info.auto_rollback_configuration().map(rollback_events),
+            traffic_moved: info.instance_termination_wait_time_started(),
+        }
+    }
+}
+
+/// The events on which a rollback configuration acts.
+pub(super) fn rollback_events(it: &aws_sdk_codedeploy::types::AutoRollbackConfiguration) -> HashSet<String> {
+    if it.enabled() { it.events().iter().map(|event| event.as_str().to_owned()).collect() } else { HashSet::new() }
+}
+
+impl Reading {
+    /// How it ended, if it did. Everything unknown goes on.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        match self.status.as_str() {
+            "Succeeded" => Some(Verdict::Succeeded),
+            "Failed" => Some(Verdict::Failed),
+            "Stopped" => Some(Verdict::Stopped),
+            _ => None,
+        }
+    }
+
+    /// Whether CodeDeploy may still begin a rollback of its own; nothing where only the group knows.
+    pub(super) fn may_roll_back(&self) -> Option<bool> {
+        let verdict = self.verdict()?;
+        if verdict == Verdict::Succeeded || self.rolled_back_by.is_some() {
+            return Some(false);
+        }
+        let events = self.rolls_back_on.as_ref()?;
+        Some(match verdict {
+            Verdict::Succeeded => false,
+            Verdict::Failed => events.contains("DEPLOYMENT_FAILURE"),
+            Verdict::Stopped => events.iter().any(|it| it.starts_with("DEPLOYMENT_STOP_ON_")),
+        })
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> Progress {
+        let sub_state = match self.status.as_str() {
+            "Ready" => Some(SubState::ReadyForTraffic),
+            "Baking" => Some(SubState::Baking),
+            _ if self.traffic_moved && self.verdict().is_none() => Some(SubState::WaitingForTermination),
+            _ => None,
+        };
+        Progress { status: self.status.clone(), instances: self.instances, sub_state, ..Progress::default() }
+    }
+
+    /// Whether its description begins with our marker, and a user (that is: we) made it. CodeDeploy's own
+    /// deployments may carry a description on.
+    pub(super) fn carries(&self, marker: &str) -> bool {
+        let ours = self.description.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        ours && self.creator.as_deref().is_none_or(|it| it == "user")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_three_words_end_a_deployment() {
+        let verdict = |status: &str| Reading { status: status.into(), ..Reading::default() }.verdict();
+        assert_eq!(verdict("Succeeded"), Some(Verdict::Succeeded));
+        assert_eq!(verdict("Failed"), Some(Verdict::Failed));
+        assert_eq!(verdict("Stopped"), Some(Verdict::Stopped));
+        for going_on in ["Created", "Queued", "InProgress", "Baking", "Ready", "Polishing", ""] {
+            assert_eq!(verdict(going_on), None, "{going_on}");
+        }
+    }
+
+    #[test]
+    fn a_marker_is_a_whole_first_word_of_a_users_deployment() {
+        let carries = |description: &str, creator: Option<&str>| {
+            let creator = creator.map(str::to_owned);
+            Reading { description: description.into(), creator, ..Reading::default() }.carries("landfall:01A")
+        };
+        assert!(carries("landfall:01A acme/shop@4f2c", Some("user")));
+        assert!(carries("landfall:01A", None));
+        assert!(!carries("landfall:01AB acme/shop@4f2c", Some("user")));
+        assert!(!carries("again landfall:01A", Some("user")));
+        assert!(!carries("landfall:01A", Some("CodeDeployAutoUpdate")));
+    }
+
+    #[test]
+    fn a_rollback_is_awaited_only_where_one_may_come() {
+        let ended = |status: &str, events: Option<&[&str]>| {
+            let rolls_back_on = events.map(|it| it.iter().map(|event| (*event).to_owned()).collect());
+            Reading { status: status.into(), rolls_back_on, ..Reading::default() }
+        };
+        assert_eq!(ended("Failed", Some(&["DEPLOYMENT_FAILURE"])).may_roll_back(), Some(true));
+        assert_eq!(ended("Stopped", Some(&["DEPLOYMENT_FAILURE"])).may_roll_back(), Some(false));
+        assert_eq!(ended("Stopped", Some(&["DEPLOYMENT_STOP_ON_ALARM"])).may_roll_back(), Some(true));
+        assert_eq!(ended("Failed", Some(&[])).may_roll_back(), Some(false));
+        assert_eq!(ended("Failed", None).may_roll_back(), None);
+        assert_eq!(ended("Succeeded", None).may_roll_back(), Some(false));
+        let begun = Reading { rolled_back_by: Some("d-2".into()), ..ended("Failed", Some(&["DEPLOYMENT_FAILURE"])) };
+        assert_eq!(begun.may_roll_back(), Some(false));
+    }
+}

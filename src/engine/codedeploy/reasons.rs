@@ -1,0 +1,276 @@
+//! What CodeDeploy's codes mean to people: whose turn it is, and what to do. Tables only.
+
+use crate::domain::{Blame, CodeDeploySpec, Failure};
+
+/// A refused call.
+pub(super) fn refusal(action: &'static str, code: &str, message: &str, spec: &CodeDeploySpec) -> Failure {
+    let CodeDeploySpec { application, deployment_group: group, region, .. } = spec;
+    match code {
+        "ApplicationDoesNotExistException" => Failure::setup(
+            "codedeploy/no-application",
+            format!("application `{application}` does not exist in {region}"),
+        )
+        .help("create it, or correct `application` or `region` under `[target.engine]`"),
+        "DeploymentGroupDoesNotExistException" => Failure::setup(
+            "codedeploy/no-deployment-group",
+            format!("application `{application}` has no deployment group `{group}` in {region}"),
+        )
+        .help("create it, or correct `deployment_group` under `[target.engine]`"),
+        "DeploymentConfigDoesNotExistException" => {
+            let wanted = spec.deployment_config.as_deref().unwrap_or("the group's");
+            Failure::setup(
+                "codedeploy/no-deployment-config",
+                format!("deployment configuration `{wanted}` does not exist in {region}"),
+            )
+            .help("correct `deployment_config` under `[target.engine]`, such as `CodeDeployDefault.OneAtATime`")
+        }
+        "RevisionDoesNotExistException" => Failure::setup(
+            "codedeploy/no-revision",
+            format!("application `{application}` does not know the revision: {message}"),
+        )
+        .help("check that the object is still in the bucket, and that the role may register revisions"),
+        "InvalidRevisionException" => {
+            Failure::revision("codedeploy/invalid-revision", format!("CodeDeploy refuses the revision: {message}"))
+        }
+        "InvalidRoleException" => Failure::setup(
+            "codedeploy/invalid-role",
+            format!("the service role of group `{group}` does not do: {message}"),
+        )
+        .help("give the group a service role with the policy `AWSCodeDeployRole`"),
+        "InvalidGitHubAccountTokenException" => Failure::setup(
+            "codedeploy/no-github-link",
+            format!("application `{application}` is not linked to GitHub: {message}"),
+        )
+        .help("link it once in CodeDeploy's console, or deploy from S3"),
+        "AccessDeniedException" | "AccessDenied" => {
+            Failure::setup("codedeploy/access-denied", format!("AWS denies codedeploy:{action} in {region}: {message}"))
+                .help(format!("allow codedeploy:{action}: `landfall aws policy` prints the whole policy"))
+        }
+        "ExpiredTokenException" | "ExpiredToken" => {
+            Failure::passing("codedeploy/expired-credentials", "the AWS credentials have expired")
+                .help("renew them; the bot reads them again by itself")
+        }
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
+            Failure::setup("codedeploy/unknown-credentials", format!("AWS does not know the credentials: {message}"))
+                .help("check AWS_ACCESS_KEY_ID or the profile, and that the key belongs to this partition")
+        }
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "RequestExpired" => {
+            Failure::setup("codedeploy/bad-signature", format!("AWS does not accept the signature: {message}"))
+                .help("check this machine's clock, then the secret key")
+        }
+        "DeploymentLimitExceededException" => {
+            Failure::passing("codedeploy/limit", format!("a limit of the account is reached: {message}"))
+                .help("wait for other deployments to end, or ask AWS to raise the limit")
+        }
+        "DeploymentDoesNotExistException" => Failure::setup(
+            "codedeploy/deployment-gone",
+            format!("CodeDeploy in {region} does not know the deployment any more"),
+        )
+        .help("check whether the application or the group was deleted"),
+        "DeploymentIsNotInReadyStateException" => {
+            Failure::passing("codedeploy/not-ready", "the deployment does not wait for anybody yet")
+        }
+        "UnsupportedActionForDeploymentTypeException" => Failure::setup(
+            "codedeploy/unsupported-action",
+            format!("a deployment of this type does not take {action}: {message}"),
+        ),
+        _ => Failure::setup(
+            "codedeploy/refused",
+            format!("CodeDeploy refuses {action} for `{application}/{group}`: {code}: {message}"),
+        )
+        .help("correct the options under `[target.engine]` or the deployment group"),
+    }
+}
+
+/// The causes of a bad end: CodeDeploy's code, ours, who has to act, what it means.
+const ENDS: [(&str, &str, Blame, &str); 36] = {
+    use Blame::{Revision, Setup};
+    [
+        (
+            "HEALTH_CONSTRAINTS",
+            "codedeploy/health-constraints",
+            Revision,
+            "too many instances failed, or too few are healthy",
+        ),
+        (
+            "HEALTH_CONSTRAINTS_INVALID",
+            "codedeploy/health-constraints-invalid",
+            Setup,
+            "the deployment configuration leaves no instance to be updated",
+        ),
+        (
+            "HOOK_EXECUTION_FAILURE",
+            "codedeploy/hook-failed",
+            Revision,
+            "a validation function failed or did not answer in an hour",
+        ),
+        (
+            "CUSTOMER_APPLICATION_UNHEALTHY",
+            "codedeploy/application-unhealthy",
+            Revision,
+            "the application reported itself unhealthy",
+        ),
+        ("ECS_UPDATE_ERROR", "codedeploy/ecs-update", Revision, "ECS could not bring the new tasks up"),
+        ("ALARM_ACTIVE", "codedeploy/alarm", Revision, "a CloudWatch alarm of the group is active"),
+        ("AGENT_ISSUE", "codedeploy/agent", Setup, "the CodeDeploy agent does not answer on the instances"),
+        ("NO_INSTANCES", "codedeploy/no-instances", Setup, "the deployment group matches no instance"),
+        (
+            "OVER_MAX_INSTANCES",
+            "codedeploy/over-max-instances",
+            Setup,
+            "the group has more instances than the account allows",
+        ),
+        ("IAM_ROLE_MISSING", "codedeploy/role-missing", Setup, "the group's service role does not exist"),
+        ("IAM_ROLE_PERMISSIONS", "codedeploy/role-permissions", Setup, "the group's service role lacks permissions"),
+        (
+            "AUTO_SCALING_IAM_ROLE_PERMISSIONS",
+            "codedeploy/role-auto-scaling",
+            Setup,
+            "the group's service role lacks permissions for Auto Scaling",
+        ),
+        (
+            "AUTO_SCALING_CONFIGURATION",
+            "codedeploy/auto-scaling",
+            Setup,
+            "CodeDeploy's hook and the Auto Scaling group disagree",
+        ),
+        (
+            "AUTOSCALING_VALIDATION_ERROR",
+            "codedeploy/auto-scaling-refused",
+            Setup,
+            "Auto Scaling refused what CodeDeploy asked for",
+        ),
+        (
+            "UNABLE_TO_SEND_ASG",
+            "codedeploy/auto-scaling-unreachable",
+            Setup,
+            "CodeDeploy's hook could not tell Auto Scaling",
+        ),
+        (
+            "ELASTIC_LOAD_BALANCING_INVALID",
+            "codedeploy/load-balancer",
+            Setup,
+            "the group's load balancer is not as it has to be",
+        ),
+        (
+            "ELB_INVALID_INSTANCE",
+            "codedeploy/load-balancer-instance",
+            Setup,
+            "an instance cannot be registered at the load balancer",
+        ),
+        ("MISSING_ELB_INFORMATION", "codedeploy/load-balancer-missing", Setup, "the group names no load balancer"),
+        (
+            "MISSING_BLUE_GREEN_DEPLOYMENT_CONFIGURATION",
+            "codedeploy/blue-green-missing",
+            Setup,
+            "the group lacks its blue/green settings",
+        ),
+        ("INVALID_ECS_SERVICE", "codedeploy/ecs-service", Setup, "the ECS service is not as it has to be"),
+        ("INVALID_LAMBDA_CONFIGURATION", "codedeploy/lambda-configuration", Setup, "AppSpec and Lambda alias disagree"),
+        (
+            "INVALID_LAMBDA_FUNCTION",
+            "codedeploy/lambda-function",
+            Setup,
+            "the Lambda function is not as the AppSpec says",
+        ),
+        ("INVALID_REVISION", "codedeploy/bad-revision", Setup, "the AppSpec or the bundle does not suit the platform"),
+        ("REVISION_MISSING", "codedeploy/revision-missing", Setup, "the revision was deleted before it was read"),
+        ("APPLICATION_MISSING", "codedeploy/application-missing", Setup, "the application was deleted meanwhile"),
+        ("DEPLOYMENT_GROUP_MISSING", "codedeploy/group-missing", Setup, "the deployment group was deleted meanwhile"),
+        (
+            "CODEDEPLOY_RESOURCE_CANNOT_BE_FOUND",
+            "codedeploy/resource-missing",
+            Setup,
+            "something it needs was deleted meanwhile",
+        ),
+        ("MISSING_GITHUB_TOKEN", "codedeploy/github-token", Setup, "the application is not linked to GitHub"),
+        ("MANUAL_STOP", "codedeploy/stopped", Setup, "somebody stopped it in CodeDeploy"),
+        ("TIMEOUT", "codedeploy/timeout", Setup, "it took longer than CodeDeploy waits"),
+        ("THROTTLED", "codedeploy/service-throttled", Setup, "AWS throttled CodeDeploy itself"),
+        ("RESOURCE_LIMIT_EXCEEDED", "codedeploy/service-limit", Setup, "a limit of the account was reached"),
+        ("INTERNAL_ERROR", "codedeploy/service-fault", Setup, "CodeDeploy had a fault of its own"),
+        ("NO_EC2_SUBSCRIPTION", "codedeploy/no-ec2", Setup, "the account is not signed up for EC2"),
+        ("CLOUDFORMATION_STACK_FAILURE", "codedeploy/cloudformation", Setup, "the CloudFormation stack failed"),
+        ("", "codedeploy/unexplained", Setup, "CodeDeploy gave no reason"),
+    ]
+};
+
+/// What a person can do about a bad end.
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "HEALTH_CONSTRAINTS_INVALID" => "lower the minimum of healthy hosts, or add instances",
+        "ALARM_ACTIVE" => "look at the alarm; a deployment begun while it is active stops at once",
+        "AGENT_ISSUE" => "start or update the CodeDeploy agent on the instances",
+        "NO_INSTANCES" => "check the group's tags; a new tag takes up to five minutes to be seen",
+        "IAM_ROLE_MISSING" | "IAM_ROLE_PERMISSIONS" => "give the group a service role with `AWSCodeDeployRole`",
+        "AUTO_SCALING_IAM_ROLE_PERMISSIONS" => {
+            "allow the service role ec2:RunInstances, ec2:CreateTags and iam:PassRole for launch templates"
+        }
+        "AUTO_SCALING_CONFIGURATION" | "AUTOSCALING_VALIDATION_ERROR" | "UNABLE_TO_SEND_ASG" => {
+            "remove the Auto Scaling group from the deployment group and add it again"
+        }
+        "MISSING_GITHUB_TOKEN" => "link the application once in CodeDeploy's console, or deploy from S3",
+        "THROTTLED" | "RESOURCE_LIMIT_EXCEEDED" | "INTERNAL_ERROR" => "deploy again",
+        _ => return None,
+    })
+}
+
+/// Why a deployment ended badly. A code that came after this table is shown as it is.
+pub(super) fn end(code: &str, message: &str) -> Failure {
+    let Some((_, ours, blame, text)) = ENDS.iter().find(|(theirs, ..)| *theirs == code) else {
+        return Failure::setup("codedeploy/unknown-reason", format!("CodeDeploy says {code}: {message}"));
+    };
+    let mut failure = Failure::setup(ours, *text);
+    failure.blame = *blame;
+    failure.help = advice(code).map(str::to_owned);
+    if message.is_empty() { failure } else { failure.detail(message) }
+}
+
+/// What is known of a failed lifecycle event: our code, and what a person can do.
+pub(super) fn script(error_code: &str, event: &str, text: &str) -> (&'static str, &'static str) {
+    match error_code {
+        _ if event == "DownloadBundle" => (
+            "codedeploy/download-failed",
+            "check that the instance's role may read the object, and that bucket and instance are in one region",
+        ),
+        _ if text.contains("already exists at this location") => {
+            ("codedeploy/file-exists", "set `file_exists_behavior` to OVERWRITE or RETAIN, or remove the file")
+        }
+        _ if OF_THE_PREVIOUS.contains(&event) => (
+            "codedeploy/previous-revision-failed",
+            "mind that this script is the previous revision's; `ignore_application_stop_failures` passes over it",
+        ),
+        "ScriptMissing" => ("codedeploy/script-missing", "correct `location`: it is relative to the bundle's root"),
+        "ScriptNotExecutable" => ("codedeploy/script-not-executable", "make the script executable and commit its mode"),
+        "ScriptTimedOut" => (
+            "codedeploy/script-timed-out",
+            "raise its `timeout`, and let what it leaves in the background close stdin, stdout and stderr",
+        ),
+        "ScriptFailed" => ("codedeploy/script-failed", "read the script's last lines below"),
+        _ => ("codedeploy/event-failed", "read the agent's log on the instance"),
+    }
+}
+
+/// The events whose scripts come from the revision that is being replaced.
+const OF_THE_PREVIOUS: [&str; 3] = ["ApplicationStop", "BeforeBlockTraffic", "AfterBlockTraffic"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_end_has_a_code_of_its_own() {
+        let codes: HashSet<&str> = ENDS.iter().map(|(_, ours, ..)| *ours).collect();
+        assert_eq!(codes.len(), ENDS.len());
+    }
+
+    #[test]
+    fn health_is_the_revisions_fault_and_roles_are_not() {
+        assert_eq!(end("HEALTH_CONSTRAINTS", "").blame, Blame::Revision);
+        assert_eq!(end("IAM_ROLE_PERMISSIONS", "").blame, Blame::Setup);
+        let new = end("SOLAR_FLARE", "too much sun");
+        assert_eq!((new.blame, new.message.as_str()), (Blame::Setup, "CodeDeploy says SOLAR_FLARE: too much sun"));
+    }
+}

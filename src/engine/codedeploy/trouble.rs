@@ -1,0 +1,170 @@
+//! What went wrong with a call, sorted by what is known of its effect. It decides nothing about deployments.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_codedeploy::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_codedeploy::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_codedeploy::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_codedeploy::operation::RequestId;
+use thiserror::Error;
+
+use crate::domain::{CodeDeploySpec, Failure};
+
+/// A call without the wanted answer.
+#[derive(Debug, Error)]
+pub(super) enum Trouble {
+    /// Nothing left this machine: no credentials, no connection.
+    #[error("CodeDeploy could not be reached for {action}: {why}")]
+    NeverSent {
+        /// The API's name of the call.
+        action: &'static str,
+        /// The SDK's words.
+        why: String,
+    },
+    /// It was sent, or may have been, and no answer came that says what it did.
+    #[error("CodeDeploy gave no clear answer to {action}: {why}")]
+    Lost {
+        /// The API's name of the call.
+        action: &'static str,
+        /// The SDK's words.
+        why: String,
+    },
+    /// Refused for being one call too many. It had no effect.
+    #[error("CodeDeploy throttles {action}")]
+    Throttled {
+        /// The API's name of the call.
+        action: &'static str,
+    },
+    /// Refused. It had no effect.
+    #[error("CodeDeploy refuses {action}: {code}: {message}")]
+    Refused {
+        /// The API's name of the call.
+        action: &'static str,
+        /// The exception's name, `DeploymentLimitExceededException`.
+        code: String,
+        /// CodeDeploy's words.
+        message: String,
+    },
+}
+
+/// The codes that every AWS service uses for «too many calls», and the ones that this one was seen with.
+const THROTTLES: [&str; 7] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+];
+
+impl Trouble {
+    /// Sorts an error of the SDK. Where in doubt, it was sent.
+    pub(super) fn of<E>(action: &'static str, error: &SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let status = error.raw_response().map(|it| it.status().as_u16());
+        let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
+        let code = meta.and_then(|it| it.code()).unwrap_or_default();
+        if status == Some(429) || THROTTLES.contains(&code) {
+            return Self::Throttled { action };
+        }
+        // A service error without a code is what a proxy between us and AWS says.
+        if let (Some(meta), Some(400..=499)) = (meta, status) {
+            let message = meta.message().unwrap_or("without a word").to_owned();
+            let code = if code.is_empty() { "UnknownError" } else { code }.to_owned();
+            return Self::Refused { action, code, message };
+        }
+        let why = words(error, status, error.request_id());
+        if matches!(error, SdkError::ConstructionFailure(_)) || never_connected(error) {
+            Self::NeverSent { action, why }
+        } else {
+            Self::Lost { action, why }
+        }
+    }
+
+    /// The same, knowing from [`Departure`] that nothing was handed to the network.
+    pub(super) fn unless_departed(self, departed: &Departure) -> Self {
+        match self {
+            Self::Lost { action, why } if !departed.happened() => Self::NeverSent { action, why },
+            Self::Lost { .. } | Self::NeverSent { .. } | Self::Throttled { .. } | Self::Refused { .. } => self,
+        }
+    }
+
+    /// The exception's name, where CodeDeploy refused.
+    pub(super) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::NeverSent { .. } | Self::Lost { .. } | Self::Throttled { .. } => None,
+        }
+    }
+
+    /// The failure to show.
+    pub(super) fn failure(&self, spec: &CodeDeploySpec) -> Failure {
+        match self {
+            Self::NeverSent { .. } => Failure::passing("codedeploy/unreachable", self.to_string())
+                .help("check the network and the credentials: `landfall doctor` asks for both"),
+            Self::Lost { .. } => Failure::passing("codedeploy/no-answer", self.to_string()),
+            Self::Throttled { .. } => Failure::passing("codedeploy/throttled", self.to_string()),
+            Self::Refused { action, code, message } => super::reasons::refusal(action, code, message, spec),
+        }
+    }
+}
+
+/// What a person can use of an error: the status and request id of an answer, else the two deepest causes.
+fn words<E: Error + Send + Sync + 'static>(error: &SdkError<E>, status: Option<u16>, request: Option<&str>) -> String {
+    if let Some(status) = status {
+        return request.map_or(format!("HTTP {status}"), |request| format!("HTTP {status}, request {request}"));
+    }
+    let mut causes: Vec<String> = Vec::new();
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !causes.last().is_some_and(|before| before.contains(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes.split_off(causes.len().saturating_sub(2)).join(": ")
+}
+
+/// Whether the error is about making a connection. Nothing is written before there is one.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|it| it.is_connect()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Tells whether a request was handed to the network: credentials and the like may fail before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Departure(Arc<AtomicBool>);
+
+impl Departure {
+    fn happened(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Intercept for Departure {
+    fn name(&self) -> &'static str {
+        "landfall departure"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}

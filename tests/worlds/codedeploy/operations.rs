@@ -1,0 +1,380 @@
+//! The CodeDeploy world's operations: JSON in, JSON out, the service's own exceptions.
+
+use serde_json::{Map, Value, json};
+
+use super::state::{Deployment, LIFECYCLE, Refusal, State};
+
+type Answer = Result<Value, Refusal>;
+
+impl State {
+    pub(super) fn act(&mut self, operation: &str, input: &Value) -> Answer {
+        match operation {
+            "CreateApplication" => self.create_application(input),
+            "CreateDeploymentGroup" => self.create_deployment_group(input),
+            "GetApplication" => self.get_application(input),
+            "GetDeploymentGroup" => self.get_deployment_group(input),
+            "ListApplications" => Ok(json!({ "applications": self.applications.keys().collect::<Vec<_>>() })),
+            "ListDeploymentGroups" => self.list_deployment_groups(input),
+            "RegisterApplicationRevision" => self.register_application_revision(input),
+            "CreateDeployment" => self.create_deployment(input),
+            "GetDeployment" => self.get_deployment(input),
+            "BatchGetDeployments" => self.batch_get_deployments(input),
+            "ListDeployments" => self.list_deployments(input),
+            "StopDeployment" => self.stop_deployment(input),
+            "ContinueDeployment" => self.continue_deployment(input),
+            "ListDeploymentTargets" => self.list_deployment_targets(input),
+            "BatchGetDeploymentTargets" => self.batch_get_deployment_targets(input),
+            other => Err(Refusal::new("UnknownOperationException", format!("this world has no {other}"))),
+        }
+    }
+
+    fn create_application(&mut self, input: &Value) -> Answer {
+        let name = required(input, "applicationName", "ApplicationNameRequiredException")?;
+        if self.applications.contains_key(name) {
+            return Err(Refusal::new(
+                "ApplicationAlreadyExistsException",
+                format!("Application already exists with name: {name}"),
+            ));
+        }
+        self.add_application(name, input["computePlatform"].as_str().unwrap_or("Server"));
+        Ok(json!({ "applicationId": format!("application-{name}") }))
+    }
+
+    fn create_deployment_group(&mut self, input: &Value) -> Answer {
+        let application = self.application_of(input)?;
+        let group = required(input, "deploymentGroupName", "DeploymentGroupNameRequiredException")?;
+        required(input, "serviceRoleArn", "RoleRequiredException")?;
+        if self.applications[&application].groups.contains_key(group) {
+            let text = format!("Deployment group already exists with name: {group}");
+            return Err(Refusal::new("DeploymentGroupAlreadyExistsException", text));
+        }
+        self.add_group(&application, group);
+        if input["autoRollbackConfiguration"]["enabled"] == true {
+            self.roll_back(&application, group, 2);
+        }
+        let made = self.applications.get_mut(&application).and_then(|it| it.groups.get_mut(group));
+        made.expect("it was just made").input = input.clone();
+        Ok(json!({ "deploymentGroupId": format!("group-{group}") }))
+    }
+
+    fn get_application(&mut self, input: &Value) -> Answer {
+        let name = self.application_of(input)?;
+        let platform = &self.applications[&name].platform;
+        Ok(json!({ "application": {
+            "applicationId": format!("application-{name}"), "applicationName": name,
+            "computePlatform": platform, "createTime": 1.5, "linkedToGitHub": false,
+        } }))
+    }
+
+    fn get_deployment_group(&mut self, input: &Value) -> Answer {
+        let (application, group) = self.group_of(input)?;
+        let kept = &self.applications[&application];
+        let last = |wanted: &dyn Fn(&Deployment) -> bool| {
+            let of_group = |it: &&Deployment| it.application == application && it.group == group && wanted(it);
+            self.deployments
+                .iter()
+                .rev()
+                .find(of_group)
+                .map(|it| json!({ "deploymentId": it.id, "status": it.status(), "createTime": seconds(it) }))
+        };
+        let mut info = json!({
+            "applicationName": application, "deploymentGroupName": group,
+            "deploymentGroupId": format!("group-{group}"), "computePlatform": kept.platform,
+            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
+            "autoRollbackConfiguration": rollback(kept.groups[&group].rolls_back),
+        });
+        if let Some(role) = kept.groups[&group].input.get("serviceRoleArn") {
+            info["serviceRoleArn"] = role.clone();
+        }
+        if let Some(last) = last(&|_| true) {
+            info["lastAttemptedDeployment"] = last;
+        }
+        if let Some(last) = last(&|it| it.status() == "Succeeded") {
+            info["lastSuccessfulDeployment"] = last;
+        }
+        Ok(json!({ "deploymentGroupInfo": info }))
+    }
+
+    fn list_deployment_groups(&mut self, input: &Value) -> Answer {
+        let name = self.application_of(input)?;
+        let groups: Vec<&String> = self.applications[&name].groups.keys().collect();
+        Ok(json!({ "applicationName": name, "deploymentGroups": groups }))
+    }
+
+    fn register_application_revision(&mut self, input: &Value) -> Answer {
+        let name = self.application_of(input)?;
+        let revision = input.get("revision").ok_or_else(no_revision)?;
+        let application = self.applications.get_mut(&name).expect("it was just looked up");
+        application.revisions.push(revision.clone());
+        Ok(Value::Object(Map::new()))
+    }
+
+    fn create_deployment(&mut self, input: &Value) -> Answer {
+        let (application, group) = self.group_of(input)?;
+        let revision = input.get("revision").ok_or_else(no_revision)?;
+        let kept = &self.applications[&application];
+        let by_content = revision["revisionType"] == "AppSpecContent";
+        if by_content != (kept.platform != "Server") {
+            let text = format!("this kind of revision is not for the platform {}", kept.platform);
+            return Err(Refusal::new("InvalidRevisionException", text));
+        }
+        if input["description"].as_str().is_some_and(|it| it.chars().count() > 512) {
+            return Err(Refusal::new("DescriptionTooLongException", "The description is too long"));
+        }
+        if self.wants_registered && !kept.revisions.contains(revision) {
+            return Err(Refusal::new("RevisionDoesNotExistException", "The revision does not exist"));
+        }
+        let active = |it: &&Deployment| it.application == application && it.group == group && it.is_active();
+        if let Some(active) = self.deployments.iter().find(active) {
+            let text = format!("The Deployment Group '{group}' already has an active Deployment '{}'", active.id);
+            return Err(Refusal::new("DeploymentLimitExceededException", text));
+        }
+        Ok(json!({ "deploymentId": self.create(&application, &group, "user", input.clone()) }))
+    }
+
+    fn get_deployment(&mut self, input: &Value) -> Answer {
+        let id = self.deployment_of(input)?;
+        self.look(&id);
+        Ok(json!({ "deploymentInfo": self.info(&id) }))
+    }
+
+    fn batch_get_deployments(&mut self, input: &Value) -> Answer {
+        let ids = texts(&input["deploymentIds"]);
+        match ids.len() {
+            0 => return Err(Refusal::new("DeploymentIdRequiredException", "At least one deployment ID is required")),
+            26.. => return Err(Refusal::new("BatchLimitExceededException", "The maximum number is 25")),
+            _ => {}
+        }
+        ids.iter().for_each(|id| {
+            self.look(id);
+        });
+        let infos: Vec<Value> = ids.iter().filter_map(|id| self.info(id)).collect();
+        Ok(json!({ "deploymentsInfo": infos }))
+    }
+
+    /// A page holds 10, newest first.
+    fn list_deployments(&mut self, input: &Value) -> Answer {
+        let of = match (input.get("applicationName"), input.get("deploymentGroupName")) {
+            (None, None) => None,
+            _ => Some(self.group_of(input)?),
+        };
+        let statuses = texts(&input["includeOnlyStatuses"]);
+        let from = input["createTimeRange"]["start"].as_f64().unwrap_or(f64::MIN);
+        let to = input["createTimeRange"]["end"].as_f64().unwrap_or(f64::MAX);
+        let wanted = |it: &&Deployment| {
+            of.as_ref().is_none_or(|(application, group)| it.application == *application && it.group == *group)
+                && (statuses.is_empty() || statuses.iter().any(|status| status == it.status()))
+                && (from..=to).contains(&seconds(it))
+        };
+        let ids: Vec<&String> = self.deployments.iter().rev().filter(wanted).map(|it| &it.id).collect();
+        let skipped: usize = match input["nextToken"].as_str() {
+            None => 0,
+            Some(token) => {
+                token.parse().map_err(|_| Refusal::new("InvalidNextTokenException", "The next token is not valid"))?
+            }
+        };
+        let page: Vec<&&String> = ids.iter().skip(skipped).take(10).collect();
+        let mut answer = json!({ "deployments": page });
+        if skipped + page.len() < ids.len() {
+            answer["nextToken"] = json!((skipped + page.len()).to_string());
+        }
+        Ok(answer)
+    }
+
+    fn stop_deployment(&mut self, input: &Value) -> Answer {
+        let id = self.deployment_of(input)?;
+        let it = self.deployments.iter_mut().find(|it| it.id == id).expect("it was just looked up");
+        if !it.is_active() {
+            return Err(Refusal::new(
+                "DeploymentAlreadyCompletedException",
+                format!("The deployment {id} is already completed"),
+            ));
+        }
+        it.stopped = true;
+        Ok(json!({ "status": "Succeeded", "statusMessage": "No more commands will be scheduled for execution" }))
+    }
+
+    fn continue_deployment(&mut self, input: &Value) -> Answer {
+        let id = self.deployment_of(input)?;
+        let it = self.deployments.iter_mut().find(|it| it.id == id).expect("it was just looked up");
+        let refusal = |name, text: &str| Err(Refusal::new(name, format!("The deployment {id} {text}")));
+        match input["deploymentWaitType"].as_str() {
+            None | Some("READY_WAIT") if it.is_waiting() => it.continued = true,
+            None | Some("READY_WAIT") if it.is_active() => {
+                return refusal("DeploymentIsNotInReadyStateException", "is not in the ready state");
+            }
+            None | Some("READY_WAIT" | "TERMINATION_WAIT") => {
+                return refusal("DeploymentAlreadyCompletedException", "is already completed");
+            }
+            Some(_) => return refusal("InvalidDeploymentWaitTypeException", "knows no such wait type"),
+        }
+        Ok(Value::Object(Map::new()))
+    }
+
+    fn list_deployment_targets(&mut self, input: &Value) -> Answer {
+        let id = self.deployment_of(input)?;
+        let it = self.started(&id)?;
+        let statuses = texts(&input["targetFilters"]["TargetStatus"]);
+        let wanted = |instance: &&String| {
+            statuses.is_empty() || statuses.iter().any(|status| status == it.instance_status(instance))
+        };
+        Ok(json!({ "targetIds": it.scenario.instances.iter().filter(wanted).collect::<Vec<_>>() }))
+    }
+
+    fn batch_get_deployment_targets(&mut self, input: &Value) -> Answer {
+        let id = self.deployment_of(input)?;
+        let it = self.started(&id)?;
+        let wanted = texts(&input["targetIds"]);
+        if wanted.is_empty() {
+            return Err(Refusal::new("DeploymentTargetIdRequiredException", "A deployment target ID was not provided"));
+        }
+        let mut targets = Vec::new();
+        for instance in wanted {
+            if !it.scenario.instances.contains(&instance) {
+                let text = format!("The target {instance} does not exist");
+                return Err(Refusal::new("DeploymentTargetDoesNotExistException", text));
+            }
+            targets.push(json!({ "deploymentTargetType": "InstanceTarget", "instanceTarget": {
+                "deploymentId": id, "targetId": instance, "status": it.instance_status(&instance),
+                "targetArn": format!("arn:aws:ec2:eu-west-1:123456789012:instance/{instance}"),
+                "lastUpdatedAt": seconds(it), "lifecycleEvents": events(it, &instance),
+            } }));
+        }
+        Ok(json!({ "deploymentTargets": targets }))
+    }
+
+    fn started(&self, id: &str) -> Result<&Deployment, Refusal> {
+        let it = self.deployments.iter().find(|it| it.id == id).expect("it was just looked up");
+        match it.status() {
+            "Created" | "Queued" => {
+                Err(Refusal::new("DeploymentNotStartedException", format!("The deployment {id} has not started")))
+            }
+            _ => Ok(it),
+        }
+    }
+
+    fn info(&self, id: &str) -> Option<Value> {
+        let it = self.deployments.iter().find(|it| it.id == id)?;
+        let count = |status: &str| it.scenario.instances.iter().filter(|i| it.instance_status(i) == status).count();
+        let group = self.applications[&it.application].groups.get(&it.group);
+        let mut info = json!({
+            "applicationName": it.application, "deploymentGroupName": it.group, "deploymentId": it.id,
+            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
+            "status": it.status(), "creator": it.creator, "createTime": seconds(it),
+            "computePlatform": self.applications[&it.application].platform,
+            "ignoreApplicationStopFailures": it.input["ignoreApplicationStopFailures"] == true,
+            "updateOutdatedInstancesOnly": it.input["updateOutdatedInstancesOnly"] == true,
+            "instanceTerminationWaitTimeStarted": false,
+            "autoRollbackConfiguration": rollback(group.is_some_and(|it| it.rolls_back)),
+            "deploymentStyle": { "deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL" },
+            "deploymentStatusMessages": [], "rollbackInfo": {},
+        });
+        for name in ["description", "fileExistsBehavior", "deploymentConfigName"] {
+            if let Some(value) = it.input.get(name) {
+                info[name] = value.clone();
+            }
+        }
+        if let Some(revision) = it.input.get("revision") {
+            info["revision"] = revision.clone();
+            if revision["revisionType"] == "AppSpecContent" {
+                info["revision"]["appSpecContent"] = json!({ "sha256": revision["appSpecContent"]["sha256"] });
+            }
+        }
+        if !matches!(it.status(), "Created" | "Queued") {
+            info["deploymentOverview"] = json!({
+                "Pending": count("Pending"), "InProgress": count("InProgress"), "Succeeded": count("Succeeded"),
+                "Failed": count("Failed"), "Skipped": count("Skipped"), "Ready": 0,
+            });
+        }
+        if let Some((code, message)) = it.error() {
+            info["errorInformation"] = json!({ "code": code, "message": message });
+        }
+        if !it.is_active() {
+            info["completeTime"] = json!(seconds(it) + 60.0);
+        }
+        if let Some(rollback) = &it.rolled_back_by {
+            info["rollbackInfo"] = json!({ "rollbackDeploymentId": rollback });
+        }
+        if let Some(failed) = &it.rolls_back {
+            info["rollbackInfo"] = json!({ "rollbackTriggeringDeploymentId": failed,
+                "rollbackMessage": format!("Deployment {} is triggered to roll back deployment {failed}.", it.id) });
+        }
+        Some(info)
+    }
+
+    fn application_of(&self, input: &Value) -> Result<String, Refusal> {
+        let name = required(input, "applicationName", "ApplicationNameRequiredException")?;
+        match self.applications.contains_key(name) {
+            true => Ok(name.to_owned()),
+            false => {
+                Err(Refusal::new("ApplicationDoesNotExistException", format!("No application found for name: {name}")))
+            }
+        }
+    }
+
+    fn group_of(&self, input: &Value) -> Result<(String, String), Refusal> {
+        let application = self.application_of(input)?;
+        let group = required(input, "deploymentGroupName", "DeploymentGroupNameRequiredException")?;
+        match self.applications[&application].groups.contains_key(group) {
+            true => Ok((application, group.to_owned())),
+            false => Err(Refusal::new(
+                "DeploymentGroupDoesNotExistException",
+                format!("No Deployment Group found for name: {group}"),
+            )),
+        }
+    }
+
+    fn deployment_of(&self, input: &Value) -> Result<String, Refusal> {
+        let id = required(input, "deploymentId", "DeploymentIdRequiredException")?;
+        match id.strip_prefix("d-") {
+            None => {
+                Err(Refusal::new("InvalidDeploymentIdException", format!("Specified DeploymentId is invalid: {id}")))
+            }
+            Some(_) if self.deployments.iter().any(|it| it.id == id) => Ok(id.to_owned()),
+            Some(_) => {
+                let text = format!("The deployment {id} could not be found");
+                Err(Refusal::new("DeploymentDoesNotExistException", text))
+            }
+        }
+    }
+}
+
+fn events(it: &Deployment, instance: &str) -> Vec<Value> {
+    let event = |(at, name): (usize, &&str)| {
+        let status = it.event_status(instance, at);
+        let mut event = json!({ "lifecycleEventName": name, "status": status });
+        if status == "Succeeded" || status == "Failed" {
+            event["startTime"] = json!(seconds(it) + at as f64);
+            event["endTime"] = json!(seconds(it) + at as f64 + 0.5);
+            event["diagnostics"] = json!({ "errorCode": "Success", "scriptName": "", "message": "Succeeded" });
+        }
+        if let Some(failing) = it.failing().filter(|_| status == "Failed") {
+            event["diagnostics"] = json!({ "errorCode": failing.code, "scriptName": failing.script,
+                "message": failing.message, "logTail": failing.log_tail });
+        }
+        event
+    };
+    LIFECYCLE.iter().enumerate().map(event).collect()
+}
+
+fn rollback(enabled: bool) -> Value {
+    if enabled { json!({ "enabled": true, "events": ["DEPLOYMENT_FAILURE"] }) } else { json!({ "enabled": false }) }
+}
+
+/// Epoch seconds with a fraction, as the protocol has times.
+fn seconds(it: &Deployment) -> f64 {
+    it.created.as_millisecond() as f64 / 1000.0
+}
+
+fn required<'a>(input: &'a Value, name: &str, exception: &'static str) -> Result<&'a str, Refusal> {
+    let missing = || Refusal::new(exception, format!("{name} is required"));
+    input[name].as_str().filter(|it| !it.is_empty()).ok_or_else(missing)
+}
+
+fn no_revision() -> Refusal {
+    Refusal::new("RevisionRequiredException", "A revision is required")
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}

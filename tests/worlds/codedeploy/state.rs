@@ -1,0 +1,362 @@
+//! What the CodeDeploy world keeps, and how a deployment moves in it. No HTTP.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use landfall::clients::Clock;
+use serde_json::{Value, json};
+
+/// What makes deployments move on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moves {
+    /// Only [`super::World::tick`].
+    WhenTold,
+    /// A deployment does a step each time it is asked for.
+    AtEachLook,
+    /// A deployment does a step every so many milliseconds.
+    EveryMillis(u64),
+}
+
+/// How a deployment goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// On which instances.
+    pub(crate) instances: Vec<String>,
+    /// How it ends.
+    pub(crate) ending: Ending,
+    /// A status that the world says instead of `InProgress`.
+    pub(crate) strange_status: Option<&'static str>,
+    /// Whether it waits before traffic moves.
+    pub(crate) waits_for_traffic: bool,
+}
+
+/// How a deployment ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everywhere well.
+    Succeeds,
+    /// One instance fails at an event, and the deployment with it.
+    FailsAt(Failing),
+    /// One instance fails at an event, and the deployment succeeds all the same.
+    SucceedsWith(Failing),
+    /// The agents never answer: all events are skipped.
+    Mute,
+    /// CodeDeploy gives up by itself, with this code and message.
+    GivesUp(&'static str, &'static str),
+}
+
+/// What fails where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    pub(crate) instance: String,
+    pub(crate) event: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) message: &'static str,
+    pub(crate) log_tail: String,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        let instances = vec!["i-0a".to_owned(), "i-0b".to_owned()];
+        Self { instances, ending: Ending::Succeeds, strange_status: None, waits_for_traffic: false }
+    }
+}
+
+impl Scenario {
+    /// A hook script of `instance` fails at `event`.
+    pub(crate) fn script_fails(instance: &str, event: &'static str, script: &'static str, log_tail: &str) -> Self {
+        let message = "Script at specified location failed with exit code 1";
+        let (instance, log_tail) = (instance.to_owned(), log_tail.to_owned());
+        let failing = Failing { instance, event, code: "ScriptFailed", script, message, log_tail };
+        Self { ending: Ending::FailsAt(failing), ..Self::default() }
+    }
+}
+
+/// A deployment as a test sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) creator: String,
+    /// What it was created with.
+    pub(crate) input: Value,
+}
+
+/// An exception.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) name: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into() }
+    }
+}
+
+pub(super) struct State {
+    pub(super) clock: Clock,
+    pub(super) applications: BTreeMap<String, Application>,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) scenarios: VecDeque<Scenario>,
+    pub(super) moves: Moves,
+    pub(super) wants_registered: bool,
+}
+
+pub(super) struct Application {
+    pub(super) platform: String,
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) revisions: Vec<Value>,
+}
+
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) rolls_back: bool,
+    /// From which look at a failed deployment on its rollback is there.
+    from_look: u32,
+    pub(super) input: Value,
+}
+
+pub(super) struct Deployment {
+    pub(super) id: String,
+    pub(super) application: String,
+    pub(super) group: String,
+    pub(super) creator: String,
+    pub(super) created: Timestamp,
+    pub(super) input: Value,
+    pub(super) scenario: Scenario,
+    step: usize,
+    pub(super) stopped: bool,
+    pub(super) continued: bool,
+    looks_since_end: u32,
+    pub(super) rolled_back_by: Option<String>,
+    pub(super) rolls_back: Option<String>,
+}
+
+/// The in-place lifecycle without a load balancer.
+pub(super) const LIFECYCLE: [&str; 7] = [
+    "ApplicationStop",
+    "DownloadBundle",
+    "BeforeInstall",
+    "Install",
+    "AfterInstall",
+    "ApplicationStart",
+    "ValidateService",
+];
+/// `Created`, then `Queued`.
+const BEFORE: usize = 2;
+
+impl State {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            applications: BTreeMap::new(),
+            deployments: vec![],
+            scenarios: VecDeque::new(),
+            moves: Moves::AtEachLook,
+            wants_registered: false,
+        }
+    }
+
+    pub(super) fn add_application(&mut self, name: &str, platform: &str) {
+        let application = Application { platform: platform.to_owned(), groups: BTreeMap::new(), revisions: vec![] };
+        self.applications.insert(name.to_owned(), application);
+    }
+
+    pub(super) fn add_group(&mut self, application: &str, name: &str) {
+        let application = self.applications.get_mut(application).expect("the application was added before");
+        application.groups.insert(name.to_owned(), Group::default());
+    }
+
+    pub(super) fn roll_back(&mut self, application: &str, group: &str, from_look: u32) {
+        let group = self.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        let group = group.expect("the group was added before");
+        (group.rolls_back, group.from_look) = (true, from_look);
+    }
+
+    pub(super) fn forget(&mut self, application: &str) {
+        self.applications.remove(application);
+        self.deployments.retain(|it| it.application != application);
+    }
+
+    pub(super) fn foreign(&mut self, application: &str, group: &str, creator: &str, description: &str) -> String {
+        let input = json!({ "applicationName": application, "deploymentGroupName": group, "description": description });
+        self.create(application, group, creator, input)
+    }
+
+    pub(super) fn create(&mut self, application: &str, group: &str, creator: &str, input: Value) -> String {
+        let id = format!("d-{:0>9}", radix_36(self.deployments.len() + 1));
+        self.deployments.push(Deployment {
+            id: id.clone(),
+            application: application.to_owned(),
+            group: group.to_owned(),
+            creator: creator.to_owned(),
+            created: self.clock.now(),
+            input,
+            scenario: self.scenarios.pop_front().unwrap_or_default(),
+            step: 0,
+            stopped: false,
+            continued: false,
+            looks_since_end: 0,
+            rolled_back_by: None,
+            rolls_back: None,
+        });
+        id
+    }
+
+    /// Somebody looks at a deployment.
+    pub(super) fn look(&mut self, id: &str) -> Option<&Deployment> {
+        let now = self.clock.now();
+        let at = self.deployments.iter().position(|it| it.id == id)?;
+        let it = &mut self.deployments[at];
+        match self.moves {
+            Moves::WhenTold => {}
+            Moves::AtEachLook => it.step(),
+            Moves::EveryMillis(millis) => {
+                let since = u64::try_from(now.duration_since(it.created).as_millis()).unwrap_or(0);
+                let wanted = usize::try_from(since / millis).unwrap_or(usize::MAX);
+                while it.step < wanted && it.is_active() && !it.is_waiting() {
+                    it.step();
+                }
+            }
+        }
+        if matches!(it.status(), "Failed") && it.creator == "user" && it.rolled_back_by.is_none() {
+            it.looks_since_end += 1;
+            let (looks, application, group) = (it.looks_since_end, it.application.clone(), it.group.clone());
+            let rule = &self.applications[&application].groups[&group];
+            if rule.rolls_back && looks >= rule.from_look {
+                let description = format!("Deployment {id} is rolled back");
+                let rollback = self.foreign(&application, &group, "codeDeployRollback", &description);
+                self.deployments[at].rolled_back_by = Some(rollback);
+                self.deployments.last_mut().expect("it was just made").rolls_back = Some(id.to_owned());
+            }
+        }
+        Some(&self.deployments[at])
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.deployments.iter_mut().for_each(Deployment::step);
+    }
+
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let seen = |it: &Deployment| Seen {
+            id: it.id.clone(),
+            status: it.status().to_owned(),
+            creator: it.creator.clone(),
+            input: it.input.clone(),
+        };
+        self.deployments.iter().map(seen).collect()
+    }
+}
+
+impl Deployment {
+    fn step(&mut self) {
+        if self.is_active() && !self.is_waiting() {
+            self.step += 1;
+        }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        !matches!(self.status(), "Succeeded" | "Failed" | "Stopped")
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.status() == "Ready"
+    }
+
+    /// How many events run before it ends.
+    fn length(&self) -> usize {
+        match &self.scenario.ending {
+            Ending::FailsAt(it) => LIFECYCLE.iter().position(|event| *event == it.event).map_or(0, |at| at + 1),
+            Ending::Succeeds | Ending::SucceedsWith(_) => LIFECYCLE.len(),
+            Ending::Mute | Ending::GivesUp(..) => 1,
+        }
+    }
+
+    pub(super) fn status(&self) -> &'static str {
+        if self.stopped {
+            return "Stopped";
+        }
+        let done = BEFORE + self.length();
+        match self.step {
+            0 => "Created",
+            1 => "Queued",
+            step if step < done => self.scenario.strange_status.unwrap_or("InProgress"),
+            _ if self.scenario.waits_for_traffic && !self.continued => "Ready",
+            _ => match self.scenario.ending {
+                Ending::Succeeds | Ending::SucceedsWith(_) => "Succeeded",
+                Ending::FailsAt(_) | Ending::Mute | Ending::GivesUp(..) => "Failed",
+            },
+        }
+    }
+
+    /// The failing instance and event, once it has failed there.
+    pub(super) fn failing(&self) -> Option<&Failing> {
+        match &self.scenario.ending {
+            Ending::FailsAt(it) | Ending::SucceedsWith(it) => {
+                let at = LIFECYCLE.iter().position(|event| *event == it.event)?;
+                (self.step > BEFORE + at).then_some(it)
+            }
+            Ending::Succeeds | Ending::Mute | Ending::GivesUp(..) => None,
+        }
+    }
+
+    /// The status of the event at `at` on `instance`.
+    pub(super) fn event_status(&self, instance: &str, at: usize) -> &'static str {
+        let failed_at = self.failing().and_then(|it| {
+            let at = LIFECYCLE.iter().position(|event| *event == it.event)?;
+            Some((it.instance == instance, at))
+        });
+        let ended = !self.is_active();
+        if self.scenario.ending == Ending::Mute {
+            return if ended { "Skipped" } else { "Pending" };
+        }
+        match failed_at {
+            Some((true, failed)) if at == failed => "Failed",
+            Some((true, failed)) if at > failed => "Skipped",
+            _ if self.step > BEFORE + at => "Succeeded",
+            _ if ended => "Skipped",
+            _ if self.step == BEFORE + at => "InProgress",
+            _ => "Pending",
+        }
+    }
+
+    pub(super) fn instance_status(&self, instance: &str) -> &'static str {
+        let events: Vec<&str> = (0..LIFECYCLE.len()).map(|at| self.event_status(instance, at)).collect();
+        let any = |status| events.contains(&status);
+        let all = |status| events.iter().all(|it| *it == status);
+        match () {
+            () if any("Failed") || (all("Skipped") && self.scenario.ending == Ending::Mute) => "Failed",
+            () if all("Succeeded") => "Succeeded",
+            () if any("Skipped") => "Skipped",
+            () if all("Pending") => "Pending",
+            () => "InProgress",
+        }
+    }
+
+    pub(super) fn error(&self) -> Option<(&'static str, String)> {
+        match (self.status(), &self.scenario.ending) {
+            ("Stopped", _) => Some(("MANUAL_STOP", "The deployment was stopped by the user".into())),
+            ("Failed", Ending::GivesUp(code, message)) => Some((code, (*message).into())),
+            ("Failed", _) => Some((
+                "HEALTH_CONSTRAINTS",
+                "The overall deployment failed because too many individual instances failed deployment, too few \
+                 healthy instances are available for deployment, or some instances in your deployment group are \
+                 experiencing problems."
+                    .into(),
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn radix_36(mut number: usize) -> String {
+    let mut digits = Vec::new();
+    while number > 0 {
+        digits.push(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[number % 36]);
+        number /= 36;
+    }
+    digits.iter().rev().map(|digit| char::from(*digit)).collect()
+}
