@@ -3,9 +3,11 @@
 //! A verb is one file with its arguments and a `run`, and one variant and one arm in [`words`]. Data goes to stdout, talk
 //! to stderr; nothing is said by colour alone; the last line of a failure is what to do.
 
+mod apply;
 mod ask;
 mod check;
 mod configuration;
+mod exec_as;
 mod exit;
 mod findings;
 mod init;

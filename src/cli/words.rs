@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{ask, check, init, send, status, why};
+use super::{apply, ask, check, exec_as, init, send, status, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -29,6 +29,8 @@ enum Verb {
     Init(init::InitArgs),
     /// Say what is wrong with a configuration or an AppSpec, with line and column
     Check(check::CheckArgs),
+    /// Run one bundle on this machine, as codedeploy-local does
+    Apply(Box<apply::ApplyArgs>),
     /// Send something to a server as GitHub would
     #[command(subcommand)]
     Send(send::Send),
@@ -49,6 +51,9 @@ enum Verb {
     /// About the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Become a user, then a program
+    #[command(hide = true)]
+    ExecAs(exec_as::ExecAsArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +67,7 @@ impl Verb {
         match self {
             Self::Init(it) => init::run(&it),
             Self::Check(it) => check::run(&it, environment),
+            Self::Apply(it) => apply::run(&it),
             Self::Send(it) => send::run(it, environment),
             Self::Status(it) => status::run(&it, environment),
             Self::Why(it) => why::run(&it, environment),
@@ -74,6 +80,7 @@ impl Verb {
                 say(EXAMPLE);
                 Ok(Exit::Done)
             }
+            Self::ExecAs(it) => exec_as::run(&it),
         }
     }
 }

@@ -1,0 +1,157 @@
+//! The child's side of the start protocol: takes a run at most once, carries it out, and says how it ended.
+//!
+//! May run twice, at the same time even: the lock lets one in, and a journal with a `started` line turns all others
+//! away for good.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::course::Course;
+use super::error::HostError;
+use super::intent::RunIntent;
+use super::journal::{End, Journal, Line, Story};
+use super::layout::{Layout, RunDir, sync_directory, write_durably};
+use super::log::ScriptLog;
+use crate::clients::Clock;
+use crate::domain::{Failure, Verdict};
+
+/// How often a lock is tried.
+const TICK: Duration = Duration::from_millis(25);
+
+/// What a run is carried out with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// This program, whose `exec-as` becomes other users.
+    pub program: PathBuf,
+    /// The time.
+    pub clock: Clock,
+    /// How long a script may go on after TERM (R40).
+    pub kill_after: Duration,
+}
+
+impl Means {
+    /// This very program, and the machine's clock.
+    pub fn own() -> Self {
+        Self { program: "/proc/self/exe".into(), clock: Clock::system(), kill_after: Duration::from_secs(10) }
+    }
+}
+
+/// Makes and syncs a run's directory with its intent. Done already, it is left as it is.
+pub fn prepare_run(intent: &RunIntent) -> Result<RunDir, HostError> {
+    let dir = intent.dir();
+    match RunIntent::read(&dir) {
+        Ok(present) if present.marker == intent.marker => return Ok(dir),
+        Ok(_) => return Err(HostError::Taken { path: dir.path().to_owned() }),
+        Err(HostError::Files { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let logs = dir.path().join("logs");
+    fs::create_dir_all(&logs).map_err(HostError::on("create", &logs))?;
+    let text = serde_json::to_vec_pretty(intent).expect("an intent is texts and numbers");
+    write_durably(&dir.intent(), &text)?;
+    for above in dir.path().ancestors().skip(1).take(2) {
+        sync_directory(above)?;
+    }
+    Ok(dir)
+}
+
+/// Carries a run out and returns its story; nothing if somebody else did or does.
+pub fn carry_out(dir: &RunDir, means: &Means) -> Result<Option<Story>, HostError> {
+    let intent = RunIntent::read(dir)?;
+    let Some(_lock) = take(dir)? else { return Ok(None) };
+    let mut journal = Journal::open(dir)?;
+    let events = intent.events();
+    let planned = events.clone().unwrap_or_default();
+    journal.tell_durably(&Line::Started { at: means.clock.now(), pid: std::process::id(), events: planned })?;
+    sync_directory(dir.path())?;
+    let end = work(&intent, dir, means, events, &mut journal);
+    journal.tell_durably(&Line::Ended { at: means.clock.now(), end })?;
+    Story::read(dir).map(Some)
+}
+
+/// Everything between `started` and `ended`; whatever goes wrong is an end.
+fn work(
+    intent: &RunIntent,
+    dir: &RunDir,
+    means: &Means,
+    events: Result<Vec<String>, String>,
+    journal: &mut Journal,
+) -> End {
+    let failed = |failure| End { verdict: Verdict::Failed, failed_event: None, failure: Some(failure) };
+    let events = match events {
+        Ok(events) => events,
+        Err(text) => return failed(Failure::setup("host/events", text)),
+    };
+    let layout = intent.layout();
+    let result = wait_for_group(&layout, intent, dir).and_then(|lock| {
+        let Some(_lock) = lock else { return Ok(End { verdict: Verdict::Stopped, failed_event: None, failure: None }) };
+        let log = ScriptLog::open(&layout, dir, &intent.run, &means.clock)?;
+        Course::new(intent, dir, means, journal, log).run(&events)
+    });
+    result.unwrap_or_else(|error| failed(error.failure()))
+}
+
+/// The run's lock, for the first who comes; nothing for everyone after.
+fn take(dir: &RunDir) -> Result<Option<File>, HostError> {
+    let path = dir.lock();
+    let file = open_lock(&path)?;
+    loop {
+        if Story::read(dir)?.started {
+            return Ok(None);
+        }
+        // An observer holds it for a moment, another child from before it says `started`.
+        if try_lock(&file, &path)? {
+            return Ok((!Story::read(dir)?.started).then_some(file));
+        }
+        sleep(TICK);
+    }
+}
+
+/// One run of a group at a time (R23), whoever started it. Nothing comes back when it was stopped meanwhile.
+fn wait_for_group(layout: &Layout, intent: &RunIntent, dir: &RunDir) -> Result<Option<File>, HostError> {
+    let path = layout.group_lock(&intent.group);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(HostError::on("create", folder))?;
+    }
+    let file = open_lock(&path)?;
+    while !try_lock(&file, &path)? {
+        if dir.stop().exists() {
+            return Ok(None);
+        }
+        sleep(TICK);
+    }
+    Ok(Some(file))
+}
+
+fn open_lock(path: &Path) -> Result<File, HostError> {
+    File::options().create(true).truncate(false).write(true).open(path).map_err(HostError::on("open", path))
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool, HostError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(HostError::on("lock", path)(error)),
+    }
+}
+
+/// Whether somebody works on the run now.
+pub(super) fn is_locked(dir: &RunDir) -> bool {
+    File::open(dir.lock()).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Ends a run that nobody ever began, so that nobody can begin it any more. False when somebody was quicker.
+pub(super) fn give_up(dir: &RunDir, clock: &Clock, failure: Failure) -> Result<bool, HostError> {
+    let path = dir.lock();
+    let file = open_lock(&path)?;
+    if !try_lock(&file, &path)? || Story::read(dir)?.started {
+        return Ok(false);
+    }
+    let mut journal = Journal::open(dir)?;
+    let end = End { verdict: Verdict::Failed, failed_event: None, failure: Some(failure) };
+    journal.tell(&Line::Started { at: clock.now(), pid: std::process::id(), events: Vec::new() })?;
+    journal.tell_durably(&Line::Ended { at: clock.now(), end })?;
+    Ok(true)
+}

@@ -1,0 +1,400 @@
+//! The course of one run: its lifecycle events in order, from the first look at the bundle to the pointers (R12-R26).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::account::Account;
+use super::carry_out::Means;
+use super::environment::variables;
+use super::error::HostError;
+use super::hook::{self, HookScript};
+use super::install;
+use super::intent::RunIntent;
+use super::journal::{End, Journal, Line};
+use super::layout::{Layout, Pointer, RunDir, write_durably};
+use super::log::ScriptLog;
+use super::unpack::{find_appspec, unpack};
+use crate::appspec::{AppSpec, LIFECYCLE, Os, Script, ServerSpec, parse_with_events};
+use crate::domain::{Failure, Findings, StepStatus, Verdict};
+
+/// One event's scripts together, and each without a word of its own, may take this long (D1, R44).
+const EVENT_TIME: Duration = Duration::from_secs(3600);
+/// The events whose scripts are the previous revision's (R15).
+const PREVIOUS: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
+
+/// One run at work.
+pub(super) struct Course<'a> {
+    intent: &'a RunIntent,
+    dir: &'a RunDir,
+    layout: Layout,
+    means: &'a Means,
+    journal: &'a mut Journal,
+    log: ScriptLog,
+    /// Whether `deployment-archive` is there: before that, some events speak of the previous revision.
+    downloaded: bool,
+}
+
+/// A failure, and the event that it belongs to.
+struct Trouble {
+    event: Option<String>,
+    failure: Box<Failure>,
+}
+
+/// What an event came to.
+enum Came {
+    Well,
+    Skipped(String),
+    Badly(Failure),
+}
+
+/// Where an event's scripts come from.
+struct Origin {
+    archive: PathBuf,
+    spec: ServerSpec,
+    /// The earlier run, where it is one.
+    run: Option<String>,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        intent: &'a RunIntent,
+        dir: &'a RunDir,
+        means: &'a Means,
+        journal: &'a mut Journal,
+        log: ScriptLog,
+    ) -> Self {
+        Self { intent, dir, layout: intent.layout(), means, journal, log, downloaded: false }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.means.clock.now()
+    }
+
+    fn warn(&mut self, message: String) -> Result<(), HostError> {
+        let at = self.now();
+        self.journal.tell(&Line::Warned { at, message })
+    }
+
+    /// Runs all events, or as many as it can.
+    pub(super) fn run(mut self, events: &[String]) -> Result<End, HostError> {
+        let spec = match self.prepare(events) {
+            Ok((spec, warnings)) => {
+                for warning in warnings {
+                    self.warn(warning)?;
+                }
+                spec
+            }
+            Err(trouble) => {
+                for event in events {
+                    let failed = trouble.event.as_ref() == Some(event);
+                    let status = if failed { StepStatus::Failed } else { StepStatus::Skipped };
+                    self.event_ended(event, status, false, self.now())?;
+                }
+                self.log.note(&trouble.failure.message);
+                return Ok(failed(trouble.event, *trouble.failure));
+            }
+        };
+        for (index, event) in events.iter().enumerate() {
+            if self.dir.stop().exists() {
+                self.skip(&events[index..])?;
+                return Ok(End { verdict: Verdict::Stopped, failed_event: None, failure: None });
+            }
+            if let Some(failure) = self.event(event, &spec)? {
+                self.skip(&events[index + 1..])?;
+                return Ok(failed(Some(event.clone()), failure));
+            }
+        }
+        self.layout.point(&self.intent.group, Pointer::LastSuccessfulDeployment, self.dir)?;
+        Ok(End { verdict: Verdict::Succeeded, failed_event: None, failure: None })
+    }
+
+    fn skip(&mut self, events: &[String]) -> Result<(), HostError> {
+        let now = self.now();
+        events.iter().try_for_each(|event| self.event_ended(event, StepStatus::Skipped, false, now))
+    }
+
+    fn event_ended(
+        &mut self,
+        event: &str,
+        status: StepStatus,
+        ignored: bool,
+        began: Timestamp,
+    ) -> Result<(), HostError> {
+        let at = self.now();
+        let took_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or(0);
+        self.journal.tell(&Line::EventEnded { at, event: event.to_owned(), status, ignored, took_ms })
+    }
+
+    /// Runs one event; a failure that is not passed over comes back.
+    fn event(&mut self, event: &str, spec: &ServerSpec) -> Result<Option<Failure>, HostError> {
+        let began = self.now();
+        self.journal.tell(&Line::EventBegan { at: began, event: event.to_owned() })?;
+        self.log.event(event);
+        let came = match event {
+            "DownloadBundle" => self.download(spec)?,
+            "Install" => self.install(spec)?,
+            _ => self.hooks(event, spec, began)?,
+        };
+        match came {
+            Came::Well => self.event_ended(event, StepStatus::Succeeded, false, began)?,
+            Came::Skipped(why) => {
+                self.warn(why)?;
+                self.event_ended(event, StepStatus::Skipped, false, began)?;
+            }
+            Came::Badly(failure) => {
+                let ignored = self.intent.options.ignore_application_stop_failures && PREVIOUS.contains(&event);
+                self.event_ended(event, StepStatus::Failed, ignored, began)?;
+                if !ignored {
+                    return Ok(Some(failure));
+                }
+                self.warn(format!("passed over: {}", failure.message))?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Everything that can be known before the first event, while the old revision serves undisturbed (R2, R22, R36).
+    fn prepare(&mut self, events: &[String]) -> Result<(ServerSpec, Vec<String>), Trouble> {
+        let during = |event: &str| {
+            let event = Some(event.to_owned());
+            move |failure| Trouble { event, failure: Box::new(failure) }
+        };
+        let mut warnings = unpack(self.intent, self.dir).map_err(during("DownloadBundle"))?;
+        let archive = self.dir.unpacking().join("root");
+        let (name, text) =
+            find_appspec(&archive, self.intent.options.appspec.as_deref()).map_err(during("DownloadBundle"))?;
+        let (spec, findings) = parse_with_events(&text, &name, events);
+        let before = |failure| Trouble { event: None, failure: Box::new(failure) };
+        let spec = usable(spec, &name, &findings).map_err(before)?;
+        let others = findings.0.iter().filter(|finding| finding.severity == crate::domain::Severity::Warning);
+        warnings.extend(others.map(ToString::to_string));
+        for event in events.iter().filter(|event| !LIFECYCLE.contains(&event.as_str())) {
+            if spec.scripts_of(event).is_empty() {
+                let text = format!("the AppSpec has no scripts for `{event}`");
+                return Err(before(Failure::setup("host/events", text).help("name an event of its `hooks`")));
+            }
+        }
+        for hook in spec.hooks.iter().filter(|hook| !events.contains(&hook.event)) {
+            warnings
+                .push(format!("the scripts of {} do not run: the event is not part of this deployment", hook.event));
+        }
+        // What a BeforeInstall script may still make is judged when its time comes.
+        let can_make = |event: &str| {
+            let place = |name: &str| events.iter().position(|it| it == name);
+            !spec.scripts_of("BeforeInstall").is_empty() && place("BeforeInstall") < place(event)
+        };
+        for event in events.iter().filter(|event| !PREVIOUS.contains(&event.as_str())) {
+            for script in spec.scripts_of(event) {
+                self.known_to_run(event, script, &archive, can_make(event)).map_err(during(event))?;
+            }
+        }
+        if !can_make("Install") {
+            install::check_sources(&spec, &archive).map_err(during("Install"))?;
+        }
+        Ok((spec, warnings))
+    }
+
+    fn known_to_run(&self, event: &str, script: &Script, archive: &Path, can_make: bool) -> Result<(), Failure> {
+        match self.account(event, script) {
+            Err(failure) if !can_make || failure.code == "host/not-root" => return Err(failure),
+            Ok(_) | Err(_) => {}
+        }
+        let path = hook::script_path(archive, &script.location);
+        if !can_make && !path.exists() {
+            return Err(hook::missing(event, &script.location, &path));
+        }
+        Ok(())
+    }
+
+    /// The user that a script runs as.
+    fn account(&self, event: &str, script: &Script) -> Result<Account, Failure> {
+        let Some(name) = script.runas.as_ref().or(self.intent.options.user.as_ref()) else { return Ok(Account::own()) };
+        let account = Account::named(name).ok_or_else(|| {
+            Failure::setup(
+                "host/unknown-user",
+                format!("`{}` in {event} runs as `{name}`, and there is no such user on this host", script.location),
+            )
+            .help("create the user")
+        })?;
+        if !account.is_own() && !Account::can_change() {
+            return Err(Failure::setup(
+                "host/not-root",
+                format!("`{}` in {event} runs as `{name}`, and the engine is not root", script.location),
+            )
+            .help("run the engine as root, or remove `runas`"));
+        }
+        Ok(account)
+    }
+
+    /// `DownloadBundle`: the checked archive gets its name (R7), and old ones go (R8).
+    fn download(&mut self, spec: &ServerSpec) -> Result<Came, HostError> {
+        let archive = self.dir.archive();
+        let unpacking = self.dir.unpacking();
+        fs::rename(unpacking.join("root"), &archive).map_err(HostError::on("move", &archive))?;
+        // What is left is an empty folder or the name of a stripped one.
+        let _ = fs::remove_dir_all(&unpacking);
+        self.downloaded = true;
+        self.layout.point(&self.intent.group, Pointer::MostRecentInstall, self.dir)?;
+        let told = serde_json::json!({
+            "deployment_id": self.intent.run.as_str(),
+            "bundle": self.intent.bundle.display().to_string(),
+            "destinations": spec.files.iter().map(|file| &file.destination).collect::<Vec<_>>(),
+        });
+        write_durably(&self.layout.install_json(&self.intent.group), told.to_string().as_bytes())?;
+        self.sweep();
+        Ok(Came::Well)
+    }
+
+    fn install(&mut self, spec: &ServerSpec) -> Result<Came, HostError> {
+        match install::install(self.intent, spec, &self.dir.archive()) {
+            Ok(warnings) => {
+                for warning in warnings {
+                    self.warn(warning)?;
+                }
+                self.layout.point(&self.intent.group, Pointer::LastSuccessfulInstall, self.dir)?;
+                Ok(Came::Well)
+            }
+            Err(failure) => {
+                self.log.note(&failure.message);
+                Ok(Came::Badly(failure))
+            }
+        }
+    }
+
+    /// An event with scripts; one without is over at once (R18).
+    fn hooks(&mut self, event: &str, spec: &ServerSpec, began: Timestamp) -> Result<Came, HostError> {
+        let origin = if PREVIOUS.contains(&event) && !self.downloaded {
+            match self.previous() {
+                Ok(Some(origin)) => origin,
+                Ok(None) => return Ok(Came::Well),
+                Err(came) => return Ok(came),
+            }
+        } else {
+            Origin { archive: self.dir.archive(), spec: spec.clone(), run: None }
+        };
+        let event_ends = began + SignedDuration::try_from(EVENT_TIME).unwrap_or(SignedDuration::MAX);
+        for script in origin.spec.scripts_of(event) {
+            if let Some(failure) = self.script(event, script, &origin, event_ends)? {
+                return Ok(Came::Badly(self.with_origin(failure, &origin, event)));
+            }
+        }
+        Ok(Came::Well)
+    }
+
+    fn with_origin(&self, failure: Failure, origin: &Origin, event: &str) -> Failure {
+        let Some(run) = &origin.run else { return failure };
+        let message = format!("{} (the script is the previous deployment's, {run})", failure.message);
+        Failure { message, ..failure }
+            .help(format!("deploy with `ignore_application_stop_failures`: this revision's own {event} runs next time"))
+    }
+
+    fn script(
+        &mut self,
+        event: &str,
+        script: &Script,
+        origin: &Origin,
+        event_ends: Timestamp,
+    ) -> Result<Option<Failure>, HostError> {
+        let account = match self.account(event, script) {
+            Ok(account) => account,
+            Err(failure) => return Ok(Some(failure)),
+        };
+        if let Err(closed) = account.can_enter(&origin.archive) {
+            let text = format!("`{}` cannot enter `{}`, where its script lies", account.name, closed.display());
+            return Ok(Some(
+                Failure::setup("host/archive-closed", text).help("give others the right to pass: chmod o+x"),
+            ));
+        }
+        let at = self.now();
+        self.journal.tell(&Line::ScriptBegan { at, event: event.to_owned(), location: script.location.clone() })?;
+        let left = Duration::try_from(event_ends.duration_since(at)).unwrap_or_default();
+        let hook = HookScript {
+            event,
+            location: &script.location,
+            archive: &origin.archive,
+            account: &account,
+            variables: variables(self.intent, event, &account, &origin.archive),
+            timeout: script.timeout.unwrap_or(EVENT_TIME).min(left),
+            program: &self.means.program,
+            kill_after: self.means.kill_after,
+            clock: &self.means.clock,
+        };
+        let mut warnings = Vec::new();
+        let (told, failure) = hook::run(&hook, &mut self.log, &mut warnings);
+        for warning in warnings {
+            self.warn(warning)?;
+        }
+        let at = self.now();
+        self.journal.tell(&Line::ScriptEnded { at, event: event.to_owned(), script: told })?;
+        Ok(failure)
+    }
+
+    /// The previous successful deployment's revision; nothing on the first one (R16).
+    fn previous(&self) -> Result<Option<Origin>, Came> {
+        let Some(run) = self.layout.pointed(&self.intent.group, Pointer::LastSuccessfulDeployment) else {
+            return Ok(None);
+        };
+        let archive = run.archive();
+        if !archive.is_dir() {
+            let text =
+                format!("the previous revision's archive `{}` is gone: its scripts were skipped", archive.display());
+            return Err(Came::Skipped(text));
+        }
+        let intent = RunIntent::read(&run).ok();
+        let asked = intent.as_ref().and_then(|it| it.options.appspec.clone());
+        let (name, text) = find_appspec(&archive, asked.as_deref()).map_err(Came::Badly)?;
+        let own = intent.and_then(|it| it.options.events).unwrap_or_default();
+        let (spec, findings) = parse_with_events(&text, &name, &own);
+        let spec = usable(spec, &name, &findings).map_err(Came::Badly)?;
+        let run = run.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(Some(Origin { archive, spec, run }))
+    }
+
+    /// Removes the oldest runs of the group, but none that a pointer names (R8). What cannot be removed stays.
+    fn sweep(&self) {
+        let pointers = [Pointer::LastSuccessfulDeployment, Pointer::LastSuccessfulInstall, Pointer::MostRecentInstall];
+        let kept: Vec<RunDir> = pointers.iter().filter_map(|it| self.layout.pointed(&self.intent.group, *it)).collect();
+        let Ok(listing) = fs::read_dir(self.layout.group(&self.intent.group)) else { return };
+        let mut runs: Vec<_> = listing
+            .flatten()
+            .map(|found| RunDir::at(found.path()))
+            .filter(|run| run.path() != self.dir.path())
+            .filter_map(|run| Some((fs::metadata(run.intent()).ok()?.modified().ok()?, run)))
+            .collect();
+        runs.sort_by_key(|(made, _)| std::cmp::Reverse(*made));
+        let keep = usize::try_from(self.intent.options.max_revisions).unwrap_or(usize::MAX);
+        for (_, run) in runs.into_iter().skip(keep).filter(|(_, run)| !kept.contains(run)) {
+            let _ = fs::remove_dir_all(run.path());
+        }
+    }
+}
+
+fn failed(event: Option<String>, failure: Failure) -> End {
+    End { verdict: Verdict::Failed, failed_event: event, failure: Some(failure) }
+}
+
+/// The server AppSpec for this host, or why there is none.
+fn usable(spec: Option<AppSpec>, name: &str, findings: &Findings) -> Result<ServerSpec, Failure> {
+    let Some(spec) = spec else {
+        let first = findings.errors().next().map(ToString::to_string).unwrap_or_default();
+        let more = match findings.errors().count() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        return Err(Failure::revision("host/appspec", format!("{first}{more}"))
+            .help("run `landfall check` on it before pushing")
+            .detail(&findings.to_string()));
+    };
+    match spec {
+        AppSpec::Server(spec) if spec.os == Os::Linux => Ok(spec),
+        AppSpec::Server(_) => {
+            Err(Failure::revision("host/os", format!("`{name}` is for windows, and this host runs linux")))
+        }
+        AppSpec::Lambda(_) | AppSpec::Ecs(_) => {
+            Err(Failure::revision("host/os", format!("`{name}` is for Lambda or ECS, and this host is a server")))
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a run is to do, as it stands in its directory. Everything is in it: the child asks nobody.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::HostError;
+use super::layout::{GroupId, Layout, RunDir};
+use crate::domain::{BundleFormat, CommitSha, FileExists, RunId};
+
+/// One run, as intended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunIntent {
+    /// Whose run it is: another marker in the same directory is another run.
+    pub marker: String,
+    /// The run's id, `DEPLOYMENT_ID` for hooks.
+    pub run: RunId,
+    /// `APPLICATION_NAME` for hooks.
+    pub application: String,
+    /// `DEPLOYMENT_GROUP_NAME` for hooks.
+    pub deployment_group: String,
+    /// `DEPLOYMENT_GROUP_ID` for hooks, and the group's directory.
+    pub group: GroupId,
+    /// The engine's root.
+    pub root: PathBuf,
+    /// The bundle's absolute path.
+    pub bundle: PathBuf,
+    /// What lies there.
+    pub bundle_type: BundleType,
+    /// SHA-256 of the bundle, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// `BUNDLE_COMMIT` for hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitSha>,
+    /// How.
+    pub options: RunOptions,
+}
+
+/// What a bundle can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleType {
+    /// A gzip-compressed tar.
+    Tgz,
+    /// A tar.
+    Tar,
+    /// A zip.
+    Zip,
+    /// A directory.
+    Directory,
+}
+
+/// The options of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// The user for hooks without `runas`; nothing means the engine's own.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// What to do with files that exist already; the AppSpec's word beats it (R66).
+    #[serde(default)]
+    pub file_exists_behavior: Option<FileExists>,
+    /// Whether failures of hooks of the previous revision are passed over (D12).
+    #[serde(default)]
+    pub ignore_application_stop_failures: bool,
+    /// Whether the traffic hooks run (D26).
+    #[serde(default)]
+    pub traffic_hooks: bool,
+    /// How many archives are kept besides the current one (D9).
+    #[serde(default)]
+    pub max_revisions: u32,
+    /// The AppSpec's name, where it is not `appspec.yml` or `appspec.yaml`.
+    #[serde(default)]
+    pub appspec: Option<String>,
+    /// The events to run instead of the usual ones (R105).
+    #[serde(default)]
+    pub events: Option<Vec<String>>,
+}
+
+impl From<BundleFormat> for BundleType {
+    fn from(format: BundleFormat) -> Self {
+        match format {
+            BundleFormat::Tgz => Self::Tgz,
+            BundleFormat::Tar => Self::Tar,
+            BundleFormat::Zip => Self::Zip,
+        }
+    }
+}
+
+impl RunIntent {
+    /// The engine's layout.
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.root)
+    }
+
+    /// The run's directory.
+    pub fn dir(&self) -> RunDir {
+        self.layout().run(&self.group, &self.run)
+    }
+
+    /// Reads the intent of a run's directory.
+    pub fn read(dir: &RunDir) -> Result<Self, HostError> {
+        let path = dir.intent();
+        let text = fs::read(&path).map_err(HostError::on("read", &path))?;
+        serde_json::from_slice(&text).map_err(|error| HostError::Unreadable {
+            path,
+            expected: "what a run is to do",
+            detail: error.to_string(),
+        })
+    }
+
+    /// The lifecycle events to run, in order; an error says why they cannot be run so.
+    pub fn events(&self) -> Result<Vec<String>, String> {
+        const USUAL: [&str; 7] = [
+            "ApplicationStop",
+            "DownloadBundle",
+            "BeforeInstall",
+            "Install",
+            "AfterInstall",
+            "ApplicationStart",
+            "ValidateService",
+        ];
+        let names = |events: &[&str]| events.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        match (&self.options.events, self.options.traffic_hooks) {
+            (Some(events), _) => in_order(events),
+            (None, false) => Ok(names(&USUAL)),
+            (None, true) => {
+                let mut events = names(&["BeforeBlockTraffic", "AfterBlockTraffic"]);
+                events.extend(names(&USUAL));
+                events.extend(names(&["BeforeAllowTraffic", "AfterAllowTraffic"]));
+                Ok(events)
+            }
+        }
+    }
+}
+
+/// The order of R105: the two events that bring the revision run first unless they are named, and what stands before
+/// them must be able to run without it.
+fn in_order(asked: &[String]) -> Result<Vec<String>, String> {
+    const BEFORE_DOWNLOAD: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
+    let mut events: Vec<String> = Vec::new();
+    for event in asked {
+        if events.contains(event) {
+            return Err(format!("`{event}` is named twice"));
+        }
+        events.push(event.clone());
+    }
+    let named = |name: &str| events.iter().any(|event| event == name);
+    let (download, install) = (named("DownloadBundle"), named("Install"));
+    if !install {
+        let after = if download { position(&events, "DownloadBundle") + 1 } else { 0 };
+        events.insert(after, "Install".into());
+    }
+    if !download {
+        events.insert(0, "DownloadBundle".into());
+    }
+    let (download, install) = (position(&events, "DownloadBundle"), position(&events, "Install"));
+    for (at, event) in events.iter().enumerate() {
+        let early = BEFORE_DOWNLOAD.contains(&event.as_str());
+        if at < download && !early {
+            return Err(format!("`{event}` cannot run before DownloadBundle"));
+        }
+        if at < install && !early && event != "DownloadBundle" && event != "BeforeInstall" {
+            return Err(format!("`{event}` cannot run before Install"));
+        }
+    }
+    Ok(events)
+}
+
+fn position(events: &[String], name: &str) -> usize {
+    events.iter().position(|event| event == name).unwrap_or(events.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(asked: &str) -> Result<String, String> {
+        let asked: Vec<String> = asked.split(',').map(str::to_owned).collect();
+        in_order(&asked).map(|events| events.join(","))
+    }
+
+    #[test]
+    fn asked_events_replace_the_usual_ones_but_the_revision_is_always_brought() {
+        assert_eq!(
+            order("BeforeInstall,ApplicationStart").unwrap(),
+            "DownloadBundle,Install,BeforeInstall,ApplicationStart"
+        );
+        assert_eq!(order("ApplicationStop").unwrap(), "DownloadBundle,Install,ApplicationStop");
+        let whole = "ApplicationStop,DownloadBundle,BeforeInstall,Install,AfterInstall";
+        assert_eq!(order(whole).unwrap(), whole);
+        assert_eq!(order("DownloadBundle,HealthCheck").unwrap(), "DownloadBundle,Install,HealthCheck");
+        assert_eq!(
+            order("AfterInstall,DownloadBundle").unwrap_err(),
+            "`AfterInstall` cannot run before DownloadBundle"
+        );
+        assert_eq!(
+            order("DownloadBundle,AfterInstall,Install").unwrap_err(),
+            "`AfterInstall` cannot run before Install"
+        );
+    }
+}
