@@ -15,6 +15,8 @@ use tokio::sync::OnceCell;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than S3 ever takes for the first byte of an answer to an 8 MiB part.
 const READ: Duration = Duration::from_secs(60);
+/// CodeDeploy answers in well under a second; one call that hangs must not hold up a whole account's.
+const SMALL_ANSWER: Duration = Duration::from_secs(20);
 
 /// As whom, where, and at which address AWS is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,7 +69,12 @@ impl Aws {
     /// A CodeDeploy client. An address other than AWS's is for CodeDeploy alone: roles are assumed at STS's own.
     pub async fn codedeploy(&self, account: &Account) -> aws_sdk_codedeploy::Client {
         let shared = self.config(&Account { endpoint_url: None, ..account.clone() }).await;
-        let mut config = aws_sdk_codedeploy::config::Builder::from(&shared);
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(SMALL_ANSWER)
+            .operation_timeout(3 * SMALL_ANSWER)
+            .build();
+        let mut config = aws_sdk_codedeploy::config::Builder::from(&shared).timeout_config(limits);
         if let Some(url) = &account.endpoint_url {
             config.set_endpoint_url(Some(url.clone()));
         }

@@ -7,3 +7,9 @@ mod github;
 mod moto;
 mod octokit;
 mod s3;
+
+/// Where `tests/run` put a counterpart.
+#[expect(clippy::disallowed_methods, reason = "what `tests/run` started is known by its environment")]
+fn counterpart(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("`tests/run` sets {variable}: run that"))
+}

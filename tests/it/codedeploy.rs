@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_codedeploy::Client;
-use aws_sdk_codedeploy::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_codedeploy::config::{BehaviorVersion, Region};
 use jiff::Timestamp;
-use landfall::clients::{Clock, aws};
+use landfall::clients::Clock;
+use landfall::clients::aws::{self, Aws};
 use landfall::domain::{BundleFormat, CodeDeploySpec, EngineSpec, FileExists, Location, Revision, SuccessOn};
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine, Connect, Pace};
 use landfall::engine::{Engine, Found, Intent, StartError, Started};
@@ -49,7 +50,7 @@ impl CodeDeployBench {
     }
 
     fn accounts(&self) -> Accounts {
-        Accounts::with(with_keys(), self.pace.clone(), self.clock.clone())
+        Accounts::paced(Aws::with_keys("A", "S"), self.pace.clone(), self.clock.clone())
     }
 
     fn next_intent(&self) -> Intent {
@@ -142,18 +143,6 @@ fn hurried() -> Pace {
         looks: [10, 20, 30].map(millis),
         ..Pace::default()
     }
-}
-
-fn with_keys() -> Connect {
-    Arc::new(|account: aws::Account| {
-        let config = aws_sdk_codedeploy::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(account.region))
-            .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
-            .endpoint_url(account.endpoint_url.unwrap())
-            .build();
-        Box::pin(async { Client::from_conf(config) })
-    })
 }
 
 fn spec(url: &str) -> CodeDeploySpec {

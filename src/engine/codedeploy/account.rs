@@ -72,16 +72,21 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// With AWS's own clients and the default pace.
+    /// At the pace that CodeDeploy bears.
     pub fn new(aws: Aws, clock: Clock) -> Self {
+        Self::paced(aws, Pace::default(), clock)
+    }
+
+    /// At another pace.
+    pub fn paced(aws: Aws, pace: Pace, clock: Clock) -> Self {
         let connect: Connect = Arc::new(move |account| {
             let aws = aws.clone();
             Box::pin(async move { aws.codedeploy(&account).await })
         });
-        Self::with(connect, Pace::default(), clock)
+        Self::with(connect, pace, clock)
     }
 
-    /// With other clients, or at another pace.
+    /// With clients of the caller's making.
     pub fn with(connect: Connect, pace: Pace, clock: Clock) -> Self {
         Self { connect, pace, clock, known: Arc::default() }
     }

@@ -75,6 +75,7 @@ impl CodeDeployEngine {
         let departure = Departure::default();
         let once = aws_sdk_codedeploy::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(
             TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
                 .operation_timeout(self.account.pace.create_within)
                 .operation_attempt_timeout(self.account.pace.create_within)
                 .build(),
