@@ -146,6 +146,11 @@ impl World {
         self.state().roll_back(application, group, from_look);
     }
 
+    /// Deployments do not say when they are rolled back: only their group does.
+    pub(crate) fn hide_rollback_rules(&self) {
+        self.state().hides_rollback_rules = true;
+    }
+
     /// Revisions have to be registered before they are deployed.
     pub(crate) fn want_registered_revisions(&self) {
         self.state().wants_registered = true;

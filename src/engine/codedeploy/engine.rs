@@ -31,13 +31,7 @@ impl CodeDeployEngine {
 
     /// Where a person can watch a deployment.
     pub(super) fn console_url(&self, id: &str) -> String {
-        let region = &self.spec.region;
-        let host = match region.split('-').next() {
-            Some("cn") => "console.amazonaws.cn",
-            Some("us") if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
-            _ => "console.aws.amazon.com",
-        };
-        format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}")
+        console_url(&self.spec.region, id)
     }
 
     async fn look(&self, run: &RunId, last: &Progress) -> Result<Observation, Failure> {
@@ -158,6 +152,16 @@ impl CodeDeployEngine {
     }
 }
 
+/// Each partition of AWS has a console of its own.
+fn console_url(region: &str, id: &str) -> String {
+    let host = match region.split('-').next() {
+        Some("cn") => "console.amazonaws.cn",
+        Some("us") if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+        Some(_) | None => "console.aws.amazon.com",
+    };
+    format!("https://{region}.{host}/codesuite/codedeploy/deployments/{id}?region={region}")
+}
+
 /// A look that failed says nothing about the run, so it always passes, whatever has to be done about it.
 fn unread(failure: Failure) -> Failure {
     Failure { passing: true, ..failure }
@@ -190,5 +194,23 @@ impl Engine for CodeDeployEngine {
 
     fn preflight(&self) -> Answer<'_, Vec<Finding>> {
         Box::pin(self.check())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::console_url;
+
+    #[test]
+    fn a_link_leads_to_the_partitions_own_console() {
+        for (region, host) in [
+            ("eu-west-1", "eu-west-1.console.aws.amazon.com"),
+            ("cn-north-1", "cn-north-1.console.amazonaws.cn"),
+            ("us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+            ("us-west-1", "us-west-1.console.aws.amazon.com"),
+        ] {
+            let expected = format!("https://{host}/codesuite/codedeploy/deployments/d-1?region={region}");
+            assert_eq!(console_url(region, "d-1"), expected);
+        }
     }
 }

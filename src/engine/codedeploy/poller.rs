@@ -160,7 +160,11 @@ impl Account {
         let mut missing: HashSet<&RunId> = batch.iter().collect();
         for mut reading in readings {
             if reading.verdict().is_some() && reading.may_roll_back().is_none() {
-                reading.rolls_back_on = Some(self.group_rolls_back_on(&reading).await);
+                let known = lock(&self.watched).rolls_back_on(&reading.id);
+                reading.rolls_back_on = Some(match known {
+                    Some(events) => events,
+                    None => self.group_rolls_back_on(&reading).await,
+                });
             }
             if let Some(run) = batch.iter().find(|run| run.as_str() == reading.id) {
                 missing.remove(run);
@@ -214,6 +218,15 @@ impl Watched {
         Due::Now(runs.iter().take(due.next_multiple_of(BATCH)).map(|(id, _)| (*id).clone()).collect())
     }
 
+    /// What was found out about an ended run's group, at its last look.
+    fn rolls_back_on(&self, id: &str) -> Option<HashSet<String>> {
+        let run = self.runs.iter().find(|(run, _)| run.as_str() == id)?.1;
+        match &*run.told.borrow() {
+            Some(Look::Seen { reading, .. }) => reading.rolls_back_on.clone(),
+            Some(Look::Gone | Look::Failed(_)) | None => None,
+        }
+    }
+
     fn see(&mut self, id: &RunId, reading: Reading, pace: &Pace, now: Timestamp) {
         let Some(run) = self.runs.get_mut(id) else { return };
         if reading.verdict().is_some() {
@@ -238,8 +251,9 @@ impl Watched {
         }
     }
 
+    /// Sets the next look of runs that were asked for together, so that they stay together.
     fn reschedule(&mut self, ids: &[RunId], pace: &Pace, now: Timestamp) {
-        let slowness = self.slowness;
+        let stretch = 2_f64.powf(f64::from(self.slowness)) * jitter(pace.jitter_percent);
         for id in ids {
             let Some(run) = self.runs.get_mut(id) else { continue };
             let base = match run.ended_at {
@@ -247,7 +261,9 @@ impl Watched {
                 None if run.looks < pace.quick_looks => pace.quick,
                 None => pace.steady,
             };
-            run.next_at = later(now, (base * 2_u32.pow(slowness)).min(pace.slowest), pace.jitter_percent);
+            let after =
+                SignedDuration::try_from(base.mul_f64(stretch).min(pace.slowest)).unwrap_or(SignedDuration::MAX);
+            run.next_at = now.saturating_add(after).unwrap_or(now);
         }
     }
 
@@ -266,10 +282,63 @@ impl Watched {
     }
 }
 
-/// `after` from now, a little earlier or later.
-fn later(now: Timestamp, after: Duration, jitter_percent: u32) -> Timestamp {
+/// A factor near 1, so that several bots do not ask at once.
+fn jitter(percent: u32) -> f64 {
     let share = getrandom::u32().map_or(0.5, |it| f64::from(it) / f64::from(u32::MAX));
-    let percent = f64::from(jitter_percent) * (2.0 * share - 1.0);
-    let after = after.mul_f64((1.0 + percent / 100.0).max(0.0));
-    now.saturating_add(SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX)).unwrap_or(now)
+    (1.0 + f64::from(percent) / 100.0 * (2.0 * share - 1.0)).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_filled_up_with_the_runs_that_are_due_next() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let mut watched = Watched::default();
+        let mut listeners = Vec::new();
+        for number in 0..60_u32 {
+            let told = watch::channel(None).0;
+            listeners.push(told.subscribe());
+            let next_at = now + SignedDuration::from_secs(i64::from(number));
+            let run = Run { told, first_at: now, next_at, looks: 9, ended_at: None, settled: false };
+            watched.runs.insert(RunId::parse(format!("d-{number:02}")).unwrap(), run);
+        }
+        let due = |watched: &Watched, now| match watched.due(now) {
+            Due::Now(runs) => runs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Due::At(at) => vec![at.to_string()],
+        };
+        let first = due(&watched, now);
+        assert_eq!((first.len(), first[24].as_str()), (25, "d-24"));
+        assert_eq!(due(&watched, now + SignedDuration::from_secs(25)).len(), 50);
+        assert_eq!(due(&watched, now - SignedDuration::from_secs(5)), ["2026-01-02T03:04:05Z"]);
+        // Nobody listens to the first any more, the second has ended.
+        drop(listeners.remove(0));
+        watched.runs.get_mut(&RunId::parse("d-01").unwrap()).unwrap().settled = true;
+        assert_eq!(due(&watched, now + SignedDuration::from_secs(2))[0], "d-02");
+    }
+
+    #[test]
+    fn ticks_are_quick_at_first_and_double_under_throttling_up_to_a_limit() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let pace = Pace { jitter_percent: 0, ..Pace::default() };
+        let id = RunId::parse("d-1").unwrap();
+        let mut watched = Watched::default();
+        let mut after = |looks, slowness| {
+            let run = Run {
+                told: watch::channel(None).0,
+                first_at: now,
+                next_at: now,
+                looks,
+                ended_at: None,
+                settled: false,
+            };
+            watched.runs.insert(id.clone(), run);
+            watched.slowness = slowness;
+            watched.reschedule(std::slice::from_ref(&id), &pace, now);
+            watched.runs[&id].next_at.duration_since(now).as_secs()
+        };
+        assert_eq!([after(1, 0), after(4, 0), after(5, 0), after(500, 0)], [2, 2, 15, 15]);
+        assert_eq!([after(5, 1), after(5, 2), after(5, 3), after(5, 6)], [30, 60, 120, 120]);
+    }
 }

@@ -72,8 +72,9 @@ impl Trouble {
         if status == Some(429) || THROTTLES.contains(&code) {
             return Self::Throttled { action };
         }
-        // A service error without a code is what a proxy between us and AWS says.
-        if let (Some(meta), Some(400..=499)) = (meta, status) {
+        // Without a code, a proxy between us and AWS says it: a timeout of its own tells nothing of what AWS did.
+        let timed_out = code.is_empty() && matches!(status, Some(408 | 499));
+        if let (Some(meta), Some(400..=499), false) = (meta, status, timed_out) {
             let message = meta.message().unwrap_or("without a word").to_owned();
             let code = if code.is_empty() { "UnknownError" } else { code }.to_owned();
             return Self::Refused { action, code, message };

@@ -205,6 +205,19 @@ async fn the_services_own_rollback_is_waited_for_and_named() {
 }
 
 #[tokio::test]
+async fn a_group_is_asked_once_whether_it_rolls_back() {
+    let bench = CodeDeployBench::new();
+    bench.world.hide_rollback_rules();
+    bench.world.roll_back("shop", "production", 4);
+    bench.world.script(Scenario::script_fails("i-0a", "AfterInstall", "scripts/migrate.sh", "boom"));
+    let engine = bench.engine();
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    let (_, outcome) = end(&*engine, &started.run).await;
+    assert_eq!(outcome.rolled_back_by.unwrap().as_str(), bench.world.deployments()[1].id);
+    assert_eq!(bench.world.count("GetDeploymentGroup"), 1);
+}
+
+#[tokio::test]
 async fn a_rollback_that_does_not_come_is_not_waited_for_for_ever() {
     let mut bench = CodeDeployBench::new();
     bench.pace.grace = Duration::from_millis(50);

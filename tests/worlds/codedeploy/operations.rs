@@ -265,10 +265,12 @@ impl State {
             "ignoreApplicationStopFailures": it.input["ignoreApplicationStopFailures"] == true,
             "updateOutdatedInstancesOnly": it.input["updateOutdatedInstancesOnly"] == true,
             "instanceTerminationWaitTimeStarted": false,
-            "autoRollbackConfiguration": rollback(group.is_some_and(|it| it.rolls_back)),
             "deploymentStyle": { "deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL" },
             "deploymentStatusMessages": [], "rollbackInfo": {},
         });
+        if !self.hides_rollback_rules {
+            info["autoRollbackConfiguration"] = rollback(group.is_some_and(|it| it.rolls_back));
+        }
         for name in ["description", "fileExistsBehavior", "deploymentConfigName"] {
             if let Some(value) = it.input.get(name) {
                 info[name] = value.clone();

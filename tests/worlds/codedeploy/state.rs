@@ -103,6 +103,7 @@ pub(super) struct State {
     pub(super) scenarios: VecDeque<Scenario>,
     pub(super) moves: Moves,
     pub(super) wants_registered: bool,
+    pub(super) hides_rollback_rules: bool,
 }
 
 pub(super) struct Application {
@@ -157,6 +158,7 @@ impl State {
             scenarios: VecDeque::new(),
             moves: Moves::AtEachLook,
             wants_registered: false,
+            hides_rollback_rules: false,
         }
     }
 
