@@ -7,6 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::config::INLINE_SECRET;
 use crate::domain::{Finding, Findings, Place, Severity};
 
 /// How findings are written.
@@ -61,7 +62,7 @@ fn human(finding: &Finding, text_of: &dyn Fn(&str) -> Option<String>) -> String 
         Severity::Portability => Level::NOTE.with_name("portability"),
         Severity::Style => Level::NOTE.with_name("style"),
     };
-    let shown = finding.place.as_ref().filter(|_| finding.code != "config/inline-secret");
+    let shown = finding.place.as_ref().filter(|_| finding.code != INLINE_SECRET);
     let text = shown.and_then(|place| text_of(&place.file));
     let group = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
     let mut group = match (shown, &text) {
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_line_with_a_secret_is_not_shown() {
-        let text = shown(&finding("config/inline-secret", 2, 5, 1), Format::Human);
+        let text = shown(&finding(INLINE_SECRET, 2, 5, 1), Format::Human);
         assert!(!text.contains("ü = é") && text.contains("landfall.toml:2:5"), "{text}");
     }
 

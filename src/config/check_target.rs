@@ -162,7 +162,7 @@ impl Checker<'_> {
             // Plans store the target, and what plans store is shown.
             let message = "a password in a URL is stored and shown wherever the target is";
             let help = "take it out, and let git's own credential helper keep it";
-            self.reader.find(Finding::error("config/inline-secret", message).help(help), &git.span);
+            self.reader.find(Finding::error(super::INLINE_SECRET, message).help(help), &git.span);
             return None;
         }
         Some(SourceSpec::Git { url: git.value.clone() })

@@ -4,6 +4,9 @@
 //! and where; [`Config`] has only what the program uses, everything parsed, so that nobody checks twice. The reading is
 //! done by hand over the parsed table instead of by a derive, because a derive stops at the first thing it dislikes.
 
+/// The code of a finding about a secret that stands in the file itself: whoever shows findings shows no such line.
+pub const INLINE_SECRET: &str = "config/inline-secret";
+
 mod as_meant;
 mod check;
 mod check_github;

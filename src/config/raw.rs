@@ -193,7 +193,7 @@ impl Read for RawSecret {
     fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         if value.get_ref().is_str() {
             let finding = Finding::error(
-                "config/inline-secret",
+                super::INLINE_SECRET,
                 format!("`{path}` holds a secret itself, expected where to find it"),
             );
             let help = "put it into a file with mode 0600 and write `{ file = \"path\" }`, or `{ env = \"NAME\" }`";

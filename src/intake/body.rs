@@ -25,7 +25,7 @@ const SLOWEST: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Room {
     free: Arc<AtomicU64>,
-    pub(super) spool: PathBuf,
+    spool: Arc<Path>,
 }
 
 /// A share of the room, given back when it is dropped.
@@ -60,7 +60,7 @@ pub struct Verified {
 
 impl Room {
     pub(super) fn new(bytes: u64, spool: PathBuf) -> Self {
-        Self { free: Arc::new(AtomicU64::new(bytes)), spool }
+        Self { free: Arc::new(AtomicU64::new(bytes)), spool: spool.into() }
     }
 
     fn share(&self) -> Share {

@@ -10,6 +10,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use expect_test::expect;
 use serde_json::{Value, json};
 
+use super::web::seed::{Setup, World};
+
 /// What a run of the program came to.
 struct Ran {
     exit: i32,
@@ -311,4 +313,41 @@ fn the_configuration_says_where_the_server_is_without_its_secrets() {
     fs::write(dir.path().join("data/token"), "t0ken\n").unwrap();
     let ran = landfall(dir.path(), &["status"]);
     assert_eq!(ran.exit, 0, "{}", ran.talk);
+}
+
+/// The same words against the real API, with a day's work in its ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_api_is_understood() {
+    let world = World::seeded(Setup::default()).await;
+    let state = world.state.clone();
+    let server = HttpServer::new(move || App::new().configure(|it| landfall::web::routes(it, state.clone())));
+    let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", server.addrs()[0]);
+    let server = server.run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    let dir = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let ran = landfall_with(dir.path(), words, &[("LANDFALL_URL", &url), ("LANDFALL_TOKEN", &world.token)]);
+        assert_eq!(ran.exit, 0, "{words:?}: {}{}", ran.talk, ran.out);
+        ran.out
+    };
+    let all = run(&["status"]);
+    assert!(all.contains("shop-production") && all.contains("Show the price with tax"), "{all}");
+    assert!(all.contains("waits docs: "), "{all}");
+    let one: Value = serde_json::from_str(&run(&["status", "blog", "--json"])).unwrap();
+    let deployment = &one["deployments"][0];
+    let (id, sha) = (deployment["id"].as_str().unwrap(), deployment["sha"].as_str().unwrap());
+    assert!(run(&["status", "blog"]).contains(id));
+    let story = run(&["status", id]);
+    assert!(story.contains("to blog: failed") && story.contains("planned "), "{story}");
+    let why = run(&["why", &sha[..7]]);
+    assert!(why.contains("blog") && why.contains("failed"), "{why}");
+    run(&["lock", "blog", "--reason", "the fair is on", "--for", "1h"]);
+    assert!(run(&["status", "blog"]).contains("waits blog: "));
+    run(&["unlock", "blog"]);
+    assert!(!run(&["status", "blog"]).contains("waits blog: "));
+    let again = run(&["redeploy", id]);
+    assert_ne!(again.trim(), id);
+    handle.stop(false).await;
 }
