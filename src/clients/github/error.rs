@@ -5,6 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::domain::Failure;
+
 /// GitHub's advice where it names no time.
 const WAIT: SignedDuration = SignedDuration::from_secs(60);
 /// An hour is GitHub's longest window; a header that says more is not believed.
@@ -76,6 +78,22 @@ impl GitHubError {
         }
     }
 
+    /// What a person reads where no room knows better what was wanted.
+    pub fn failure(&self) -> Failure {
+        let (code, help) = match self {
+            Self::NoToken { .. } => ("clients/github-no-token", "put the token where the configuration says it is"),
+            Self::Unauthorized => ("clients/github-unauthorized", "renew the token: it is read again each time"),
+            Self::Forbidden { .. } => ("clients/github-forbidden", "give the token the permission"),
+            Self::NotFound => ("clients/github-not-found", "check the name, and what the token may see"),
+            Self::RateLimited { .. } => ("clients/github-rate-limited", "wait, or use a token of its own for the bot"),
+            Self::Conflict { .. } => ("clients/github-conflict", "look at the repository"),
+            Self::Refused { .. } => ("clients/github-refused", "look at GitHub's words"),
+            Self::Unavailable { .. } => ("clients/github-unavailable", "wait, or check the network"),
+            Self::Unclear { .. } => ("clients/github-unclear", "check `[github] api_url`"),
+        };
+        Failure { passing: self.is_passing(), ..Failure::setup(code, self.to_string()).help(help) }
+    }
+
     /// The error that an answer means.
     pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
         let message = message(body);
@@ -93,6 +111,12 @@ impl GitHubError {
             408 | 500..=599 => Self::Unavailable { why: format!("status {}", status.as_u16()) },
             status => Self::Refused { status, message },
         }
+    }
+}
+
+impl From<GitHubError> for Failure {
+    fn from(error: GitHubError) -> Self {
+        error.failure()
     }
 }
 
