@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::SourceError;
-use super::git_command::{FETCH_WITHIN, Git};
+use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
 use crate::domain::{CommitSha, RefName, Relation};
 
@@ -120,33 +120,39 @@ impl GitSource {
     /// Brings the mirror up to date; a repository of this machine always is.
     async fn fetch(&self) -> Result<(), SourceError> {
         let git = self.git();
-        match &self.place {
-            Place::Here(path) if path.is_dir() => Ok(()),
-            Place::Here(_) => Err(SourceError::NotFound { what: git.what().into() }),
-            Place::Mirror { dir, busy } => {
-                let _busy = busy.lock().await;
-                if !dir.join("HEAD").is_file() {
-                    let whole = dir.to_string_lossy();
-                    git.output(&["init", "--quiet", "--bare", "--template=", "--end-of-options", &whole]).await?;
-                }
-                git.run_within(
-                    FETCH_WITHIN,
-                    &[
-                        "fetch",
-                        "--quiet",
-                        "--prune",
-                        "--no-tags",
-                        "--no-auto-maintenance",
-                        "--no-write-fetch-head",
-                        "--end-of-options",
-                        &self.url,
-                        "+refs/heads/*:refs/heads/*",
-                        "+refs/tags/*:refs/tags/*",
-                    ],
-                )
-                .await
+        let (dir, busy) = match &self.place {
+            Place::Here(path) if path.is_dir() => return Ok(()),
+            Place::Here(_) => return Err(SourceError::NotFound { what: git.what().into() }),
+            Place::Mirror { dir, busy } => (dir, busy),
+        };
+        let _busy = busy.lock().await;
+        if !dir.join("HEAD").is_file() {
+            self.make_mirror(dir).await?;
+        }
+        let Err(complaint) = git.fetch(&self.url).await? else { return Ok(()) };
+        if !complaint.contains(&*dir.to_string_lossy()) {
+            return Err(git.complaint(&complaint));
+        }
+        // The mirror itself is at fault: a lock left by a killed fetch, a half-written file. Nothing is only there.
+        tracing::warn!(mirror = %dir.display(), "the mirror of {} is made anew", git.what());
+        self.make_mirror(dir).await?;
+        git.fetch(&self.url).await?.map_err(|complaint| git.complaint(&complaint))
+    }
+
+    /// Makes an empty mirror, whatever lay there. It gets its name when it is whole.
+    async fn make_mirror(&self, dir: &Path) -> Result<(), SourceError> {
+        let git = Git::new(dir.with_extension("new"), &self.url);
+        for left in [dir.to_owned(), dir.with_extension("new")] {
+            match tokio::fs::remove_dir_all(&left).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(git.broken(format!("`{}` cannot be removed: {error}", left.display()))),
             }
         }
+        let path = dir.with_extension("new").to_string_lossy().into_owned();
+        git.output(&["init", "--quiet", "--bare", "--template=", "--end-of-options", &path]).await?;
+        let renamed = tokio::fs::rename(&path, dir).await;
+        renamed.map_err(|error| git.broken(format!("`{}` cannot be made: {error}", dir.display())))
     }
 
     fn git(&self) -> Git {

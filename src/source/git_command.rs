@@ -21,7 +21,7 @@ use crate::domain::CommitSha;
 /// Nothing that only reads a local repository takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// A first mirror of a large repository over a slow line.
-pub(super) const FETCH_WITHIN: Duration = Duration::from_secs(30 * 60);
+const FETCH_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// How long an archive may stand still.
 const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 const CHUNK: usize = 64 << 10;
@@ -108,10 +108,12 @@ impl Git {
         Ok(String::from_utf8_lossy(&self.output(args).await?).lines().map(str::to_owned).collect())
     }
 
-    /// A command that must end well within `limit`.
-    pub(super) async fn run_within(&self, limit: Duration, args: &[&str]) -> Result<(), SourceError> {
-        let ended = self.run(args, None, limit).await?;
-        if ended.status.success() { Ok(()) } else { Err(self.complaint(&ended.complaint)) }
+    /// Brings branches and tags over from `url`, and removes what is gone there. Inside, git's complaint.
+    pub(super) async fn fetch(&self, url: &str) -> Result<Result<(), String>, SourceError> {
+        let whole = ["fetch", "--quiet", "--prune", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head"];
+        let what = ["--end-of-options", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+        let ended = self.run(&[&whole[..], &what].concat(), None, FETCH_WITHIN).await?;
+        Ok(if ended.status.success() { Ok(()) } else { Err(ended.complaint) })
     }
 
     /// The object of that name, if there is one.
@@ -220,7 +222,7 @@ impl Git {
     }
 
     /// What git's last words mean.
-    fn complaint(&self, text: &str) -> SourceError {
+    pub(super) fn complaint(&self, text: &str) -> SourceError {
         let what = self.what.clone();
         let mut telling =
             text.lines().map(str::trim).filter(|line| line.starts_with("fatal:") || line.starts_with("error:"));

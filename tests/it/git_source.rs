@@ -259,6 +259,22 @@ async fn another_machines_repository_is_mirrored() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_a_killed_fetch_left_locked_is_made_anew() {
+    let world = World::new();
+    world.repository.commit_and_push("first", &[("a", "1")]);
+    let daemon = Daemon::start(&world.repository);
+    let source = world.source_at(daemon.url.clone());
+    source.head(&main_branch()).await.unwrap();
+    let mirrors = std::fs::read_dir(world.data_dir.path().join("mirrors")).unwrap();
+    let [mirror] = &mirrors.map(|it| it.unwrap().path()).collect::<Vec<_>>()[..] else { panic!("one mirror") };
+    std::fs::write(mirror.join("refs/heads/main.lock"), "").unwrap();
+    let second = world.repository.commit_and_push("second", &[("a", "2")]);
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, second);
+    std::fs::write(mirror.join("config"), "[core\n").unwrap();
+    assert_eq!(source.head(&main_branch()).await.unwrap().unwrap().commit, second);
+}
+
+#[tokio::test]
 async fn a_password_in_the_url_is_not_told() {
     let world = World::new();
     let source = world.source_at("http://ada:hunter2secret@127.0.0.1:1/blog.git".into());
