@@ -1,13 +1,20 @@
 //! One suite over every engine: what the conductor relies on, whoever carries a deployment out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use landfall::clients::Clock;
 use landfall::domain::{
-    Blame, BundleRules, Cause, CommitSha, DeploymentId, EngineSpec, OnNewPush, Order, Progress, RefName, Repository,
-    RepositoryName, Revision, RevisionsSpec, Rule, RunId, RunOutcome, SourceSpec, Target, TargetName, Verdict,
+    Blame, BundleFormat, BundleRules, Cause, CommitSha, DeploymentId, EngineSpec, HostSpec, Location, OnNewPush, Order,
+    Progress, RefName, Repository, RepositoryName, Revision, RevisionsSpec, Rule, RunId, RunOutcome, SourceSpec,
+    Target, TargetName, Verdict,
 };
+use landfall::engine::host::HostEngine;
 use landfall::engine::{Engine, Found, Intent, Started};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 /// How a run is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +63,101 @@ macro_rules! conformance {
 }
 
 conformance!(codedeploy, crate::codedeploy::CodeDeployBench::new());
+conformance!(host, crate::engines::HostBench::new());
+
+/// This machine, in a temporary directory.
+struct HostBench {
+    home: TempDir,
+    intents: AtomicUsize,
+}
+
+impl HostBench {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), intents: AtomicUsize::new(0) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// A bundle whose one hook script does `work` at `event`.
+    fn bundle(&self, name: &str, event: &str, work: &str) -> Revision {
+        let www = self.path("www");
+        let appspec = format!(
+            "version: 0.0\nos: linux\nfiles:\n  - source: index.html\n    destination: {}\nfile_exists_behavior: OVERWRITE\n\
+             hooks:\n  {event}:\n    - location: scripts/migrate.sh\n      timeout: 300\n",
+            www.display()
+        );
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, mode, text) in [
+            ("appspec.yml", 0o644, appspec.as_str()),
+            ("index.html", 0o644, "<h1>Hello</h1>\n"),
+            ("scripts/migrate.sh", 0o755, work),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(mode);
+            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+        }
+        let bytes = tar.into_inner().unwrap();
+        let path = self.path(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let bytes = bytes.len() as u64;
+        Revision::Bundle { format: BundleFormat::Tar, location: Location::File { path }, sha256, bytes, files: 3 }
+    }
+}
+
+impl Bench for HostBench {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::new(HostEngine::new(self.path("root"), env!("CARGO_BIN_EXE_landfall"), Clock::system()))
+    }
+
+    fn intent(&self, course: Course) -> Intent {
+        let name = format!("intent-{}.tar", self.intents.fetch_add(1, Ordering::SeqCst));
+        let revision = match course {
+            Course::Succeeds => self.bundle(&name, "AfterInstall", "#!/bin/sh\necho fine\n"),
+            Course::FailsAt(event) => self.bundle(&name, event, "#!/bin/sh\necho boom\nexit 1\n"),
+            // A stop comes between two events, so the script has to come to its end when one is asked for.
+            Course::Lingers => {
+                let asked = format!("ls {}/*/*/stop", self.path("root").display());
+                let work = format!("#!/bin/sh\nuntil {asked} >/dev/null 2>&1; do sleep 0.05; done\n");
+                self.bundle(&name, "AfterInstall", &work)
+            }
+        };
+        let spec = HostSpec {
+            application: "shop".into(),
+            deployment_group: "production".into(),
+            root: self.path("root"),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        };
+        let mut intent = intent(&name, EngineSpec::Host(spec), revision);
+        intent.run = self.engine().choose_run(intent.deployment);
+        intent
+    }
+
+    /// A run has begun once its journal says so.
+    fn runs(&self) -> usize {
+        let folders = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().map(|it| it.unwrap().path());
+        let journals = folders(self.path("root")).flat_map(folders).map(|run| run.join("progress.jsonl"));
+        journals.filter(|it| std::fs::read_to_string(it).is_ok_and(|it| it.contains("started"))).count()
+    }
+
+    fn now(&self) -> Timestamp {
+        Clock::system().now()
+    }
+}
 
 async fn a_started_run_is_found_by_the_next_process(bench: &dyn Bench) {
     let intent = bench.intent(Course::Lingers);
     let since = bench.now();
     let started = start(bench, &intent).await;
+    // An engine may say that nothing was begun until something is.
+    bench.engine().observe(&started.run, &Progress::default()).await.unwrap();
     let found = bench.engine().find(&intent, since).await.unwrap();
     assert_eq!(found, Found::Run(started.clone()));
     assert_eq!(bench.runs(), 1);
