@@ -124,6 +124,11 @@ impl Checker<'_> {
         let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
         let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
         self.notified(raw, chats);
+        if let Some(checks) = raw.require_checks.as_ref().filter(|it| !it.value.is_empty()) {
+            let message = "`require_checks` is not available yet: deployments do not wait for checks";
+            let help = "until then, push to the target's branch only what is green, or protect the branch on GitHub";
+            self.reader.find(Finding::warning("config/not-yet", message).help(help), &checks.span);
+        }
         let engine = self.engine(raw, span, data_dir, name.as_ref(), repository.as_ref());
         let revisions = self.revisions(raw, span, data_dir, engine.as_ref());
         let name = name?;

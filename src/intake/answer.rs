@@ -1,8 +1,8 @@
 //! What the door answers. A refusal says what was expected, what came and what to do; never anything about a secret.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::body::Unread;
@@ -112,10 +112,23 @@ impl Problem {
         if self.come_again {
             answer.insert_header((RETRY_AFTER, COME_AGAIN.to_string()));
         }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            answer.insert_header((ALLOW, "POST"));
+        }
         // What is left of the body is not read: it may be long, and it is not wanted.
         answer.force_close();
         let text = serde_json::to_string(&self).unwrap_or_default();
         answer.content_type("application/problem+json").body(text)
+    }
+
+    pub(super) fn wrong_method(found: &Method) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "intake/method",
+            "webhooks are posted",
+            "give this address to GitHub as the webhook's payload URL; the dashboard is at `/`",
+        )
+        .expected("POST", shown(found.as_str()))
     }
 
     pub(super) fn too_large(found: Option<u64>) -> Self {

@@ -51,7 +51,12 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
 
 /// Adds the routes.
 pub fn routes(config: &mut web::ServiceConfig, state: IntakeState) {
-    config.service(web::resource("/webhooks/github").app_data(web::Data::new(state)).route(web::post().to(receive)));
+    config.service(
+        web::resource("/webhooks/github")
+            .app_data(web::Data::new(state))
+            .route(web::post().to(receive))
+            .default_service(web::to(wrong_method)),
+    );
 }
 
 async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<IntakeState>) -> HttpResponse {
@@ -59,6 +64,10 @@ async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<I
         Ok(answer) => answer,
         Err(problem) => problem.answer(),
     }
+}
+
+async fn wrong_method(request: HttpRequest) -> HttpResponse {
+    Problem::wrong_method(request.method()).answer()
 }
 
 async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -> Result<HttpResponse, Problem> {

@@ -265,6 +265,15 @@ async fn a_refusal_says_what_was_expected_what_came_and_what_to_do() {
     door.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_is_told_that_webhooks_are_posted() {
+    let door = Door::open().await;
+    let answer = client().get(&door.url).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"POST".parse().unwrap()));
+    assert_eq!(answer.json::<Value>().await.unwrap()["code"], "intake/method");
+    door.close().await;
+}
+
 /// A push of this many bytes.
 fn padded(bytes: usize) -> Vec<u8> {
     let mut body = push_body().to_string().into_bytes();
