@@ -125,9 +125,9 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
     }
 }
 
-/// GitHub's events are words with underscores.
+/// GitHub's events are words with underscores, and a digit in `projects_v2_item`.
 fn is_event(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Reads a body; a large one away from the worker, which others are waiting for.

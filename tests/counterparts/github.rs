@@ -14,8 +14,7 @@ use landfall::source::{Source, SourceError, Sources};
 use serde_json::{Value, json};
 
 fn client() -> GitHubClient {
-    #[expect(clippy::disallowed_methods, reason = "`tests/run` says where the counterparts are")]
-    let api_url = std::env::var("LANDFALL_TEST_PRISM").expect("`tests/run` starts Prism and says where it is");
+    let api_url = crate::counterpart("LANDFALL_TEST_PRISM");
     let github = GitHub { api_url, webhook_secrets: vec![], hooks: vec![], token: None };
     GitHubClient::new(&github, Clock::system()).unwrap()
 }

@@ -265,12 +265,14 @@ fn codes(text: &str) -> Vec<(bool, String)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('"') {
         let made = MAKERS.iter().any(|maker| text[..at].trim_end().ends_with(maker));
+        // A code that is compared is read, not written.
+        let compared = text[..at].ends_with("= ") && !text[..at].ends_with(" = ");
         let Some((literal, _)) = text[at + 1..].split_once('"') else { break };
         let looks = literal.split('/').count() == 2
             && literal
                 .split('/')
                 .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
-        if made || looks {
+        if made || (looks && !compared) {
             found.push((made, literal.to_owned()));
         }
     }
