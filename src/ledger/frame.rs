@@ -135,7 +135,7 @@ mod tests {
         let line = header().render();
         assert_eq!(
             line,
-            "{\"frame\":1,\"offset\":42,\"records\":3,\"bytes\":1234,\"crc32\":\"00001a2b\",\"synced\":40,\"check\":\"8bc1fb86\"}\n"
+            "{\"frame\":1,\"offset\":42,\"records\":3,\"bytes\":1234,\"crc32\":\"00001a2b\",\"synced\":40,\"check\":\"168fae79\"}\n"
         );
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
         assert_eq!(Header::parse(line.as_bytes()), Ok(header()));

@@ -60,7 +60,7 @@ impl Ledger {
     }
 
     /// The same, with places for tests to take hold of.
-    pub fn open_with(dir: &Path, options: Options, now: Now, seams: Seams) -> Result<Self, LedgerError> {
+    pub fn open_with(dir: &Path, options: Options, now: Now, seams: impl Into<Seams>) -> Result<Self, LedgerError> {
         let logs = dir.join("log");
         fs::create_dir_all(&logs).map_err(LedgerError::storage("create", &logs))?;
         let lock = lock(dir)?;
@@ -70,6 +70,7 @@ impl Ledger {
         let door = Arc::new(Door::new(dir, options.reserve_bytes));
         let end = Arc::new(watch::channel(log.end()).0);
         let (jobs, queue) = channel();
+        let seams = seams.into();
         let writer = Writer { log, index: index.clone(), door: door.clone(), end: end.clone(), now, seams };
         let guard = ClosesOnPanic(door.clone());
         let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {

@@ -47,6 +47,12 @@ impl Default for Seams {
     }
 }
 
+impl From<Probe> for Seams {
+    fn from(probe: Probe) -> Self {
+        Self { probe, ..Self::default() }
+    }
+}
+
 impl std::fmt::Debug for Seams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seams")

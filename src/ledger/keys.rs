@@ -7,6 +7,7 @@
 //! | `b` | present while paused |
 //! | `c` commit `D` deployment · `c` commit `P` offset | nothing: deployments and deliveries of a commit |
 //! | `d` deployment | its birth's offset, or its snapshot |
+//! | `e` | first offset that the log should still have |
 //! | `f` offset | where that commit begins (about one commit in each 32 KiB) |
 //! | `g` body digest | offset of the delivery |
 //! | `h` target, ref | [`Head`](crate::domain::Head) |
@@ -27,6 +28,7 @@ pub(super) type Key = Vec<u8>;
 pub(super) const REACHED: &[u8] = b"@";
 pub(super) const PAUSED: &[u8] = b"b";
 pub(super) const DEPLOYMENTS: &[u8] = b"d";
+pub(super) const OLDEST: &[u8] = b"e";
 pub(super) const MARKS: &[u8] = b"f";
 pub(super) const DELIVERIES: &[u8] = b"o";
 pub(super) const UNFINISHED: &[u8] = b"u";

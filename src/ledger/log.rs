@@ -221,3 +221,152 @@ fn cut(path: &Path, byte: u64, offset: Offset, damage: &Damage) -> Result<(), Le
     );
     file.set_len(byte).and_then(|()| file.sync_all()).map_err(LedgerError::storage("cut", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::super::frame::encode;
+    use super::*;
+    use crate::domain::{BotEvent, Event, Record, Stream};
+
+    struct Dir(tempfile::TempDir);
+
+    impl Dir {
+        fn path(&self) -> PathBuf {
+            segment_path(self.0.path(), Offset(0))
+        }
+
+        fn open(&self) -> Result<Log, LedgerError> {
+            Log::open(self.0.path(), 1 << 20, |_| None, |_, _| ())
+        }
+
+        /// Opens a log of these bytes, and says how that went: its end, or what is said to be wrong.
+        fn check(&self, bytes: &[u8]) -> Result<u64, (u64, u64)> {
+            fs::write(self.path(), bytes).unwrap();
+            match self.open() {
+                Ok(log) => {
+                    assert_eq!(fs::metadata(self.path()).unwrap().len(), log.place().byte);
+                    Ok(log.end().0)
+                }
+                Err(LedgerError::Altered { file, byte, offset, .. }) => {
+                    assert_eq!(file, self.path());
+                    assert_eq!(fs::read(self.path()).unwrap(), bytes, "a refused file is left alone");
+                    Err((byte, offset.0))
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    /// The bytes of commits of two records each; `synced` is what each says was synced before it.
+    fn commits(synced: &[u64]) -> (Dir, Vec<u8>, Vec<usize>) {
+        let (mut bytes, mut starts) = (Vec::new(), Vec::new());
+        for (number, synced) in synced.iter().enumerate() {
+            starts.push(bytes.len());
+            let first = number as u64 * 2;
+            let event = |actor: u64| BotEvent::Started { version: format!("0.1.{actor}") };
+            let record = |offset| {
+                let (at, stream, event) = (Timestamp::UNIX_EPOCH, Stream::Bot, Event::Bot(event(offset)));
+                Record { offset: Offset(offset), at, stream, event }
+            };
+            encode(&[record(first), record(first + 1)], Offset(*synced), &mut bytes);
+        }
+        (Dir(tempfile::tempdir().unwrap()), bytes, starts)
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_keeps_its_whole_commits() {
+        let (dir, bytes, starts) = commits(&[0, 2, 4]);
+        for length in 0..bytes.len() {
+            let whole = starts.iter().skip(1).filter(|start| **start <= length).count() as u64;
+            assert_eq!(dir.check(&bytes[..length]), Ok(whole * 2), "cut at {length}");
+        }
+        assert_eq!(dir.check(&bytes), Ok(6));
+    }
+
+    #[test]
+    fn an_altered_byte_is_refused_with_its_place_unless_it_ends_the_log() {
+        let (dir, bytes, starts) = commits(&[0, 2, 4]);
+        for place in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[place] ^= 1;
+            let commit = starts.iter().filter(|start| **start <= place).count() - 1;
+            let expected = if commit == 2 { Ok(4) } else { Err((starts[commit] as u64, commit as u64 * 2)) };
+            assert_eq!(dir.check(&altered), expected, "byte {place}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_although_it_is_no_mere_beginning_is_kept_beside() {
+        let (dir, bytes, starts) = commits(&[0, 2]);
+        let mut altered = bytes.clone();
+        altered[bytes.len() - 3] ^= 1;
+        assert_eq!(dir.check(&altered), Ok(2));
+        let aside = dir.path().with_extension(format!("log.cut-at-{}", starts[1]));
+        assert_eq!(fs::read(aside).unwrap(), altered);
+        assert_eq!(segments(dir.0.path()).unwrap(), [Offset(0)]);
+    }
+
+    #[test]
+    fn pages_of_the_last_write_may_be_missing_but_not_of_one_that_was_synced() {
+        for (synced, expected) in [([0, 2, 2], Ok(2)), ([0, 2, 4], Err(2))] {
+            let (dir, mut bytes, starts) = commits(&synced);
+            bytes[starts[1] + 150..starts[2] - 20].fill(0);
+            assert_eq!(dir.check(&bytes).map_err(|(_, offset)| offset), expected);
+            let (dir, mut bytes, starts) = commits(&synced);
+            bytes[starts[1]..starts[2]].fill(0);
+            assert_eq!(dir.check(&bytes).map_err(|(_, offset)| offset), expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_segment_is_noticed_and_a_sealed_one_is_read_again_only_when_it_changed() {
+        let (dir, bytes, starts) = commits(&[0, 2, 4]);
+        let at = |offset| segment_path(dir.0.path(), Offset(offset));
+        for (index, end) in [starts[1], starts[2], bytes.len()].into_iter().enumerate() {
+            fs::write(at(index as u64 * 2), &bytes[starts[index]..end]).unwrap();
+        }
+        let mut stamps = std::collections::HashMap::new();
+        let log = Log::open(
+            dir.0.path(),
+            1,
+            |_| None,
+            |segment, stamp| {
+                stamps.insert(segment, stamp);
+            },
+        );
+        assert_eq!(log.unwrap().end(), Offset(6));
+        assert_eq!(stamps.len(), 2);
+        let mut read_again = 0;
+        Log::open(dir.0.path(), 1, |segment| stamps.get(&segment).cloned(), |_, _| read_again += 1).unwrap();
+        assert_eq!(read_again, 0);
+        let mut altered = bytes[..starts[1]].to_vec();
+        altered[starts[1] - 9] ^= 1;
+        fs::write(at(0), &altered).unwrap();
+        let refused = Log::open(dir.0.path(), 1, |segment| stamps.get(&segment).cloned(), |_, _| ()).unwrap_err();
+        assert!(matches!(refused, LedgerError::Altered { byte: 0, offset: Offset(0), .. }), "{refused}");
+        fs::remove_file(at(2)).unwrap();
+        fs::write(at(0), &bytes[..starts[1]]).unwrap();
+        let refused = dir.open().unwrap_err().to_string();
+        assert!(
+            refused.contains("00000000000000000004.log` was altered at byte 0, where offset 2 should begin"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_long_segment_is_followed_by_one_named_by_its_first_offset() {
+        let (dir, bytes, starts) = commits(&[0, 2]);
+        let mut log = Log::open(dir.0.path(), 1, |_| None, |_, _| ()).unwrap();
+        let seams = Seams { probe: Arc::new(|_| ()), ..Seams::default() };
+        log.roll().unwrap();
+        log.write(&bytes[..starts[1]], Offset(2), &seams).unwrap();
+        log.roll().unwrap();
+        log.write(&bytes[starts[1]..], Offset(4), &seams).unwrap();
+        assert_eq!(segments(dir.0.path()).unwrap(), [Offset(0), Offset(2)]);
+        assert_eq!(dir.open().unwrap().end(), Offset(4));
+    }
+}

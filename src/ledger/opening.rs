@@ -56,21 +56,31 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> 
             None
         }
     };
-    let from = match reached {
-        Some(reached) => (reached.offset, reached.place),
-        None => index.reader.beginning()?,
-    };
+    let oldest = index.reader.beginning()?;
+    check_oldest(&index, oldest.0)?;
+    let from = reached.map_or(oldest, |reached| (reached.offset, reached.place));
     let replayed = replay(&index, from, &log)?;
     if replayed > 0 {
         tracing::info!(records = replayed, "the ledger's index was brought to the log's end");
     }
     let mut batch = sled::Batch::default();
+    batch.insert(keys::OLDEST, &oldest.0.0.to_be_bytes());
     for (segment, stamp) in stamps {
         batch.insert(keys::stamp(segment), serde_json::to_vec(&stamp).expect("a fixed shape"));
     }
     index.write(batch)?;
     index.flush()?;
     Ok((index, log))
+}
+
+/// Retention says in the index what it drops before it drops it: a log that begins later has lost its beginning.
+fn check_oldest(index: &Index, oldest: Offset) -> Result<(), LedgerError> {
+    let expected = index.get(keys::OLDEST)?.map_or(oldest, |value| keys::offset_in(&value));
+    if oldest <= expected {
+        return Ok(());
+    }
+    let found = format!("it is missing, and the log begins at offset {oldest}");
+    Err(LedgerError::Altered { file: index.reader.segment(expected), byte: 0, offset: expected, found })
 }
 
 /// Puts what the log has beyond the index into the index. Gives how many records it took.

@@ -1,162 +1,20 @@
-//! The ledger on a real disk: commits, repeats, births, torn and altered files, lost indexes, closed doors.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+//! The ledger on a real disk: commits, repeats, births, requests, and what can be asked of it.
 
-use std::collections::BTreeMap;
+mod damage;
+mod door;
+mod folds;
+pub(crate) mod kinds;
+pub(crate) mod made;
+
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
 use landfall::domain::{
-    BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId, EngineSpec, Event, Failure,
-    HostSpec, NoDeployment, Offset, OnNewPush, Order, Outcome, Plan, Push, RefName, Repository, RepositoryName,
-    RevisionsSpec, Rule, SourceSpec, Stream, Target, TargetName,
+    Ask, BotEvent, Cause, Delivery, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Failure,
+    NoDeployment, NoticeState, Offset, Order, Request, SinkEvent, Stream, TargetEvent,
 };
-use landfall::ledger::{Append, Filter, Ledger, LedgerError, Options, Seams};
-use sha2::{Digest, Sha256};
+use landfall::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 
-const START: &str = "2026-01-02T03:04:05.678Z";
-
-pub(crate) fn at(seconds: u64) -> Timestamp {
-    START.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds.try_into().unwrap())
-}
-
-pub(crate) fn sha(n: u64) -> CommitSha {
-    CommitSha::parse(format!("{n:040x}")).unwrap()
-}
-
-pub(crate) fn main_branch() -> RefName {
-    RefName::parse("refs/heads/main").unwrap()
-}
-
-pub(crate) fn name(text: &str) -> TargetName {
-    TargetName::parse(text).unwrap()
-}
-
-pub(crate) fn target(text: &str) -> Target {
-    Target {
-        name: name(text),
-        repository: RepositoryName::parse("acme/shop").unwrap(),
-        source: SourceSpec::GitHub,
-        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: ".".into(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/tmp/revisions".into() },
-        engine: EngineSpec::Host(HostSpec {
-            application: "shop".into(),
-            deployment_group: text.into(),
-            root: "/tmp/root".into(),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
-    }
-}
-
-pub(crate) fn push(commit: u64) -> Push {
-    Push {
-        repository: Repository { id: Some(7), name: RepositoryName::parse("acme/shop").unwrap() },
-        reference: main_branch(),
-        before: None,
-        after: Some(sha(commit)),
-        forced: false,
-        pusher: Some("ada".into()),
-        title: Some("Sell more".into()),
-        author: Some("Ada".into()),
-        paths: None,
-    }
-}
-
-pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
-    let Push { repository, reference, before, author, title, .. } = push(commit);
-    let (sha, rule) = (sha(commit), "branch main".into());
-    Order { target: target(text), repository, reference, sha, before, author, title, cause, rule, parent: None }
-}
-
-/// A delivery whose body says its number, so that its digest is its own.
-pub(crate) fn delivery(n: u64, commit: u64) -> Delivery {
-    let body = format!(r#"{{"after":"{}","number":{n}}}"#, sha(commit));
-    Delivery {
-        id: DeliveryId::parse(format!("delivery-{n}")).unwrap(),
-        event: "push".into(),
-        digest: hex::encode(Sha256::digest(&body)),
-        body: body.into(),
-        received_at: at(n),
-        push: push(commit),
-    }
-}
-
-pub(crate) fn deploy(delivery: &Delivery, targets: &[&str]) -> Vec<Plan> {
-    let commit = u64::from_str_radix(delivery.push.after.as_ref().unwrap().as_str(), 16).unwrap();
-    let cause = Cause::Push { delivery: delivery.id.clone() };
-    let plan = |text: &&str| {
-        let outcome = Outcome::Deploy(Box::new(order(text, commit, cause.clone())));
-        Plan { target: name(text), outcome }
-    };
-    targets.iter().map(plan).collect()
-}
-
-struct Dir(tempfile::TempDir);
-
-impl Dir {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn ledger(&self) -> PathBuf {
-        self.0.path().join("ledger")
-    }
-
-    fn try_open(&self, options: Options, seams: Seams) -> Result<Ledger, LedgerError> {
-        let ticks = AtomicU64::new(10_000);
-        let now = Arc::new(move || at(ticks.fetch_add(1, Ordering::Relaxed)));
-        Ledger::open_with(&self.ledger(), options, now, seams)
-    }
-
-    fn open(&self) -> Ledger {
-        self.try_open(small(), Seams::default()).unwrap()
-    }
-
-    /// The log's files in order.
-    fn segments(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.ledger().join("log")).unwrap().map(|entry| entry.unwrap().path());
-        let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|it| it == "log")).collect();
-        found.sort();
-        found
-    }
-
-    /// Everything that the index of a closed ledger holds, but for when its segments were checked.
-    fn dump(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let db = sled::open(self.ledger().join("index")).unwrap();
-        let all = db.iter().map(|entry| entry.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec()));
-        all.filter(|(key, _)| key[0] != b'a').collect()
-    }
-}
-
-fn small() -> Options {
-    Options { reserve_bytes: 0, segment_bytes: 20_000 }
-}
-
-async fn accept(ledger: &Ledger, n: u64, commit: u64) -> DeploymentId {
-    let delivery = delivery(n, commit);
-    let plans = deploy(&delivery, &["blog"]);
-    ledger.accept(delivery, plans).await.unwrap().plans[0].deployment.unwrap()
-}
-
-async fn append(ledger: &Ledger, id: DeploymentId, event: DeploymentEvent) -> Result<(), LedgerError> {
-    let expect = Some(ledger.deployment(id).unwrap().unwrap().events());
-    let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
-    ledger.append(Append { stream, expect, event, births: vec![] }).await.map(|_| ())
-}
+use made::{Dir, accept, append, at, delivery, deploy, main_branch, name, order, sha};
 
 #[tokio::test]
 async fn a_delivery_and_its_deployments_are_one_commit() {
@@ -288,4 +146,174 @@ async fn only_the_quicker_of_two_writers_appends() {
     );
     let Err(LedgerError::Overtaken { expected: Some(1), found: 2, .. }) = one.and(two) else { panic!("both wrote") };
     assert_eq!(ledger.deployment(id).unwrap().unwrap().events(), 2);
+}
+
+#[tokio::test]
+async fn sixty_four_writers_leave_no_gap_and_no_repeat_is_planned() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    let writers: Vec<_> = (0..64)
+        .map(|writer| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    // Each commit comes twice, from two writers, under two ids and with one body.
+                    let mut sent = delivery(1 + writer / 2 * 10 + round, 1 + writer / 2 * 10 + round);
+                    sent.id = DeliveryId::parse(format!("hook-{writer}-{round}")).unwrap();
+                    let plans = deploy(&sent, &["blog"]);
+                    ledger.accept(sent, plans).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let records = ledger.read(Offset(0), 10_000).unwrap();
+    assert!(records.iter().zip(0..).all(|(record, offset)| record.offset == Offset(offset)));
+    assert_eq!(records.len() as u64, ledger.end().0);
+    assert_eq!(ledger.deliveries(None, 1000).unwrap().len(), 320);
+    assert_eq!(ledger.unfinished().unwrap().len(), 320);
+    let pages = [ledger.deliveries(None, 200).unwrap(), ledger.deliveries(Some(records[200].offset), 1000).unwrap()];
+    assert!(pages[0].windows(2).all(|pair| pair[0].offset > pair[1].offset));
+    assert!(pages[1].iter().all(|it| it.offset < records[200].offset));
+}
+
+#[tokio::test]
+async fn a_birth_is_born_once() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    let parent = accept(&ledger, 1, 1).await;
+    let order = Order { parent: Some(parent), ..order("blog", 1, Cause::Rollback { actor: None }) };
+    let births = vec![Birth { order, kind: "rollback".into() }; 2];
+    let failure = Failure::setup("test/failed", "it did not work");
+    let (stream, event) = (Stream::Deployment(parent), Event::Deployment(DeploymentEvent::Failed { failure }));
+    let ending = Append { stream, expect: Some(1), event, births };
+    let born = ledger.append(ending.clone()).await.unwrap().births;
+    assert_eq!(born.len(), 1);
+    assert!(matches!(ledger.append(ending).await, Err(LedgerError::Overtaken { found: 2, .. })));
+    assert_eq!(ledger.unfinished().unwrap(), born);
+    let planned = ledger.head(&name("blog"), &main_branch()).unwrap().planned;
+    assert_eq!(planned, Some((sha(1), parent)), "a rollback is not a push");
+}
+
+#[tokio::test]
+async fn a_catch_up_of_what_is_planned_bears_nothing() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    accept(&ledger, 1, 1).await;
+    let found = |commit| {
+        let event = TargetEvent::Found { reference: main_branch(), sha: sha(commit) };
+        let births = vec![Birth { order: order("blog", commit, Cause::CatchUp), kind: "catch-up".into() }];
+        Append { stream: Stream::Target(name("blog")), expect: None, event: Event::Target(event), births }
+    };
+    assert_eq!(ledger.append(found(1)).await.unwrap().births, []);
+    let born = ledger.append(found(2)).await.unwrap().births;
+    assert_eq!(born.len(), 1);
+    let late = delivery(2, 2);
+    let plans = ledger.accept(late.clone(), deploy(&late, &["blog"])).await.unwrap().plans;
+    assert_eq!(plans[0].nothing, Some(NoDeployment::AlreadyPlanned { deployment: born[0] }));
+}
+
+#[tokio::test]
+async fn a_request_happens_once_for_each_key() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    let parent = accept(&ledger, 1, 1).await;
+    let ask = |key: &str, what: Ask| Request { actor: "ada".into(), key: key.into(), what };
+    let redeploy = || {
+        let cause = Cause::Redeploy { actor: "ada".into(), key: "k1".into() };
+        let birth = Birth { order: Order { parent: Some(parent), ..order("blog", 1, cause) }, kind: "redeploy".into() };
+        let lock = TargetEvent::Locked { actor: "ada".into(), reason: None, until: None };
+        let lock = (Stream::Target(name("blog")), Event::Target(lock));
+        ledger.request(ask("k1", Ask::Redeploy { deployment: parent }), vec![lock], vec![birth])
+    };
+    let first = redeploy().await.unwrap();
+    let again = redeploy().await.unwrap();
+    assert!(!first.repeat && again.repeat);
+    assert_eq!((first.offset, &first.deployments), (again.offset, &again.deployments));
+    assert_eq!(ledger.unfinished().unwrap().len(), 2);
+    assert!(ledger.target(&name("blog")).unwrap().lock.is_some());
+
+    assert!(!ledger.paused());
+    ledger.request(ask("k2", Ask::Pause), vec![], vec![]).await.unwrap();
+    assert!(ledger.paused());
+    ledger.request(ask("k3", Ask::Resume), vec![], vec![]).await.unwrap();
+    assert!(!ledger.paused());
+    assert_eq!(ledger.story(&Stream::Bot).unwrap().len(), 3);
+
+    let ended = DeploymentEvent::Failed { failure: Failure::setup("test/failed", "it did not work") };
+    append(&ledger, parent, ended).await.unwrap();
+    let end = ledger.end();
+    let too_late = Event::Deployment(DeploymentEvent::StopAsked { actor: "ada".into(), rollback: false });
+    let stop = ask("k4", Ask::Stop { deployment: parent, rollback: false });
+    let refused = ledger.request(stop, vec![(Stream::Deployment(parent), too_late)], vec![]).await;
+    assert!(matches!(refused, Err(LedgerError::Misplaced(_))), "{refused:?}");
+    assert_eq!(ledger.end(), end, "all of a commit is refused, or none");
+}
+
+#[tokio::test]
+async fn deployments_are_listed_newest_first_by_what_is_asked() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    lived(&ledger).await;
+    let list = |filter: Filter| {
+        let found = ledger.deployments(&Filter { limit: 5, ..filter }).unwrap();
+        found.iter().map(|it| it.created_at().duration_since(at(0)).as_secs()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Filter::default()), [39, 38, 37, 36, 35]);
+    assert_eq!(list(Filter { target: Some(name("blog")), ..Filter::default() }), [39, 38, 37, 36, 35]);
+    assert_eq!(list(Filter { target: Some(name("blo")), ..Filter::default() }), [0; 0]);
+    assert_eq!(list(Filter { state: Some("failed".into()), ..Filter::default() }), [39, 36, 33, 30, 27]);
+    assert_eq!(list(Filter { state: Some("weighing".into()), ..Filter::default() }), [38, 37, 35, 34, 32]);
+    assert_eq!(list(Filter { sha: Some(sha(7).to_string()), ..Filter::default() }), [7]);
+    assert_eq!(list(Filter { sha: Some("0".repeat(39)), ..Filter::default() }), [15, 14, 13, 12, 11]);
+    assert_eq!(list(Filter { sha: Some("f".into()), ..Filter::default() }), [0; 0]);
+    let before = ledger.deployments(&Filter { limit: 3, ..Filter::default() }).unwrap().pop().map(|it| it.id());
+    assert_eq!(list(Filter { before, ..Filter::default() }), [36, 35, 34, 33, 32]);
+    let weighing = Some("weighing".into());
+    assert_eq!(list(Filter { before, state: weighing, ..Filter::default() }), [35, 34, 32, 31, 29]);
+}
+
+#[tokio::test]
+async fn a_follower_hears_of_every_durable_end() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    let mut ends = ledger.follow();
+    let id = accept(&ledger, 1, 1).await;
+    assert_eq!(*ends.borrow_and_update(), Offset(3));
+    let sent = |state, text: &str| {
+        let (context, text) = ("landfall/blog".into(), text.into());
+        let event = SinkEvent::Sent { deployment: id, context, sha: sha(1), state, text, remote_id: None };
+        Append { stream: Stream::Sink("github".into()), expect: None, event: Event::Sink(event), births: vec![] }
+    };
+    ledger.append(sent(NoticeState::Pending, "Planned")).await.unwrap();
+    ledger.append(sent(NoticeState::Success, "Live")).await.unwrap();
+    ends.changed().await.unwrap();
+    assert_eq!(*ends.borrow_and_update(), Offset(5));
+    let Some(SinkEvent::Sent { text, .. }) = ledger.sent("github", id).unwrap() else { panic!("it was sent") };
+    assert_eq!(text, "Live");
+    assert_eq!(ledger.sent("chat", id).unwrap(), None);
+    assert_eq!(ledger.read(Offset(3), 1).unwrap()[0].offset, Offset(3));
+}
+
+#[tokio::test]
+async fn what_belongs_elsewhere_or_to_nothing_is_refused() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    let append = |stream, event| ledger.append(Append { stream, expect: None, event, births: vec![] });
+    let stopping = Event::Bot(BotEvent::Stopping);
+    let refused = append(Stream::Target(name("blog")), stopping).await;
+    assert!(matches!(refused, Err(LedgerError::Mismatched { .. })), "{refused:?}");
+    let nobody = DeploymentId::derive(at(0), &[]);
+    let weighing = Event::Deployment(DeploymentEvent::Weighing);
+    let refused = append(Stream::Deployment(nobody), weighing).await;
+    assert!(matches!(refused, Err(LedgerError::Unknown { .. })), "{refused:?}");
+    let replayed = DeliveryEvent::Replayed { actor: "ada".into(), key: "k".into(), plans: vec![] };
+    let refused = append(Stream::Delivery(delivery(1, 1).id), Event::Delivery(replayed.clone())).await;
+    assert!(matches!(refused, Err(LedgerError::Unknown { .. })), "{refused:?}");
+    accept(&ledger, 1, 1).await;
+    append(Stream::Delivery(delivery(1, 1).id), Event::Delivery(replayed)).await.unwrap();
+    assert_eq!(ledger.story(&Stream::Delivery(delivery(1, 1).id)).unwrap().len(), 2);
+    assert_eq!(ledger.deliveries(None, 10).unwrap().len(), 1);
 }

@@ -1,0 +1,269 @@
+//! One event of every kind there is. Each kind names the one after it, so that a new kind stops the build here.
+
+use landfall::domain::{
+    ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event, Failure,
+    Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress, Request,
+    Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Verdict,
+};
+use landfall::domain::{Cause, CodeDeploySpec, EngineSpec, FileExists, Order, RevisionsSpec, SourceSpec, SuccessOn};
+
+use super::made::{at, delivery, main_branch, name, order, push, sha};
+
+fn id() -> DeploymentId {
+    DeploymentId::derive(at(1), &["delivery-1", "blog"])
+}
+
+fn run() -> RunId {
+    RunId::parse("d-ABCDEF123").unwrap()
+}
+
+fn ada() -> String {
+    "ada".into()
+}
+
+fn failure() -> Failure {
+    let failure = Failure::passing("source/unavailable", "`api.github.com` answered 503");
+    failure.help("wait, or look at githubstatus.com").detail("503 Service Unavailable")
+}
+
+fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
+    std::iter::successors(after(None), |last| after(Some(last))).collect()
+}
+
+/// An order that differs from the usual one in all that can be chosen.
+fn other_order(cause: Cause) -> Order {
+    let mut order = Order { parent: Some(id()), before: Some(sha(2)), ..order("blog", 1, cause) };
+    order.target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
+    order.target.revisions = RevisionsSpec::S3 {
+        bucket: "acme-revisions".into(),
+        prefix: "shop".into(),
+        region: "eu-west-1".into(),
+        endpoint_url: None,
+        force_path_style: true,
+    };
+    order.target.engine = EngineSpec::CodeDeploy(CodeDeploySpec {
+        application: "shop".into(),
+        deployment_group: "production".into(),
+        region: "eu-west-1".into(),
+        assume_role: None,
+        external_id: None,
+        endpoint_url: None,
+        deployment_config: Some("CodeDeployDefault.OneAtATime".into()),
+        file_exists_behavior: Some(FileExists::Overwrite),
+        ignore_application_stop_failures: true,
+        update_outdated_only: false,
+        success_on: SuccessOn::TrafficShifted,
+    });
+    order
+}
+
+fn causes() -> Vec<Cause> {
+    let (delivery, key) = (|| delivery(1, 1).id, || "key-1".to_owned());
+    every(|last| match last {
+        None => Some(Cause::Push { delivery: delivery() }),
+        Some(Cause::Push { .. }) => Some(Cause::CatchUp),
+        Some(Cause::CatchUp) => Some(Cause::Request { actor: ada(), key: key() }),
+        Some(Cause::Request { .. }) => Some(Cause::Redeploy { actor: ada(), key: key() }),
+        Some(Cause::Redeploy { .. }) => Some(Cause::Replay { delivery: delivery(), actor: ada(), key: key() }),
+        Some(Cause::Replay { .. }) => Some(Cause::Rollback { actor: Some(ada()) }),
+        Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None }),
+        Some(Cause::Promotion { .. }) => None,
+    })
+}
+
+fn bundle() -> Revision {
+    let location = Location::File { path: "/srv/revisions/blog/1.tgz".into() };
+    Revision::Bundle { format: BundleFormat::Tgz, location, sha256: "9b1d".into(), bytes: 1024, files: 3 }
+}
+
+fn revisions() -> Vec<Revision> {
+    let pinned = Location::S3 {
+        bucket: "acme-revisions".into(),
+        key: "shop/blog/1.zip".into(),
+        region: "eu-west-1".into(),
+        version: Some("v1".into()),
+        etag: Some("e1".into()),
+    };
+    let zip =
+        Revision::Bundle { format: BundleFormat::Zip, location: pinned, sha256: "9b1d".into(), bytes: 1, files: 1 };
+    let mut all = every(|last| match last {
+        None => Some(bundle()),
+        Some(Revision::Bundle { .. }) => {
+            Some(Revision::AppSpec { content: "version: 0.0\n".into(), sha256: "4f2c".into() })
+        }
+        Some(Revision::AppSpec { .. }) => Some(Revision::GitHub { repository: "acme/shop".into(), commit: sha(1) }),
+        Some(Revision::GitHub { .. }) => None,
+    });
+    all.push(zip);
+    all
+}
+
+fn progress() -> Progress {
+    let lifecycle = Lifecycle {
+        name: "AfterInstall".into(),
+        status: StepStatus::InProgress,
+        instance: Some("i-1".into()),
+        script: Some("scripts/build.sh".into()),
+        took_ms: Some(1200),
+    };
+    Progress {
+        status: "InProgress".into(),
+        phase: Some("AfterInstall".into()),
+        lifecycle: vec![lifecycle],
+        instances: Some(Instances { succeeded: 1, in_progress: 1, ..Instances::default() }),
+        percent: Some(50),
+        sub_state: Some(SubState::ReadyForTraffic),
+    }
+}
+
+/// The deployment event after one, in about the order of a deployment's life.
+pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEvent> {
+    use DeploymentEvent as E;
+    let hold = Hold { kind: HoldKind::Lock, reason: "ada locked the target".into(), until: Some(at(60)) };
+    let outcome = RunOutcome {
+        verdict: Verdict::Failed,
+        failure: Some(failure()),
+        warnings: vec!["one instance was skipped".into()],
+        rolled_back_by: Some(run()),
+    };
+    let archive = ArchiveFacts { bytes: 10, unpacked_bytes: 100, files: 4, reused: false };
+    let findings = vec![Finding::warning("bundle/lfs-pointer", "`logo.png` is a pointer of Git LFS")];
+    Some(match last {
+        None => E::Planned { order: Box::new(order("blog", 1, Cause::CatchUp)) },
+        Some(E::Planned { .. }) => E::Weighing,
+        Some(E::Weighing) => E::Held { hold },
+        Some(E::Held { .. }) => E::Weighed { head: sha(1), commit: sha(1), forced: true },
+        Some(E::Weighed { .. }) => E::Prepared { revision: bundle(), archive, findings },
+        Some(E::Prepared { .. }) => E::Releasing { marker: "landfall-1".into(), run: Some(run()) },
+        Some(E::Releasing { .. }) => E::Unsent { failure: failure(), next_at: at(61) },
+        Some(E::Unsent { .. }) => {
+            E::Released { run: run(), adopted: true, url: Some("https://console.example.com/d-ABCDEF123".into()) }
+        }
+        Some(E::Released { .. }) => E::Progressed { progress: progress() },
+        Some(E::Progressed { .. }) => E::Ended { outcome },
+        Some(E::Ended { .. }) => {
+            E::Stumbled { step: StepName::Prepare, failure: failure(), attempt: 2, next_at: at(62) }
+        }
+        Some(E::Stumbled { .. }) => E::StopAsked { actor: ada(), rollback: true },
+        Some(E::StopAsked { .. }) => E::Approved { actor: ada() },
+        Some(E::Approved { .. }) => E::Succeeded { warnings: vec!["one instance was skipped".into()] },
+        Some(E::Succeeded { .. }) => E::Failed { failure: failure() },
+        Some(E::Failed { .. }) => E::Stopped { actor: ada(), failure: Some(failure()) },
+        Some(E::Stopped { .. }) => E::Superseded { by: sha(2), deployment: Some(id()) },
+        Some(E::Superseded { .. }) => E::Refused { failure: failure() },
+        Some(E::Refused { .. }) => return None,
+    })
+}
+
+fn plans() -> Vec<PlanLine> {
+    let reference = main_branch;
+    let nothing = every(|last| match last {
+        None => Some(NoDeployment::NotMapped { reference: reference() }),
+        Some(NoDeployment::NotMapped { .. }) => Some(NoDeployment::Deleted { reference: reference() }),
+        Some(NoDeployment::Deleted { .. }) => Some(NoDeployment::PathsUntouched),
+        Some(NoDeployment::PathsUntouched) => Some(NoDeployment::AlreadyPlanned { deployment: id() }),
+        Some(NoDeployment::AlreadyPlanned { .. }) => Some(NoDeployment::OtherRepository { pinned: 7, found: 8 }),
+        Some(NoDeployment::OtherRepository { .. }) => None,
+    });
+    let planned =
+        PlanLine { target: name("blog"), deployment: Some(id()), rule: Some("branch main".into()), nothing: None };
+    let none = |why| PlanLine { target: name("shop"), deployment: None, rule: None, nothing: Some(why) };
+    [planned].into_iter().chain(nothing.into_iter().map(none)).collect()
+}
+
+fn delivery_events() -> Vec<DeliveryEvent> {
+    let received = |body| {
+        let (event, digest, push) = ("push".into(), delivery(1, 1).digest, Box::new(push(1)));
+        DeliveryEvent::Received { event, digest, body, push, plans: plans() }
+    };
+    let bodies = every(|last| match last {
+        None => Some(BodyAt::Inline { text: "{\"ref\":\"refs/heads/main\",\"é\":\"\\n\"}".into() }),
+        Some(BodyAt::Inline { .. }) => Some(BodyAt::File { bytes: 100_000 }),
+        Some(BodyAt::File { .. }) => None,
+    });
+    let mut all: Vec<_> = bodies.into_iter().map(received).collect();
+    all.extend(every(|last| match last {
+        None => Some(DeliveryEvent::Replayed { actor: ada(), key: "key-1".into(), plans: plans() }),
+        Some(DeliveryEvent::Replayed { .. } | DeliveryEvent::Received { .. }) => None,
+    }));
+    all
+}
+
+fn target_events() -> Vec<TargetEvent> {
+    use TargetEvent as E;
+    every(|last| match last {
+        None => Some(E::Seen { reference: main_branch(), sha: sha(1) }),
+        Some(E::Seen { .. }) => Some(E::Found { reference: main_branch(), sha: sha(1) }),
+        Some(E::Found { .. }) => Some(E::Pinned { repository_id: 7 }),
+        Some(E::Pinned { .. }) => {
+            Some(E::Locked { actor: ada(), reason: Some("the shop is full".into()), until: Some(at(63)) })
+        }
+        Some(E::Locked { .. }) => Some(E::Unlocked { actor: ada() }),
+        Some(E::Unlocked { .. }) => None,
+    })
+}
+
+fn sink_events() -> Vec<SinkEvent> {
+    use SinkEvent as E;
+    every(|last| match last {
+        None => Some(E::Sent {
+            deployment: id(),
+            context: "landfall/blog".into(),
+            sha: sha(1),
+            state: NoticeState::Pending,
+            text: "Planned".into(),
+            remote_id: Some("4711".into()),
+        }),
+        Some(E::Sent { .. }) => Some(E::Stumbled { deployment: id(), failure: failure(), attempt: 1, next_at: at(64) }),
+        Some(E::Stumbled { .. }) => Some(E::GaveUp { deployment: id(), failure: failure() }),
+        Some(E::GaveUp { .. }) => None,
+    })
+}
+
+fn asks() -> Vec<Ask> {
+    let (target, deployment) = (|| name("blog"), id());
+    every(|last| match last {
+        None => Some(Ask::Deploy { target: target(), reference: main_branch() }),
+        Some(Ask::Deploy { .. }) => Some(Ask::Redeploy { deployment }),
+        Some(Ask::Redeploy { .. }) => Some(Ask::Rollback { target: target(), to: Some(deployment) }),
+        Some(Ask::Rollback { .. }) => Some(Ask::Stop { deployment, rollback: true }),
+        Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment }),
+        Some(Ask::Approve { .. }) => Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)) }),
+        Some(Ask::Lock { .. }) => Some(Ask::Unlock { target: target() }),
+        Some(Ask::Unlock { .. }) => Some(Ask::Pause),
+        Some(Ask::Pause) => Some(Ask::Resume),
+        Some(Ask::Resume) => Some(Ask::Replay { delivery: delivery(1, 1).id }),
+        Some(Ask::Replay { .. }) => None,
+    })
+}
+
+fn bot_events() -> Vec<BotEvent> {
+    let requested = |what| {
+        let request = Request { actor: ada(), key: "key-1".into(), what };
+        BotEvent::Requested { request, deployments: vec![id()] }
+    };
+    let mut all = every(|last| match last {
+        None => Some(BotEvent::Started { version: "0.1.0".into() }),
+        Some(BotEvent::Started { .. }) => Some(BotEvent::Stopping),
+        Some(BotEvent::Stopping | BotEvent::Requested { .. }) => None,
+    });
+    all.extend(asks().into_iter().map(requested));
+    all
+}
+
+/// One event of every kind of every stream, and of every kind of what they hold.
+pub(crate) fn all() -> Vec<(Stream, Event)> {
+    let mut deployment = every(event_after);
+    let planned = |cause| DeploymentEvent::Planned { order: Box::new(other_order(cause)) };
+    deployment.extend(causes().into_iter().map(planned));
+    let prepared =
+        |revision| DeploymentEvent::Prepared { revision, archive: ArchiveFacts::default(), findings: vec![] };
+    deployment.extend(revisions().into_iter().map(prepared));
+    let of = |stream: Stream, events: Vec<Event>| events.into_iter().map(move |event| (stream.clone(), event));
+    of(Stream::Delivery(delivery(1, 1).id), delivery_events().into_iter().map(Event::Delivery).collect())
+        .chain(of(Stream::Deployment(id()), deployment.into_iter().map(Event::Deployment).collect()))
+        .chain(of(Stream::Target(name("blog")), target_events().into_iter().map(Event::Target).collect()))
+        .chain(of(Stream::Sink("github".into()), sink_events().into_iter().map(Event::Sink).collect()))
+        .chain(of(Stream::Bot, bot_events().into_iter().map(Event::Bot).collect()))
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! Deliveries, orders and ledgers for tests. Every value follows from its number.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use landfall::domain::{
+    BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId, EngineSpec, Event, HostSpec,
+    OnNewPush, Order, Outcome, Plan, Push, RefName, Repository, RepositoryName, RevisionsSpec, Rule, SourceSpec,
+    Stream, Target, TargetName,
+};
+use landfall::ledger::{Append, Ledger, LedgerError, Options, Seams};
+use sha2::{Digest, Sha256};
+
+const START: &str = "2026-01-02T03:04:05.678Z";
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds.try_into().unwrap())
+}
+
+pub(crate) fn sha(n: u64) -> CommitSha {
+    CommitSha::parse(format!("{n:040x}")).unwrap()
+}
+
+pub(crate) fn main_branch() -> RefName {
+    RefName::parse("refs/heads/main").unwrap()
+}
+
+pub(crate) fn name(text: &str) -> TargetName {
+    TargetName::parse(text).unwrap()
+}
+
+pub(crate) fn target(text: &str) -> Target {
+    Target {
+        name: name(text),
+        repository: RepositoryName::parse("acme/shop").unwrap(),
+        source: SourceSpec::GitHub,
+        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
+        environment: "production".into(),
+        on_new_push: OnNewPush::QueueLatest,
+        require_checks: vec![],
+        notify: vec![],
+        allow_forced: true,
+        deploy_on_start: false,
+        give_up_after_s: 7200,
+        bundle: BundleRules { root: ".".into(), exclude: vec![], format: None, provenance: None },
+        revisions: RevisionsSpec::Directory { path: "/tmp/revisions".into() },
+        engine: EngineSpec::Host(HostSpec {
+            application: "shop".into(),
+            deployment_group: text.into(),
+            root: "/tmp/root".into(),
+            user: None,
+            file_exists_behavior: None,
+            ignore_application_stop_failures: false,
+            traffic_hooks: false,
+            max_revisions: 5,
+        }),
+    }
+}
+
+pub(crate) fn push(commit: u64) -> Push {
+    Push {
+        repository: Repository { id: Some(7), name: RepositoryName::parse("acme/shop").unwrap() },
+        reference: main_branch(),
+        before: None,
+        after: Some(sha(commit)),
+        forced: false,
+        pusher: Some("ada".into()),
+        title: Some("Sell more".into()),
+        author: Some("Ada".into()),
+        paths: None,
+    }
+}
+
+pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
+    let Push { repository, reference, before, author, title, .. } = push(commit);
+    let (sha, rule) = (sha(commit), "branch main".into());
+    Order { target: target(text), repository, reference, sha, before, author, title, cause, rule, parent: None }
+}
+
+/// A delivery whose body says its number, so that its digest is its own.
+pub(crate) fn delivery(n: u64, commit: u64) -> Delivery {
+    let body = format!(r#"{{"after":"{}","number":{n}}}"#, sha(commit));
+    Delivery {
+        id: DeliveryId::parse(format!("delivery-{n}")).unwrap(),
+        event: "push".into(),
+        digest: hex::encode(Sha256::digest(&body)),
+        body: body.into(),
+        received_at: at(n),
+        push: push(commit),
+    }
+}
+
+pub(crate) fn deploy(delivery: &Delivery, targets: &[&str]) -> Vec<Plan> {
+    let commit = u64::from_str_radix(delivery.push.after.as_ref().unwrap().as_str(), 16).unwrap();
+    let cause = Cause::Push { delivery: delivery.id.clone() };
+    let plan = |text: &&str| {
+        let outcome = Outcome::Deploy(Box::new(order(text, commit, cause.clone())));
+        Plan { target: name(text), outcome }
+    };
+    targets.iter().map(plan).collect()
+}
+
+pub(crate) struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.0.path().join("ledger")
+    }
+
+    pub(crate) fn try_open(&self, options: Options, seams: Seams) -> Result<Ledger, LedgerError> {
+        let ticks = AtomicU64::new(10_000);
+        let now = Arc::new(move || at(ticks.fetch_add(1, Ordering::Relaxed)));
+        Ledger::open_with(&self.ledger(), options, now, seams)
+    }
+
+    pub(crate) fn open(&self) -> Ledger {
+        self.try_open(small(), Seams::default()).unwrap()
+    }
+
+    /// The log's files in order.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.ledger().join("log")).unwrap().map(|entry| entry.unwrap().path());
+        let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|it| it == "log")).collect();
+        found.sort();
+        found
+    }
+
+    /// Everything that the index of a closed ledger holds, but for when its segments were checked.
+    pub(crate) fn dump(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let db = sled::open(self.ledger().join("index")).unwrap();
+        let all = db.iter().map(|entry| entry.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec()));
+        all.filter(|(key, _)| key[0] != b'a').collect()
+    }
+}
+
+pub(crate) fn small() -> Options {
+    Options { reserve_bytes: 0, segment_bytes: 20_000 }
+}
+
+pub(crate) async fn accept(ledger: &Ledger, n: u64, commit: u64) -> DeploymentId {
+    let delivery = delivery(n, commit);
+    let plans = deploy(&delivery, &["blog"]);
+    ledger.accept(delivery, plans).await.unwrap().plans[0].deployment.unwrap()
+}
+
+pub(crate) async fn append(ledger: &Ledger, id: DeploymentId, event: DeploymentEvent) -> Result<(), LedgerError> {
+    let expect = Some(ledger.deployment(id).unwrap().unwrap().events());
+    let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
+    ledger.append(Append { stream, expect, event, births: vec![] }).await.map(|_| ())
+}
