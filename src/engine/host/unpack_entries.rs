@@ -113,7 +113,9 @@ impl Entries {
     /// A second name of a file that was written before.
     pub(super) fn second_name(&mut self, name: &Path, of: &Path) -> Result<(), Failure> {
         let place = self.place(name)?.ok_or_else(|| refused(name, "has no name"))?;
-        let first = self.place(of)?.filter(|first| fs::symlink_metadata(first).is_ok_and(|it| it.is_file()));
+        let outside = |_| refused(name, &format!("is a link to `{}`, outside the bundle", of.display()));
+        let first =
+            self.place(of).map_err(outside)?.filter(|first| fs::symlink_metadata(first).is_ok_and(|it| it.is_file()));
         let first = first.ok_or_else(|| refused(name, "is a link to a file that is not before it in the bundle"))?;
         fs::copy(&first, &place).map(drop).map_err(|error| broken(&place, &error))
     }

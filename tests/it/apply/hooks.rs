@@ -1,0 +1,198 @@
+//! Hook scripts: order, environment, time, outputs, and how their faults are told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::stand::{Stand, Told};
+
+fn hook(event: &str, scripts: &[&str]) -> String {
+    let lines: String = scripts.iter().map(|it| format!("    - location: {it}\n")).collect();
+    format!("hooks:\n  {event}:\n{lines}")
+}
+
+/// Runs one script in AfterInstall, with more lines for it in the AppSpec.
+fn one(stand: &Stand, more: &str, text: &str) -> Told {
+    let body = format!("{}{more}", hook("AfterInstall", &["a.sh"]));
+    let bundle = stand.bundle(&body, "");
+    stand.script(&bundle, "a.sh", text);
+    stand.apply(&bundle, &[])
+}
+
+#[track_caller]
+fn fails(told: &Told, code: &str, says: &str) {
+    assert_eq!((told.exit, told.text("code"), told.text("failed_event")), (1, code, "AfterInstall"), "{:#}", told.json);
+    assert!(told.text("message").contains(says), "{}", told.text("message"));
+}
+
+#[test]
+fn scripts_run_in_order_and_the_log_says_so() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["a.sh", "b.sh"]), "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\necho one; echo two >&2\n");
+    stand.script(&bundle, "b.sh", "#!/bin/sh\nprintf three\n");
+    let told = stand.well(&bundle, &[]);
+    let log = stand.log(&told);
+    let hooks = &log[log.find("LifecycleEvent - AfterInstall").unwrap()
+        ..log.find("LifecycleEvent - App").unwrap_or(0).max(log.rfind("LifecycleEvent - ApplicationStart").unwrap())];
+    let mut lines: Vec<&str> = hooks.lines().collect();
+    lines[2..4].sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "LifecycleEvent - AfterInstall",
+            "Script - a.sh",
+            "[stderr]two",
+            "[stdout]one",
+            "Script - b.sh",
+            "[stdout]three"
+        ],
+        "H01"
+    );
+    let all = fs::read_to_string(stand.path("root/deployment-logs/codedeploy-agent-deployments.log")).unwrap();
+    let marked = format!("[{}]", told.text("deployment_id"));
+    assert!(all.lines().all(|line| line.contains(&marked)), "A10: {all}");
+}
+
+#[test]
+fn the_first_script_that_fails_ends_the_deployment() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["a.sh", "b.sh"]), "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\nfor i in $(seq 200); do echo line $i; done\nexit 3\n");
+    stand.script(&bundle, "b.sh", "#!/bin/sh\ntouch {HERE}/ran\n");
+    let told = stand.apply(&bundle, &[]);
+    fails(&told, "host/script-failed", "`a.sh` ended with exit code 3 in AfterInstall");
+    assert_eq!(told.events(), "AfterInstall:Failed ApplicationStart:Skipped ValidateService:Skipped", "H02");
+    assert!(!stand.path("ran").exists());
+    assert!(told.text("detail").ends_with("[stdout]line 200") && told.text("detail").len() <= 4096, "H39");
+    assert!(stand.log(&told).contains("[stdout]line 1\n"), "H39");
+    assert_eq!(told.json["events"][4]["scripts"][0]["exit_code"], 3);
+}
+
+#[test]
+fn a_script_finds_its_variables_and_none_of_ours() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["/scripts/x.sh"]), "");
+    stand.script(
+        &bundle,
+        "scripts/x.sh",
+        "#!/bin/sh\nenv > {HERE}/env; test -f appspec.yml || exit 1\n\
+         test -f {HERE}/root/$DEPLOYMENT_GROUP_ID/$DEPLOYMENT_ID/deployment-archive/appspec.yml || exit 2\n\
+         read x; echo read ended with $?\n",
+    );
+    let mut command = stand.command(&bundle, &["-g", "G", "--application", "shop"]);
+    let output = command.env("GITHUB_TOKEN", "hush").env("LANDFALL_TOKEN", "hush").output().unwrap();
+    assert!(output.status.success(), "H07 H37 H38: {}", String::from_utf8_lossy(&output.stdout));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let env = fs::read_to_string(stand.path("env")).unwrap();
+    for line in [
+        "APPLICATION_NAME=shop",
+        &format!("DEPLOYMENT_ID={}", told["deployment_id"].as_str().unwrap()),
+        "DEPLOYMENT_GROUP_NAME=G",
+        "DEPLOYMENT_GROUP_ID=G",
+        "LIFECYCLE_EVENT=AfterInstall",
+    ] {
+        assert!(env.lines().any(|it| it == line), "H20: {line} in {env}");
+    }
+    assert!(!env.contains("hush"), "H22: {env}");
+    let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("[stdout]read ended with 1"), "H23: {log}");
+}
+
+#[test]
+fn a_script_that_takes_too_long_is_ended_with_all_its_children() {
+    let stand = Stand::new();
+    let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 300 & echo $! > {HERE}/pid; sleep 300\n");
+    fails(&told, "host/script-timed-out", "`a.sh` failed to complete in 1 seconds");
+    assert_eq!(told.json["events"][4]["scripts"][0]["timed_out"], true, "H09");
+    let pid = fs::read_to_string(stand.path("pid")).unwrap();
+    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "H09: {state}");
+}
+
+#[test]
+fn outputs_left_open_fail_in_time_and_the_holder_is_named() {
+    let stand = Stand::new();
+    let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 30 2> /dev/null & echo $! > {HERE}/pid\n");
+    let pid = fs::read_to_string(stand.path("pid")).unwrap();
+    let running = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap();
+    // The test's own process, by its id.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.trim().parse().unwrap()), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    fails(&told, "host/outputs-left-open", &format!("stdout (held by sleep, process {})", pid.trim()));
+    assert_eq!(running.trim(), "sleep", "H12: it goes on");
+}
+
+#[test]
+fn background_programs_that_let_go_do_no_harm() {
+    let stand = Stand::new();
+    let told = one(&stand, "      timeout: 20\n", "#!/bin/sh\nsleep 2 > /dev/null 2> /dev/null < /dev/null &\n");
+    assert_eq!(told.exit, 0, "H14: {:#}", told.json);
+    assert!(told.json["events"][4]["scripts"][0]["seconds"].as_f64().unwrap() < 2.0, "H14");
+    let told = one(&stand, "      timeout: 20\n", "#!/bin/sh\n(sleep 0.3; echo late) &\n");
+    assert_eq!(told.exit, 0, "H15: {:#}", told.json);
+    assert!(stand.log(&told).contains("[stdout]late"), "H15");
+}
+
+#[test]
+fn scripts_that_cannot_start_say_why() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["scripts/nope.sh"]), "");
+    let told = stand.apply(&bundle, &[]);
+    fails(&told, "host/script-missing", "deployment-archive/scripts/nope.sh".trim_start_matches("deployment-archive/"));
+    fails(&one(&stand, "", "#!/bin/bash\r\necho\r\n"), "host/script-not-executable", "Windows line endings");
+    fails(&one(&stand, "", "\u{feff}#!/bin/sh\n"), "host/script-not-executable", "byte-order mark");
+    fails(
+        &one(&stand, "", "#!/usr/bin/nope\n"),
+        "host/script-not-executable",
+        "`/usr/bin/nope`, which is not on this host",
+    );
+    fails(&one(&stand, "", "#!/bin/sh\nkill -9 $$\n"), "host/script-killed", "killed by signal 9 (SIGKILL)");
+    let bundle = stand.bundle(&hook("AfterInstall", &["scripts"]), "scripts/x=1");
+    fails(&stand.apply(&bundle, &[]), "host/script-not-executable", "is no file");
+}
+
+#[test]
+fn scripts_that_can_be_mended_run_with_a_warning() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["a.sh"]), "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\necho ran\n");
+    fs::set_permissions(bundle.join("a.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+    let told = stand.well(&bundle, &[]);
+    assert!(told.warnings().contains("was not executable"), "H08: {}", told.warnings());
+    let told = one(&stand, "", "echo no shebang\n");
+    assert!(told.exit == 0 && told.warnings().contains("no `#!` line"), "H30: {:#}", told.json);
+    let told = one(&stand, "", "");
+    assert_eq!(told.exit, 0, "H32: {:#}", told.json);
+    let told = one(&stand, "", "#!/bin/sh\nprintf '\\377\\376 x'\n");
+    assert!(told.exit == 0 && stand.log(&told).contains(" x"), "H40");
+}
+
+#[test]
+fn blank_and_absent_events_do_nothing() {
+    let stand = Stand::new();
+    let told = stand.well(&stand.bundle("hooks:\n  AfterInstall:\n", ""), &[]);
+    assert!(told.warnings().contains("`AfterInstall` is blank"), "H03 H04: {}", told.warnings());
+}
+
+#[test]
+fn users_are_checked_before_the_first_event() {
+    let stand = Stand::new();
+    let told = one(&stand, "      runas: nosuch\n", "#!/bin/sh\n");
+    fails(&told, "host/unknown-user", "runs as `nosuch`");
+    assert!(told.events().starts_with("ApplicationStop:Skipped DownloadBundle:Skipped"), "H25: {}", told.events());
+    if !nix::unistd::Uid::effective().is_root() {
+        fails(&one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "the engine is not root");
+        return;
+    }
+    let told = one(&stand, "      runas: root\n", "#!/bin/sh\n");
+    assert_eq!(told.exit, 0, "H26: {:#}", told.json);
+    fs::set_permissions(stand.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    fails(&one(&stand, "      runas: daemon\n", "#!/bin/sh\n"), "host/archive-closed", "cannot enter");
+    fs::set_permissions(stand.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let told =
+        one(&stand, "      runas: daemon\n", "#!/bin/sh\nid -un; id -Gn; echo $HOME $USER $DEPLOYMENT_ID; pwd\n");
+    assert_eq!(told.exit, 0, "H24: {:#} {}", told.json, stand.log(&told));
+    let log = stand.log(&told);
+    let expected = format!("[stdout]daemon\n[stdout]daemon\n[stdout]/usr/sbin daemon {}\n", told.text("deployment_id"));
+    assert!(log.contains(&expected), "H24: {log}");
+}

@@ -1,0 +1,245 @@
+//! Which revision's scripts run, what is kept, which bundles are taken, and what the options do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use landfall::clients::process::blocking_program;
+
+use super::stand::{Stand, plant};
+
+/// A bundle with a stop script that leaves a word, and more hooks.
+fn with_stop(stand: &Stand, word: &str, more: &str) -> PathBuf {
+    let body = format!("hooks:\n  ApplicationStop:\n    - location: stop.sh\n{more}");
+    let bundle = stand.bundle(&body, "");
+    stand.script(&bundle, "stop.sh", &format!("#!/bin/sh\necho {word} >> {{HERE}}/stops\n{}", fail_if(word)));
+    bundle
+}
+
+fn fail_if(word: &str) -> &'static str {
+    if word.contains("bad") { "exit 1\n" } else { "" }
+}
+
+fn stops(stand: &Stand) -> String {
+    fs::read_to_string(stand.path("stops")).unwrap_or_default().replace('\n', " ")
+}
+
+#[test]
+fn the_stop_script_is_the_previous_successful_revisions() {
+    let stand = Stand::new();
+    stand.well(&with_stop(&stand, "one", ""), &[]);
+    assert_eq!(stops(&stand), "", "S01");
+    let second = with_stop(&stand, "two", "  ApplicationStart:\n    - location: start.sh\n");
+    stand.script(&second, "start.sh", "#!/bin/sh\nexit 1\n");
+    stand.badly(&second, &[], "host/script-failed");
+    assert_eq!(stops(&stand), "one ", "S02");
+    stand.well(&with_stop(&stand, "three", ""), &[]);
+    assert_eq!(stops(&stand), "one one ", "S09");
+    stand.well(&stand.bundle("", ""), &["-g", "another"]);
+    assert_eq!(stops(&stand), "one one ", "S12");
+}
+
+#[test]
+fn a_stop_script_that_fails_is_told_and_can_be_passed_over() {
+    let stand = Stand::new();
+    let first = stand.well(&with_stop(&stand, "bad", ""), &[]);
+    let second = with_stop(&stand, "good", "");
+    let told = stand.badly(&second, &[], "host/script-failed");
+    assert_eq!(told.text("failed_event"), "ApplicationStop", "S04");
+    assert!(told.text("message").contains(first.text("deployment_id")), "S04: {}", told.text("message"));
+    assert!(told.events().contains("DownloadBundle:Skipped"), "S04");
+    let told = stand.well(&second, &["--ignore-application-stop-failures"]);
+    assert_eq!(told.events(), "ApplicationStop:Failed(ignored)", "S05");
+    stand.well(&second, &[]);
+    assert_eq!(stops(&stand), "bad bad good ", "S06");
+}
+
+#[test]
+fn a_vanished_revision_is_skipped_and_a_broken_new_one_stops_nothing() {
+    let stand = Stand::new();
+    let first = stand.well(&with_stop(&stand, "one", ""), &[]);
+    let broken = stand.bundle("hooks:\n  AfterInstal:\n", "");
+    let told = stand.badly(&broken, &[], "host/appspec");
+    assert!(told.text("message").contains("appspec.yml:4:3"), "S10: {}", told.text("message"));
+    assert_eq!(stops(&stand), "", "S10");
+    fs::remove_dir_all(Path::new(first.text("log")).ancestors().nth(2).unwrap()).unwrap();
+    let told = stand.well(&with_stop(&stand, "two", ""), &[]);
+    assert_eq!(told.events(), "ApplicationStop:Skipped", "S08");
+    assert!(told.warnings().contains("is gone"), "S08");
+}
+
+#[test]
+fn before_install_sees_the_old_files_and_may_make_new_ones() {
+    let stand = Stand::new();
+    let files = "files:\n  - source: r\n    destination: {D}\n";
+    stand.well(&stand.bundle(files, "r/old=1"), &[]);
+    let hooks = "hooks:\n  BeforeInstall:\n    - location: b.sh\n";
+    let second = stand.bundle(&format!("{files}  - source: made\n    destination: {{D}}\n{hooks}"), "r/new=2");
+    stand.script(
+        &second,
+        "b.sh",
+        "#!/bin/sh\ncp {D}/old {HERE}/backup || exit 1\nmkdir made; printf g > made/gen.txt\n",
+    );
+    stand.well(&second, &[]);
+    assert!(stand.path("backup").exists(), "K12");
+    assert_eq!(stand.listing(), "gen.txt=g new=2", "F36 D19");
+    let third = stand.bundle(&format!("{files}{hooks}"), "r/third=3");
+    stand.script(&third, "b.sh", "#!/bin/sh\nexit 1\n");
+    stand.badly(&third, &[], "host/script-failed");
+    assert_eq!(stand.listing(), "gen.txt=g new=2", "K11");
+}
+
+#[test]
+fn pointers_and_archives_are_kept_as_the_guide_says() {
+    let stand = Stand::new();
+    fs::write(stand.path("agent.yml"), "---\n:max_revisions: 1\n").unwrap();
+    let config = stand.path("agent.yml");
+    let options = ["-c", config.to_str().unwrap()];
+    let good = stand.bundle("", "");
+    let bad = stand.bundle("hooks:\n  BeforeInstall:\n    - location: b.sh\n", "");
+    stand.script(&bad, "b.sh", "#!/bin/sh\nexit 1\n");
+    let success = stand.well(&good, &options);
+    let mut last = String::new();
+    for _ in 0..3 {
+        last = stand.badly(&bad, &options, "host/script-failed").text("deployment_id").to_owned();
+    }
+    let group = stand.path("root/default-local-deployment-group");
+    assert!(group.join(success.text("deployment_id")).join("deployment-archive").is_dir(), "A03");
+    assert_eq!(fs::read_dir(&group).unwrap().count(), 3, "A02: the last success, the current one, one more");
+    let pointer = |ending: &str| {
+        let name = format!("root/deployment-instructions/default-local-deployment-group{ending}");
+        fs::read_to_string(stand.path(&name)).unwrap()
+    };
+    assert!(pointer("_most_recent_install").ends_with(&last), "A09");
+    assert!(pointer("_last_successful_install").ends_with(success.text("deployment_id")), "A09");
+    assert!(pointer("-install.json").contains(&last) && !pointer("-cleanup").is_empty(), "A08");
+    fs::write(&config, ":max_revisions: 0\n").unwrap();
+    assert_eq!(stand.apply(&good, &options).exit, 2, "A04");
+}
+
+#[test]
+fn archives_of_every_format_are_unpacked() {
+    let stand = Stand::new();
+    let files = "files:\n  - source: /\n    destination: {D}\n";
+    stand.bundle(files, "x=1 d/y=2 l->x");
+    for (id, args) in [
+        ("tgz", ["czf", "b.tgz", "-C", "bundle-1", "."].as_slice()),
+        ("tar", &["cf", "b.tar", "-C", "bundle-1", "."]),
+        ("tgz", &["czf", "b.tgz", "bundle-1"]),
+    ] {
+        assert!(blocking_program("tar").args(args).current_dir(stand.path("")).status().unwrap().success());
+        stand.well(&stand.path(args[1]), &["-t", id]);
+        assert_eq!(stand.listing(), "appspec.yml=… d/ d/y=2 l->x x=1", "{id} (F37 for the last)");
+        let told = stand.apply(&stand.path("bundle-1"), &["-t", id]);
+        assert_eq!(told.exit, 2, "L08: {}", told.errors);
+    }
+    let mut zip = zip::ZipWriter::new(fs::File::create(stand.path("b.zip")).unwrap());
+    let plain = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
+    let text = fs::read(stand.path("bundle-1/appspec.yml")).unwrap();
+    for (name, content) in [("appspec.yml", text.as_slice()), ("x", b"z"), ("__MACOSX/x", b"junk")] {
+        zip.start_file(name, plain).unwrap();
+        std::io::Write::write_all(&mut zip, content).unwrap();
+    }
+    zip.finish().unwrap();
+    let told = stand.well(&stand.path("b.zip"), &["-t", "zip"]);
+    assert_eq!(stand.listing(), "appspec.yml=… x=z", "A05");
+    assert!(told.warnings().contains("__MACOSX"), "A05");
+    let told = stand.apply(&stand.path("b.zip"), &[]);
+    assert_eq!(told.exit, 2, "L08: {}", told.errors);
+}
+
+/// A tar with one entry of any name and kind, as no honest program makes it.
+fn odd_tar(path: &Path, name: &str, kind: tar::EntryType, target: &str) {
+    let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(0);
+    if !target.is_empty() {
+        header.set_link_name_literal(target).unwrap();
+    }
+    header.set_cksum();
+    builder.append(&header, std::io::empty()).unwrap();
+    builder.finish().unwrap();
+}
+
+#[test]
+fn a_bundle_that_leaves_its_directory_is_refused() {
+    let stand = Stand::new();
+    let path = stand.path("odd.tar");
+    for (name, kind, target) in [
+        ("../x", tar::EntryType::Regular, ""),
+        ("/tmp/x", tar::EntryType::Regular, ""),
+        ("a/../../x", tar::EntryType::Regular, ""),
+        ("l", tar::EntryType::Symlink, "/etc/passwd"),
+        ("l", tar::EntryType::Symlink, "../x"),
+        ("h", tar::EntryType::Link, "/etc/passwd"),
+        ("p", tar::EntryType::Fifo, ""),
+        ("c", tar::EntryType::Char, ""),
+    ] {
+        odd_tar(&path, name, kind, target);
+        let told = stand.badly(&path, &["-t", "tar"], "host/bundle-refused");
+        assert!(told.text("message").starts_with(&format!("`{name}` ")), "A07 F33: {}", told.text("message"));
+        assert_eq!(told.text("failed_event"), "DownloadBundle");
+    }
+    fs::write(&path, "this is no archive at all").unwrap();
+    stand.badly(&path, &["-t", "tar"], "host/bundle-unreadable");
+}
+
+#[test]
+fn a_missing_appspec_is_told_with_the_one_that_is_nested() {
+    let stand = Stand::new();
+    plant(&stand.path("empty"), "deploy/appspec.yml=x other=y");
+    let told = stand.badly(&stand.path("empty"), &[], "host/appspec-missing");
+    assert!(told.text("message").contains("found `deploy/appspec.yml`"), "L02 E01: {}", told.text("message"));
+    let bundle = stand.bundle("", "");
+    fs::rename(bundle.join("appspec.yml"), bundle.join("appspec.yaml")).unwrap();
+    stand.well(&bundle, &["-A", "appspec.yaml"]);
+    stand.well(&bundle, &[]);
+    fs::copy(bundle.join("appspec.yaml"), bundle.join("appspec.yml")).unwrap();
+    stand.badly(&bundle, &[], "host/two-appspecs");
+    let windows = stand.path("windows");
+    plant(&windows, "x=1");
+    fs::write(windows.join("appspec.yml"), "version: 0.0\nos: windows\n").unwrap();
+    let told = stand.badly(&windows, &[], "host/os");
+    assert!(told.text("message").contains("this host runs linux"), "R22");
+}
+
+#[test]
+fn asked_events_run_in_the_asked_order() {
+    let stand = Stand::new();
+    let hooks = ["BeforeInstall", "ApplicationStart", "HealthCheck", "ApplicationStop"]
+        .map(|event| format!("  {event}:\n    - location: say.sh\n"));
+    let bundle = stand.bundle(&format!("hooks:\n{}", hooks.concat()), "");
+    stand.script(&bundle, "say.sh", "#!/bin/sh\nprintf '%s ' $LIFECYCLE_EVENT >> {HERE}/said\n");
+    for (id, events, said) in [
+        ("L04", "BeforeInstall,ApplicationStart,HealthCheck", "BeforeInstall ApplicationStart HealthCheck "),
+        ("L05", "ApplicationStop,HealthCheck", "ApplicationStop HealthCheck "),
+    ] {
+        let _ = fs::remove_file(stand.path("said"));
+        stand.well(&bundle, &["-e", events]);
+        assert_eq!(fs::read_to_string(stand.path("said")).unwrap(), said, "{id}");
+    }
+    assert_eq!(stand.apply(&bundle, &["-e", "AfterInstall,DownloadBundle"]).exit, 2, "L06");
+    stand.badly(&bundle, &["-e", "HealthCheck,Nope"], "host/events");
+    // Without --events a name that is no lifecycle event is a mistake.
+    stand.badly(&bundle, &[], "host/appspec");
+}
+
+#[test]
+fn no_options_deploy_the_current_directory() {
+    let stand = Stand::new();
+    let bundle = stand.bundle("", "");
+    let root = stand.path("root");
+    let output = blocking_program(env!("CARGO_BIN_EXE_landfall"))
+        .args(["apply", "--root", root.to_str().unwrap()])
+        .current_dir(&bundle)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "L01: {}", String::from_utf8_lossy(&output.stderr));
+    let runs: Vec<_> = fs::read_dir(root.join("default-local-deployment-group")).unwrap().collect();
+    let name = runs[0].as_ref().unwrap().file_name().into_string().unwrap();
+    assert!(runs.len() == 1 && name.starts_with("d-") && name.ends_with("-local") && name.len() == 17, "L01: {name}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("{name} succeeded")));
+    assert_eq!(stand.apply(&stand.path("nowhere"), &[]).exit, 3);
+}
