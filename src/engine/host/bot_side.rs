@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::carry_out::{give_up, is_locked, prepare_run};
 use super::error::HostError;
@@ -22,9 +23,9 @@ use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
 /// How often a run's files are looked at.
 const TICK: Duration = Duration::from_millis(75);
 /// How long an answer of `observe` may take, by the trait.
-const LONGEST_LOOK: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// How long a child may take to say that it began, before another is spawned. Two are harmless.
-const SLOW_START: SignedDuration = SignedDuration::from_secs(5);
+const SLOW_START: Duration = Duration::from_secs(5);
 /// How many children are spawned for one run before it is given up.
 const MOST_CHILDREN: u32 = 3;
 
@@ -157,12 +158,13 @@ impl HostEngine {
                 format!("there is no run `{run}` in `{}`", self.layout.root().display()),
             )
         })?;
-        let began = self.clock.now();
+        // The child lives by the machine's time, whatever the bot's clock says.
+        let began = Instant::now();
         let mut spawned_at = began;
         let mut children = 0;
         let mut seen = None;
         loop {
-            let now = self.clock.now();
+            let now = Instant::now();
             let length = fs::metadata(dir.journal()).map(|it| it.len()).ok();
             // Reading all of it again is needed only where it grew, or where its writer may have died.
             if seen != Some(length) || !is_locked(&dir) {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
-use super::carry_out::Means;
+use super::carry_out::{Means, is_locked};
 use super::environment::variables;
 use super::error::HostError;
 use super::hook::{self, HookScript};
 use super::install;
 use super::intent::RunIntent;
-use super::journal::{End, Journal, Line};
+use super::journal::{End, Journal, Line, Story};
 use super::layout::{Layout, Pointer, RunDir, write_durably};
 use super::log::ScriptLog;
 use super::unpack::{find_appspec, unpack};
@@ -180,6 +180,15 @@ impl<'a> Course<'a> {
         for hook in spec.hooks.iter().filter(|hook| !events.contains(&hook.event)) {
             warnings
                 .push(format!("the scripts of {} do not run: the event is not part of this deployment", hook.event));
+        }
+        for event in PREVIOUS {
+            for script in spec.scripts_of(event) {
+                if !hook::script_path(&archive, &script.location).exists() {
+                    let location = &script.location;
+                    warnings
+                        .push(format!("`{location}` is not in the bundle: {event} of the next deployment will fail"));
+                }
+            }
         }
         // What a BeforeInstall script may still make is judged when its time comes.
         let can_make = |event: &str| {
@@ -361,7 +370,7 @@ impl<'a> Course<'a> {
         let mut runs: Vec<_> = listing
             .flatten()
             .map(|found| RunDir::at(found.path()))
-            .filter(|run| run.path() != self.dir.path())
+            .filter(|run| run.path() != self.dir.path() && is_over(run))
             .filter_map(|run| Some((fs::metadata(run.intent()).ok()?.modified().ok()?, run)))
             .collect();
         runs.sort_by_key(|(made, _)| std::cmp::Reverse(*made));
@@ -370,6 +379,11 @@ impl<'a> Course<'a> {
             let _ = fs::remove_dir_all(run.path());
         }
     }
+}
+
+/// Whether nobody works on a run or will: one that waits for its turn is not over.
+fn is_over(run: &RunDir) -> bool {
+    Story::read(run).is_ok_and(|story| story.started) && !is_locked(run)
 }
 
 fn failed(event: Option<String>, failure: Failure) -> End {
