@@ -15,5 +15,5 @@ pub use sentence::sentence;
 pub use stages::Stage;
 pub use views::{
     DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
-    HoldView, LiveView, PlanView, TargetView, TargetsPage, WhyPage,
+    HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
 };

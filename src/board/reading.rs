@@ -11,7 +11,7 @@ use super::query::DeploymentsQuery;
 use super::stages::stages;
 use super::views::{
     DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
-    HoldView, LiveView, PlanView, TargetView, TargetsPage, WhyPage, commit_url, failure, rules,
+    HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url, failure, rules,
 };
 use crate::clients::Clock;
 use crate::domain::{
@@ -24,6 +24,8 @@ use crate::ledger::{Filter, Health, Ledger, LedgerError};
 const RECORDS_AT_ONCE: usize = 200;
 /// How many deliveries a page holds.
 const DELIVERIES: usize = 50;
+/// Where commit statuses go, by the names that `report` gives these places in the ledger.
+const SINKS: [&str; 2] = ["github-status", "shown"];
 
 /// The read model. Clones are cheap and share the ledger.
 #[derive(Clone)]
@@ -223,10 +225,19 @@ impl Inside {
             delivery: delivery_of(&order.cause).cloned(),
             stages: stages(events(), self.clock.now()),
             lifecycle: lifecycle(events().map(|(_, event)| event)),
+            reports: self.reports(id)?,
             findings: events().flat_map(|(_, event)| findings(event)).cloned().collect(),
             events: story.iter().map(EventView::of).collect(),
             summary,
         }))
+    }
+
+    fn reports(&self, id: DeploymentId) -> Answer<Vec<ReportView>> {
+        let mut reports = Vec::new();
+        for sink in SINKS {
+            reports.extend(self.ledger.sent(sink, id)?.map(|told| ReportView::of(sink, told)));
+        }
+        Ok(reports)
     }
 
     fn why(&self, text: &str) -> Answer<Option<WhyPage>> {

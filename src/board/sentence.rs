@@ -1,8 +1,8 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
 use crate::domain::{
-    Ask, BotEvent, Cause, DeliveryEvent, DeploymentEvent, Event, Failure, Order, Progress, Record, Revision, SinkEvent,
-    StepName, StepStatus, SubState, TargetEvent, Verdict,
+    Ask, BotEvent, Cause, DeliveryEvent, DeploymentEvent, Event, Failure, Lifecycle, Order, Progress, Record, Revision,
+    SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -63,10 +63,11 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Released { run, adopted: false, .. } => format!("the engine took it as {run}"),
         DeploymentEvent::Released { run, adopted: true, .. } => format!("found at the engine as {run}"),
         DeploymentEvent::Progressed { progress } => progressed(progress),
-        DeploymentEvent::Ended { outcome } => match (outcome.verdict, &outcome.failure) {
-            (Verdict::Succeeded, _) => "the engine is done".into(),
-            (Verdict::Failed, why) => format!("the engine gave up{}", because(why.as_ref())),
-            (Verdict::Stopped, why) => format!("the engine stopped{}", because(why.as_ref())),
+        // Why it failed stands in the event that follows.
+        DeploymentEvent::Ended { outcome } => match outcome.verdict {
+            Verdict::Succeeded => "the engine is done: it succeeded".into(),
+            Verdict::Failed => "the engine is done: it failed".into(),
+            Verdict::Stopped => "the engine is done: it was stopped".into(),
         },
         DeploymentEvent::Stumbled { step, failure, attempt, .. } => {
             format!("{}: {}; trying again (attempt {attempt} failed)", doing(*step), failure.message)
@@ -108,17 +109,24 @@ fn prepared(revision: &Revision) -> String {
 
 /// The lifecycle event at work, what failed, or how many instances are done: the newest thing that a person can use.
 fn progressed(progress: &Progress) -> String {
-    let failed = progress.lifecycle.iter().rev().find(|it| it.status == StepStatus::Failed);
+    let last = |status| progress.lifecycle.iter().rev().find(|it| it.status == status);
+    let script = |it: &Lifecycle| it.script.as_deref().map(|script| format!(" `{script}`")).unwrap_or_default();
+    let instances = progress.instances.filter(|it| it.total() > 1);
     let mut parts = Vec::new();
-    if let Some(it) = failed {
-        let script = it.script.as_deref().map(|script| format!(" at `{script}`")).unwrap_or_default();
-        parts.push(format!("{} failed{script}", it.name));
+    if let Some(it) = last(StepStatus::Failed) {
+        let at = if it.script.is_some() { " at" } else { "" };
+        parts.push(format!("{} failed{at}{}", it.name, script(it)));
     } else if let Some(phase) = &progress.phase {
-        parts.push(format!("{phase} began"));
-    } else if let Some(it) = progress.lifecycle.iter().rev().find(|it| it.status == StepStatus::Succeeded) {
+        let at_work = last(StepStatus::InProgress).filter(|it| it.name == *phase && it.script.is_some());
+        parts.push(match (at_work, instances) {
+            (Some(it), _) => format!("{phase} runs{}", script(it)),
+            (None, Some(_)) => phase.clone(),
+            (None, None) => format!("{phase} began"),
+        });
+    } else if let Some(it) = last(StepStatus::Succeeded) {
         parts.push(format!("{} ended well", it.name));
     }
-    if let Some(instances) = progress.instances.filter(|it| it.total() > 1) {
+    if let Some(instances) = instances {
         parts.push(format!("{} of {} instances done", instances.succeeded, instances.total()));
     }
     if let Some(percent) = progress.percent {
@@ -216,5 +224,46 @@ fn size(bytes: u64) -> String {
         1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
         1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
         _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Instances, RunId};
+
+    #[test]
+    fn progress_is_told_by_what_is_newest() {
+        let step = |name: &str, status, script: Option<&str>| {
+            let (name, script) = (name.to_owned(), script.map(str::to_owned));
+            Lifecycle { name, status, instance: None, script, took_ms: None }
+        };
+        let at = |phase: &str, lifecycle| Progress { phase: Some(phase.into()), lifecycle, ..Progress::default() };
+        let install = step("Install", StepStatus::Succeeded, None);
+        let starts = |script| step("ApplicationStart", StepStatus::InProgress, script);
+        let fleet = Instances { succeeded: 1, in_progress: 2, ..Instances::default() };
+        for (progress, expected) in [
+            (Progress::default(), "the engine works"),
+            (Progress { status: "Queued".into(), ..Progress::default() }, "the engine says Queued"),
+            (at("Install", vec![]), "Install began"),
+            (at("ApplicationStart", vec![install.clone(), starts(None)]), "ApplicationStart began"),
+            (at("ApplicationStart", vec![install.clone(), starts(Some("up.sh"))]), "ApplicationStart runs `up.sh`"),
+            (Progress { lifecycle: vec![install.clone()], ..Progress::default() }, "Install ended well"),
+            (at("x", vec![step("x", StepStatus::Failed, Some("up.sh"))]), "x failed at `up.sh`"),
+            (Progress { instances: Some(fleet), ..at("Install", vec![]) }, "Install, 1 of 3 instances done"),
+            (Progress { percent: Some(40), ..Progress::default() }, "40 % of traffic shifted"),
+        ] {
+            assert_eq!(progressed(&progress), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_and_numbers_read_well() {
+        let said: Vec<String> = [999, 33_800, 1_250_000, 3_100_000_000].into_iter().map(size).collect();
+        assert_eq!(said, ["999 B", "34 kB", "1.2 MB", "3.1 GB"]);
+        assert_eq!((count(1, "file"), count(0, "file")), ("1 file".into(), "0 files".into()));
+        let run = RunId::parse("d-1").unwrap();
+        let found = DeploymentEvent::Released { run, adopted: true, url: None };
+        assert_eq!(of_deployment(&found), "found at the engine as d-1");
     }
 }

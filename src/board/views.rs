@@ -9,7 +9,7 @@ use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind, Lifecycle,
-    Offset, Order, PlanLine, Record, SourceSpec, State, Target, TargetName,
+    Offset, Order, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -157,8 +157,21 @@ pub struct DeploymentDetail {
     pub lifecycle: Vec<Lifecycle>,
     /// What its author should change although it deploys.
     pub findings: Vec<Finding>,
+    /// What the world was told of it last, place by place.
+    pub reports: Vec<ReportView>,
     /// Its events, oldest first.
     pub events: Vec<EventView>,
+}
+
+/// What one place was told of a deployment last.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportView {
+    /// The place: `github-status`, or `shown` where there is nothing to tell it with.
+    pub sink: &'static str,
+    /// The status's state, or `stumbled`, or `gave-up`.
+    pub state: &'static str,
+    /// In which words, or why not.
+    pub text: String,
 }
 
 /// One record, for readers.
@@ -310,6 +323,17 @@ pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option
     match order.target.source {
         SourceSpec::GitHub => Some(format!("{github}/{}/commit/{sha}", order.repository.name)),
         SourceSpec::Git { .. } => None,
+    }
+}
+
+impl ReportView {
+    /// The view of what a sink was told last.
+    pub(crate) fn of(sink: &'static str, event: SinkEvent) -> Self {
+        match event {
+            SinkEvent::Sent { state, text, .. } => Self { sink, state: state.as_str(), text },
+            SinkEvent::Stumbled { failure, .. } => Self { sink, state: "stumbled", text: failure.message },
+            SinkEvent::GaveUp { failure, .. } => Self { sink, state: "gave-up", text: failure.message },
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::domain::{Ask, DeliveryId, DeploymentId, Offset, Request};
 use crate::ledger::Health;
 
 type Answer = Result<HttpResponse, Problem>;
+/// A body, or why it was not taken.
+type Taken = Result<Bytes, actix_web::Error>;
 
 /// The longest key of a request: a UUID, a URL of a comment, a sentence.
 const LONGEST_KEY: usize = 200;
@@ -99,9 +101,10 @@ struct Asking {
 }
 
 /// `POST /api/v1/requests`: somebody asks for something; under one key it happens once.
-pub(super) async fn request(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Bytes) -> Answer {
+pub(super) async fn request(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Taken) -> Answer {
     let csrf = request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok());
     let actor = writer.proven(csrf)?;
+    let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
     let Asking { key, what } = serde_json::from_slice(&body).map_err(|error| match error.classify() {
         Category::Data => Refusal::new(422, error.to_string()).help(EXAMPLE),
         Category::Syntax | Category::Eof | Category::Io => {

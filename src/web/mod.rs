@@ -20,6 +20,7 @@ mod stream;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Route};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,10 @@ use crate::board::Board;
 use crate::clients::Clock;
 use access::Tokens;
 
-/// How many event streams may be open at once: each keeps a connection and a few kilobytes.
+/// How many event streams a worker may hold open at once: each keeps a connection and a few kilobytes.
 const STREAMS: usize = 256;
+/// The largest body of a form or a request, in bytes: some hundred times what one needs.
+const LARGEST_BODY: usize = 64 << 10;
 
 /// What the pages need. It is shared by all workers.
 pub struct WebState {
@@ -57,37 +60,41 @@ pub(crate) struct Streams(pub(crate) Arc<Semaphore>);
 pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
     cfg.app_data(state)
         .app_data(web::Data::new(Streams(Arc::new(Semaphore::new(STREAMS)))))
-        .service(web::resource("/healthz").get(api::healthz))
-        .service(web::resource("/readyz").get(api::readyz))
+        .service(web::resource("/healthz").get(api::healthz).route(web::head().to(api::healthz)))
+        .service(web::resource("/readyz").get(api::readyz).route(web::head().to(api::readyz)))
         .service(
             web::scope("/api/v1")
-                .service(web::resource("/targets").get(api::targets).default_service(web::to(api::wrong_method)))
-                .service(
-                    web::resource("/deployments").get(api::deployments).default_service(web::to(api::wrong_method)),
-                )
-                .service(
-                    web::resource("/deployments/{id}").get(api::deployment).default_service(web::to(api::wrong_method)),
-                )
-                .service(web::resource("/why/{sha}").get(api::why).default_service(web::to(api::wrong_method)))
-                .service(web::resource("/deliveries").get(api::deliveries).default_service(web::to(api::wrong_method)))
-                .service(
-                    web::resource("/deliveries/{id}").get(api::delivery).default_service(web::to(api::wrong_method)),
-                )
-                .service(web::resource("/events").get(stream::events).default_service(web::to(api::wrong_method)))
-                .service(web::resource("/requests").post(api::request).default_service(web::to(api::wrong_method)))
+                .service(only(web::get().to(api::targets), "/targets"))
+                .service(only(web::get().to(api::deployments), "/deployments"))
+                .service(only(web::get().to(api::deployment), "/deployments/{id}"))
+                .service(only(web::get().to(api::why), "/why/{sha}"))
+                .service(only(web::get().to(api::deliveries), "/deliveries"))
+                .service(only(web::get().to(api::delivery), "/deliveries/{id}"))
+                .service(only(web::get().to(stream::events), "/events"))
+                .service(only(web::post().to(api::request), "/requests"))
                 .default_service(web::to(api::unknown)),
         )
         .service(web::resource("/assets/{name}").get(assets::asset))
-        .service(web::resource("/login").get(login::form).post(login::sign_in))
-        .service(web::resource("/logout").post(login::sign_out))
+        .service(small("/login").get(login::form).post(login::sign_in))
+        .service(small("/logout").post(login::sign_out))
         .service(web::resource("/").get(pages::targets))
         .service(web::resource("/targets/{name}").get(pages::target))
-        .service(web::resource("/targets/{name}/{act}").post(forms::at_target))
+        .service(small("/targets/{name}/{act}").post(forms::at_target))
         .service(web::resource("/deployments").get(pages::deployments))
         .service(web::resource("/deployments/{id}").get(pages::deployment))
-        .service(web::resource("/deployments/{id}/{act}").post(forms::at_deployment))
+        .service(small("/deployments/{id}/{act}").post(forms::at_deployment))
         .service(web::resource("/deliveries").get(pages::deliveries))
         .service(web::resource("/deliveries/{id}").get(pages::delivery))
-        .service(web::resource("/releases/{act}").post(forms::at_all))
+        .service(small("/releases/{act}").post(forms::at_all))
         .default_service(web::to(pages::unknown));
+}
+
+/// A path of the API that takes one method, and says so to others.
+fn only(route: Route, path: &str) -> Resource {
+    small(path).route(route).default_service(web::to(api::wrong_method))
+}
+
+/// A path whose bodies are small, whatever the webhooks of the same application may send.
+fn small(path: &str) -> Resource {
+    web::resource(path).app_data(web::PayloadConfig::new(LARGEST_BODY))
 }

@@ -240,6 +240,7 @@ async fn a_deployment_has_its_whole_story() {
               "parent": null,
               "reason": "there is no `appspec.yml` at the root of the bundle",
               "ref": "refs/heads/main",
+              "reports": [],
               "repository": "acme/docs",
               "rule": "branch main",
               "sha": "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1",
@@ -295,17 +296,20 @@ async fn a_deployment_has_its_whole_story() {
         bundle stored: 12 files, 34 kB; 1 finding
         handing over to the engine
         the engine took it as d-A1B2C3D4E
-        ApplicationStop began, 1 of 3 instances done
-        DownloadBundle began, 1 of 3 instances done
-        BeforeInstall began, 1 of 3 instances done
-        Install began, 1 of 3 instances done
-        AfterInstall began, 1 of 3 instances done
-        ApplicationStart began, 1 of 3 instances done
+        ApplicationStop, 1 of 3 instances done
+        DownloadBundle, 1 of 3 instances done
+        BeforeInstall, 1 of 3 instances done
+        Install, 1 of 3 instances done
+        AfterInstall runs `scripts/check.sh`, 1 of 3 instances done
+        ApplicationStart runs `scripts/check.sh`, 1 of 3 instances done
         ValidateService failed at `scripts/check.sh`, 1 of 3 instances done
-        the engine gave up: `scripts/check.sh` ended with 7 in ValidateService on web-1
+        the engine is done: it failed
         failed: `scripts/check.sh` ended with 7 in ValidateService on web-1
     "#]]
     .assert_eq(&told.map(|it| format!("{it}\n")).collect::<String>());
+    let told =
+        json!([{ "sink": "github-status", "state": "failure", "text": "Failed: `scripts/check.sh` ended with 7" }]);
+    assert_eq!(failed["reports"], told);
     let stages: Vec<_> = failed["stages"].as_array().unwrap().iter().map(|it| it["status"].as_str().unwrap()).collect();
     assert_eq!(stages, ["succeeded", "succeeded", "succeeded", "failed", "skipped"]);
 }

@@ -52,6 +52,7 @@ async fn a_request_that_cannot_be_taken_says_why() {
         r#"{"what":{"ask":"pause"}}"#,
         r#"{"key":"","what":{"ask":"pause"}}"#,
         &long,
+        &" ".repeat(65 << 10),
         r#"{"key":"k","what":{"ask":"explode"}}"#,
         r#"{"key":"k","what":{"ask":"lock"}}"#,
         r#"{"key":"k","what":{"ask":"pause"},"actor":"somebody else"}"#,
@@ -69,6 +70,7 @@ async fn a_request_that_cannot_be_taken_says_why() {
         422 missing field `key` at line 1 column 24
         422 `key` is not a text of 1 to 200 characters without control characters
         422 `key` is not a text of 1 to 200 characters without control characters
+        413 payload reached size limit
         422 unknown variant `explode`, expected one of `deploy`, `redeploy`, `rollback`, `stop`, `approve`, `lock`, `unlock`, `pause`, `resume`, `replay` at line 1 column 34
         422 missing field `target` at line 1 column 33
         422 unknown field `actor`, expected `key` or `what` at line 1 column 41

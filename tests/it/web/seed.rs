@@ -11,8 +11,9 @@ use landfall::clients::Clock;
 use landfall::domain::{
     ArchiveFacts, Ask, Blame, BundleFormat, BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
     DeploymentId, EngineSpec, Event, Failure, Finding, Hold, HoldKind, HostSpec, Instances, Lifecycle, Location,
-    OnNewPush, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision, RevisionsSpec,
-    Rule, RunId, RunOutcome, SourceSpec, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
+    NoticeState, OnNewPush, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision,
+    RevisionsSpec, Rule, RunId, RunOutcome, SinkEvent, SourceSpec, StepStatus, Stream, Target, TargetEvent, TargetName,
+    Verdict, plan,
 };
 use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
 use landfall::web::access::Tokens;
@@ -97,6 +98,10 @@ impl World {
         let until = Some("2026-01-02T09:00:00Z".parse().unwrap());
         let locked = TargetEvent::Locked { actor: "mia".into(), reason: Some("the fair is on".into()), until };
         world.append(Stream::Target(TargetName::parse("docs").unwrap()), Event::Target(locked), None).await;
+        let (context, text) = ("landfall/blog".into(), "Failed: `scripts/check.sh` ended with 7".into());
+        let (deployment, state) = (blog, NoticeState::Failure);
+        let told = SinkEvent::Sent { deployment, context, sha: sha("b1"), state, text, remote_id: Some("7".into()) };
+        world.append(Stream::Sink("github-status".into()), Event::Sink(told), None).await;
         world.clock.advance(Duration::from_secs(180));
         world
     }
