@@ -1,6 +1,6 @@
 //! The words typed, one file a verb. Reading verbs are clients of the API.
 //!
-//! A verb is one file with its arguments and a `run`, and one variant and one arm in [`words`]. Data goes to stdout, talk
+//! A verb is one file with its arguments and a `run`, and one variant and one arm in `words`. Data goes to stdout, talk
 //! to stderr; nothing is said by colour alone; the last line of a failure is what to do.
 
 mod apply;

@@ -1,6 +1,6 @@
 //! Configuration: as written, checked, as meant. The only reader of configuration files and of the environment.
 //!
-//! Why two shapes: [`raw`] mirrors the file, with the place of every value, so that all that is wrong is said at once
+//! Why two shapes: `raw` mirrors the file, with the place of every value, so that all that is wrong is said at once
 //! and where; [`Config`] has only what the program uses, everything parsed, so that nobody checks twice. The reading is
 //! done by hand over the parsed table instead of by a derive, because a derive stops at the first thing it dislikes.
 

@@ -51,7 +51,7 @@ pub(super) enum Unread {
     Spool(io::Error),
 }
 
-/// A body that a secret of ours signed. Only [`read`] makes one.
+/// A body that a secret of ours signed. Only `read` makes one.
 pub struct Verified {
     body: Bytes,
     voice: Voice,

@@ -38,10 +38,6 @@ pub(super) struct Hearing {
 }
 
 /// Proof that a secret of ours signed, and the word on which repositories it may speak for.
-///
-/// ```compile_fail
-/// let _ = landfall::intake::Voice { };
-/// ```
 #[derive(Clone)]
 pub struct Voice {
     keys: Keys,
