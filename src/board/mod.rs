@@ -1,7 +1,7 @@
 //! The read model: what is live where, what is under way, and why not. It never decides anything and never writes.
 //!
 //! Everything that people read comes through here, so that the API, the dashboard, the terminal and the demo say the
-//! same: a view for each thing ([`TargetView`], [`DeploymentView`], …), and a [`sentence`] for each record.
+//! same: a view for each thing ([`TargetView`], [`DeploymentView`], …), and a [`sentence()`] for each record.
 
 mod query;
 mod reading;

@@ -1,8 +1,8 @@
 //! Dashboard, JSON API and event stream: views of the board. No rules live here: it parses, lets in, and renders.
 //!
 //! Why askama and a single script of thirty lines: the pages are complete without JavaScript, which only saves the
-//! reader a reload. Why no middleware at the door: a handler that shows something takes a [`door::Reader`] and one
-//! that changes something an [`door::Writer`], and nobody can make one without the right to it.
+//! reader a reload. Why no middleware at the door: a handler that shows something takes a `door::Reader` and one
+//! that changes something a `door::Writer`, and nobody can make one without the right to it.
 
 pub mod access;
 mod api;
