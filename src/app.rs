@@ -1,1 +1,280 @@
-//! The composition root: puts the rooms together and runs them on one runtime. Holds no rules.
+//! The composition root: puts the rooms together, runs them on one runtime, and ends them in order. Holds no rules.
+//!
+//! Order of the end (`SIGTERM`): the door stops taking deliveries; no new step begins and running ones get their grace;
+//! reports flush; the ledger closes. A ledger that closes itself (a storage error) ends the program with 3.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App as HttpApp, HttpServer, web as http};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::board::Board;
+use crate::clients::Clock;
+use crate::clients::aws::Aws;
+use crate::clients::github::GitHubClient;
+use crate::conductor::{self, CatchUp, Conductor};
+use crate::config::Config;
+use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target};
+use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
+use crate::engine::host::HostEngine;
+use crate::intake::{self, IntakeState};
+use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
+use crate::report::{ReportError, Reports, Sink};
+use crate::revisions::Stores;
+use crate::source::Sources;
+use crate::steps::{Engines, Probe, World};
+use crate::web::access::Tokens;
+use crate::web::{self, WebState};
+
+/// What a bot is made of besides its configuration.
+pub struct Parts {
+    /// What time it is.
+    pub clock: Clock,
+    /// The program that carries host deployments out in a child of its own.
+    pub program: PathBuf,
+    /// Called at the places where a crash would matter.
+    pub probe: Probe,
+}
+
+impl Parts {
+    /// The parts of production: the machine's clock, this very program, no probe.
+    pub fn of_this_program() -> Self {
+        // The link stays right when the file it was started from is replaced by an upgrade.
+        Self { clock: Clock::system(), program: "/proc/self/exe".into(), probe: Arc::new(|_| ()) }
+    }
+}
+
+/// Why a bot could not start, or ended by itself.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The port cannot be used.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something it needs is not there.
+    #[error("{}", .0.message)]
+    Need(Failure),
+}
+
+impl AppError {
+    /// What a person can do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.failure().help,
+            Self::Listen { .. } => Some("end what listens there, or choose another `server.listen`".into()),
+            Self::Need(failure) => failure.help.clone(),
+        }
+    }
+}
+
+/// A bot at work.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What happened.
+    pub ledger: Ledger,
+    /// What can be read.
+    pub board: Board,
+    /// Who may read and ask.
+    pub tokens: Arc<Tokens>,
+    /// Moves what is asked.
+    pub asks: conductor::Asks,
+    stop: CancellationToken,
+    server: ServerHandle,
+    tasks: Vec<JoinHandle<Result<(), LedgerError>>>,
+    reports: JoinHandle<Result<(), ReportError>>,
+    stop_reports: CancellationToken,
+}
+
+impl App {
+    /// Opens the ledger, takes the port, and starts everything.
+    pub async fn start(config: Config, parts: Parts) -> Result<Self, AppError> {
+        let config = Arc::new(config);
+        let Parts { clock, program, probe } = parts;
+        let ledger = open_ledger(&config, &clock, &probe).await?;
+        let github = GitHubClient::new(&config.github, clock.clone()).map_err(|error| {
+            let help = "correct `github.api_url`";
+            AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
+        })?;
+        let world = Arc::new(world(&config, &clock, &github, program, probe)?);
+        let targets: Arc<[Target]> = config.targets.clone().into();
+        let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
+        let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
+        let stop = CancellationToken::new();
+        let conductor = Conductor::open(ledger.clone(), world.clone(), &targets).await?;
+        let board = Board::new(
+            ledger.clone(),
+            config.targets.clone(),
+            clock.clone(),
+            config.public_url.as_deref(),
+            &config.github.api_url,
+        );
+        let door = Door { config: &config, ledger: &ledger, clock: &clock, board: &board, tokens: &tokens };
+        let (address, server) = door.open(asks.clone(), &stop)?;
+        write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
+        let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every };
+        let tasks = vec![tokio::spawn(conductor.run(stop.clone())), tokio::spawn(catch_up.run(stop.clone()))];
+        let stop_reports = CancellationToken::new();
+        let reports = Reports::new(ledger.clone(), Sink::statuses(github), clock, config.public_url.clone());
+        let reports = tokio::spawn(reports.run(stop_reports.clone()));
+        info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
+        Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, reports, stop_reports })
+    }
+
+    /// Returns when the ledger closed itself: nothing can be promised any more.
+    pub async fn broken(&self) -> LedgerError {
+        LedgerError::Closed { why: self.ledger.closed().await }
+    }
+
+    /// Ends everything in order.
+    pub async fn stop(self) -> Result<(), LedgerError> {
+        info!("ending: no new step begins");
+        self.stop.cancel();
+        let mut result = Ok(());
+        for task in self.tasks {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => result = Err(error),
+                Err(panic) => error!("a task ended in a panic, which is a bug of ours: {panic}"),
+            }
+        }
+        self.server.stop(true).await;
+        self.stop_reports.cancel();
+        match self.reports.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!("some reports were not sent, and are sent at the next start: {error}"),
+            Err(panic) => error!("the reports ended in a panic, which is a bug of ours: {panic}"),
+        }
+        if result.is_ok() {
+            result = write(&self.ledger, BotEvent::Stopping).await;
+        }
+        self.ledger.close().await;
+        result
+    }
+}
+
+async fn write(ledger: &Ledger, event: BotEvent) -> Result<(), LedgerError> {
+    ledger.append(Append { stream: Stream::Bot, expect: None, event: event.into(), births: vec![] }).await.map(|_| ())
+}
+
+async fn open_ledger(config: &Config, clock: &Clock, probe: &Probe) -> Result<Ledger, LedgerError> {
+    let options = Options { reserve_bytes: config.ledger.reserve_bytes, segment_bytes: config.ledger.segment_bytes };
+    let (dir, clock) = (config.data_dir.join("ledger"), clock.clone());
+    let seams = Seams { probe: probe.clone(), ..Seams::default() };
+    let open = move || Ledger::open_with(&dir, options, Arc::new(move || clock.now()), seams);
+    tokio::task::spawn_blocking(open).await.expect("opening a ledger does not panic")
+}
+
+fn world(
+    config: &Config,
+    clock: &Clock,
+    github: &GitHubClient,
+    program: PathBuf,
+    probe: Probe,
+) -> Result<World, AppError> {
+    let spool = config.data_dir.join("fetched");
+    let emptied = std::fs::remove_dir_all(&spool).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    let made = emptied.and_then(|()| std::fs::create_dir_all(&spool));
+    made.map_err(|error| AppError::Need(unusable(&spool, &error)))?;
+    let sources = Sources::new(&config.data_dir, github.clone());
+    let aws = Aws::new();
+    let stores = Stores::new(aws.clone());
+    let accounts = Accounts::new(aws, clock.clone());
+    let engine_clock = clock.clone();
+    let engines = Engines::new(move |spec| match spec {
+        EngineSpec::CodeDeploy(spec) => Arc::new(CodeDeployEngine::new(spec, &accounts)),
+        EngineSpec::Host(spec) => Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone())),
+    });
+    Ok(World::new(sources, stores, engines, clock.clone(), spool, probe))
+}
+
+fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("cannot use `{}`: {error}", dir.display());
+    Failure::setup("app/directory", message).help("make it writable for the bot's user")
+}
+
+/// What faces the network.
+struct Door<'a> {
+    config: &'a Arc<Config>,
+    ledger: &'a Ledger,
+    clock: &'a Clock,
+    board: &'a Board,
+    tokens: &'a Arc<Tokens>,
+}
+
+impl Door<'_> {
+    fn open(&self, asks: conductor::Asks, stop: &CancellationToken) -> Result<(SocketAddr, ServerHandle), AppError> {
+        let intake = IntakeState::new(self.ledger.clone(), self.config.clone(), self.clock.clone());
+        let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?;
+        let web = http::Data::new(WebState {
+            board: self.board.clone(),
+            asks: Arc::new(Desk(asks)),
+            tokens: self.tokens.clone(),
+            clock: self.clock.clone(),
+            public_reads: self.config.server.public_reads,
+            secure: self.config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
+            stop: stop.clone(),
+        });
+        let routes = move || {
+            let (intake, web) = (intake.clone(), web.clone());
+            HttpApp::new()
+                .configure(|routes| intake::routes(routes, intake))
+                .configure(|routes| web::routes(routes, web))
+        };
+        let address = self.config.server.listen;
+        let listen = |source| AppError::Listen { address, source };
+        let server = HttpServer::new(routes).workers(WORKERS).disable_signals().shutdown_timeout(5);
+        let server = server.bind(address).map_err(listen)?;
+        let address = server.addrs().first().copied().unwrap_or(address);
+        let running = server.run();
+        let handle = running.handle();
+        tokio::spawn(running);
+        Ok((address, handle))
+    }
+}
+
+/// Threads that take requests. They never read the ledger, so that two are enough for any rate that a disk can bear.
+const WORKERS: usize = 2;
+
+/// The web's way to ask.
+struct Desk(conductor::Asks);
+
+impl web::Asks for Desk {
+    fn ask(&self, request: Request) -> BoxFuture<'_, Result<web::Asked, web::AskError>> {
+        async move {
+            match self.0.ask(request).await {
+                Ok(asked) => {
+                    let conductor::Asked { repeat, offset, deployments } = asked;
+                    Ok(web::Asked { repeat, offset, deployments })
+                }
+                Err(conductor::AskError::Refused(failure)) if failure.passing => {
+                    Err(web::AskError::Unavailable(failure))
+                }
+                Err(conductor::AskError::Refused(failure)) => Err(web::AskError::Refused(failure)),
+                Err(error @ conductor::AskError::Unknown { .. }) => {
+                    Err(web::AskError::Unknown { what: error.to_string() })
+                }
+                Err(conductor::AskError::Ledger(error)) => Err(web::AskError::Unavailable(error.failure())),
+            }
+        }
+        .boxed()
+    }
+}

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, check, exec_as, init, send, status, why};
+use super::{apply, ask, check, demo, exec_as, init, send, serve, status, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -25,6 +25,10 @@ pub struct Cli {
 /// A verb is one variant here, one arm in [`Verb::run`], and one file beside this one.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// See it work, on this machine alone: a repository, three pushes, deployments, a page that answers
+    Demo(demo::DemoArgs),
+    /// Run the bot
+    Serve(serve::ServeArgs),
     /// Write a commented landfall.toml, a webhook secret and an appspec.yml to start from
     Init(init::InitArgs),
     /// Say what is wrong with a configuration or an AppSpec, with line and column
@@ -65,6 +69,8 @@ enum ConfigVerb {
 impl Verb {
     fn run(self, environment: &Environment) -> Outcome {
         match self {
+            Self::Demo(it) => demo::run(&it),
+            Self::Serve(it) => serve::run(&it, environment),
             Self::Init(it) => init::run(&it),
             Self::Check(it) => check::run(&it, environment),
             Self::Apply(it) => apply::run(&it),

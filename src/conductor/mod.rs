@@ -1,1 +1,21 @@
 //! Moves deployments forward: lanes, the next step, what came of it. Holds no truth: the ledger does.
+//!
+//! One task, the [`Conductor`], follows the ledger and keeps a [`desk`] of the deployments that are not over. For each
+//! that is touched it decides, purely ([`desk::Desk::decide`]), what is to be done now: nothing, wait, write an event,
+//! or run one step. Steps run as tasks of their own and append what came of them; the record comes back to the desk
+//! through the ledger, like everybody else's.
+//!
+//! Why a follower and not calls: after a crash, and after an event that somebody else wrote (a stop, a lock), the same
+//! path runs as on any other day.
+
+mod asks;
+mod backoff;
+mod catch_up;
+pub mod desk;
+mod jobs;
+mod run;
+
+pub use asks::{AskError, Asked, Asks};
+pub use backoff::delay;
+pub use catch_up::CatchUp;
+pub use run::Conductor;

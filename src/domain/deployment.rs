@@ -8,7 +8,7 @@ use super::event::DeploymentEvent as E;
 use super::failure::Failure;
 use super::ids::{CommitSha, DeploymentId, RunId};
 use super::plan::Order;
-use super::progress::{Progress, RunOutcome, Verdict};
+use super::progress::{Hold, Progress, RunOutcome, Verdict};
 use super::revision::Revision;
 use super::state::{Ready, Running, State, Step, StepName, Weighed};
 
@@ -136,13 +136,13 @@ impl Deployment {
                 (self.run, self.url) = (Some(run.clone()), url.clone());
                 self.stumble = None;
             }
-            // The intent alone is no progress: a call that is refused again and again must still give up.
-            E::Releasing { .. } => {}
+            // A try alone is no progress: what is refused again and again must still give up.
+            E::Planned { .. } | E::Weighing | E::Releasing { .. } => {}
             E::Prepared { revision, .. } => {
                 self.revision = Some(revision.clone());
                 self.stumble = None;
             }
-            E::Planned { .. } | E::Weighing | E::Held { .. } | E::Progressed { .. } => self.stumble = None,
+            E::Held { .. } | E::Progressed { .. } => self.stumble = None,
             E::Ended { .. } | E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
             E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
         }
@@ -189,6 +189,14 @@ impl Deployment {
             (state, E::Stopped { actor, failure }) if !state.is_over() => {
                 State::Stopped { actor: actor.clone(), failure: failure.clone() }
             }
+            (
+                State::Planned | State::Weighing | State::Held { .. },
+                E::Stumbled { step: StepName::Weigh, failure, next_at, .. },
+            ) => State::Held { hold: Hold::order_unproven(failure, *next_at) },
+            (
+                State::Ready { ready } | State::ReadyHeld { ready, .. },
+                E::Stumbled { step: StepName::Weigh, failure, next_at, .. },
+            ) => State::ReadyHeld { ready: ready.clone(), hold: Hold::order_unproven(failure, *next_at) },
             (state, E::Stumbled { .. } | E::StopAsked { .. } | E::Approved { .. }) if !state.is_over() => state.clone(),
             (state, event) => {
                 return Err(Misplaced { id: self.id, event: event.kind().into(), state: state.name().into() });
@@ -408,6 +416,7 @@ mod tests {
         check("planned", "planned", "Weigh");
         check("planned weighing", "weighing", "Weigh");
         check("planned weighing held", "held", "Weigh");
+        check("planned weighing stumbled", "held", "Weigh");
         check("planned weighing weighed", "preparing", "Prepare");
         check("planned weighing weighed prepared", "preparing", "Release");
         check("planned weighing weighed prepared held", "held", "Release");

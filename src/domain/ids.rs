@@ -198,6 +198,9 @@ impl DeploymentId {
         Self(Ulid::from_parts(millis, u128::from_be_bytes(random)))
     }
 
+    /// The greatest: no deployment has it.
+    pub const MAX: Self = Self(Ulid(u128::MAX));
+
     /// Reads one back.
     pub fn parse(text: &str) -> Result<Self, Unfit> {
         Ulid::from_string(text).map(Self).map_err(|_| Unfit::new("a deployment id of 26 letters and digits", text))

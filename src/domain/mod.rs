@@ -32,7 +32,7 @@ mod push;
 mod record;
 mod revision;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod state;
 mod target;
 mod target_state;

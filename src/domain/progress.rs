@@ -40,6 +40,14 @@ pub struct Hold {
     pub until: Option<Timestamp>,
 }
 
+impl Hold {
+    /// The wait for a source that cannot say whether the commit is the newest.
+    pub fn order_unproven(failure: &Failure, until: Timestamp) -> Self {
+        let reason = format!("order unproven: {}", failure.message);
+        Self { kind: HoldKind::OrderUnproven, reason, until: Some(until) }
+    }
+}
+
 /// How far one lifecycle event, instance or script is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

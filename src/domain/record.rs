@@ -110,6 +110,17 @@ impl Event {
     }
 }
 
+macro_rules! event_from {
+    ($($variant:ident($type:ident)),*) => {$(
+        impl From<$type> for Event {
+            fn from(event: $type) -> Self {
+                Self::$variant(event)
+            }
+        }
+    )*};
+}
+event_from!(Delivery(DeliveryEvent), Deployment(DeploymentEvent), Target(TargetEvent), Sink(SinkEvent), Bot(BotEvent));
+
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -4,15 +4,15 @@ use jiff::Timestamp;
 
 use super::*;
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-pub(super) fn sha(digit: char) -> CommitSha {
+pub(crate) fn sha(digit: char) -> CommitSha {
     CommitSha::parse(digit.to_string().repeat(40)).unwrap()
 }
 
-pub(super) fn target(name: &str) -> Target {
+pub(crate) fn target(name: &str) -> Target {
     Target {
         name: TargetName::parse(name).unwrap(),
         repository: RepositoryName::parse("acme/blog").unwrap(),
@@ -40,7 +40,7 @@ pub(super) fn target(name: &str) -> Target {
     }
 }
 
-pub(super) fn push(reference: &str, after: Option<CommitSha>) -> Push {
+pub(crate) fn push(reference: &str, after: Option<CommitSha>) -> Push {
     Push {
         repository: Repository { id: Some(7), name: RepositoryName::parse("acme/blog").unwrap() },
         reference: RefName::parse(reference).unwrap(),
@@ -54,7 +54,7 @@ pub(super) fn push(reference: &str, after: Option<CommitSha>) -> Push {
     }
 }
 
-pub(super) fn order() -> Order {
+pub(crate) fn order() -> Order {
     let cause = Cause::Push { delivery: DeliveryId::parse("delivery-1").unwrap() };
     let plans = plan(&push("refs/heads/main", Some(sha('a'))), &cause, &[target("blog")]);
     match plans.into_iter().next().map(|plan| plan.outcome) {
@@ -63,11 +63,11 @@ pub(super) fn order() -> Order {
     }
 }
 
-pub(super) fn failure() -> Failure {
+pub(crate) fn failure() -> Failure {
     Failure::passing("source/unavailable", "github.com answered 503")
 }
 
-pub(super) fn revision() -> Revision {
+pub(crate) fn revision() -> Revision {
     Revision::Bundle {
         format: BundleFormat::Tgz,
         location: Location::File { path: "/srv/revisions/blog/a.tgz".into() },
@@ -78,7 +78,7 @@ pub(super) fn revision() -> Revision {
 }
 
 /// The event that a word of a table names.
-pub(super) fn event(word: &str) -> DeploymentEvent {
+pub(crate) fn event(word: &str) -> DeploymentEvent {
     use DeploymentEvent as E;
     let hold = Hold { kind: HoldKind::Lane, reason: "another runs".into(), until: None };
     let outcome = |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None };

@@ -1,1 +1,127 @@
-//! Tests of crash.
+//! Whatever the moment of the crash, the story after it reads the same.
+//!
+//! The test executable runs the bot in a child of itself. A probe kills that child at the n-th passing of a seam; the
+//! next child opens what lay on disk, and the sender sends again, as senders do.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use landfall::steps::Probe;
+
+use crate::bot::{Bot, Extra};
+
+/// The child's orders: `SEAM N`, or nothing for a calm life.
+const ORDERS: &str = "LANDFALL_TEST_CRASH_AT";
+/// Where the child finds the repository and keeps its data.
+const DIR: &str = "LANDFALL_TEST_CRASH_DIR";
+
+/// Seams of the line, and how often at most one deployment passes each.
+const SEAMS: &[(&str, usize)] = &[
+    ("before-effect", 6),
+    ("before-append", 12),
+    ("after-append", 12),
+    ("release:before-start", 1),
+    ("release:after-start", 1),
+    ("prepare:mid-upload", 1),
+    ("before-write", 12),
+    ("after-write", 12),
+    ("after-sync", 12),
+    ("before-index", 12),
+];
+
+#[test]
+fn a_crash_at_any_seam_changes_nothing() {
+    let calm = tempfile::tempdir().unwrap();
+    prepare(calm.path());
+    assert!(child(calm.path(), "").success(), "{}", log(calm.path()));
+    let expected = fs::read_to_string(calm.path().join("outcome")).unwrap();
+
+    let cases: Vec<(String, usize)> =
+        SEAMS.iter().flat_map(|(seam, most)| (1..=*most).map(move |nth| (format!("{seam} {nth}"), nth))).collect();
+    let next = AtomicUsize::new(0);
+    let crashes = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some((orders, _)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    crashes.fetch_add(usize::from(crash_at(orders, &expected)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let crashes = crashes.into_inner();
+    assert!(crashes > SEAMS.len() * 3, "only {crashes} of {} crashes came about", cases.len());
+}
+
+/// Runs a child that dies there, then one that does not. Gives whether the first one died.
+fn crash_at(orders: &str, expected: &str) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let died = !child(dir.path(), orders).success();
+    assert!(child(dir.path(), "").success(), "after {orders}:\n{}", log(dir.path()));
+    let outcome = fs::read_to_string(dir.path().join("outcome")).unwrap();
+    assert_eq!(outcome, expected, "after {orders}:\n{}", log(dir.path()));
+    died
+}
+
+fn log(dir: &Path) -> String {
+    fs::read_to_string(dir.join("log")).unwrap_or_default()
+}
+
+/// A repository with one pushed commit.
+fn prepare(dir: &Path) {
+    let bot = Bot::asleep_at(dir, &Extra::default());
+    let sha = bot.commit("hello");
+    fs::write(dir.join("sha"), sha).unwrap();
+}
+
+/// Runs this executable again, as the child.
+fn child(dir: &Path, orders: &str) -> std::process::ExitStatus {
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child_of_the_crash_test", "--nocapture", "--test-threads=1"])
+        .env(ORDERS, orders)
+        .env(DIR, dir)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .status()
+        .unwrap()
+}
+
+/// Not a test of its own: the life of the child. Run without orders' directory, it has nothing to do.
+#[test]
+fn child_of_the_crash_test() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let dir = Path::new(&dir);
+    let mut bot = Bot::asleep_at(dir, &Extra::default());
+    bot.start_with(killer(&std::env::var(ORDERS).unwrap()));
+    let sha = fs::read_to_string(dir.join("sha")).unwrap();
+    let (status, answer) = bot.deliver("delivery-1", &sha);
+    assert!(status == 202 || status == 200, "{status}: {answer}");
+    bot.settle_and_tell();
+    let deployments = bot.deployments();
+    let [only] = &deployments[..] else { panic!("one push, one deployment:\n{}", bot.story()) };
+    let outcome = format!(
+        "{} runs {}\n{:?}\n",
+        only.state().name(),
+        bot.runs(),
+        bot.last_statuses().values().collect::<Vec<_>>()
+    );
+    bot.stop();
+    fs::write(dir.join("outcome"), outcome).unwrap();
+}
+
+/// A probe that kills this very process at the n-th passing of a seam: nothing is flushed, nothing is dropped.
+fn killer(orders: &str) -> Probe {
+    let Some((seam, nth)) = orders.split_once(' ') else { return Arc::new(|_| ()) };
+    let (seam, nth, passed) = (seam.to_owned(), nth.parse::<usize>().unwrap(), AtomicUsize::new(0));
+    Arc::new(move |here| {
+        if here == seam && passed.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+            nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+    })
+}

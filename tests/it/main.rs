@@ -4,12 +4,14 @@
 
 mod apply;
 mod appspec;
+mod bot;
 mod bundle;
 mod cli;
 mod codedeploy;
 mod config;
 mod crash;
 mod demo;
+mod door;
 mod engines;
 mod git_source;
 mod github_source;

@@ -1,1 +1,114 @@
-//! Tests of push to deploy.
+//! The straight road, and the bends that everyone meets.
+
+use crate::bot::{Bot, Extra};
+
+#[test]
+fn a_push_goes_live() {
+    let bot = Bot::new();
+    let sha = bot.commit("hello");
+    let (status, answer) = bot.deliver("delivery-1", &sha);
+    assert_eq!(status, 202, "{answer}");
+    bot.settle_and_tell();
+    insta::assert_snapshot!(bot.story(), @"");
+    assert_eq!(std::fs::read_to_string(bot.www().join("index.html")).unwrap(), "hello");
+    assert_eq!(bot.runs(), 1);
+}
+
+#[test]
+fn a_redelivery_deploys_nothing_twice() {
+    let bot = Bot::new();
+    let sha = bot.commit("hello");
+    let (_, first) = bot.deliver("delivery-1", &sha);
+    let (status, again) = bot.deliver("delivery-1", &sha);
+    assert_eq!(status, 200);
+    assert_eq!(again["repeat"], true);
+    assert_eq!(again["plans"], first["plans"]);
+    bot.settle();
+    assert_eq!((bot.deployments().len(), bot.runs()), (1, 1));
+}
+
+#[test]
+fn a_failing_hook_fails_the_deployment_and_says_which() {
+    let bot = Bot::new();
+    bot.write_site("echo no title >&2; exit 3");
+    let sha = bot.commit("broken");
+    bot.deliver("delivery-1", &sha);
+    bot.settle_and_tell();
+    insta::assert_snapshot!(bot.story(), @"");
+}
+
+#[test]
+fn a_commit_without_an_appspec_is_refused_before_anything_is_stored() {
+    let bot = Bot::new();
+    bot.repo.git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "."]);
+    std::fs::remove_file(bot.dir.join("repo/site/appspec.yml")).unwrap();
+    let sha = bot.commit("no appspec");
+    bot.deliver("delivery-1", &sha);
+    bot.settle_and_tell();
+    insta::assert_snapshot!(bot.story(), @"");
+    assert!(!bot.dir.join("data/revisions/site").exists());
+}
+
+#[test]
+fn the_same_commit_again_is_not_sent_again() {
+    let bot = Bot::new();
+    let sha = bot.commit("hello");
+    bot.deliver("delivery-1", &sha);
+    bot.settle();
+    let id = bot.deployments()[0].id();
+    let request = landfall::domain::Request {
+        actor: "ada".into(),
+        key: "again".into(),
+        what: landfall::domain::Ask::Redeploy { deployment: id },
+    };
+    bot.runtime.block_on(bot.app().asks.ask(request)).unwrap();
+    bot.settle();
+    insta::assert_snapshot!(bot.story(), @"");
+    assert_eq!(bot.runs(), 2);
+}
+
+#[test]
+fn a_push_that_nobody_delivered_is_found_at_the_next_start() {
+    let mut bot = Bot::new();
+    let first = bot.commit("one");
+    bot.deliver("delivery-1", &first);
+    bot.settle();
+    bot.stop();
+    let second = bot.commit("two");
+    bot.start();
+    bot.wait_for("the second deployment", |bot| bot.deployments().len() == 2);
+    bot.settle();
+    let (status, answer) = bot.deliver("delivery-2", &second);
+    assert_eq!(status, 202);
+    assert!(answer["plans"][0]["reason"].as_str().unwrap().starts_with("already planned as"), "{answer}");
+    insta::assert_snapshot!(bot.story(), @"");
+}
+
+#[test]
+fn the_first_sight_of_a_branch_deploys_nothing_until_it_is_pushed() {
+    let mut bot = Bot::asleep(&Extra::default());
+    let sha = bot.commit("old");
+    bot.start();
+    bot.wait_for("the first sight", |bot| bot.story().contains("seen"));
+    assert_eq!(bot.deployments().len(), 0);
+    bot.deliver("delivery-1", &sha);
+    bot.settle();
+    insta::assert_snapshot!(bot.story(), @"");
+}
+
+#[test]
+fn a_locked_target_waits_until_it_is_unlocked() {
+    let bot = Bot::new();
+    let ask = |key: &str, what| {
+        let request = landfall::domain::Request { actor: "ada".into(), key: key.into(), what };
+        bot.runtime.block_on(bot.app().asks.ask(request)).unwrap();
+    };
+    let target = || landfall::domain::TargetName::parse("site").unwrap();
+    ask("1", landfall::domain::Ask::Lock { target: target(), reason: Some("fair".into()), until: None });
+    let sha = bot.commit("hello");
+    bot.deliver("delivery-1", &sha);
+    bot.wait_for("it to be held", |bot| bot.story().contains("held"));
+    ask("2", landfall::domain::Ask::Unlock { target: target() });
+    bot.settle();
+    insta::assert_snapshot!(bot.story(), @"");
+}

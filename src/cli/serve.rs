@@ -1,0 +1,78 @@
+//! `landfall serve`: the bot, until it is told to end. It writes its log to stderr and nothing to stdout.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use super::configuration::ConfigArgs;
+use super::exit::{Exit, Outcome, Trouble};
+use crate::app::{App, AppError, Parts};
+use crate::config::{Config, Environment};
+
+/// Which configuration, and where to listen.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+/// Serves until `SIGTERM` or `SIGINT` (exit 0), or until the ledger closes itself (exit 3, for a supervisor).
+pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Outcome {
+    let mut config = args.config.load(environment)?;
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    log(environment);
+    runtime()?.block_on(serve(config))
+}
+
+/// The one runtime that owns everything.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(built.context("cannot start the runtime")?)
+}
+
+/// Sends the log to stderr: `LANDFALL_LOG` chooses what (`info`, `landfall=debug`), colours only where somebody looks.
+fn log(environment: &Environment) {
+    let filter = EnvFilter::new(environment.get("LANDFALL_LOG").unwrap_or("info,actix_server=warn"));
+    let colours = std::io::stderr().is_terminal();
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    // A second one would be the only way to fail.
+    let _ = logger.try_init();
+}
+
+async fn serve(config: Config) -> Outcome {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let app = App::start(config, Parts::of_this_program()).await?;
+    let broken = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        error = app.broken() => Some(error),
+    };
+    if let Some(error) = broken {
+        error!("the ledger closed itself: {error}");
+        return Err(AppError::from(error).into());
+    }
+    app.stop().await.map_err(AppError::from)?;
+    info!("ended");
+    Ok(Exit::Done)
+}
+
+impl From<AppError> for Trouble {
+    fn from(error: AppError) -> Self {
+        let trouble = Self::unreachable(error.to_string());
+        match error.help() {
+            Some(help) => trouble.help(help),
+            None => trouble,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What people and peers ask for, turned into what the ledger writes: the request, its consequences, its births.
+//! Whatever needs the source is proven here, before anything is written.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::domain::{
+    Ask, Cause, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, RefName, Repository, Request,
+    State, Stream, Target, TargetEvent, TargetName,
+};
+use crate::ledger::{Birth, Ledger, LedgerError};
+use crate::steps::{self, World};
+
+use super::jobs::blocking;
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether the same was asked before under the same key.
+    pub repeat: bool,
+    /// Its place in the ledger.
+    pub offset: Offset,
+    /// The deployments born of it.
+    pub deployments: Vec<DeploymentId>,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// What it names is not there.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// `target`, `deployment` or `delivery`.
+        kind: &'static str,
+        /// As it was named.
+        name: String,
+    },
+    /// It cannot be done as things stand.
+    #[error("{}", .0.message)]
+    Refused(Failure),
+    /// It cannot be written or read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Takes requests.
+#[derive(Clone)]
+pub struct Asks {
+    /// Where they are written.
+    pub ledger: Ledger,
+    /// The outside.
+    pub world: Arc<World>,
+    /// The targets as configured.
+    pub targets: Arc<[Target]>,
+}
+
+impl Asks {
+    /// Writes a request down with everything that follows from it, once for each key.
+    pub async fn ask(&self, request: Request) -> Result<Asked, AskError> {
+        let (consequences, births) = match &request.what {
+            Ask::Deploy { target, reference } => (vec![], vec![self.deploy(&request, target, reference).await?]),
+            Ask::Redeploy { deployment } => (vec![], vec![self.redeploy(&request, *deployment).await?]),
+            Ask::Stop { deployment, rollback } => {
+                self.unfinished(*deployment).await?;
+                let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback: *rollback };
+                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
+            }
+            Ask::Lock { target, reason, until } => {
+                let (actor, reason, until) = (request.actor.clone(), reason.clone(), *until);
+                (vec![self.of_target(target, TargetEvent::Locked { actor, reason, until })?], vec![])
+            }
+            Ask::Unlock { target } => {
+                let actor = request.actor.clone();
+                (vec![self.of_target(target, TargetEvent::Unlocked { actor })?], vec![])
+            }
+            Ask::Pause | Ask::Resume => (vec![], vec![]),
+            Ask::Rollback { .. } | Ask::Approve { .. } | Ask::Replay { .. } => return Err(not_yet()),
+        };
+        let requested = self.ledger.request(request, consequences, births).await?;
+        Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments })
+    }
+
+    fn configured(&self, name: &TargetName) -> Result<&Target, AskError> {
+        let found = self.targets.iter().find(|it| it.name == *name);
+        found.ok_or_else(|| AskError::Unknown { kind: "target", name: name.to_string() })
+    }
+
+    fn of_target(&self, name: &TargetName, event: TargetEvent) -> Result<(Stream, Event), AskError> {
+        self.configured(name)?;
+        Ok((Stream::Target(name.clone()), event.into()))
+    }
+
+    async fn deployment(&self, id: DeploymentId) -> Result<Deployment, AskError> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployment(id)).await?;
+        found.ok_or_else(|| AskError::Unknown { kind: "deployment", name: id.to_string() })
+    }
+
+    async fn unfinished(&self, id: DeploymentId) -> Result<(), AskError> {
+        let deployment = self.deployment(id).await?;
+        if !deployment.state().is_over() {
+            return Ok(());
+        }
+        let message = format!("{id} is over already: it {}", past(deployment.state()));
+        Err(AskError::Refused(Failure::setup("ask/already-over", message)))
+    }
+
+    async fn deploy(&self, request: &Request, target: &TargetName, reference: &RefName) -> Result<Birth, AskError> {
+        let target = self.configured(target)?;
+        let resolved = steps::resolve(&self.world, target, reference).await.map_err(AskError::Refused)?;
+        let order = Order {
+            target: target.clone(),
+            repository: Repository { id: None, name: target.repository.clone() },
+            reference: reference.clone(),
+            sha: resolved.head.object,
+            before: None,
+            author: None,
+            title: None,
+            cause: Cause::Request { actor: request.actor.clone(), key: request.key.clone() },
+            rule: resolved.rule,
+            parent: None,
+        };
+        Ok(Birth { order, kind: format!("request {}", request.key) })
+    }
+
+    /// The same commit again, to its target as it is configured now.
+    async fn redeploy(&self, request: &Request, id: DeploymentId) -> Result<Birth, AskError> {
+        let parent = self.deployment(id).await?;
+        let target = self.configured(&parent.order().target.name)?.clone();
+        let cause = Cause::Redeploy { actor: request.actor.clone(), key: request.key.clone() };
+        let order = Order { target, cause, parent: Some(id), ..parent.order().clone() };
+        Ok(Birth { order, kind: format!("redeploy {}", request.key) })
+    }
+}
+
+fn past(state: &State) -> &'static str {
+    match state {
+        State::Succeeded { .. } => "succeeded",
+        State::Failed { .. } => "failed",
+        State::Stopped { .. } => "was stopped",
+        State::Superseded { .. } => "was superseded",
+        State::Refused { .. } => "was refused",
+        State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => "goes on",
+        State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => "goes on",
+        State::Running { .. } | State::Verifying { .. } => "goes on",
+    }
+}
+
+fn not_yet() -> AskError {
+    let failure = Failure::setup("ask/not-available", "this version cannot do that yet");
+    AskError::Refused(failure.help("deploy, redeploy, stop, lock, unlock, pause and resume are available"))
+}

@@ -1,0 +1,138 @@
+//! Catch-up: compares the heads of the watched refs with what was handled, at start and every few minutes, so that a
+//! push whose webhook never reached us is found. It reads the source and writes what it found; it deploys nothing itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::domain::{Cause, CommitSha, Failure, Head, Order, RefName, Repository, Stream, Target, TargetEvent};
+use crate::ledger::{Append, Birth, Ledger, LedgerError};
+use crate::source::RefHead;
+use crate::steps::World;
+
+use super::jobs::blocking;
+
+/// Compares heads.
+pub struct CatchUp {
+    /// Where what is found is written.
+    pub ledger: Ledger,
+    /// The outside.
+    pub world: Arc<World>,
+    /// Whose refs are watched.
+    pub targets: Arc<[Target]>,
+    /// How often.
+    pub every: Duration,
+}
+
+impl CatchUp {
+    /// Compares at once and then again and again, until `stop`. An error means that the ledger is closed.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), LedgerError> {
+        loop {
+            self.once().await?;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.world.clock.sleep(self.every) => {}
+            }
+        }
+    }
+
+    /// Compares every watched ref of every target once. A source that cannot be asked is told of and asked next time.
+    pub async fn once(&self) -> Result<(), LedgerError> {
+        for target in self.targets.iter() {
+            for reference in self.refs(target).await {
+                self.compare(target, reference).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The refs to compare: the branches that the rule names, and those of the repository that its patterns match.
+    async fn refs(&self, target: &Target) -> Vec<RefName> {
+        let plain = target.rule.plain_branches();
+        plain.filter_map(|name| RefName::parse(format!("refs/heads/{name}")).ok()).collect()
+    }
+
+    async fn compare(&self, target: &Target, reference: RefName) -> Result<(), LedgerError> {
+        let before = self.known(target, &reference).await?;
+        let head = match self.world.sources.of(target).head(&reference).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let failure = Failure::from(error);
+                warn!(target.name = %target.name, code = failure.code, "cannot compare heads: {}", failure.message);
+                return Ok(());
+            }
+        };
+        let known = self.known(target, &reference).await?;
+        if known != before {
+            // A push came in while the source was asked: its answer may be the older one. The next round will tell.
+            return Ok(());
+        }
+        match news(&known, &head) {
+            News::None => Ok(()),
+            News::FirstSight if !target.deploy_on_start => {
+                info!(target.name = %target.name, "first sight of {reference}: {} counts as handled", head.commit.short());
+                self.write(target, TargetEvent::Seen { reference, sha: head.commit }, vec![]).await
+            }
+            News::FirstSight | News::Moved => {
+                info!(target.name = %target.name, "{reference} moved without a delivery: {}", head.commit.short());
+                let order = order(target, &reference, head.object.clone());
+                let event = TargetEvent::Found { reference, sha: head.object };
+                self.write(target, event, vec![Birth { order, kind: "catch-up".into() }]).await
+            }
+        }
+    }
+
+    async fn known(&self, target: &Target, reference: &RefName) -> Result<Head, LedgerError> {
+        let (ledger, name, of) = (self.ledger.clone(), target.name.clone(), reference.clone());
+        blocking(move || ledger.head(&name, &of)).await
+    }
+
+    async fn write(&self, target: &Target, event: TargetEvent, births: Vec<Birth>) -> Result<(), LedgerError> {
+        let stream = Stream::Target(target.name.clone());
+        self.ledger.append(Append { stream, expect: None, event: event.into(), births }).await.map(|_| ())
+    }
+}
+
+enum News {
+    None,
+    FirstSight,
+    Moved,
+}
+
+fn news(known: &Head, head: &RefHead) -> News {
+    let is_head = |sha: &CommitSha| *sha == head.commit || *sha == head.object;
+    match (&known.seen, &known.planned) {
+        (None, None) => News::FirstSight,
+        (_, Some((planned, _))) if is_head(planned) => News::None,
+        (Some(seen), _) if is_head(seen) => News::None,
+        _ => News::Moved,
+    }
+}
+
+fn order(target: &Target, reference: &RefName, sha: CommitSha) -> Order {
+    Order {
+        target: target.clone(),
+        repository: Repository { id: None, name: target.repository.clone() },
+        reference: reference.clone(),
+        sha,
+        before: None,
+        author: None,
+        title: None,
+        cause: Cause::CatchUp,
+        rule: target.rule.takes(reference).unwrap_or_default(),
+        parent: None,
+    }
+}
+
+/// The birth of a deployment of the head that takes an order's place.
+pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
+    let order = Order {
+        before: Some(before.sha.clone()),
+        repository: before.repository.clone(),
+        ..order(&before.target, &before.reference, head)
+    };
+    Birth { order, kind: "catch-up".into() }
+}

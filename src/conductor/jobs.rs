@@ -1,0 +1,333 @@
+//! One step of one deployment: run it, append what came of it. A job that was overtaken by another event looks again at
+//! where the deployment stands before it says anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::domain::{
+    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress, Ready,
+    Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Weighed,
+};
+use crate::engine::{Found, StartError};
+use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
+use crate::source::RefHead;
+use crate::steps::{self, Weighing, World, release};
+
+use super::backoff;
+use super::desk::is_held_on_its_own;
+
+/// How soon a group that a foreign deployment keeps busy is looked at again.
+const BUSY_AGAIN: Duration = Duration::from_secs(15);
+/// The least time between two told steps of progress of one deployment.
+const BETWEEN_TOLD: Duration = Duration::from_secs(1);
+
+/// One deployment at work.
+pub(super) struct Job {
+    pub(super) ledger: Ledger,
+    pub(super) world: Arc<World>,
+    pub(super) deployment: Deployment,
+}
+
+/// Why a job ended without saying what came of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    /// The ledger cannot be written or read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The deployment went another way meanwhile.
+    #[error("the deployment went on without this step")]
+    WentOn,
+    /// It has a bug.
+    #[error("the step panicked")]
+    Panicked,
+}
+
+type Done = Result<(), JobError>;
+
+impl Job {
+    /// Runs one step to its end.
+    pub(super) async fn run(mut self, step: Step) -> Done {
+        self.at("before-effect");
+        match step {
+            Step::Weigh => self.weigh().await,
+            Step::Prepare(weighed) => self.prepare(weighed).await,
+            Step::Release(ready) => self.release(ready).await,
+            Step::Find { ready, marker: _, run, since } => self.find(ready, run, since).await,
+            Step::Watch(running) => self.watch(running).await,
+            Step::Verify(outcome) => self.verify(outcome).await,
+        }
+    }
+
+    /// Writes one event that was decided without a step.
+    pub(super) async fn write(mut self, event: DeploymentEvent) -> Done {
+        self.append(event, vec![]).await
+    }
+
+    /// Has a deployment whose step panicked tried again later, and given up on in the end, like any other trouble.
+    pub(super) async fn back_off_after_panic(mut self) -> Done {
+        let step = match self.deployment.next_step() {
+            Some(Step::Weigh) | None => StepName::Weigh,
+            Some(Step::Prepare(_)) => StepName::Prepare,
+            Some(Step::Release(_) | Step::Find { .. }) => StepName::Release,
+            Some(Step::Watch(_)) => StepName::Watch,
+            Some(Step::Verify(_)) => StepName::Verify,
+        };
+        let failure = Failure::passing("conductor/bug", "a step of ours ended in a panic")
+            .help("report it with the lines around it in the bot's log");
+        let event = self.stumble(step, failure);
+        self.append(event, vec![]).await
+    }
+
+    fn at(&self, seam: &'static str) {
+        (self.world.probe)(seam);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+
+    fn order(&self) -> &Order {
+        self.deployment.order()
+    }
+
+    fn id(&self) -> DeploymentId {
+        self.deployment.id()
+    }
+
+    /// Appends an event and takes it in. Overtaken, it reads on and tries again: what a step found stays true.
+    async fn append(&mut self, event: DeploymentEvent, births: Vec<Birth>) -> Done {
+        self.at("before-append");
+        loop {
+            let write = Append {
+                stream: Stream::Deployment(self.id()),
+                expect: Some(self.deployment.events()),
+                event: event.clone().into(),
+                births: births.clone(),
+            };
+            match self.ledger.append(write).await {
+                Ok(_) => break,
+                Err(LedgerError::Overtaken { .. }) => self.read_on().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.at("after-append");
+        let now = self.now();
+        self.deployment.apply(now, &event).map_err(|_| JobError::WentOn)
+    }
+
+    /// Reads where the deployment stands now; it may have ended, or gone back, without us.
+    async fn read_on(&mut self) -> Done {
+        let (ledger, id) = (self.ledger.clone(), self.id());
+        let before = self.deployment.state().name();
+        let found = blocking(move || ledger.deployment(id)).await?;
+        self.deployment = found.ok_or(JobError::WentOn)?;
+        if self.deployment.state().name() == before { Ok(()) } else { Err(JobError::WentOn) }
+    }
+
+    async fn weigh(&mut self) -> Done {
+        if self.deployment.state().name() != "weighing" {
+            self.append(DeploymentEvent::Weighing, vec![]).await?;
+        }
+        match self.weighing().await? {
+            Ok(weighed) => {
+                let Weighed { commit, head, forced } = weighed;
+                self.append(DeploymentEvent::Weighed { head, commit, forced }, vec![]).await
+            }
+            Err((event, births)) => self.append(event, births).await,
+        }
+    }
+
+    /// What weighing says: go, or the event that says why not.
+    async fn weighing(&self) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
+        let (ledger, order) = (self.ledger.clone(), self.order().clone());
+        let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
+        let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
+        Ok(match weighing {
+            Ok(Weighing::Newest(weighed)) => Ok(weighed),
+            Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
+            Ok(Weighing::Refused(failure)) => Err((DeploymentEvent::Refused { failure }, vec![])),
+            Ok(Weighing::Unproven(failure)) => Err((self.stumble(StepName::Weigh, failure), vec![])),
+            Err(error) => Err((self.failed(StepName::Weigh, error.into()), vec![])),
+        })
+    }
+
+    /// The head takes this one's place: as the deployment it is planned as, or as one born now. Only where that one
+    /// is held on its own (by its checks, by an approval) does this one go all the same.
+    async fn superseded(&self, head: RefHead) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
+        let (ledger, order) = (self.ledger.clone(), self.order().clone());
+        let planned = blocking(move || {
+            let known = ledger.head(&order.target.name, &order.reference)?.planned;
+            known.map(|(sha, id)| ledger.deployment(id).map(|it| (sha, id, it))).transpose()
+        })
+        .await?;
+        let planned = planned.filter(|(sha, ..)| *sha == head.object || *sha == head.commit);
+        if let Some((_, _, Some(newer))) = &planned
+            && is_held_on_its_own(newer)
+            && self.order().reference.branch().is_some()
+        {
+            let weighed = Weighed { commit: self.order().sha.clone(), head: head.commit, forced: false };
+            return Ok(Ok(weighed));
+        }
+        let (by, deployment) = (head.commit.clone(), planned.as_ref().map(|(_, id, _)| *id));
+        let births = if planned.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };
+        Ok(Err((DeploymentEvent::Superseded { by, deployment }, births)))
+    }
+
+    async fn prepare(&mut self, weighed: Weighed) -> Done {
+        let known = self.known_revisions(&weighed.commit).await?;
+        match steps::prepare(&self.world, self.order(), &weighed, &known).await {
+            Ok(it) => {
+                let (revision, archive, findings) = (it.revision, it.archive, it.findings);
+                self.append(DeploymentEvent::Prepared { revision, archive, findings }, vec![]).await
+            }
+            Err(failure) if failure.passing => {
+                let event = self.stumble(StepName::Prepare, failure);
+                self.append(event, vec![]).await
+            }
+            // What the revision itself is to blame for is refused: nothing was tried yet.
+            Err(failure) if failure.blame == crate::domain::Blame::Revision => {
+                self.append(DeploymentEvent::Refused { failure }, vec![]).await
+            }
+            Err(failure) => self.append(DeploymentEvent::Failed { failure }, vec![]).await,
+        }
+    }
+
+    async fn known_revisions(&self, commit: &CommitSha) -> Result<Vec<Revision>, JobError> {
+        let filter = Filter {
+            target: Some(self.order().target.name.clone()),
+            sha: Some(commit.as_str().to_owned()),
+            limit: 5,
+            ..Filter::default()
+        };
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployments(&filter)).await?;
+        Ok(found.iter().filter_map(|it| it.revision().cloned()).collect())
+    }
+
+    /// Weighs once more, writes the intent, calls the engine, writes what it said.
+    async fn release(&mut self, ready: Ready) -> Done {
+        match self.weighing().await? {
+            Ok(weighed) if weighed.commit == ready.commit => {}
+            Ok(weighed) => {
+                let by = weighed.commit;
+                return self.append(DeploymentEvent::Superseded { by, deployment: None }, vec![]).await;
+            }
+            Err((event, births)) => return self.append(event, births).await,
+        }
+        let engine = release::engine(&self.world, self.order());
+        let run = engine.choose_run(self.id());
+        let marker = release::marker(self.id());
+        self.append(DeploymentEvent::Releasing { marker, run: run.clone() }, vec![]).await?;
+        self.at("release:before-start");
+        let intent = release::intent(self.id(), self.order(), &ready, run);
+        let started = release::start(&self.world, intent).await;
+        self.at("release:after-start");
+        let event = match started {
+            Ok(it) => DeploymentEvent::Released { run: it.run, adopted: false, url: it.url },
+            Err(StartError::NotSent(failure)) => self.unsent(failure),
+            Err(StartError::Refused(failure)) => DeploymentEvent::Failed { failure },
+            Err(StartError::Busy(failure)) => DeploymentEvent::Held {
+                hold: Hold { kind: HoldKind::EngineBusy, reason: failure.message, until: Some(self.after(BUSY_AGAIN)) },
+            },
+            Err(StartError::Unknown(failure)) => self.stumble_for(StepName::Release, failure, Duration::from_secs(1)),
+        };
+        self.append(event, vec![]).await
+    }
+
+    /// Looks whether the engine was called.
+    async fn find(&mut self, ready: Ready, run: Option<RunId>, since: Timestamp) -> Done {
+        let intent = release::intent(self.id(), self.order(), &ready, run);
+        let event = match release::find(&self.world, &intent, since).await {
+            Ok(Found::Run(it)) => DeploymentEvent::Released { run: it.run, adopted: true, url: it.url },
+            Ok(Found::Absent) => {
+                let failure = Failure::passing("release/never-arrived", "the engine was never called");
+                DeploymentEvent::Unsent { failure, next_at: self.now() }
+            }
+            Ok(Found::NotYet(wait)) => {
+                let message = "it is not known whether the engine was called: looking for the deployment";
+                self.stumble_for(StepName::Release, Failure::passing("release/unknown-outcome", message), wait)
+            }
+            Err(failure) => self.failed(StepName::Release, failure),
+        };
+        self.append(event, vec![]).await
+    }
+
+    /// Follows the engine to its end. Tells progress at most once a second, and the end at once.
+    async fn watch(&mut self, running: Running) -> Done {
+        let engine = release::engine(&self.world, self.order());
+        let Running { run, progress: mut told, .. } = running;
+        let mut news: Option<Progress> = None;
+        let mut may_tell_at = Instant::now();
+        loop {
+            let last = news.clone().unwrap_or_else(|| told.clone());
+            let observed = tokio::select! {
+                observed = engine.observe(&run, &last) => observed,
+                () = tokio::time::sleep_until(may_tell_at), if news.is_some() => {
+                    told = last;
+                    news = None;
+                    may_tell_at = Instant::now() + BETWEEN_TOLD;
+                    self.append(DeploymentEvent::Progressed { progress: told.clone() }, vec![]).await?;
+                    continue;
+                }
+            };
+            match observed {
+                Ok(Observation { progress, outcome: None }) => news = Some(progress).filter(|it| *it != told),
+                Ok(Observation { progress, outcome: Some(outcome) }) => {
+                    if progress != told {
+                        self.append(DeploymentEvent::Progressed { progress }, vec![]).await?;
+                    }
+                    return self.append(DeploymentEvent::Ended { outcome }, vec![]).await;
+                }
+                Err(failure) => {
+                    let event = self.failed(StepName::Watch, failure);
+                    return self.append(event, vec![]).await;
+                }
+            }
+        }
+    }
+
+    async fn verify(&mut self, outcome: RunOutcome) -> Done {
+        let event = outcome.conclusion(self.deployment.stop_asked_by());
+        self.append(event, vec![]).await
+    }
+
+    fn after(&self, wait: Duration) -> Timestamp {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        self.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The event for a step that failed: another try while there is reason to hope.
+    fn failed(&self, step: StepName, failure: Failure) -> DeploymentEvent {
+        if failure.passing { self.stumble(step, failure) } else { DeploymentEvent::Failed { failure } }
+    }
+
+    fn attempts(&self) -> u32 {
+        self.deployment.stumble().map_or(0, |it| it.attempts)
+    }
+
+    fn stumble(&self, step: StepName, failure: Failure) -> DeploymentEvent {
+        let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
+        self.stumble_for(step, failure, wait)
+    }
+
+    fn stumble_for(&self, step: StepName, failure: Failure, wait: Duration) -> DeploymentEvent {
+        let same = self.deployment.stumble().filter(|it| it.step == step);
+        let attempt = same.map_or(1, |it| it.attempts + 1);
+        DeploymentEvent::Stumbled { step, failure, attempt, next_at: self.after(wait) }
+    }
+
+    fn unsent(&self, failure: Failure) -> DeploymentEvent {
+        let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
+        DeploymentEvent::Unsent { failure, next_at: self.after(wait) }
+    }
+}
+
+/// Reads the ledger away from the threads that drive everything else.
+pub(super) async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, LedgerError> {
+    tokio::task::spawn_blocking(read).await.expect("a read of the ledger does not panic")
+}

@@ -1,0 +1,314 @@
+//! The conductor's loop: read what is new, decide, start steps, wait. It is the only one that starts steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::domain::{
+    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, State, Step, Stream, StreamKind, Target,
+    TargetName,
+};
+use crate::ledger::{Ledger, LedgerError};
+use crate::steps::{World, release};
+
+use super::desk::{Decision, Desk};
+use super::jobs::{Job, JobError, blocking};
+
+/// How long running steps may go on once the bot is told to end.
+const GRACE: Duration = Duration::from_secs(20);
+/// How many records are read at once.
+const PAGE: usize = 512;
+/// When a step that could not be written down is tried again.
+const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long a stop that the engine did not take is left alone.
+const STOP_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Moves every deployment forward until it is over.
+pub struct Conductor {
+    ledger: Ledger,
+    world: Arc<World>,
+    desk: Desk,
+    /// Everything before this offset lies on the desk.
+    read: Offset,
+    jobs: JoinSet<Result<(), JobError>>,
+    at_work: BTreeMap<Id, (DeploymentId, Work)>,
+    handles: BTreeMap<DeploymentId, AbortHandle>,
+    due: BTreeSet<(Timestamp, DeploymentId)>,
+    /// Runs that were asked to stop, so that each is asked once in a while only.
+    stopping: BTreeMap<DeploymentId, Timestamp>,
+    /// Runs that a newer push wants out of the way, so that each is told once.
+    sent_away: BTreeSet<DeploymentId>,
+}
+
+/// What a task of ours does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// A step that may be dropped at any time.
+    Step,
+    /// The step that must not be dropped between its intent and its answer.
+    Release,
+    /// Following the engine.
+    Watch,
+    /// Asking the engine to stop.
+    Stop,
+}
+
+impl Conductor {
+    /// A conductor for the deployments that the ledger says are not over.
+    pub async fn open(ledger: Ledger, world: Arc<World>, targets: &[Target]) -> Result<Self, LedgerError> {
+        let names: Vec<TargetName> = targets.iter().map(|it| it.name.clone()).collect();
+        let reader = ledger.clone();
+        let (desk, read) = blocking(move || {
+            // The end is read first: what is written meanwhile is on the desk already, and applying it again is refused
+            // by the fold, so `take` passes over what a snapshot has seen.
+            let read = reader.end();
+            let mut desk = Desk::new(names.iter().cloned());
+            for id in reader.unfinished()? {
+                if let Some(deployment) = reader.deployment(id)? {
+                    desk.put(deployment);
+                }
+            }
+            for name in names {
+                let state = reader.target(&name)?;
+                desk.know(name, state);
+            }
+            desk.pause(reader.paused());
+            Ok((desk, read))
+        })
+        .await?;
+        let (jobs, at_work, handles) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        let (due, stopping, sent_away) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+        Ok(Self { ledger, world, desk, read, jobs, at_work, handles, due, stopping, sent_away })
+    }
+
+    /// Works until `stop`, then lets running steps end within their grace. An error means that the ledger is closed.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), LedgerError> {
+        let mut follow = self.ledger.follow();
+        let mut touched: BTreeSet<DeploymentId> = self.desk.ids().into_iter().collect();
+        loop {
+            touched.extend(self.take_news().await?);
+            self.decide(std::mem::take(&mut touched));
+            let next = self.due.first().map_or(Timestamp::MAX, |(at, _)| *at);
+            let clock = self.world.clock.clone();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = follow.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                Some(ended) = self.jobs.join_next_with_id() => touched.extend(self.ended(ended)?),
+                () = clock.sleep_until(next) => touched.extend(self.now_due()),
+            }
+        }
+        self.drain().await
+    }
+
+    /// Puts what was written since on the desk, and says whom it touches.
+    async fn take_news(&mut self) -> Result<BTreeSet<DeploymentId>, LedgerError> {
+        let mut touched = BTreeSet::new();
+        while self.read < self.ledger.end() {
+            let (ledger, from) = (self.ledger.clone(), self.read);
+            let records = blocking(move || ledger.read(from, PAGE)).await?;
+            for record in records {
+                self.read = record.offset.next();
+                self.take(record, &mut touched).await?;
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn take(&mut self, record: Record, touched: &mut BTreeSet<DeploymentId>) -> Result<(), LedgerError> {
+        match (record.stream, record.event) {
+            (Stream::Deployment(id), Event::Deployment(event)) => {
+                // The lane as it is now: one that is over has left it after this event.
+                touched.extend(self.desk.mates(id));
+                if let Err(misplaced) = self.desk.apply(id, record.at, &event) {
+                    self.reload(id, &misplaced.to_string()).await?;
+                }
+                touched.extend(self.desk.mates(id));
+                touched.insert(id);
+                self.note(id, &event);
+            }
+            (Stream::Target(name), Event::Target(_)) => {
+                let (ledger, of) = (self.ledger.clone(), name.clone());
+                let state = blocking(move || ledger.target(&of)).await?;
+                touched.extend(self.desk.of_target(&name));
+                self.desk.know(name, state);
+            }
+            (Stream::Bot, Event::Bot(BotEvent::Requested { request, .. })) => match request.what {
+                Ask::Pause => self.desk.pause(true),
+                Ask::Resume => {
+                    self.desk.pause(false);
+                    touched.extend(self.desk.ids());
+                }
+                Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Stop { .. } => {}
+                Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {}
+            },
+            (stream, _) => debug_assert!(
+                matches!(stream.kind(), StreamKind::Delivery | StreamKind::Sink | StreamKind::Bot),
+                "a record lies in the stream of its kind"
+            ),
+        }
+        Ok(())
+    }
+
+    /// The desk and the ledger disagree, which only a bug or a read between two writes can cause: the ledger is right.
+    async fn reload(&mut self, id: DeploymentId, why: &str) -> Result<(), LedgerError> {
+        let ledger = self.ledger.clone();
+        if let Some(deployment) = blocking(move || ledger.deployment(id)).await? {
+            if self.desk.get(id).is_none_or(|known| known.events() < deployment.events()) {
+                warn!(deployment.id = %id, why, "read a deployment again");
+            }
+            self.desk.put(deployment);
+        }
+        Ok(())
+    }
+
+    /// Says in the log what happened, once, and lets go of what no longer matters.
+    fn note(&mut self, id: DeploymentId, event: &DeploymentEvent) {
+        info!(deployment.id = %id, event = event.kind(), "deployment went on");
+        if let DeploymentEvent::StopAsked { .. } = event {
+            let drops = self.at_work.values().any(|(of, work)| *of == id && *work == Work::Step);
+            if let Some(handle) = self.handles.get(&id).filter(|_| drops) {
+                handle.abort();
+            }
+        }
+    }
+
+    fn now_due(&mut self) -> Vec<DeploymentId> {
+        let now = self.world.clock.now();
+        let later = self.due.split_off(&(now, DeploymentId::MAX));
+        std::mem::replace(&mut self.due, later).into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn decide(&mut self, touched: BTreeSet<DeploymentId>) {
+        let now = self.world.clock.now();
+        // Newest first: it decides whether older ones of its lane still matter.
+        for id in touched.into_iter().rev() {
+            if let Some(holder) = self.desk.in_the_way_of(id).filter(|holder| self.sent_away.insert(*holder)) {
+                let event = DeploymentEvent::StopAsked { actor: "a newer push".into(), rollback: false };
+                self.start(holder, Work::Stop, move |job| Box::pin(job.write(event)));
+            }
+            self.stop_if_asked(id, now);
+            match self.desk.decide(id, now) {
+                Decision::Rest => {}
+                Decision::Wait(until) => {
+                    self.due.insert((until, id));
+                }
+                Decision::Write(event) => self.start(id, Work::Step, move |job| Box::pin(job.write(*event))),
+                Decision::Run(step) => {
+                    let work = match step {
+                        Step::Release(_) | Step::Find { .. } => Work::Release,
+                        Step::Watch(_) => Work::Watch,
+                        Step::Weigh | Step::Prepare(_) | Step::Verify(_) => Work::Step,
+                    };
+                    self.start(id, work, move |job| Box::pin(job.run(step)));
+                }
+            }
+        }
+    }
+
+    /// Asks the engine to stop a run, where somebody asked us to.
+    fn stop_if_asked(&mut self, id: DeploymentId, now: Timestamp) {
+        let Some(deployment) = self.desk.get(id).filter(|it| it.stop_asked_by().is_some()) else { return };
+        let State::Running { running } = deployment.state() else { return };
+        if self.stopping.get(&id).is_some_and(|again| now < *again) {
+            return;
+        }
+        let again = now.saturating_add(STOP_AGAIN).unwrap_or(Timestamp::MAX);
+        self.stopping.insert(id, again);
+        self.due.insert((again, id));
+        let engine = release::engine(&self.world, deployment.order());
+        let run = running.run.clone();
+        let handle = self.jobs.spawn(async move {
+            if let Err(failure) = engine.stop(&run).await {
+                warn!(deployment.id = %id, code = failure.code, "the engine did not take the stop: {}", failure.message);
+            }
+            Ok(())
+        });
+        self.at_work.insert(handle.id(), (id, Work::Stop));
+    }
+
+    fn start<F>(&mut self, id: DeploymentId, work: Work, run: F)
+    where
+        F: FnOnce(Job) -> std::pin::Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>,
+    {
+        let Some(deployment) = self.desk.get(id).cloned() else { return };
+        let job = Job { ledger: self.ledger.clone(), world: self.world.clone(), deployment };
+        let handle = self.jobs.spawn(run(job));
+        self.at_work.insert(handle.id(), (id, work));
+        if work != Work::Stop {
+            self.desk.begin(id, work == Work::Release);
+            self.handles.insert(id, handle);
+        }
+    }
+
+    /// A task ended: its deployment is idle again, and so may be its lane.
+    fn ended(
+        &mut self,
+        ended: Result<(Id, Result<(), JobError>), JoinError>,
+    ) -> Result<Vec<DeploymentId>, LedgerError> {
+        let (task, done) = match ended {
+            Ok((task, done)) => (task, done),
+            Err(lost) if lost.is_panic() => {
+                error!("a step ended in a panic, which is a bug of ours: {lost}");
+                (lost.id(), Err(JobError::Panicked))
+            }
+            Err(aborted) => (aborted.id(), Ok(())),
+        };
+        let Some((id, work)) = self.at_work.remove(&task) else { return Ok(vec![]) };
+        if work != Work::Stop {
+            self.desk.end(id);
+            self.handles.remove(&id);
+        }
+        match done {
+            Ok(()) | Err(JobError::WentOn) => {}
+            Err(JobError::Ledger(LedgerError::Misplaced(misplaced))) => {
+                warn!(deployment.id = %id, "a step came too late: {misplaced}");
+            }
+            Err(JobError::Ledger(error @ LedgerError::Closed { .. })) => return Err(error),
+            Err(JobError::Ledger(error)) => {
+                error!(deployment.id = %id, "a step could not be written down, and is tried again: {error}");
+                let again = self.world.clock.now().saturating_add(UNWRITTEN_AGAIN).unwrap_or(Timestamp::MAX);
+                self.due.insert((again, id));
+                return Ok(vec![]);
+            }
+            Err(JobError::Panicked) => self.start(id, Work::Step, |job| Box::pin(job.back_off_after_panic())),
+        }
+        if self.desk.get(id).is_none() {
+            self.stopping.remove(&id);
+            self.sent_away.remove(&id);
+        }
+        let mut touched = self.desk.mates(id);
+        touched.push(id);
+        Ok(touched)
+    }
+
+    /// No new step; running ones get their grace. What is cut goes on from the ledger at the next start.
+    async fn drain(mut self) -> Result<(), LedgerError> {
+        for (id, work) in self.at_work.values() {
+            if *work == Work::Watch
+                && let Some(handle) = self.handles.get(id)
+            {
+                handle.abort();
+            }
+        }
+        let all = async {
+            while let Some(ended) = self.jobs.join_next().await {
+                if let Ok(Err(JobError::Ledger(error))) = ended {
+                    warn!("a step could not be written down while ending: {error}");
+                }
+            }
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            warn!("some steps did not end in time: they go on at the next start");
+        }
+        Ok(())
+    }
+}

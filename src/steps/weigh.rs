@@ -1,0 +1,123 @@
+//! Weigh: is this commit the newest of its ref, and may it go? Only reads, so it may run twice; never decides about holds.
+
+use crate::domain::{CommitSha, Failure, OnNewPush, Order, RefName, Relation, Weighed};
+use crate::source::{RefHead, Source, SourceError};
+
+use super::World;
+
+/// What weighing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weighing {
+    /// It is the newest and may go.
+    Newest(Weighed),
+    /// The ref's head descends from it: the head takes its place.
+    Superseded(RefHead),
+    /// A rule forbids it.
+    Refused(Failure),
+    /// Nobody can say yet: ask again.
+    Unproven(Failure),
+}
+
+/// Decides an order against the head of its ref. `seen` is the newest commit of the ref that was handled before.
+pub async fn weigh(world: &World, order: &Order, seen: Option<&CommitSha>) -> Result<Weighing, SourceError> {
+    // Closed only when the bot ends, and then nobody waits for the answer.
+    let _turn = world.weighs.acquire().await;
+    let source = &world.sources.of(&order.target);
+    if order.is_insisted() {
+        return insisted(source, order).await;
+    }
+    let Some(head) = source.head(&order.reference).await? else {
+        return Ok(Weighing::Refused(gone(&order.reference)));
+    };
+    if order.sha == head.object || order.sha == head.commit {
+        return newest(source, order, seen, head.commit.clone(), head.commit).await;
+    }
+    if order.reference.tag().is_some() {
+        return Ok(Weighing::Superseded(head));
+    }
+    behind(source, order, seen, head).await
+}
+
+/// A commit that is not the head.
+async fn behind(
+    source: &Source,
+    order: &Order,
+    seen: Option<&CommitSha>,
+    head: RefHead,
+) -> Result<Weighing, SourceError> {
+    let relation = match source.relation(&order.sha, &head.commit).await {
+        Err(SourceError::UnknownCommit { .. }) => return Ok(Weighing::Unproven(unknown(&order.sha))),
+        other => other?,
+    };
+    match relation {
+        Relation::Ancestor if order.target.on_new_push == OnNewPush::QueueAll => {
+            newest(source, order, seen, order.sha.clone(), head.commit).await
+        }
+        Relation::Ancestor => Ok(Weighing::Superseded(head)),
+        Relation::Same => newest(source, order, seen, head.commit.clone(), head.commit).await,
+        Relation::Descendant => Ok(Weighing::Unproven(ahead(order, &head.commit))),
+        Relation::Diverged => Ok(Weighing::Refused(rewritten(order, &head.commit))),
+    }
+}
+
+/// The newest commit: what remains is whether history was rewritten below it.
+async fn newest(
+    source: &Source,
+    order: &Order,
+    seen: Option<&CommitSha>,
+    commit: CommitSha,
+    head: CommitSha,
+) -> Result<Weighing, SourceError> {
+    let forced = match seen {
+        None => false,
+        Some(seen) if *seen == head => false,
+        // Tags move at will; only branches have a history to keep.
+        Some(_) if order.reference.tag().is_some() => false,
+        Some(seen) => match source.relation(seen, &head).await {
+            Ok(Relation::Ancestor | Relation::Same) => false,
+            Ok(Relation::Descendant | Relation::Diverged) | Err(SourceError::UnknownCommit { .. }) => true,
+            Err(error) => return Err(error),
+        },
+    };
+    if forced && !order.target.allow_forced {
+        return Ok(Weighing::Refused(forbidden(order, &head)));
+    }
+    Ok(Weighing::Newest(Weighed { commit, head, forced }))
+}
+
+/// A commit that a person insists on: it only has to exist.
+async fn insisted(source: &Source, order: &Order) -> Result<Weighing, SourceError> {
+    Ok(match source.peel(&order.sha).await? {
+        Some(commit) => Weighing::Newest(Weighed { head: commit.clone(), commit, forced: false }),
+        None => Weighing::Refused(
+            Failure::revision("weigh/unknown-commit", format!("the source has no commit {}", order.sha.short()))
+                .help("push it again, or choose another commit"),
+        ),
+    })
+}
+
+fn gone(reference: &RefName) -> Failure {
+    Failure::revision("weigh/ref-gone", format!("`{}` is gone", reference.short()))
+        .help("push the branch or tag again to deploy it")
+}
+
+fn unknown(sha: &CommitSha) -> Failure {
+    Failure::passing("weigh/unknown-commit", format!("the source does not know {} yet", sha.short()))
+}
+
+fn ahead(order: &Order, head: &CommitSha) -> Failure {
+    let (reference, sha, head) = (order.reference.short(), order.sha.short(), head.short());
+    Failure::passing("weigh/source-behind", format!("the source still shows {head} as `{reference}`, before {sha}"))
+}
+
+fn rewritten(order: &Order, head: &CommitSha) -> Failure {
+    let (reference, sha, head) = (order.reference.short(), order.sha.short(), head.short());
+    Failure::revision("weigh/rewritten-away", format!("{sha} is no longer part of `{reference}`, which is at {head}"))
+        .help("nothing to do: the new head is deployed on its own")
+}
+
+fn forbidden(order: &Order, head: &CommitSha) -> Failure {
+    let (reference, head) = (order.reference.short(), head.short());
+    Failure::revision("weigh/forced-push", format!("`{reference}` was forced to {head}, and `allow_forced` is false"))
+        .help("deploy it by hand with `landfall redeploy`, or set `allow_forced = true`")
+}

@@ -1,0 +1,398 @@
+//! The harness: a whole bot on a temporary directory, with a real git repository, real hooks and the real program as
+//! the host engine's child. A test is a dialogue with it, and then one story.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use landfall::app::{App, Parts};
+use landfall::clients::Clock;
+use landfall::config::{Config, Environment};
+use landfall::domain::{
+    Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, SinkEvent, Stream,
+    TargetEvent,
+};
+use landfall::ledger::Filter;
+use landfall::steps::Probe;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub(crate) const SECRET: &str = "It's a Secret to Everybody";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A repository as a person has it: a clone to work in, and the bare one that it is pushed to.
+pub(crate) struct Repo {
+    dir: PathBuf,
+}
+
+impl Repo {
+    pub(crate) fn new(dir: &Path) -> Self {
+        let this = Self { dir: dir.to_owned() };
+        fs::create_dir_all(dir).unwrap();
+        this.git_in(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "site.git"]);
+        this.git_in(dir, &["init", "--quiet", "--initial-branch=main", "site"]);
+        this.git(&["remote", "add", "origin", "../site.git"]);
+        this
+    }
+
+    /// One that exists already, for a bot that comes back.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    pub(crate) fn bare(&self) -> PathBuf {
+        self.dir.join("site.git")
+    }
+
+    fn git_in(&self, dir: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.invalid", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(dir)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.dir.join("site"), arguments)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        let path = self.dir.join("site").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Commits everything and gives the sha.
+    pub(crate) fn commit(&self, title: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", title]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    pub(crate) fn push(&self) {
+        self.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
+    }
+}
+
+/// A bot, its repository, and the directory that it deploys to.
+pub(crate) struct Bot {
+    pub(crate) dir: PathBuf,
+    pub(crate) repo: Repo,
+    pub(crate) runtime: Runtime,
+    extra: String,
+    app: Option<App>,
+    /// Removes the directory in the end, where it is ours.
+    _kept: Option<TempDir>,
+}
+
+/// A configuration of one target `site`, with these lines added to its parts.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) top: &'static str,
+    pub(crate) github: String,
+    pub(crate) target: String,
+}
+
+impl Bot {
+    pub(crate) fn new() -> Self {
+        Self::with(&Extra::default())
+    }
+
+    /// A bot whose configuration has more in it, started.
+    pub(crate) fn with(extra: &Extra) -> Self {
+        let mut bot = Self::asleep(extra);
+        bot.start();
+        bot
+    }
+
+    /// A bot that is not started yet, with the sample site written but not committed.
+    pub(crate) fn asleep(extra: &Extra) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bot = Self::asleep_at(dir.path(), extra);
+        bot._kept = Some(dir);
+        bot
+    }
+
+    /// The same in a directory that stays, or that a bot has lived in before.
+    pub(crate) fn asleep_at(dir: &Path, extra: &Extra) -> Self {
+        install_tls();
+        let home = dir.join("repo");
+        let is_new = !home.exists();
+        let repo = if is_new { Repo::new(&home) } else { Repo::at(&home) };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let extra = configuration(dir, &repo, extra);
+        let bot = Self { extra, dir: dir.to_owned(), repo, runtime, app: None, _kept: None };
+        if is_new {
+            bot.write_site("exit 0");
+        }
+        bot
+    }
+
+    /// The sample site, with this as the last line of its `ValidateService` hook.
+    pub(crate) fn write_site(&self, validate: &str) {
+        let www = self.www();
+        let hook = format!("#!/bin/sh\nset -eu\necho run >> {}/runs\n{validate}\n", self.dir.display());
+        self.repo.write("scripts/validate.sh", &hook, 0o755);
+        self.repo.write("appspec.yml", &appspec(&www), 0o644);
+    }
+
+    pub(crate) fn www(&self) -> PathBuf {
+        self.dir.join("www")
+    }
+
+    /// How often hooks ran: the deployments that really happened.
+    pub(crate) fn runs(&self) -> usize {
+        fs::read_to_string(self.dir.join("runs")).unwrap_or_default().lines().count()
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.start_with(Arc::new(|_| ()));
+    }
+
+    pub(crate) fn start_with(&mut self, probe: Probe) {
+        let config = Config::parse(&self.extra, "landfall.toml", &Environment::default());
+        let config = config.unwrap_or_else(|findings| panic!("{findings}"));
+        let parts = Parts { clock: Clock::system(), program: env!("CARGO_BIN_EXE_landfall").into(), probe };
+        self.app = Some(self.runtime.block_on(App::start(config, parts)).unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(app) = self.app.take() {
+            self.runtime.block_on(app.stop()).unwrap();
+        }
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        self.app.as_ref().expect("the bot is started")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.app().address)
+    }
+
+    /// Writes the page, commits and pushes. Gives the sha; nothing is delivered.
+    pub(crate) fn commit(&self, page: &str) -> String {
+        self.repo.write("index.html", page, 0o644);
+        let sha = self.repo.commit(page);
+        self.repo.push();
+        sha
+    }
+
+    /// Delivers a push of `main` to this commit, signed. Gives the status and the answer.
+    pub(crate) fn deliver(&self, id: &str, after: &str) -> (u16, Value) {
+        self.runtime.block_on(deliver(&self.url(), id, &push_payload(after)))
+    }
+
+    /// Waits until every deployment is over.
+    pub(crate) fn settle(&self) {
+        let done = |bot: &Self| bot.app().ledger.unfinished().unwrap().is_empty();
+        self.wait_for("every deployment to be over", done);
+    }
+
+    /// Waits until it is so, and prints the story if it never is.
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let ended = self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, async {
+                while !is_so(self) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+            .await
+        });
+        assert!(ended.is_ok(), "waited in vain for {what}:\n{}", self.story());
+    }
+
+    /// Waits until every deployment is over and its last status has been told.
+    pub(crate) fn settle_and_tell(&self) {
+        self.settle();
+        self.wait_for("the last status of each deployment", |bot| {
+            let statuses = bot.last_statuses();
+            let told = |it: &Deployment| statuses.get(&it.id()).copied() == Some(Notice::of(it).state);
+            bot.deployments().iter().all(told)
+        });
+    }
+
+    /// The last status that each deployment was told with.
+    pub(crate) fn last_statuses(&self) -> BTreeMap<DeploymentId, NoticeState> {
+        let mut last = BTreeMap::new();
+        for record in self.records() {
+            if let Event::Sink(SinkEvent::Sent { deployment, state, .. }) = record.event {
+                last.insert(deployment, state);
+            }
+        }
+        last
+    }
+
+    /// Newest first.
+    pub(crate) fn deployments(&self) -> Vec<Deployment> {
+        self.app().ledger.deployments(&Filter { limit: 1000, ..Filter::default() }).unwrap()
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.app().ledger.read(Offset(0), usize::MAX).unwrap()
+    }
+
+    /// What happened, in order, with stable names for ids and commits. Progress is left out: it is told by time.
+    pub(crate) fn story(&self) -> String {
+        Story::default().tell(&self.records())
+    }
+}
+
+impl Drop for Bot {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Names things in the order in which they appear.
+#[derive(Default)]
+pub(crate) struct Story {
+    ids: BTreeMap<DeploymentId, usize>,
+    shas: Vec<String>,
+}
+
+impl Story {
+    pub(crate) fn tell(&mut self, records: &[Record]) -> String {
+        let mut text = String::new();
+        for record in records {
+            if let Some(line) = self.line(record) {
+                text += &line;
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    fn id(&mut self, id: DeploymentId) -> String {
+        let next = self.ids.len() + 1;
+        format!("d{}", self.ids.entry(id).or_insert(next))
+    }
+
+    fn sha(&mut self, sha: &str) -> String {
+        let at = self.shas.iter().position(|known| known == sha).unwrap_or_else(|| {
+            self.shas.push(sha.to_owned());
+            self.shas.len() - 1
+        });
+        format!("c{}", at + 1)
+    }
+
+    fn line(&mut self, record: &Record) -> Option<String> {
+        Some(match (&record.stream, &record.event) {
+            (Stream::Deployment(id), Event::Deployment(event)) => {
+                let (id, words) = (self.id(*id), self.words(event)?);
+                format!("{id}  {words}")
+            }
+            (Stream::Target(name), Event::Target(event)) => match event {
+                TargetEvent::Seen { sha, .. } => format!("{name}  seen {}", self.sha(sha.as_str())),
+                TargetEvent::Found { sha, .. } => format!("{name}  found {}", self.sha(sha.as_str())),
+                TargetEvent::Pinned { .. } => return None,
+                TargetEvent::Locked { actor, .. } => format!("{name}  locked by {actor}"),
+                TargetEvent::Unlocked { actor } => format!("{name}  unlocked by {actor}"),
+            },
+            _ => return None,
+        })
+    }
+
+    fn words(&mut self, event: &DeploymentEvent) -> Option<String> {
+        use DeploymentEvent as E;
+        Some(match event {
+            E::Planned { order } => format!("planned {} by {}", self.sha(order.sha.as_str()), order.rule),
+            E::Progressed { .. } | E::Stumbled { .. } => return None,
+            E::Held { hold } => format!("held: {}", self.named(&hold.reason)),
+            E::Weighed { commit, forced, .. } => {
+                format!("weighed {}{}", self.sha(commit.as_str()), if *forced { ", forced" } else { "" })
+            }
+            E::Prepared { archive, .. } => format!("prepared{}", if archive.reused { " before" } else { "" }),
+            E::Released { adopted, .. } => format!("released{}", if *adopted { ", adopted" } else { "" }),
+            E::Ended { outcome } => format!("ended {:?}", outcome.verdict).to_lowercase(),
+            E::Failed { failure } | E::Refused { failure } => {
+                format!("{}: {}", event.kind(), self.named(&failure.message))
+            }
+            E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
+            E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
+            E::Weighing | E::Releasing { .. } | E::Unsent { .. } | E::Approved { .. } | E::Succeeded { .. } => {
+                event.kind().to_owned()
+            }
+        })
+    }
+
+    /// A text with its ids and commits named.
+    fn named(&self, text: &str) -> String {
+        let text =
+            self.ids.iter().fold(text.to_owned(), |text, (id, n)| text.replace(&id.to_string(), &format!("d{n}")));
+        self.shas.iter().enumerate().fold(text, |text, (n, sha)| text.replace(&sha[..7], &format!("c{}", n + 1)))
+    }
+}
+
+pub(crate) fn install_tls() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        // Another test of this binary may have been first, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+}
+
+fn appspec(www: &Path) -> String {
+    format!(
+        "version: 0.0\nos: linux\nfiles:\n  - source: index.html\n    destination: {}\nhooks:\n  ValidateService:\n    - location: scripts/validate.sh\n      timeout: 60\n",
+        www.display()
+    )
+}
+
+pub(crate) fn configuration(dir: &Path, repo: &Repo, extra: &Extra) -> String {
+    let (data, bare) = (dir.join("data"), repo.bare());
+    let secret = dir.join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    format!(
+        "data_dir = \"{}\"\n{}\n[server]\nlisten = \"127.0.0.1:0\"\n[github]\nwebhook_secrets = [{{ file = \"{}\" }}]\n{}\n[[target]]\nname = \"site\"\nrepository = \"acme/site\"\nbranches = [\"main\"]\nsource = {{ git = \"file://{}\" }}\n{}\n[target.engine]\nkind = \"host\"\n",
+        data.display(),
+        extra.top,
+        secret.display(),
+        extra.github,
+        bare.display(),
+        extra.target,
+    )
+}
+
+/// The payload of a push of `main`, as GitHub writes it.
+pub(crate) fn push_payload(after: &str) -> Value {
+    json!({
+        "ref": "refs/heads/main",
+        "before": "0".repeat(40),
+        "after": after,
+        "created": false, "deleted": false, "forced": false,
+        "repository": {"id": 7, "full_name": "acme/site"},
+        "pusher": {"name": "ada"},
+        "head_commit": {"id": after, "message": "A page", "author": {"name": "Ada"}},
+        "commits": [],
+    })
+}
+
+/// Signs and sends one delivery.
+pub(crate) async fn deliver(url: &str, id: &str, payload: &Value) -> (u16, Value) {
+    let body = payload.to_string();
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let request = reqwest::Client::new()
+        .post(format!("{url}/webhooks/github"))
+        .header("X-GitHub-Event", "push")
+        .header("X-GitHub-Delivery", id)
+        .header("X-Hub-Signature-256", signature)
+        .header("Content-Type", "application/json")
+        .body(body);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
