@@ -188,10 +188,10 @@ fn world(
     probe: Probe,
 ) -> Result<World, AppError> {
     let spool = config.data_dir.join("fetched");
-    let emptied = std::fs::remove_dir_all(&spool).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    });
+    let emptied = match std::fs::remove_dir_all(&spool) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
     let made = emptied.and_then(|()| std::fs::create_dir_all(&spool));
     made.map_err(|error| AppError::Need(unusable(&spool, &error)))?;
     let sources = Sources::new(&config.data_dir, github.clone());

@@ -20,7 +20,7 @@ pub enum Decision {
     /// Write this down.
     Write(Box<DeploymentEvent>),
     /// Run this step.
-    Run(Step),
+    Run(Box<Step>),
 }
 
 /// All deployments that are not over, with what is known of their targets.
@@ -138,7 +138,7 @@ impl Desk {
         match deployment.next_step() {
             None => Decision::Rest,
             Some(Step::Release(_)) => self.release(deployment, now),
-            Some(step) => Decision::Run(step),
+            Some(step) => Decision::Run(Box::new(step)),
         }
     }
 
@@ -175,10 +175,7 @@ impl Desk {
     /// Whether a deployment whose revision is ready may be released now.
     fn release(&self, deployment: &Deployment, now: Timestamp) -> Decision {
         if let Some(hold) = self.hold(deployment, now) {
-            let held = match deployment.state() {
-                State::ReadyHeld { hold: before, .. } => *before == hold,
-                _ => false,
-            };
+            let held = matches!(deployment.state(), State::ReadyHeld { hold: before, .. } if *before == hold);
             return match (held, hold.until) {
                 (false, _) => Decision::Write(Box::new(DeploymentEvent::Held { hold })),
                 (true, Some(until)) => Decision::Wait(until),
@@ -186,7 +183,7 @@ impl Desk {
             };
         }
         match deployment.next_step() {
-            Some(step) => Decision::Run(step),
+            Some(step) => Decision::Run(Box::new(step)),
             None => Decision::Rest,
         }
     }
@@ -321,12 +318,15 @@ mod tests {
         let text = match decision {
             Decision::Rest => "rest".into(),
             Decision::Wait(until) => format!("wait {}", until.duration_since(at(0)).as_secs()),
-            Decision::Write(event) => match &**event {
-                DeploymentEvent::Held { hold } => format!("held: {}", hold.reason),
-                DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
-                DeploymentEvent::Refused { failure } => format!("refused: {}", failure.message),
-                other => other.kind().into(),
-            },
+            Decision::Write(event) => {
+                if let DeploymentEvent::Held { hold } = &**event {
+                    format!("held: {}", hold.reason)
+                } else if let DeploymentEvent::Failed { failure } | DeploymentEvent::Refused { failure } = &**event {
+                    format!("{}: {}", event.kind(), failure.message)
+                } else {
+                    event.kind().into()
+                }
+            }
             Decision::Run(step) => format!("{step:?}").split(['(', ' ']).next().unwrap_or_default().to_lowercase(),
         };
         ids.iter().enumerate().fold(text, |text, (n, id)| text.replace(&id.to_string(), &format!("d{n}")))

@@ -203,12 +203,12 @@ impl Conductor {
                 }
                 Decision::Write(event) => self.start(id, Work::Step, move |job| Box::pin(job.write(*event))),
                 Decision::Run(step) => {
-                    let work = match step {
+                    let work = match *step {
                         Step::Release(_) | Step::Find { .. } => Work::Release,
                         Step::Watch(_) => Work::Watch,
                         Step::Weigh | Step::Prepare(_) | Step::Verify(_) => Work::Step,
                     };
-                    self.start(id, work, move |job| Box::pin(job.run(step)));
+                    self.start(id, work, move |job| Box::pin(job.run(*step)));
                 }
             }
         }

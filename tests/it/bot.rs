@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use landfall::app::{App, Parts};
 use landfall::clients::Clock;
+use landfall::clients::process::blocking_program;
 use landfall::config::{Config, Environment};
 use landfall::domain::{
     Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, SinkEvent, Stream,
@@ -52,7 +52,7 @@ impl Repo {
     }
 
     fn git_in(&self, dir: &Path, arguments: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = blocking_program("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.invalid", "-c", "commit.gpgsign=false"])
             .args(arguments)
             .current_dir(dir)

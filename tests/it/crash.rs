@@ -5,10 +5,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use landfall::clients::process::blocking_program;
 use landfall::steps::Probe;
 
 use crate::bot::{Bot, Extra};
@@ -81,7 +82,7 @@ fn prepare(dir: &Path) {
 /// Runs this executable again, as the child.
 fn child(dir: &Path, orders: &str) -> std::process::ExitStatus {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-    Command::new(std::env::current_exe().unwrap())
+    blocking_program(std::env::current_exe().unwrap())
         .args(["--exact", "crash::child_of_the_crash_test", "--nocapture", "--test-threads=1"])
         .env(ORDERS, orders)
         .env(DIR, dir)
@@ -98,7 +99,7 @@ fn child_of_the_crash_test() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let dir = Path::new(&dir);
     let mut bot = Bot::asleep_at(dir, &Extra::default());
-    bot.start_with(killer(&std::env::var(ORDERS).unwrap()));
+    bot.start_with(killer(std::env::var_os(ORDERS).unwrap().to_str().unwrap()));
     let sha = fs::read_to_string(dir.join("sha")).unwrap();
     let (status, answer) = bot.deliver("delivery-1", &sha);
     assert!(status == 202 || status == 200, "{status}: {answer}");

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use landfall::clients::process::blocking_program;
 use landfall::domain::{DeliveryEvent, Event, Offset, Record};
 use landfall::ledger::{Ledger, Options};
 use serde_json::json;
@@ -119,7 +120,7 @@ async fn send(client: &reqwest::Client, port: u16, letter: &Letter) -> u16 {
 fn letters() -> Vec<Letter> {
     let letter = |number: usize| {
         // One in four goes to a mapped branch, and means a deployment.
-        let reference = if number % 4 == 0 { "refs/heads/main" } else { "refs/heads/elsewhere" };
+        let reference = if number.is_multiple_of(4) { "refs/heads/main" } else { "refs/heads/elsewhere" };
         let body = json!({
             "ref": reference, "before": "0".repeat(40), "after": format!("{number:040x}"),
             "repository": {"id": 7, "full_name": "acme/site"}, "pusher": {"name": "ada"}, "commits": [],
@@ -157,7 +158,7 @@ struct Program(Child);
 impl Program {
     fn start(dir: &Path) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+        let child = blocking_program(env!("CARGO_BIN_EXE_landfall"))
             .args(["serve", "-c"])
             .arg(dir.join("landfall.toml"))
             .stdin(Stdio::null())
