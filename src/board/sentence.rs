@@ -79,6 +79,7 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Succeeded { warnings } => format!("live; {}", warnings.join("; ")),
         DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
         DeploymentEvent::Stopped { actor, failure } => format!("stopped by {actor}{}", because(failure.as_ref())),
+        DeploymentEvent::AlreadyLive { deployment } => format!("already live by {deployment}: nothing to do"),
         DeploymentEvent::Superseded { by, .. } => format!("not deployed: superseded by {}", by.short()),
         DeploymentEvent::Refused { failure } => format!("not deployed: {}", failure.message),
     }

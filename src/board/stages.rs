@@ -62,7 +62,7 @@ fn reaches(event: &DeploymentEvent, at_work: usize) -> Option<(usize, Option<Ste
             Verdict::Failed => Some((at_work, Some(StepStatus::Failed))),
             Verdict::Stopped => Some((at_work, Some(StepStatus::Skipped))),
         },
-        E::Succeeded { .. } => Some((at_work, Some(StepStatus::Succeeded))),
+        E::Succeeded { .. } | E::AlreadyLive { .. } => Some((at_work, Some(StepStatus::Succeeded))),
         E::Failed { .. } | E::Refused { .. } => Some((at_work, Some(StepStatus::Failed))),
         E::Stopped { .. } | E::Superseded { .. } => Some((at_work, Some(StepStatus::Skipped))),
         E::Held { .. } | E::Progressed { .. } | E::Stumbled { .. } => None,

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::domain::{
-    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress, Ready,
-    Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Weighed,
+    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
+    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, TargetName, Weighed,
 };
 use crate::engine::{Found, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
@@ -146,12 +146,35 @@ impl Job {
         let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
         let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
         Ok(match weighing {
-            Ok(Weighing::Newest(weighed)) => Ok(weighed),
+            Ok(Weighing::Newest(weighed)) => match self.handled_before(&known, &weighed).await? {
+                Some(end) => Err((end, vec![])),
+                None => Ok(weighed),
+            },
             Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
             Ok(Weighing::Refused(failure)) => Err((DeploymentEvent::Refused { failure }, vec![])),
             Ok(Weighing::Unproven(failure)) => Err((self.stumble(StepName::Weigh, failure), vec![])),
             Err(error) => Err((self.failed(StepName::Weigh, error.into()), vec![])),
         })
+    }
+
+    /// The end of a deployment whose commit an earlier one has handled, with nothing after it: a push that came late
+    /// or twice, by ways that the ledger could not tell when it was accepted. What a person asks for is done again.
+    async fn handled_before(&self, known: &Head, weighed: &Weighed) -> Result<Option<DeploymentEvent>, JobError> {
+        let by = known.seen_by.filter(|_| known.seen.as_ref() == Some(&weighed.commit) && !self.order().is_forced());
+        let Some(deployment) = by else { return Ok(None) };
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let read = move || Ok((ledger.deployment(deployment)?, ledger.target(&name)?.live, at_engine(&ledger, &name)?));
+        let (before, live, at_engine) = blocking(read).await?;
+        // While another one is with the engine, nobody knows what will be live after it.
+        let Some(before) = before.filter(|_| !at_engine) else { return Ok(None) };
+        if let State::Succeeded { .. } = before.state() {
+            let is_live = live.is_some_and(|it| it.sha == weighed.commit);
+            return Ok(is_live.then_some(DeploymentEvent::AlreadyLive { deployment }));
+        }
+        let why = before.reason().unwrap_or_else(|| before.state().name().to_owned());
+        let failure = Failure::revision("conductor/already-tried", format!("tried before as {deployment}: {why}"))
+            .help("push a new commit, or try this one again with `landfall redeploy`");
+        Ok(Some(DeploymentEvent::Refused { failure }))
     }
 
     /// The head takes this one's place: as the deployment it is planned as, or as one born now. Only where that one
@@ -323,6 +346,17 @@ impl Job {
         let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
         DeploymentEvent::Unsent { failure, next_at: self.after(wait) }
     }
+}
+
+/// Whether a deployment of the target is with the engine, or may be.
+fn at_engine(ledger: &Ledger, target: &TargetName) -> Result<bool, LedgerError> {
+    for id in ledger.unfinished()? {
+        let deployment = ledger.deployment(id)?;
+        if deployment.is_some_and(|it| it.order().target.name == *target && !it.state().is_before_release()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads the ledger away from the threads that drive everything else.

@@ -144,7 +144,7 @@ impl Deployment {
             }
             E::Held { .. } | E::Progressed { .. } => self.stumble = None,
             E::Ended { .. } | E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
-            E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
+            E::AlreadyLive { .. } | E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
         }
         self.events += 1;
         self.changed_at = at;
@@ -181,6 +181,9 @@ impl Deployment {
             }
             (State::Running { .. }, E::Ended { outcome }) => State::Verifying { outcome: outcome.clone() },
             (State::Verifying { .. }, E::Succeeded { warnings }) => State::Succeeded { warnings: warnings.clone() },
+            (state, E::AlreadyLive { deployment }) if state.is_before_release() => {
+                State::Succeeded { warnings: vec![format!("already live by {deployment}")] }
+            }
             (state, E::Superseded { by, deployment }) if state.is_before_release() => {
                 State::Superseded { by: by.clone(), deployment: *deployment }
             }
@@ -263,7 +266,16 @@ impl Deployment {
 
     /// The commit that counts as handled now that it is over: one that was proven newest, and not passed over since.
     pub fn handled(&self) -> Option<&CommitSha> {
-        let ended = self.state.is_over() && !matches!(self.state, State::Superseded { .. });
+        // A success without a run is another deployment's: that one handled the commit.
+        let passed_by = match self.state {
+            State::Superseded { .. } => true,
+            State::Succeeded { .. } => self.run.is_none(),
+            State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } => false,
+            State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
+            State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => false,
+            State::Running { .. } | State::Verifying { .. } => false,
+        };
+        let ended = self.state.is_over() && !passed_by;
         self.weighed.as_ref().filter(|_| ended).map(|weighed| &weighed.commit)
     }
 
@@ -341,6 +353,7 @@ impl E {
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
             Self::Stopped { .. } => "stopped",
+            Self::AlreadyLive { .. } => "already-live",
             Self::Superseded { .. } => "superseded",
             Self::Refused { .. } => "refused",
         }
@@ -384,6 +397,7 @@ mod tests {
         "succeeded",
         "failed",
         "stopped",
+        "already-live",
         "superseded",
         "refused",
     ];
@@ -435,12 +449,21 @@ mod tests {
     #[test]
     fn the_table_takes_these_and_no_others() {
         let asked = "stumbled stop-asked approved";
-        follows("planned", &format!("weighing held weighed {asked} failed stopped superseded refused"));
-        follows("planned weighing", &format!("held weighed {asked} failed stopped superseded refused"));
-        follows("planned held", &format!("weighing held weighed {asked} failed stopped superseded refused"));
-        follows("planned weighed", &format!("prepared {asked} failed stopped superseded refused"));
-        follows("planned weighed prepared", &format!("held releasing {asked} failed stopped superseded refused"));
-        follows("planned weighed prepared held", &format!("held releasing {asked} failed stopped superseded refused"));
+        follows("planned", &format!("weighing held weighed {asked} failed stopped already-live superseded refused"));
+        follows("planned weighing", &format!("held weighed {asked} failed stopped already-live superseded refused"));
+        follows(
+            "planned held",
+            &format!("weighing held weighed {asked} failed stopped already-live superseded refused"),
+        );
+        follows("planned weighed", &format!("prepared {asked} failed stopped already-live superseded refused"));
+        follows(
+            "planned weighed prepared",
+            &format!("held releasing {asked} failed stopped already-live superseded refused"),
+        );
+        follows(
+            "planned weighed prepared held",
+            &format!("held releasing {asked} failed stopped already-live superseded refused"),
+        );
         follows("planned weighed prepared releasing", &format!("held unsent released {asked} failed stopped"));
         follows("planned weighed prepared releasing released", &format!("progressed ended {asked} failed stopped"));
         let ended = "planned weighed prepared releasing released ended";

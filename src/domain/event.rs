@@ -215,6 +215,11 @@ pub enum DeploymentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
     },
+    /// Over before release: an earlier deployment of the same commit brought it already, and nothing came after.
+    AlreadyLive {
+        /// Which.
+        deployment: DeploymentId,
+    },
     /// Over before release: a newer commit takes its place.
     Superseded {
         /// The newer commit.

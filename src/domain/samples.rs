@@ -100,6 +100,7 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "succeeded" => E::Succeeded { warnings: vec![] },
         "failed" => E::Failed { failure: failure() },
         "stopped" => E::Stopped { actor: "ada".into(), failure: None },
+        "already-live" => E::AlreadyLive { deployment: DeploymentId::derive(at(0), &["before"]) },
         "superseded" => E::Superseded { by: sha('b'), deployment: None },
         "refused" => E::Refused { failure: failure() },
         other => panic!("no event is called {other}"),

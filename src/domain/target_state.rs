@@ -40,6 +40,9 @@ pub struct Head {
     /// The newest commit handled, with any outcome.
     #[serde(default)]
     pub seen: Option<CommitSha>,
+    /// The deployment that handled it; nothing where it was only seen.
+    #[serde(default)]
+    pub seen_by: Option<DeploymentId>,
     /// The newest commit planned, and as which deployment.
     #[serde(default)]
     pub planned: Option<(CommitSha, DeploymentId)>,
@@ -81,7 +84,9 @@ impl TargetState {
         if let Some(commit) = deployment.handled() {
             self.seen = Some(commit.clone());
         }
-        if let (State::Succeeded { .. }, Some(weighed)) = (deployment.state(), deployment.weighed()) {
+        if let (State::Succeeded { .. }, Some(_), Some(weighed)) =
+            (deployment.state(), deployment.run(), deployment.weighed())
+        {
             self.live = Some(Live { sha: weighed.commit.clone(), deployment: deployment.id(), at });
         }
     }

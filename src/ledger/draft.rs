@@ -201,7 +201,7 @@ impl<'a> Draft<'a> {
         self.put_json(keys::target(name), &state);
         if let Some(commit) = deployment.handled() {
             let mut head = self.head(name, reference)?;
-            head.seen = Some(commit.clone());
+            (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
             self.put_json(keys::head(name, reference), &head);
         }
         Ok(())
@@ -214,7 +214,7 @@ impl<'a> Draft<'a> {
         match event {
             TargetEvent::Seen { reference, sha } => {
                 let mut head = self.head(name, reference)?;
-                head.seen = Some(sha.clone());
+                (head.seen, head.seen_by) = (Some(sha.clone()), None);
                 self.put_json(keys::head(name, reference), &head);
             }
             TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}

@@ -320,6 +320,7 @@ impl Story {
             E::Failed { failure } | E::Refused { failure } => {
                 format!("{}: {}", event.kind(), self.named(&failure.message))
             }
+            E::AlreadyLive { deployment } => format!("already live by {}", self.id(*deployment)),
             E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
             E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
             E::Weighing | E::Releasing { .. } | E::Unsent { .. } | E::Approved { .. } | E::Succeeded { .. } => {
@@ -332,7 +333,16 @@ impl Story {
     fn named(&self, text: &str) -> String {
         let text =
             self.ids.iter().fold(text.to_owned(), |text, (id, n)| text.replace(&id.to_string(), &format!("d{n}")));
-        self.shas.iter().enumerate().fold(text, |text, (n, sha)| text.replace(&sha[..7], &format!("c{}", n + 1)))
+        let known = |word: &str| self.shas.iter().position(|sha| sha.starts_with(word));
+        let name = |word: &str| match known(word) {
+            Some(n) => format!("c{}", n + 1),
+            None => "another".into(),
+        };
+        let is_sha = |word: &str| word.len() == 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        text.split(' ')
+            .map(|word| if is_sha(word) { name(word) } else { word.to_owned() })
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

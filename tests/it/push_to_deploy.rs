@@ -9,7 +9,16 @@ fn a_push_goes_live() {
     let (status, answer) = bot.deliver("delivery-1", &sha);
     assert_eq!(status, 202, "{answer}");
     bot.settle_and_tell();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  releasing
+    d1  released
+    d1  ended succeeded
+    d1  succeeded
+    ");
     assert_eq!(std::fs::read_to_string(bot.www().join("index.html")).unwrap(), "hello");
     assert_eq!(bot.runs(), 1);
 }
@@ -34,7 +43,16 @@ fn a_failing_hook_fails_the_deployment_and_says_which() {
     let sha = bot.commit("broken");
     bot.deliver("delivery-1", &sha);
     bot.settle_and_tell();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  releasing
+    d1  released
+    d1  ended failed
+    d1  failed: `scripts/validate.sh` ended with exit code 3 in ValidateService
+    ");
 }
 
 #[test]
@@ -45,7 +63,12 @@ fn a_commit_without_an_appspec_is_refused_before_anything_is_stored() {
     let sha = bot.commit("no appspec");
     bot.deliver("delivery-1", &sha);
     bot.settle_and_tell();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  refused: there is no `appspec.yml` in c1
+    ");
     assert!(!bot.dir.join("data/revisions/site").exists());
 }
 
@@ -63,7 +86,24 @@ fn the_same_commit_again_is_not_sent_again() {
     };
     bot.runtime.block_on(bot.app().asks.ask(request)).unwrap();
     bot.settle();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  releasing
+    d1  released
+    d1  ended succeeded
+    d1  succeeded
+    d2  planned c1 by branch main
+    d2  weighing
+    d2  weighed c1
+    d2  prepared before
+    d2  releasing
+    d2  released
+    d2  ended succeeded
+    d2  succeeded
+    ");
     assert_eq!(bot.runs(), 2);
 }
 
@@ -81,7 +121,25 @@ fn a_push_that_nobody_delivered_is_found_at_the_next_start() {
     let (status, answer) = bot.deliver("delivery-2", &second);
     assert_eq!(status, 202);
     assert!(answer["plans"][0]["reason"].as_str().unwrap().starts_with("already planned as"), "{answer}");
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  releasing
+    d1  released
+    d1  ended succeeded
+    d1  succeeded
+    site  found c2
+    d2  planned c2 by branch main
+    d2  weighing
+    d2  weighed c2
+    d2  prepared
+    d2  releasing
+    d2  released
+    d2  ended succeeded
+    d2  succeeded
+    ");
 }
 
 #[test]
@@ -93,7 +151,17 @@ fn the_first_sight_of_a_branch_deploys_nothing_until_it_is_pushed() {
     assert_eq!(bot.deployments().len(), 0);
     bot.deliver("delivery-1", &sha);
     bot.settle();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    site  seen c1
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  releasing
+    d1  released
+    d1  ended succeeded
+    d1  succeeded
+    ");
 }
 
 #[test]
@@ -110,5 +178,17 @@ fn a_locked_target_waits_until_it_is_unlocked() {
     bot.wait_for("it to be held", |bot| bot.story().contains("held"));
     ask("2", landfall::domain::Ask::Unlock { target: target() });
     bot.settle();
-    insta::assert_snapshot!(bot.story(), @"");
+    insta::assert_snapshot!(bot.story(), @r"
+    site  locked by ada
+    d1  planned c1 by branch main
+    d1  weighing
+    d1  weighed c1
+    d1  prepared
+    d1  held: `site` is locked by ada: fair
+    site  unlocked by ada
+    d1  releasing
+    d1  released
+    d1  ended succeeded
+    d1  succeeded
+    ");
 }

@@ -135,7 +135,7 @@ fn label(record: &Record) -> (&'static str, Style) {
             DeploymentEvent::Releasing { .. } | DeploymentEvent::Unsent { .. } | DeploymentEvent::Released { .. } => {
                 ("release", CALM)
             }
-            DeploymentEvent::Succeeded { .. } => ("live", GOOD),
+            DeploymentEvent::Succeeded { .. } | DeploymentEvent::AlreadyLive { .. } => ("live", GOOD),
             DeploymentEvent::Failed { .. } | DeploymentEvent::Refused { .. } => ("failed", BAD),
             DeploymentEvent::Stopped { .. } | DeploymentEvent::StopAsked { .. } => ("stopped", BAD),
             DeploymentEvent::Held { .. } | DeploymentEvent::Stumbled { .. } => ("waits", BUSY),
