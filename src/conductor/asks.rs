@@ -103,7 +103,7 @@ impl Asks {
             return Ok(());
         }
         let message = format!("{id} is over already: it {}", past(deployment.state()));
-        Err(AskError::Refused(Failure::setup("ask/already-over", message)))
+        Err(AskError::Refused(Failure::setup("conductor/already-over", message)))
     }
 
     async fn deploy(&self, request: &Request, target: &TargetName, reference: &RefName) -> Result<Birth, AskError> {
@@ -148,6 +148,6 @@ fn past(state: &State) -> &'static str {
 }
 
 fn not_yet() -> AskError {
-    let failure = Failure::setup("ask/not-available", "this version cannot do that yet");
+    let failure = Failure::setup("conductor/not-available", "this version cannot do that yet");
     AskError::Refused(failure.help("deploy, redeploy, stop, lock, unlock, pause and resume are available"))
 }

@@ -266,12 +266,12 @@ impl Job {
         let event = match release::find(&self.world, &intent, since).await {
             Ok(Found::Run(it)) => DeploymentEvent::Released { run: it.run, adopted: true, url: it.url },
             Ok(Found::Absent) => {
-                let failure = Failure::passing("release/never-arrived", "the engine was never called");
+                let failure = Failure::passing("conductor/never-arrived", "the engine was never called");
                 DeploymentEvent::Unsent { failure, next_at: self.now() }
             }
             Ok(Found::NotYet(wait)) => {
                 let message = "it is not known whether the engine was called: looking for the deployment";
-                self.stumble_for(StepName::Release, Failure::passing("release/unknown-outcome", message), wait)
+                self.stumble_for(StepName::Release, Failure::passing("conductor/unknown-outcome", message), wait)
             }
             Err(failure) => self.failed(StepName::Release, failure),
         };

@@ -118,7 +118,7 @@ async fn bundle(
         scripts: spec.scripts(),
         sources: spec.sources(),
     };
-    let _turn = world.prepares.acquire().await.map_err(|_| Failure::passing("prepare/ending", "the bot is ending"))?;
+    let _turn = world.prepares.acquire().await.map_err(|_| Failure::passing("steps/ending", "the bot is ending"))?;
     let archive = source.archive(&weighed.commit).await?;
     let (bundled, location) = stream(archive, &store, &key, request, &world.probe).await?;
     let Bundled { sha256, bytes, archive, files, findings } = bundled;

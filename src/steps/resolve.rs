@@ -18,14 +18,14 @@ pub struct Resolved {
 pub async fn resolve(world: &World, target: &Target, reference: &RefName) -> Result<Resolved, Failure> {
     let Some(rule) = target.rule.takes(reference) else {
         let text = format!("the rule of `{}` does not take `{}`", target.name, reference.short());
-        return Err(Failure::setup("ask/not-mapped", text)
+        return Err(Failure::setup("steps/not-mapped", text)
             .help("name a branch or tag that the target's `branches` or `tags` match"));
     };
     match world.sources.of(target).head(reference).await? {
         Some(head) => Ok(Resolved { head, rule }),
         None => {
             let text = format!("`{}` has no `{}`", target.repository, reference.short());
-            Err(Failure::setup("ask/no-such-ref", text).help("push it first, or name another branch or tag"))
+            Err(Failure::setup("steps/no-such-ref", text).help("push it first, or name another branch or tag"))
         }
     }
 }

@@ -90,34 +90,34 @@ async fn insisted(source: &Source, order: &Order) -> Result<Weighing, SourceErro
     Ok(match source.peel(&order.sha).await? {
         Some(commit) => Weighing::Newest(Weighed { head: commit.clone(), commit, forced: false }),
         None => Weighing::Refused(
-            Failure::revision("weigh/unknown-commit", format!("the source has no commit {}", order.sha.short()))
+            Failure::revision("steps/unknown-commit", format!("the source has no commit {}", order.sha.short()))
                 .help("push it again, or choose another commit"),
         ),
     })
 }
 
 fn gone(reference: &RefName) -> Failure {
-    Failure::revision("weigh/ref-gone", format!("`{}` is gone", reference.short()))
+    Failure::revision("steps/ref-gone", format!("`{}` is gone", reference.short()))
         .help("push the branch or tag again to deploy it")
 }
 
 fn unknown(sha: &CommitSha) -> Failure {
-    Failure::passing("weigh/unknown-commit", format!("the source does not know {} yet", sha.short()))
+    Failure::passing("steps/unknown-commit", format!("the source does not know {} yet", sha.short()))
 }
 
 fn ahead(order: &Order, head: &CommitSha) -> Failure {
     let (reference, sha, head) = (order.reference.short(), order.sha.short(), head.short());
-    Failure::passing("weigh/source-behind", format!("the source still shows {head} as `{reference}`, before {sha}"))
+    Failure::passing("steps/source-behind", format!("the source still shows {head} as `{reference}`, before {sha}"))
 }
 
 fn rewritten(order: &Order, head: &CommitSha) -> Failure {
     let (reference, sha, head) = (order.reference.short(), order.sha.short(), head.short());
-    Failure::revision("weigh/rewritten-away", format!("{sha} is no longer part of `{reference}`, which is at {head}"))
+    Failure::revision("steps/rewritten-away", format!("{sha} is no longer part of `{reference}`, which is at {head}"))
         .help("nothing to do: the new head is deployed on its own")
 }
 
 fn forbidden(order: &Order, head: &CommitSha) -> Failure {
     let (reference, head) = (order.reference.short(), head.short());
-    Failure::revision("weigh/forced-push", format!("`{reference}` was forced to {head}, and `allow_forced` is false"))
+    Failure::revision("steps/forced-push", format!("`{reference}` was forced to {head}, and `allow_forced` is false"))
         .help("deploy it by hand with `landfall redeploy`, or set `allow_forced = true`")
 }

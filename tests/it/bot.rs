@@ -334,15 +334,13 @@ impl Story {
         let text =
             self.ids.iter().fold(text.to_owned(), |text, (id, n)| text.replace(&id.to_string(), &format!("d{n}")));
         let known = |word: &str| self.shas.iter().position(|sha| sha.starts_with(word));
-        let name = |word: &str| match known(word) {
-            Some(n) => format!("c{}", n + 1),
-            None => "another".into(),
-        };
+        let name = |word: &str| known(word).map_or("another".into(), |n| format!("c{}", n + 1));
         let is_sha = |word: &str| word.len() == 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
-        text.split(' ')
-            .map(|word| if is_sha(word) { name(word) } else { word.to_owned() })
-            .collect::<Vec<_>>()
-            .join(" ")
+        let word = |word: &str| {
+            let bare = word.trim_end_matches(',');
+            if is_sha(bare) { word.replace(bare, &name(bare)) } else { word.to_owned() }
+        };
+        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -151,7 +151,8 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         Some(E::Failed { .. }) => E::Stopped { actor: ada(), failure: Some(failure()) },
         Some(E::Stopped { .. }) => E::Superseded { by: sha(2), deployment: Some(id()) },
         Some(E::Superseded { .. }) => E::Refused { failure: failure() },
-        Some(E::Refused { .. }) => return None,
+        Some(E::Refused { .. }) => E::AlreadyLive { deployment: id() },
+        Some(E::AlreadyLive { .. }) => return None,
     })
 }
 
