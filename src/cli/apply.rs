@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Outcome, Trouble};
 use super::terminal::{say, talk};
@@ -125,19 +126,20 @@ fn exit_of(story: &Story) -> Exit {
 /// Carries the run out, and tells each event as it ends. Ctrl-C lets the event at work end and stops then.
 fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
     const TICK: Duration = Duration::from_millis(40);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let deaf = |error| Trouble::unreachable(format!("cannot wait for signals: {error}"));
+    let runtime = runtime.map_err(deaf)?;
+    // Before the run begins, so that no Ctrl-C can end it in the middle.
+    let (mut interrupt, mut end) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt()).map_err(deaf)?, signal(SignalKind::terminate()).map_err(deaf)?)
+    };
     let worker = {
         let dir = dir.clone();
         std::thread::spawn(move || carry_out(&dir, &Means::own()))
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Trouble::unreachable(format!("cannot wait for signals: {error}")))?;
     let mut told = Vec::new();
     runtime.block_on(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut end)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
         while !worker.is_finished() {
             tokio::select! {
                 _ = interrupt.recv() => ask_to_stop(dir),

@@ -12,7 +12,7 @@ use landfall::domain::{
     OnNewPush, Order, Progress, RefName, Repository, RepositoryName, Revision, RevisionsSpec, Rule, RunOutcome,
     SourceSpec, StepStatus, Target, TargetName, Verdict,
 };
-use landfall::engine::host::{HostEngine, RunIntent};
+use landfall::engine::host::{HostEngine, Means, RunIntent, carry_out};
 use landfall::engine::{Engine, Found, Intent, StartError};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -321,4 +321,27 @@ async fn preflight_says_when_the_root_cannot_be_used() {
     fs::write(host.path("file"), "").unwrap();
     let engine = HostEngine::new(host.path("file/root"), LANDFALL, Clock::system());
     assert_eq!(engine.preflight().await[0].code, "host/unusable-root");
+}
+
+#[tokio::test]
+async fn a_script_that_ignores_its_end_is_killed_after_a_grace() {
+    let host = Host::new("trap '' TERM; echo $$ > {HERE}/script; while true; do sleep 0.05; done");
+    let lost = HostEngine::new(host.path("root"), "/bin/true", Clock::system());
+    lost.start(&host.intent).await.unwrap();
+    let dir = landfall::engine::host::RunDir::at(host.run_dir());
+    let mut intent = RunIntent::read(&dir).unwrap();
+    // One second instead of the hour that the AppSpec leaves to it.
+    let folder = host.path("short");
+    fs::create_dir(&folder).unwrap();
+    assert!(blocking_program("tar").arg("xzf").arg(&intent.bundle).arg("-C").arg(&folder).status().unwrap().success());
+    let appspec = fs::read_to_string(folder.join("appspec.yml")).unwrap();
+    fs::write(folder.join("appspec.yml"), appspec.replace("a.sh\n", "a.sh\n      timeout: 1\n")).unwrap();
+    (intent.bundle, intent.bundle_type, intent.sha256) = (folder, landfall::engine::host::BundleType::Directory, None);
+    fs::write(dir.intent(), serde_json::to_vec(&intent).unwrap()).unwrap();
+    let means = Means { program: LANDFALL.into(), clock: Clock::system(), kill_after: Duration::from_millis(200) };
+    let story = tokio::task::spawn_blocking(move || carry_out(&dir, &means)).await.unwrap().unwrap().unwrap();
+    assert_eq!(story.end.unwrap().failure.unwrap().code, "host/script-timed-out", "H10");
+    let script = fs::read_to_string(host.path("script")).unwrap();
+    let state = fs::read_to_string(format!("/proc/{}/stat", script.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "H10: {state}");
 }

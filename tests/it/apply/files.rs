@@ -300,3 +300,29 @@ fn permissions_that_cannot_be_set_are_told_before_anything_is_copied() {
     let told = stand.well(&stand.bundle(&with("  - {object: \"{D}/nope\", mode: 600}\n"), "r/a=1"), &[]);
     assert!(told.warnings().contains("nothing of this deployment matched"), "P21");
 }
+
+#[test]
+fn an_install_that_died_on_the_way_is_cleaned_by_the_next() {
+    for (stage, planted, expected) in
+        [("staging", ".d-X.0.new=n .d-X.1.new=n", "z=3"), ("switching", "b=n .d-X.1.new=n", "z=3")]
+    {
+        let stand = Stand::new();
+        stand.well(&stand.bundle(&files("r>{D}"), "r/a=1"), &[]);
+        let path = stand.path("root/deployment-instructions/default-local-deployment-group-cleanup");
+        let done: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let entry = |name: &str, at: u32| serde_json::json!({ "path": stand.d().join(name), "kind": "file", "staged": format!(".d-X.{at}.new") });
+        let torn = serde_json::json!({
+            "run": "d-X", "stage": stage, "before": done["entries"], "entries": [entry("b", 0), entry("c", 1)],
+        });
+        fs::write(&path, torn.to_string()).unwrap();
+        plant(&stand.d(), planted);
+        // While b was only staged, a file of that name is somebody else's.
+        let foreign = stage == "staging";
+        if foreign {
+            plant(&stand.d(), "b=user");
+        }
+        stand.well(&stand.bundle(&files("r>{D}"), "r/z=3"), &[]);
+        let expected = if foreign { format!("b=user {expected}") } else { expected.to_owned() };
+        assert_eq!(stand.listing(), expected, "K10 {stage}");
+    }
+}

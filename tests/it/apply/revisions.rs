@@ -243,3 +243,34 @@ fn no_options_deploy_the_current_directory() {
     assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("{name} succeeded")));
     assert_eq!(stand.apply(&stand.path("nowhere"), &[]).exit, 3);
 }
+
+#[test]
+fn traffic_hooks_run_only_when_asked() {
+    let stand = Stand::new();
+    let body: String = ["BeforeBlockTraffic", "AfterAllowTraffic"]
+        .map(|event| format!("  {event}:\n    - location: say.sh\n"))
+        .concat();
+    let bundle = stand.bundle(&format!("hooks:\n{body}"), "");
+    stand.script(&bundle, "say.sh", "#!/bin/sh\nprintf '%s ' $LIFECYCLE_EVENT >> {HERE}/said\n");
+    let told = stand.well(&bundle, &[]);
+    assert!(told.warnings().contains("BeforeBlockTraffic do not run"), "D26: {}", told.warnings());
+    assert!(!stand.path("said").exists(), "D26");
+    stand.well(&bundle, &["--traffic-hooks"]);
+    assert_eq!(fs::read_to_string(stand.path("said")).unwrap(), "BeforeBlockTraffic AfterAllowTraffic ", "R13");
+}
+
+#[test]
+fn an_interrupt_lets_the_event_end_and_stops_then() {
+    let stand = Stand::new();
+    let bundle = stand.bundle("hooks:\n  AfterInstall:\n    - location: a.sh\n", "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\nuntil test -f {HERE}/pid; do sleep 0.01; done\nkill -INT $(cat {HERE}/pid); sleep 0.3; touch {HERE}/done\n");
+    let mut command = stand.command(&bundle, &[]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    fs::write(stand.path("pid.new"), child.id().to_string()).unwrap();
+    fs::rename(stand.path("pid.new"), stand.path("pid")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["status"]), (Some(1), &serde_json::json!("Stopped")), "R24: {told:#}");
+    assert!(stand.path("done").exists(), "the event at work ends");
+    assert_eq!(told["events"][5]["status"], "Skipped");
+}
