@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use sled::Batch;
 
 use crate::domain::{
-    Ask, BotEvent, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, Offset, Record, RefName,
-    SinkEvent, Stream, TargetEvent, TargetName, TargetState,
+    Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, Offset, Record,
+    RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -115,8 +115,9 @@ impl<'a> Draft<'a> {
     /// Takes a record that is, or will be, in the log. Refuses what cannot follow.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), LedgerError> {
         let offset = record.offset;
-        if !matches!(record.stream, Stream::Delivery(_)) {
-            self.note(keys::in_stream(&record.stream, offset));
+        match (&record.stream, &record.event) {
+            (Stream::Delivery(_), _) | (_, Event::Deployment(DeploymentEvent::Planned { .. })) => {}
+            (stream, _) => self.note(keys::in_stream(stream, offset)),
         }
         match (&record.stream, &record.event) {
             (Stream::Delivery(id), Event::Delivery(event)) => self.delivered(&keys::delivery(id), offset, event),
@@ -183,7 +184,14 @@ impl<'a> Draft<'a> {
         let (id, order) = (deployment.id(), deployment.order());
         self.note(keys::unfinished(id));
         self.note(keys::in_target(&order.target.name, id));
-        self.note(keys::deployment_of(&order.sha, id));
+        match order.cause {
+            // The delivery's own key leads to it.
+            Cause::Push { .. } => {}
+            Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } | Cause::Replay { .. } => {
+                self.note(keys::deployment_of(&order.sha, id));
+            }
+            Cause::Rollback { .. } | Cause::Promotion { .. } => self.note(keys::deployment_of(&order.sha, id)),
+        }
         // A person who insists on a commit says nothing about which one is newest.
         if !order.is_insisted() {
             let mut head = self.head(&order.target.name, &order.reference)?;

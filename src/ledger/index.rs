@@ -20,9 +20,9 @@ use super::reader::Reader;
 use super::scan::{Found, Scan};
 
 /// Changes with the meaning of any key or value: an index of another one is made again.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// sled's own default is 1 GB.
-const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How far the index has come. Written in the same batch as what it tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

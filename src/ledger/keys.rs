@@ -1,11 +1,15 @@
 //! The index's keys: one tree, one first byte per kind of fact. Pure.
 //!
+//! sled's time goes by keys and their length (its nodes hold one kilobyte), so there are few, and names that may be
+//! long are the first half of a hash.
+//!
 //! | key | value |
 //! | --- | --- |
 //! | `@` | [`Reached`](super::index::Reached) |
 //! | `a` segment | what a sealed segment looked like when it was checked |
 //! | `b` | present while paused |
-//! | `c` commit `D` deployment · `c` commit `P` offset | nothing: deployments and deliveries of a commit |
+//! | `c` commit `P` offset | nothing: deliveries that push a commit, whose plans name their deployments |
+//! | `c` commit `D` deployment | nothing: deployments of a commit that come from no delivery |
 //! | `d` deployment | its birth's offset, or its snapshot |
 //! | `e` | first offset that the log should still have |
 //! | `f` offset | where that commit begins (about one commit in each 32 KiB) |
@@ -16,9 +20,11 @@
 //! | `n` target, deployment | nothing |
 //! | `o` offset | nothing: deliveries in order |
 //! | `q` actor, key | offset of the request |
-//! | `s` stream, offset | nothing |
+//! | `s` stream, offset | nothing; births and deliveries are not here: they lie under their names |
 //! | `t` target | [`TargetState`](crate::domain::TargetState) |
 //! | `u` deployment | nothing: unfinished |
+
+use sha2::{Digest, Sha256};
 
 use crate::domain::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, Stream, TargetName};
 
@@ -56,10 +62,18 @@ pub(super) fn mark(offset: Offset) -> Key {
     key(b'f', &[&offset.0.to_be_bytes()])
 }
 
+/// Half of a name's hash.
+fn half(name: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&Sha256::digest(name)[..16]);
+    half
+}
+
+/// A digest is a hash already; whatever else came under that name is not trusted to be one.
 pub(super) fn digest(digest: &str) -> Key {
     match hex::decode(digest) {
-        Ok(bytes) if bytes.len() == 32 => key(b'g', &[&bytes]),
-        Ok(_) | Err(_) => key(b'g', &[digest.as_bytes(), b"\0"]),
+        Ok(bytes) if bytes.len() == 32 => key(b'g', &[&bytes[..16]]),
+        Ok(_) | Err(_) => key(b'g', &[&half(digest.as_bytes())]),
     }
 }
 
@@ -68,7 +82,7 @@ pub(super) fn head(target: &TargetName, reference: &RefName) -> Key {
 }
 
 pub(super) fn delivery(id: &DeliveryId) -> Key {
-    key(b'i', &[id.as_str().as_bytes()])
+    key(b'i', &[&half(id.as_str().as_bytes())])
 }
 
 pub(super) fn sent(sink: &str, id: DeploymentId) -> Key {
@@ -114,28 +128,44 @@ pub(super) fn in_stream(name: &Stream, offset: Offset) -> Key {
     key
 }
 
+/// A commit's bytes; of a beginning with an odd digit, those of the whole pairs before it.
+fn commit(digits: &str) -> Vec<u8> {
+    hex::decode(&digits[..digits.len() / 2 * 2]).unwrap_or_default()
+}
+
 pub(super) fn deployment_of(sha: &CommitSha, id: DeploymentId) -> Key {
-    key(b'c', &[sha.as_str().as_bytes(), b"D", &id.to_bytes()])
+    key(b'c', &[&commit(sha.as_str()), b"D", &id.to_bytes()])
 }
 
-/// All commits whose hash begins so.
-pub(super) fn commits(prefix: &str) -> Key {
-    key(b'c', &[prefix.as_bytes()])
+/// All commits whose hash begins so, and some more where the number of digits is odd.
+pub(super) fn commits(beginning: &str) -> Key {
+    key(b'c', &[&commit(beginning)])
 }
 
-/// The deployment that a key of a commit ends with, where it is not one of a delivery.
-pub(super) fn deployment_of_commit(key: &[u8]) -> Option<DeploymentId> {
-    let before = key.len().checked_sub(17)?;
-    (key[before] == b'D').then(|| deployment_in(key)).flatten()
+/// What a key of a commit names.
+pub(super) enum OfCommit {
+    /// A deployment.
+    Deployment(DeploymentId),
+    /// The delivery at this offset.
+    Delivery(Offset),
+}
+
+/// Reads the end of a key of a commit: hashes have 20 or 32 bytes, so its length says what it names.
+pub(super) fn of_commit(key: &[u8]) -> Option<OfCommit> {
+    match key.len() {
+        38 | 50 => deployment_in(key).map(OfCommit::Deployment),
+        30 | 42 => Some(OfCommit::Delivery(offset_in(key))),
+        _ => None,
+    }
 }
 
 /// All deliveries that push a commit.
 pub(super) fn deliveries_of(sha: &CommitSha) -> Key {
-    key(b'c', &[sha.as_str().as_bytes(), b"P"])
+    key(b'c', &[&commit(sha.as_str()), b"P"])
 }
 
 pub(super) fn delivery_of(sha: &CommitSha, offset: Offset) -> Key {
-    key(b'c', &[sha.as_str().as_bytes(), b"P", &offset.0.to_be_bytes()])
+    key(b'c', &[&commit(sha.as_str()), b"P", &offset.0.to_be_bytes()])
 }
 
 /// The offset at a key's or value's end.

@@ -11,7 +11,7 @@ use crate::domain::{
 
 use super::error::LedgerError;
 use super::handle::Ledger;
-use super::keys;
+use super::keys::{self, OfCommit};
 
 /// Which deployments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,8 +85,15 @@ impl Ledger {
         let index = &self.0.index;
         if let Some(prefix) = filter.sha.as_ref().filter(|it| it.len() >= SHORTEST_PREFIX) {
             let mut ids = BTreeSet::new();
+            if !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Ok(Box::new(std::iter::empty()));
+            }
             for key in index.forwards(&keys::commits(prefix))? {
-                ids.extend(keys::deployment_of_commit(&key?));
+                match keys::of_commit(&key?) {
+                    Some(OfCommit::Deployment(id)) => ids.extend([id]),
+                    Some(OfCommit::Delivery(offset)) => ids.extend(self.planned_at(offset)?),
+                    None => {}
+                }
             }
             return Ok(Box::new(ids.into_iter().rev().map(Ok)));
         }
@@ -101,6 +108,16 @@ impl Ledger {
         Ok(Box::new(found.filter_map(|key| key.map(|key| keys::deployment_in(&key)).transpose())))
     }
 
+    /// The deployments that were planned from the delivery at an offset.
+    fn planned_at(&self, offset: Offset) -> Result<Vec<DeploymentId>, LedgerError> {
+        match self.0.index.record(offset)?.event {
+            Event::Delivery(DeliveryEvent::Received { plans, .. } | DeliveryEvent::Replayed { plans, .. }) => {
+                Ok(plans.into_iter().filter_map(|line| line.deployment).collect())
+            }
+            Event::Deployment(_) | Event::Target(_) | Event::Sink(_) | Event::Bot(_) => Ok(Vec::new()),
+        }
+    }
+
     /// All records of a stream, oldest first.
     pub fn story(&self, stream: &Stream) -> Result<Vec<Record>, LedgerError> {
         let index = &self.0.index;
@@ -108,8 +125,13 @@ impl Ledger {
             let offsets = index.get(&keys::delivery(id))?.unwrap_or_default();
             return offsets.chunks(8).map(|offset| index.record(keys::offset_in(offset))).collect();
         }
-        let keys = index.forwards(&keys::stream(stream))?;
-        keys.map(|key| index.record(keys::offset_in(&key?))).collect()
+        let birth = match stream {
+            Stream::Deployment(id) => index.get(&keys::deployment(*id))?,
+            Stream::Delivery(_) | Stream::Target(_) | Stream::Sink(_) | Stream::Bot => None,
+        };
+        let birth = birth.map(|value| Ok(keys::offset_in(&value[..8.min(value.len())])));
+        let others = index.forwards(&keys::stream(stream))?.map(|key| key.map(|key| keys::offset_in(&key)));
+        birth.into_iter().chain(others).map(|offset| index.record(offset?)).collect()
     }
 
     /// A delivery as it came in.
