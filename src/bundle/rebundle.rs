@@ -125,9 +125,15 @@ impl<'a, W: Write> Pass<'a, W> {
     fn member(&mut self, stamp: Stamp, member: Member<'_>) -> Result<(), BundleError> {
         self.stamp = stamp;
         self.entries += 1;
-        if self.entries > self.limits.entries {
-            let message = format!("the archive has more than {} entries, which is the limit", self.limits.entries);
-            return self.stop(Finding::error("bundle/too-many", message));
+        let most = match self.request.format {
+            BundleFormat::Tgz | BundleFormat::Tar => self.limits.entries,
+            BundleFormat::Zip => self.limits.entries.min(self.limits.zip_entries),
+        };
+        if self.entries > most {
+            let message = format!("the archive has more than {most} entries, which is the limit");
+            let help =
+                "keep what is not deployed in another repository, or let a zip be a tgz (`format` in [target.bundle])";
+            return self.stop(Finding::error("bundle/too-many", message).help(help));
         }
         match self.place(&member) {
             Ok(Place::Kept(path)) => {

@@ -30,6 +30,9 @@ pub struct Request {
 pub struct Limits {
     /// Entries in the archive. Three times the Linux kernel's; each costs some 20 bytes until the pass is over.
     pub entries: u64,
+    /// Entries where the bundle is a zip: more need zip64, which not every agent reads, and a zip's table of contents
+    /// is kept until its end, some 300 bytes an entry.
+    pub zip_entries: u64,
     /// Symbolic links. They are kept until the pass is over, to see where each one leads.
     pub links: usize,
     /// Bytes of one file. A tar header's own limit is 8 GiB.
@@ -47,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 300_000,
+            zip_entries: 65_535,
             links: 20_000,
             file_bytes: 4 << 30,
             unpacked_bytes: 16 << 30,

@@ -172,7 +172,14 @@ fn limits_are_held() {
     assert_eq!(code(&Limits { links: 1, ..Limits::default() }), "bundle/too-many");
     assert_eq!(code(&Limits { unpacked_bytes: 4000, ..Limits::default() }), "bundle/too-large");
     assert_eq!(code(&Limits { path_bytes: 6, ..Limits::default() }), "bundle/path-unfit");
-    assert!(told(&Limits::default()).is_ok());
+    assert!(told(&Limits { zip_entries: 1, ..Limits::default() }).is_ok());
+    let zip = rebundle(
+        &archive[..],
+        Vec::new(),
+        &request(SHA, BundleFormat::Zip),
+        &Limits { zip_entries: 1, ..Limits::default() },
+    );
+    assert_eq!(zip.unwrap_err().failure().code, "bundle/too-many");
 }
 
 #[test]
