@@ -153,7 +153,8 @@ impl Job {
             Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
             Ok(Weighing::Refused(failure)) => Err((DeploymentEvent::Refused { failure }, vec![])),
             Ok(Weighing::Unproven(failure)) => Err((self.stumble(StepName::Weigh, failure), vec![])),
-            Err(error) => Err((self.failed(StepName::Weigh, error.into()), vec![])),
+            // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
+            Err(error) => Err((self.stumble(StepName::Weigh, error.into()), vec![])),
         })
     }
 
