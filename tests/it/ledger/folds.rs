@@ -67,7 +67,9 @@ fn compare(ledger: &Ledger) {
         }
         let last = story.last().unwrap();
         if deployment.state().is_over() && last.offset == record.offset {
-            head.seen = deployment.handled().cloned().or(head.seen);
+            if let Some(commit) = deployment.handled() {
+                (head.seen, head.seen_by) = (Some(commit.clone()), Some(id));
+            }
             target.conclude(last.at, &deployment);
         }
     }
