@@ -62,7 +62,7 @@ async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(Str
         }
     }
     let sha = commit.short();
-    Err(Failure::revision("appspec/missing", format!("there is no `{}` in {sha}", path("appspec.yml")))
+    Err(Failure::revision("steps/no-appspec", format!("there is no `{}` in {sha}", path("appspec.yml")))
         .help("add an AppSpec there, or set `bundle.root` to the directory that holds one"))
 }
 

@@ -3,11 +3,7 @@
 use landfall::clients::{Clock, process};
 use serde_json::{Value, json};
 
-#[path = "../worlds/codedeploy.rs"]
-#[expect(dead_code, unused_imports, reason = "the bot's own tests use the rest")]
-mod world;
-
-use world::{Moves, Scenario, World};
+use crate::worlds::codedeploy::{Moves, Scenario, World};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/CodeDeployServiceRole";
 const REVISION: &str = r#"{"revisionType":"S3","s3Location":{"bucket":"acme-revisions","key":"shop.tgz","bundleType":"tgz","eTag":"9b1d","version":"v7"}}"#;

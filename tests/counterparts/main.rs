@@ -7,6 +7,11 @@ mod github;
 mod moto;
 mod octokit;
 mod s3;
+mod walkthrough;
+
+#[path = "../it/worlds.rs"]
+#[expect(dead_code, unused_imports, reason = "the bot's own tests use the rest")]
+mod worlds;
 
 /// Where `tests/run` put a counterpart.
 #[expect(clippy::disallowed_methods, reason = "what `tests/run` started is known by its environment")]

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+use landfall::cli::Cli;
+
 /// The floors, ground floor first. A room may use the floors below its own, and no neighbour.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
@@ -103,6 +106,19 @@ fn failure_codes_name_their_room_and_mean_one_thing() {
     }
     for (code, rooms) in writers.iter().filter(|(_, rooms)| rooms.len() > 1) {
         wrong.insert(format!("`{code}` is written in {rooms:?}: give each cause a code of its own"));
+    }
+    none(wrong);
+}
+
+#[test]
+fn the_readmes_commands_exist() {
+    let mut wrong = BTreeSet::new();
+    for name in ["README.md", "CONTRIBUTING.md"] {
+        for words in commands(&read(name)) {
+            if let Err(why) = Cli::try_parse_from(&words) {
+                wrong.insert(format!("{name}: `{}`: {why}", words.join(" ")));
+            }
+        }
     }
     none(wrong);
 }
@@ -218,7 +234,8 @@ fn without_tests(text: &str) -> &str {
 fn is_for_tests(path: &Path) -> bool {
     let parent = fs::read_to_string(home().join(path.with_file_name("mod.rs"))).unwrap_or_default();
     let name = path.file_stem().unwrap().to_str().unwrap();
-    parent.contains(&format!("#[cfg(test)]\nmod {name};"))
+    name == "tests"
+        || ["", "pub(crate) "].iter().any(|sight| parent.contains(&format!("#[cfg(test)]\n{sight}mod {name};")))
 }
 
 /// The rooms that a file names: `crate::room…` and `crate::{room…, room…}`, in code and in links of its docs.
@@ -277,6 +294,34 @@ fn codes(text: &str) -> Vec<(bool, String)> {
         }
     }
     found
+}
+
+/// The `landfall …` lines of a text's code blocks, as words; what stands in capitals, or runs in the background, is
+/// what the reader puts in.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for block in text.split("```").skip(1).step_by(2) {
+        let Some((language, lines)) = block.split_once('\n') else { continue };
+        if !matches!(language, "sh" | "console" | "bash") {
+            continue;
+        }
+        for line in lines.replace("\\\n", " ").lines() {
+            let line = line.split(" #").next().unwrap_or_default();
+            let words: Vec<_> = line.split_whitespace().skip_while(|word| is_before(word)).collect();
+            let cargo = words.strip_prefix(&["cargo", "run", "--"]).map(|rest| [&["landfall"], rest].concat());
+            let words = cargo.unwrap_or(words);
+            if words.first().is_some_and(|word| *word == "landfall" || word.ends_with("/landfall")) {
+                let own = words.iter().take_while(|word| !matches!(**word, "&" | "|" | "&&" | ">" | "<"));
+                found.push(own.map(|word| word.trim_matches(['"', '\'']).to_owned()).collect());
+            }
+        }
+    }
+    found
+}
+
+/// What may stand before a command: a prompt, `sudo`, a variable.
+fn is_before(word: &str) -> bool {
+    matches!(word, "$" | "sudo" | "exec") || word.split_once('=').is_some_and(|(name, _)| name == name.to_uppercase())
 }
 
 #[test]
