@@ -55,7 +55,7 @@ async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(Str
     for name in ["appspec.yml", "appspec.yaml"] {
         if let Some(bytes) = source.peek(commit, &path(name)).await? {
             let text = String::from_utf8(bytes.into()).map_err(|_| {
-                Failure::revision("appspec/not-utf8", format!("`{}` is not UTF-8 text", path(name)))
+                Failure::revision("steps/appspec-not-utf8", format!("`{}` is not UTF-8 text", path(name)))
                     .help("save it as UTF-8")
             })?;
             return Ok((path(name), text));
@@ -72,7 +72,7 @@ fn broken(file: &str, findings: &Findings) -> Failure {
         0 | 1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    Failure::revision("appspec/broken", format!("`{file}`: {first}{more}"))
+    Failure::revision("steps/broken-appspec", format!("`{file}`: {first}{more}"))
         .help("run `landfall check` in the repository, which shows every finding in its place")
         .detail(&findings.to_string())
 }
@@ -167,7 +167,8 @@ async fn stream(
     let feed = feed(archive, raw_in);
     let upload = store.begin(key);
     let (fed, sent) = tokio::join!(feed, send(made_out, upload, probe));
-    let bundled = bundler.await.map_err(|panic| Failure::setup("bundle/bug", format!("the bundler ended: {panic}")))?;
+    let bundled =
+        bundler.await.map_err(|panic| Failure::setup("steps/bundler-bug", format!("the bundler ended: {panic}")))?;
     match (fed, bundled, sent) {
         (_, Ok(bundled), Ok(upload)) => {
             let location = upload.finish(&bundled.sha256).await?;

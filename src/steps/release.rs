@@ -45,7 +45,7 @@ pub async fn find(world: &World, intent: &Intent, since: Timestamp) -> Result<Fo
 /// The revision as a file of this machine, fetched where it lies elsewhere. May run twice: the file is replaced whole.
 async fn local(world: &World, intent: &Intent) -> Result<Revision, Failure> {
     let Revision::Bundle { format, location, sha256, bytes, files } = &intent.revision else {
-        return Err(Failure::revision("engine/not-a-server-appspec", "the host engine runs server AppSpecs only")
+        return Err(Failure::revision("steps/not-a-server-appspec", "the host engine runs server AppSpecs only")
             .help("deploy Lambda and ECS AppSpecs with the `codedeploy` engine"));
     };
     let Location::S3 { .. } = location else { return Ok(intent.revision.clone()) };
