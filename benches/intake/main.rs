@@ -1,9 +1,10 @@
 //! How many signed pushes a second the door takes, beside a rival and beside the limit. Prints ratios; judges nothing.
 //!
-//! Three servers, each a process of its own on loopback, take turns under the same load: 64 connections, push bodies of
+//! The servers, each a process of its own on loopback, take turns under the same load: 64 connections, push bodies of
 //! 8 KiB, every one with its own delivery id, commit and signature.
 //!
 //! * `landfall`: `landfall serve` with one mapped target: verified, planned, durable in the ledger, then answered.
+//! * `unmapped`: the same with no target for what is pushed: durable, with nothing to plan and nothing to do after.
 //! * `webhook`: Debian's `webhook` (adnanh/webhook) with the same HMAC rule, running `/bin/true`; it keeps nothing.
 //! * `bare file`: the limit: the same verification in front of a file with group-committed `fdatasync`, nothing else.
 //!
@@ -29,7 +30,7 @@ const CONNECTIONS: usize = 64;
 /// A push of a few commits.
 const BODY_BYTES: usize = 8192;
 
-/// What all three servers know.
+/// What all servers know.
 pub(crate) const SECRET: &str = "a secret that only the benchmark knows";
 
 fn main() {
@@ -45,7 +46,7 @@ fn main() {
     let only = value("--only");
 
     let mut rows: Vec<(Kind, Vec<Tally>)> = Vec::new();
-    for kind in [Kind::Landfall, Kind::Webhook, Kind::BareFile] {
+    for kind in [Kind::Landfall, Kind::Unmapped, Kind::Webhook, Kind::BareFile] {
         if only.is_some_and(|only| only != kind.name()) {
             continue;
         }

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Landfall,
+    /// Landfall with no target for the repository that is pushed to: the door and the ledger, nothing to plan or do.
+    Unmapped,
     Webhook,
     BareFile,
 }
@@ -20,6 +22,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Landfall => "landfall",
+            Self::Unmapped => "unmapped",
             Self::Webhook => "webhook",
             Self::BareFile => "bare file",
         }
@@ -27,7 +30,7 @@ impl Kind {
 
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::Landfall | Self::BareFile => "/webhooks/github",
+            Self::Landfall | Self::Unmapped | Self::BareFile => "/webhooks/github",
             Self::Webhook => "/hooks/github",
         }
     }
@@ -36,17 +39,18 @@ impl Kind {
     pub(crate) fn missing(self) -> Option<&'static str> {
         let there = Command::new("webhook").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         match self {
-            Self::Landfall | Self::BareFile => None,
+            Self::Landfall | Self::Unmapped | Self::BareFile => None,
             Self::Webhook => there.is_err().then_some("`webhook` is not installed: apt-get install webhook"),
         }
     }
 
     fn command(self, port: u16, folder: &Path) -> Command {
         match self {
-            Self::Landfall => {
+            Self::Landfall | Self::Unmapped => {
+                let repository = if self == Self::Landfall { "acme/shop" } else { "acme/other" };
                 let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
                 fs::write(folder.join("secret"), super::SECRET).unwrap();
-                fs::write(folder.join("landfall.toml"), configuration(port, folder)).unwrap();
+                fs::write(folder.join("landfall.toml"), configuration(port, folder, repository)).unwrap();
                 command.arg("serve").arg("-c").arg(folder.join("landfall.toml"));
                 command
             }
@@ -67,7 +71,7 @@ impl Kind {
 }
 
 /// One repository, one target; its commits come from a repository that the benchmark leaves alone.
-fn configuration(port: u16, folder: &Path) -> String {
+fn configuration(port: u16, folder: &Path, repository: &str) -> String {
     let folder = folder.display();
     format!(
         r#"
@@ -78,7 +82,7 @@ listen = "127.0.0.1:{port}"
 webhook_secrets = [{{ file = "{folder}/secret" }}]
 [[target]]
 name = "shop"
-repository = "acme/shop"
+repository = "{repository}"
 branches = ["main"]
 source = {{ git = "file://{folder}/shop.git" }}
 [target.engine]
