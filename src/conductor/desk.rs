@@ -1,14 +1,21 @@
 //! What lies on the conductor's desk: the deployments that are not over, and what to do with each. Decides from what it
 //! is told alone: it reads no ledger, no clock and no network.
+//!
+//! A burst of pushes to one ref leaves thousands of deployments of which only the newest is likely to matter. The older
+//! ones sleep: the desk keeps their ids alone, and wakes them when the newest is on its way (to be superseded) or is
+//! over (to be weighed after all).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced, OnNewPush, State, Step,
-    TargetName, TargetState,
+    Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced, OnNewPush, RefName,
+    State, Step, TargetName, TargetState,
 };
+
+/// How many of a lane are awake at most because of their sleep being over; others follow as these end.
+const AWAKE_AT_MOST: usize = 64;
 
 /// What to do with a deployment now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +35,8 @@ pub enum Decision {
 pub struct Desk {
     open: BTreeMap<DeploymentId, Deployment>,
     lanes: BTreeMap<Destination, BTreeSet<DeploymentId>>,
+    /// Deployments that nothing was done for yet and that a newer one of their lane and ref may make needless.
+    asleep: BTreeMap<(Destination, RefName), BTreeSet<DeploymentId>>,
     /// Deployments that a task of ours works on at this moment, and whether that task may call the engine.
     busy: BTreeMap<DeploymentId, bool>,
     targets: BTreeMap<TargetName, TargetState>,
@@ -41,14 +50,78 @@ impl Desk {
         Self { configured: configured.into_iter().collect(), ..Self::default() }
     }
 
-    /// Puts a deployment on the desk, as it stands.
+    /// Puts a deployment on the desk, as it stands. Older ones of its ref that wait for nothing but their turn go to
+    /// sleep.
     pub fn put(&mut self, deployment: Deployment) {
+        let (id, queues_all) = (deployment.id(), queues_all(&deployment));
+        self.put_awake(deployment);
+        if !queues_all && self.open.contains_key(&id) {
+            self.let_older_sleep(id);
+        }
+    }
+
+    /// Puts a deployment that was asleep on the desk.
+    pub fn put_awake(&mut self, deployment: Deployment) {
         if deployment.state().is_over() {
             return;
         }
         let lane = deployment.order().target.destination();
         self.lanes.entry(lane).or_default().insert(deployment.id());
         self.open.insert(deployment.id(), deployment);
+    }
+
+    fn let_older_sleep(&mut self, id: DeploymentId) {
+        let Some(newer) = self.open.get(&id) else { return };
+        let (lane, reference) = (newer.order().target.destination(), newer.order().reference.clone());
+        let sleepy = |it: &&Deployment| {
+            let waits = matches!(it.state(), State::Planned) && it.stop_asked_by().is_none() && !self.is_busy(it.id());
+            it.id() < id && waits && it.order().reference == reference
+        };
+        let older: Vec<DeploymentId> = self.lane_of(newer).filter(sleepy).map(Deployment::id).collect();
+        for id in &older {
+            self.open.remove(id);
+            self.lanes.entry(lane.clone()).or_default().remove(id);
+        }
+        if !older.is_empty() {
+            self.asleep.entry((lane, reference)).or_default().extend(older);
+        }
+    }
+
+    /// The sleepers whose time has come, a few at a time. They are read again and [put back](Self::put_awake).
+    pub fn wakes(&mut self) -> Vec<DeploymentId> {
+        let mut woken = Vec::new();
+        for ((lane, reference), sleepers) in &mut self.asleep {
+            let awake = self.lanes.get(lane).into_iter().flatten().filter_map(|id| self.open.get(id));
+            let (mut at_engine, mut newest, mut count) = (None, None, 0);
+            for mate in awake {
+                count += 1;
+                if !mate.state().is_before_release() {
+                    at_engine = Some(mate.id());
+                } else if mate.order().reference == *reference && !is_held_on_its_own(mate) {
+                    newest = Some(mate.id());
+                }
+            }
+            let passed_by = |id: &DeploymentId| at_engine.is_some_and(|newer| *id < newer);
+            let due = |id: &DeploymentId| passed_by(id) || newest.is_none_or(|newer| newer < *id);
+            while count < AWAKE_AT_MOST
+                && let Some(id) = sleepers.first().filter(|id| passed_by(id)).or(sleepers.last().filter(|id| due(id)))
+            {
+                let id = *id;
+                sleepers.remove(&id);
+                woken.push(id);
+                count += 1;
+                if !passed_by(&id) {
+                    break;
+                }
+            }
+        }
+        self.asleep.retain(|_, sleepers| !sleepers.is_empty());
+        woken
+    }
+
+    /// Takes a sleeper out of its sleep. Gives whether it slept.
+    pub fn wake(&mut self, id: DeploymentId) -> bool {
+        self.asleep.values_mut().any(|sleepers| sleepers.remove(&id))
     }
 
     /// Takes one more event of a deployment. One that is over leaves the desk.
@@ -138,6 +211,7 @@ impl Desk {
         match deployment.next_step() {
             None => Decision::Rest,
             Some(Step::Release(_)) => self.release(deployment, now),
+            Some(Step::Weigh) if self.is_weighed_elsewhere(deployment) => Decision::Rest,
             Some(step) => Decision::Run(Box::new(step)),
         }
     }
@@ -161,7 +235,7 @@ impl Desk {
 
     /// A newer deployment of the lane that is on its way to the engine: it takes the place of all older ones.
     fn newer_one_going(&self, deployment: &Deployment) -> Option<&Deployment> {
-        if deployment.order().target.on_new_push == OnNewPush::QueueAll {
+        if queues_all(deployment) {
             return None;
         }
         self.lane_of(deployment).find(|mate| mate.id() > deployment.id() && !mate.state().is_before_release())
@@ -170,6 +244,16 @@ impl Desk {
     fn lane_of(&self, deployment: &Deployment) -> impl DoubleEndedIterator<Item = &Deployment> {
         let lane = self.lanes.get(&deployment.order().target.destination());
         lane.into_iter().flatten().filter_map(|id| self.open.get(id))
+    }
+
+    /// Whether another one of its lane and ref is being weighed at this moment: what comes of that may make it needless.
+    fn is_weighed_elsewhere(&self, deployment: &Deployment) -> bool {
+        let is_first = matches!(deployment.state(), State::Planned) && !queues_all(deployment);
+        let is_weighed = |mate: &Deployment| {
+            self.is_busy(mate.id()) && matches!(mate.state(), State::Planned | State::Weighing | State::Held { .. })
+        };
+        let reference = &deployment.order().reference;
+        is_first && self.lane_of(deployment).any(|mate| mate.order().reference == *reference && is_weighed(mate))
     }
 
     /// Whether a deployment whose revision is ready may be released now.
@@ -218,7 +302,7 @@ impl Desk {
             return Some(holder);
         }
         let id = deployment.id();
-        if deployment.order().target.on_new_push == OnNewPush::QueueAll {
+        if queues_all(deployment) {
             return self.lane_of(deployment).find(|mate| mate.id() < id);
         }
         self.lane_of(deployment).rev().find(|mate| mate.id() > id && self.is_free(mate, now))
@@ -272,6 +356,10 @@ pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
     }
 }
 
+fn queues_all(deployment: &Deployment) -> bool {
+    deployment.order().target.on_new_push == OnNewPush::QueueAll
+}
+
 fn patience(deployment: &Deployment) -> SignedDuration {
     SignedDuration::try_from(deployment.order().target.give_up_after()).unwrap_or(SignedDuration::MAX)
 }
@@ -284,138 +372,4 @@ fn give_up(deployment: &Deployment, last: &Failure) -> DeploymentEvent {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::samples::{at, event, target};
-    use crate::domain::{Lock, StepName};
-
-    const READY: &str = "weighing weighed prepared";
-    const RUNNING: &str = "weighing weighed prepared releasing released";
-
-    /// A desk of one target with these deployments, oldest first, each as the words of its events after `planned`.
-    fn desk(policy: OnNewPush, deployments: &[&str]) -> (Desk, Vec<DeploymentId>) {
-        let mut desk = Desk::new([target("blog").name]);
-        let ids = (0..deployments.len()).map(|n| DeploymentId::derive(at(n as i64), &["push"])).collect::<Vec<_>>();
-        for (id, words) in ids.iter().zip(deployments) {
-            let DeploymentEvent::Planned { mut order } = event("planned") else { unreachable!("it is that one") };
-            order.target.on_new_push = policy;
-            desk.apply(*id, at(0), &DeploymentEvent::Planned { order }).unwrap();
-            for word in words.split_whitespace() {
-                desk.apply(*id, at(0), &event(word)).unwrap();
-            }
-        }
-        (desk, ids)
-    }
-
-    /// What is decided for each of them, in a word or two.
-    fn check(policy: OnNewPush, deployments: &[&str], expected: &[&str]) {
-        let (desk, ids) = desk(policy, deployments);
-        let found: Vec<String> = ids.iter().map(|id| tell(&desk.decide(*id, at(0)), &ids)).collect();
-        assert_eq!(found, expected, "{deployments:?}");
-    }
-
-    fn tell(decision: &Decision, ids: &[DeploymentId]) -> String {
-        let text = match decision {
-            Decision::Rest => "rest".into(),
-            Decision::Wait(until) => format!("wait {}", until.duration_since(at(0)).as_secs()),
-            Decision::Write(event) => {
-                if let DeploymentEvent::Held { hold } = &**event {
-                    format!("held: {}", hold.reason)
-                } else if let DeploymentEvent::Failed { failure } | DeploymentEvent::Refused { failure } = &**event {
-                    format!("{}: {}", event.kind(), failure.message)
-                } else {
-                    event.kind().into()
-                }
-            }
-            Decision::Run(step) => format!("{step:?}").split(['(', ' ']).next().unwrap_or_default().to_lowercase(),
-        };
-        ids.iter().enumerate().fold(text, |text, (n, id)| text.replace(&id.to_string(), &format!("d{n}")))
-    }
-
-    #[test]
-    fn one_deployment_of_a_lane_is_released_and_the_newest_that_is_free_goes_first() {
-        use OnNewPush::{QueueAll, QueueLatest};
-        check(QueueLatest, &["", "weighing weighed", READY], &["weigh", "prepare", "release"]);
-        check(QueueLatest, &[READY, READY], &["held: waiting for d1", "release"]);
-        check(QueueAll, &[READY, READY], &["release", "held: waiting for d0"]);
-        check(QueueLatest, &[RUNNING, READY], &["watch", "held: waiting for d0"]);
-        check(QueueLatest, &[READY, RUNNING], &["superseded", "watch"]);
-        check(QueueAll, &[READY, RUNNING], &["held: waiting for d1", "watch"]);
-    }
-
-    #[test]
-    fn a_newer_one_that_is_not_free_itself_takes_nobodys_place() {
-        use OnNewPush::QueueLatest;
-        check(QueueLatest, &[READY, "weighing weighed"], &["release", "prepare"]);
-        check(QueueLatest, &[READY, "weighing"], &["release", "weigh"]);
-        check(QueueLatest, &[READY, &format!("{READY} stop-asked")], &["release", "stopped"]);
-    }
-
-    #[test]
-    fn a_held_one_rests_until_its_reason_is_gone() {
-        let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[RUNNING, READY]);
-        let Decision::Write(held) = desk.decide(ids[1], at(0)) else { panic!("it is held first") };
-        desk.apply(ids[1], at(0), &held).unwrap();
-        assert_eq!(desk.decide(ids[1], at(0)), Decision::Rest);
-        for word in ["ended", "succeeded"] {
-            desk.apply(ids[0], at(0), &event(word)).unwrap();
-        }
-        assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "release");
-    }
-
-    #[test]
-    fn a_task_that_may_call_the_engine_keeps_the_lane() {
-        let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY, READY]);
-        desk.begin(ids[0], true);
-        assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "held: waiting for d0");
-        assert_eq!(desk.decide(ids[0], at(0)), Decision::Rest);
-        desk.end(ids[0]);
-        assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "release");
-    }
-
-    #[test]
-    fn locks_and_pauses_hold_what_is_ready() {
-        let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
-        let lock = Lock { actor: "ada".into(), reason: Some("fair".into()), at: at(0), until: Some(at(60)) };
-        desk.know(target("blog").name, TargetState { lock: Some(lock), ..TargetState::default() });
-        assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "held: `blog` is locked by ada: fair");
-        assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "release");
-        desk.pause(true);
-        assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "held: the bot is paused");
-    }
-
-    #[test]
-    fn what_stumbles_waits_and_gives_up_in_the_end() {
-        let (mut desk, ids) = desk(OnNewPush::QueueLatest, &["weighing weighed"]);
-        let stumbled = |attempt, next| DeploymentEvent::Stumbled {
-            step: StepName::Prepare,
-            failure: Failure::passing("source/unavailable", "503"),
-            attempt,
-            next_at: at(next),
-        };
-        desk.apply(ids[0], at(0), &stumbled(1, 2)).unwrap();
-        assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "wait 2");
-        assert_eq!(tell(&desk.decide(ids[0], at(2)), &ids), "prepare");
-        desk.apply(ids[0], at(7199), &stumbled(2, 9000)).unwrap();
-        assert_eq!(tell(&desk.decide(ids[0], at(7199)), &ids), "wait 7200");
-        assert_eq!(tell(&desk.decide(ids[0], at(7200)), &ids), "failed: gave up after 120 min: 503");
-    }
-
-    #[test]
-    fn a_target_that_left_the_configuration_ends_what_waits_and_lets_run_what_runs() {
-        let (mut desk, ids) = desk(OnNewPush::QueueAll, &[RUNNING, ""]);
-        desk.configured.clear();
-        assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "watch");
-        assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "refused: target `blog` is no longer configured");
-    }
-
-    #[test]
-    fn a_newer_push_may_want_the_running_one_out_of_its_way() {
-        let (asked, ids) = desk(OnNewPush::StopRunning, &[RUNNING, READY]);
-        assert_eq!(asked.in_the_way_of(ids[1]), Some(ids[0]));
-        let (waits, ids) = desk(OnNewPush::QueueLatest, &[RUNNING, READY]);
-        assert_eq!(waits.in_the_way_of(ids[1]), None);
-        let (told, ids) = desk(OnNewPush::StopRunning, &[&format!("{RUNNING} stop-asked"), READY]);
-        assert_eq!(told.in_the_way_of(ids[1]), None);
-    }
-}
+mod tests;

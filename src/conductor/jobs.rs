@@ -181,22 +181,17 @@ impl Job {
     /// The head takes this one's place: as the deployment it is planned as, or as one born now. Only where that one
     /// is held on its own (by its checks, by an approval) does this one go all the same.
     async fn superseded(&self, head: RefHead) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
-        let (ledger, order) = (self.ledger.clone(), self.order().clone());
-        let planned = blocking(move || {
-            let known = ledger.head(&order.target.name, &order.reference)?.planned;
-            known.map(|(sha, id)| ledger.deployment(id).map(|it| (sha, id, it))).transpose()
-        })
-        .await?;
-        let planned = planned.filter(|(sha, ..)| *sha == head.object || *sha == head.commit);
-        if let Some((_, _, Some(newer))) = &planned
+        let (ledger, order, of) = (self.ledger.clone(), self.order().clone(), head.clone());
+        let newer = blocking(move || planned_as(&ledger, &order, &of)).await?;
+        if let Some(newer) = &newer
             && is_held_on_its_own(newer)
             && self.order().reference.branch().is_some()
         {
             let weighed = Weighed { commit: self.order().sha.clone(), head: head.commit, forced: false };
             return Ok(Ok(weighed));
         }
-        let (by, deployment) = (head.commit.clone(), planned.as_ref().map(|(_, id, _)| *id));
-        let births = if planned.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };
+        let (by, deployment) = (head.commit.clone(), newer.as_ref().map(Deployment::id));
+        let births = if newer.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };
         Ok(Err((DeploymentEvent::Superseded { by, deployment }, births)))
     }
 
@@ -346,6 +341,24 @@ impl Job {
     fn unsent(&self, failure: Failure) -> DeploymentEvent {
         let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
         DeploymentEvent::Unsent { failure, next_at: self.after(wait) }
+    }
+}
+
+/// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit.
+fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<Deployment>, LedgerError> {
+    let (target, reference) = (&order.target.name, &order.reference);
+    for sha in [&head.object, &head.commit] {
+        let filter =
+            Filter { target: Some(target.clone()), sha: Some(sha.as_str().to_owned()), limit: 20, ..Filter::default() };
+        let of_ref = |it: &Deployment| it.order().reference == *reference && !it.state().is_over();
+        if let Some(found) = ledger.deployments(&filter)?.into_iter().find(of_ref) {
+            return Ok(Some(found));
+        }
+    }
+    let newest = ledger.head(target, reference)?.planned;
+    match newest.filter(|(sha, _)| *sha == head.object || *sha == head.commit) {
+        Some((_, id)) => ledger.deployment(id),
+        None => Ok(None),
     }
 }
 

@@ -92,6 +92,7 @@ impl Conductor {
         let mut touched: BTreeSet<DeploymentId> = self.desk.ids().into_iter().collect();
         loop {
             touched.extend(self.take_news().await?);
+            touched.extend(self.wake().await?);
             self.decide(std::mem::take(&mut touched));
             let next = self.due.first().map_or(Timestamp::MAX, |(at, _)| *at);
             let clock = self.world.clock.clone();
@@ -114,24 +115,47 @@ impl Conductor {
         let mut touched = BTreeSet::new();
         while self.read < self.ledger.end() {
             let (ledger, from) = (self.ledger.clone(), self.read);
-            let records = blocking(move || ledger.read(from, PAGE)).await?;
+            let (records, next) = blocking(move || ledger.read_on(from, PAGE)).await?;
             for record in records {
-                self.read = record.offset.next();
                 self.take(record, &mut touched).await?;
             }
+            self.read = next;
         }
         Ok(touched)
+    }
+
+    /// Reads the sleepers again whose time has come.
+    async fn wake(&mut self) -> Result<Vec<DeploymentId>, LedgerError> {
+        let woken = self.desk.wakes();
+        for id in &woken {
+            self.fetch(*id).await?;
+        }
+        Ok(woken)
+    }
+
+    /// Puts a deployment on the desk as the ledger has it.
+    async fn fetch(&mut self, id: DeploymentId) -> Result<(), LedgerError> {
+        let ledger = self.ledger.clone();
+        if let Some(deployment) = blocking(move || ledger.deployment(id)).await? {
+            self.desk.put_awake(deployment);
+        }
+        Ok(())
     }
 
     async fn take(&mut self, record: Record, touched: &mut BTreeSet<DeploymentId>) -> Result<(), LedgerError> {
         match (record.stream, record.event) {
             (Stream::Deployment(id), Event::Deployment(event)) => {
-                // The lane as it is now: one that is over has left it after this event.
-                touched.extend(self.desk.mates(id));
+                if self.desk.wake(id) {
+                    // Read as it stands after this event.
+                    touched.insert(id);
+                    return self.fetch(id).await;
+                }
+                // One that is over has left its lane after this event. A birth touches nobody else.
+                let mates = self.desk.mates(id);
                 if let Err(misplaced) = self.desk.apply(id, record.at, &event) {
                     self.reload(id, &misplaced.to_string()).await?;
                 }
-                touched.extend(self.desk.mates(id));
+                touched.extend(mates);
                 touched.insert(id);
                 self.note(id, &event);
             }
@@ -160,14 +184,8 @@ impl Conductor {
 
     /// The desk and the ledger disagree, which only a bug or a read between two writes can cause: the ledger is right.
     async fn reload(&mut self, id: DeploymentId, why: &str) -> Result<(), LedgerError> {
-        let ledger = self.ledger.clone();
-        if let Some(deployment) = blocking(move || ledger.deployment(id)).await? {
-            if self.desk.get(id).is_none_or(|known| known.events() < deployment.events()) {
-                warn!(deployment.id = %id, why, "read a deployment again");
-            }
-            self.desk.put(deployment);
-        }
-        Ok(())
+        warn!(deployment.id = %id, why, "read a deployment again");
+        self.fetch(id).await
     }
 
     /// Says in the log what happened, once, and lets go of what no longer matters.

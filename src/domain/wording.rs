@@ -100,8 +100,8 @@ fn seconds(deployment: &Deployment) -> String {
     let tenths = took.as_millis().max(0) / 100;
     let took = took.as_secs().max(0);
     match took {
-        0..10 => format!("{}.{} s", tenths / 10, tenths % 10),
-        10..60 => format!("{took} s"),
+        0..10 if tenths % 10 > 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        0..60 => format!("{took} s"),
         60..3600 => format!("{} min {} s", took / 60, took % 60),
         _ => format!("{} h {} min", took / 3600, took % 3600 / 60),
     }

@@ -87,22 +87,27 @@ fn check_oldest(index: &Index, oldest: Offset) -> Result<(), LedgerError> {
 fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, LedgerError> {
     let mut waiting = Draft::new(index);
     let (mut commits, mut last) = (0, None);
-    index.reader.commits(from, log.end(), |place, header, bytes, records| {
-        for record in &records {
-            waiting.apply(record)?;
-        }
-        waiting.placed(header.offset, place, bytes);
-        waiting.settle();
-        commits += 1;
-        let next = Place { byte: place.byte + bytes, ..place };
-        last = Some(((place, header), next));
-        if commits % REPLAYED_AT_ONCE == 0 {
-            let full = std::mem::replace(&mut waiting, Draft::new(index));
-            index.write(full.into_batch((place, header), next))?;
-            last = None;
-        }
-        Ok(true)
-    })?;
+    index.reader.commits(
+        from,
+        log.end(),
+        |_| true,
+        |place, header, bytes, records| {
+            for record in &records {
+                waiting.apply(record)?;
+            }
+            waiting.placed(header.offset, place, bytes);
+            waiting.settle();
+            commits += 1;
+            let next = Place { byte: place.byte + bytes, ..place };
+            last = Some(((place, header), next));
+            if commits % REPLAYED_AT_ONCE == 0 {
+                let full = std::mem::replace(&mut waiting, Draft::new(index));
+                index.write(full.into_batch((place, header), next))?;
+                last = None;
+            }
+            Ok(true)
+        },
+    )?;
     if let Some((commit, next)) = last {
         index.write(waiting.into_batch(commit, next))?;
     }

@@ -184,6 +184,16 @@ impl Ledger {
         self.0.index.reader.read(self.0.index.mark(from)?, from, end, limit)
     }
 
+    /// What was written from an offset on, at least so many if there are, without what deliveries said; and the offset
+    /// to go on from.
+    pub fn read_on(&self, from: Offset, limit: usize) -> Result<(Vec<Record>, Offset), LedgerError> {
+        let end = self.end();
+        if from >= end {
+            return Ok((Vec::new(), from));
+        }
+        self.0.index.reader.read_on(self.0.index.mark(from)?, from, end, limit)
+    }
+
     /// Whether somebody paused the bot. Where that cannot be read, nothing should be released either.
     pub fn paused(&self) -> bool {
         self.0.index.get(keys::PAUSED).map_or(true, |found| found.is_some())

@@ -35,20 +35,50 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Record>, LedgerError> {
         let mut records = Vec::new();
-        self.commits(mark, end, |_, _, _, mut commit| {
-            commit.retain(|record| record.offset >= from && record.offset < end);
-            commit.truncate(limit - records.len());
-            records.append(&mut commit);
-            Ok(records.len() < limit)
-        })?;
+        self.commits(
+            mark,
+            end,
+            |_| true,
+            |_, _, _, mut commit| {
+                commit.retain(|record| record.offset >= from && record.offset < end);
+                commit.truncate(limit - records.len());
+                records.append(&mut commit);
+                Ok(records.len() < limit)
+            },
+        )?;
         Ok(records)
     }
 
-    /// Hands over each commit from `mark` up to `end`, with the place and the bytes it takes, until told to stop.
+    /// The same without what deliveries said, which is most of the bytes, and the offset to go on from. It stops at the
+    /// end of a commit, so there may be a few more than `limit`.
+    pub(super) fn read_on(
+        &self,
+        mark: (Offset, Place),
+        from: Offset,
+        end: Offset,
+        limit: usize,
+    ) -> Result<(Vec<Record>, Offset), LedgerError> {
+        let (mut records, mut next) = (Vec::new(), from);
+        self.commits(
+            mark,
+            end,
+            |line| !is_of_a_delivery(line),
+            |_, header, _, commit| {
+                next = next.max(Offset(header.offset.0 + header.records));
+                records.extend(commit.into_iter().filter(|record| record.offset >= from && record.offset < end));
+                Ok(records.len() < limit)
+            },
+        )?;
+        Ok((records, next))
+    }
+
+    /// Hands over each commit from `mark` up to `end`, with the place and the bytes it takes, until told to stop. Lines
+    /// that are not wanted are checked, but not read.
     pub(super) fn commits(
         &self,
         (offset, place): (Offset, Place),
         end: Offset,
+        wanted: impl Fn(&[u8]) -> bool,
         mut take: impl FnMut(Place, Header, u64, Vec<Record>) -> Result<bool, LedgerError>,
     ) -> Result<(), LedgerError> {
         let (mut offset, mut place) = (offset, place);
@@ -59,7 +89,7 @@ impl Reader {
             while scan.offset < end {
                 match scan.next().map_err(LedgerError::storage("read", &path))? {
                     Found::Commit(byte, header) => {
-                        let commit = parse(&path, byte, &scan)?;
+                        let commit = parse(&path, byte, &scan, &wanted)?;
                         if !take(Place { segment: place.segment, byte }, header, scan.byte - byte, commit)? {
                             return Ok(());
                         }
@@ -94,8 +124,15 @@ impl Reader {
     }
 }
 
-fn parse(path: &Path, byte: u64, scan: &Scan) -> Result<Vec<Record>, LedgerError> {
+/// Whether a record's line belongs to `delivery/…`, told by its first bytes: offset, time and stream come before all else.
+fn is_of_a_delivery(line: &[u8]) -> bool {
+    const STREAM: &[u8] = b"\"stream\":\"delivery/";
+    line[..line.len().min(128)].windows(STREAM.len()).any(|found| found == STREAM)
+}
+
+fn parse(path: &Path, byte: u64, scan: &Scan, wanted: &impl Fn(&[u8]) -> bool) -> Result<Vec<Record>, LedgerError> {
     scan.lines()
+        .filter(|line| wanted(line))
         .map(|line| {
             let text = std::str::from_utf8(line).map_err(|error| error.to_string());
             text.and_then(|text| Record::from_line(text).map_err(|error| error.to_string()))

@@ -394,8 +394,7 @@ fn news(
     from: Offset,
     known: &BTreeSet<(usize, DeploymentId)>,
 ) -> Result<(Offset, Vec<Heard>), LedgerError> {
-    let records = ledger.read(from, BATCH)?;
-    let next = records.last().map_or(ledger.end(), |record| record.offset.next());
+    let (records, next) = ledger.read_on(from, BATCH)?;
     let mut heard = Vec::new();
     for id in records.iter().filter_map(|record| deployment_of(&record.stream)).collect::<BTreeSet<_>>() {
         let Some(deployment) = ledger.deployment(id)? else { continue };

@@ -132,5 +132,5 @@ fn notices_tell_the_revision_from_the_set_up() {
     assert_eq!(notice("planned superseded"), (NoticeState::Error, "Not deployed: superseded by bbbbbbb".into()));
     let running = "planned weighed prepared releasing released progressed";
     assert_eq!(notice(running), (NoticeState::Pending, "Install".into()));
-    assert_eq!(notice(&format!("{running} ended succeeded")), (NoticeState::Success, "Live after 7.0 s".into()));
+    assert_eq!(notice(&format!("{running} ended succeeded")), (NoticeState::Success, "Live after 7 s".into()));
 }

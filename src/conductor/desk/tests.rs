@@ -1,0 +1,167 @@
+//! What is decided in each situation, and who sleeps.
+
+use super::*;
+use crate::domain::samples::{at, event, target};
+use crate::domain::{Lock, StepName};
+
+const READY: &str = "weighing weighed prepared";
+const RUNNING: &str = "weighing weighed prepared releasing released";
+
+/// A desk of one target with these deployments, oldest first, each as the words of its events after `planned`.
+fn desk(policy: OnNewPush, deployments: &[&str]) -> (Desk, Vec<DeploymentId>) {
+    let mut desk = Desk::new([target("blog").name]);
+    let ids = (0..deployments.len()).map(|n| DeploymentId::derive(at(n as i64), &["push"])).collect::<Vec<_>>();
+    for (id, words) in ids.iter().zip(deployments) {
+        let DeploymentEvent::Planned { mut order } = event("planned") else { unreachable!("it is that one") };
+        order.target.on_new_push = policy;
+        desk.apply(*id, at(0), &DeploymentEvent::Planned { order }).unwrap();
+        for word in words.split_whitespace() {
+            desk.apply(*id, at(0), &event(word)).unwrap();
+        }
+    }
+    (desk, ids)
+}
+
+/// What is decided for each of them, in a word or two.
+fn check(policy: OnNewPush, deployments: &[&str], expected: &[&str]) {
+    let (desk, ids) = desk(policy, deployments);
+    let found: Vec<String> = ids.iter().map(|id| tell(&desk.decide(*id, at(0)), &ids)).collect();
+    assert_eq!(found, expected, "{deployments:?}");
+}
+
+fn tell(decision: &Decision, ids: &[DeploymentId]) -> String {
+    let text = match decision {
+        Decision::Rest => "rest".into(),
+        Decision::Wait(until) => format!("wait {}", until.duration_since(at(0)).as_secs()),
+        Decision::Write(event) => {
+            if let DeploymentEvent::Held { hold } = &**event {
+                format!("held: {}", hold.reason)
+            } else if let DeploymentEvent::Failed { failure } | DeploymentEvent::Refused { failure } = &**event {
+                format!("{}: {}", event.kind(), failure.message)
+            } else {
+                event.kind().into()
+            }
+        }
+        Decision::Run(step) => format!("{step:?}").split(['(', ' ']).next().unwrap_or_default().to_lowercase(),
+    };
+    ids.iter().enumerate().fold(text, |text, (n, id)| text.replace(&id.to_string(), &format!("d{n}")))
+}
+
+#[test]
+fn one_deployment_of_a_lane_is_released_and_the_newest_that_is_free_goes_first() {
+    use OnNewPush::{QueueAll, QueueLatest};
+    check(QueueLatest, &["", "weighing weighed", READY], &["rest", "prepare", "release"]);
+    check(QueueLatest, &[READY, READY], &["held: waiting for d1", "release"]);
+    check(QueueAll, &[READY, READY], &["release", "held: waiting for d0"]);
+    check(QueueLatest, &[RUNNING, READY], &["watch", "held: waiting for d0"]);
+    check(QueueLatest, &[READY, RUNNING], &["superseded", "watch"]);
+    check(QueueAll, &[READY, RUNNING], &["held: waiting for d1", "watch"]);
+}
+
+#[test]
+fn a_newer_one_that_is_not_free_itself_takes_nobodys_place() {
+    use OnNewPush::QueueLatest;
+    check(QueueLatest, &[READY, "weighing weighed"], &["release", "prepare"]);
+    check(QueueLatest, &[READY, "weighing"], &["release", "weigh"]);
+    check(QueueLatest, &[READY, &format!("{READY} stop-asked")], &["release", "stopped"]);
+}
+
+#[test]
+fn a_held_one_rests_until_its_reason_is_gone() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[RUNNING, READY]);
+    let Decision::Write(held) = desk.decide(ids[1], at(0)) else { panic!("it is held first") };
+    desk.apply(ids[1], at(0), &held).unwrap();
+    assert_eq!(desk.decide(ids[1], at(0)), Decision::Rest);
+    for word in ["ended", "succeeded"] {
+        desk.apply(ids[0], at(0), &event(word)).unwrap();
+    }
+    assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "release");
+}
+
+#[test]
+fn a_task_that_may_call_the_engine_keeps_the_lane() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY, READY]);
+    desk.begin(ids[0], true);
+    assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "held: waiting for d0");
+    assert_eq!(desk.decide(ids[0], at(0)), Decision::Rest);
+    desk.end(ids[0]);
+    assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "release");
+}
+
+/// What sleeps and what has to wake, by number, after these deployments came in this order.
+fn sleepers(deployments: &[&str]) -> (Vec<usize>, Vec<usize>) {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, deployments);
+    let number = |id: &DeploymentId| ids.iter().position(|it| it == id).unwrap();
+    let asleep = desk.asleep.values().flatten().map(number).collect();
+    (asleep, desk.wakes().iter().map(number).collect())
+}
+
+#[test]
+fn of_a_burst_of_pushes_only_the_newest_is_awake() {
+    assert_eq!(sleepers(&["", "", "", ""]), (vec![0, 1, 2], vec![]));
+    assert_eq!(sleepers(&["weighing", "", ""]), (vec![1], vec![]));
+    let (asleep, _) = sleepers(&["stop-asked", ""]);
+    assert_eq!(asleep, Vec::<usize>::new(), "what somebody asked to stop is stopped at once");
+}
+
+#[test]
+fn sleepers_wake_when_the_newest_is_on_its_way_or_over() {
+    assert_eq!(sleepers(&["", "", RUNNING]), (vec![0, 1], vec![0, 1]));
+    assert_eq!(sleepers(&["", "", "weighing refused"]), (vec![0, 1], vec![1]));
+    assert_eq!(sleepers(&["", "", READY]), (vec![0, 1], vec![]));
+}
+
+#[test]
+fn one_of_a_ref_is_weighed_at_a_time() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &["weighing", ""]);
+    desk.begin(ids[0], false);
+    assert_eq!(desk.decide(ids[1], at(0)), Decision::Rest);
+    desk.end(ids[0]);
+    assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "weigh");
+}
+
+#[test]
+fn locks_and_pauses_hold_what_is_ready() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
+    let lock = Lock { actor: "ada".into(), reason: Some("fair".into()), at: at(0), until: Some(at(60)) };
+    desk.know(target("blog").name, TargetState { lock: Some(lock), ..TargetState::default() });
+    assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "held: `blog` is locked by ada: fair");
+    assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "release");
+    desk.pause(true);
+    assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "held: the bot is paused");
+}
+
+#[test]
+fn what_stumbles_waits_and_gives_up_in_the_end() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &["weighing weighed"]);
+    let stumbled = |attempt, next| DeploymentEvent::Stumbled {
+        step: StepName::Prepare,
+        failure: Failure::passing("source/unavailable", "503"),
+        attempt,
+        next_at: at(next),
+    };
+    desk.apply(ids[0], at(0), &stumbled(1, 2)).unwrap();
+    assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "wait 2");
+    assert_eq!(tell(&desk.decide(ids[0], at(2)), &ids), "prepare");
+    desk.apply(ids[0], at(7199), &stumbled(2, 9000)).unwrap();
+    assert_eq!(tell(&desk.decide(ids[0], at(7199)), &ids), "wait 7200");
+    assert_eq!(tell(&desk.decide(ids[0], at(7200)), &ids), "failed: gave up after 120 min: 503");
+}
+
+#[test]
+fn a_target_that_left_the_configuration_ends_what_waits_and_lets_run_what_runs() {
+    let (mut desk, ids) = desk(OnNewPush::QueueAll, &[RUNNING, ""]);
+    desk.configured.clear();
+    assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "watch");
+    assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "refused: target `blog` is no longer configured");
+}
+
+#[test]
+fn a_newer_push_may_want_the_running_one_out_of_its_way() {
+    let (asked, ids) = desk(OnNewPush::StopRunning, &[RUNNING, READY]);
+    assert_eq!(asked.in_the_way_of(ids[1]), Some(ids[0]));
+    let (waits, ids) = desk(OnNewPush::QueueLatest, &[RUNNING, READY]);
+    assert_eq!(waits.in_the_way_of(ids[1]), None);
+    let (told, ids) = desk(OnNewPush::StopRunning, &[&format!("{RUNNING} stop-asked"), READY]);
+    assert_eq!(told.in_the_way_of(ids[1]), None);
+}
