@@ -2,7 +2,7 @@
 //!
 //! Why a child of its own for each run: a deployment outlives a restart of the bot, even one that its own hooks cause.
 //! What holds the bot and the child together is the run's directory and nothing else: [`RunIntent`] in, a journal out,
-//! a lock that says who works, a file that asks to stop. [`carry_out`] is that child's work and `landfall apply`'s.
+//! a lock that says who works, a file that asks to stop. [`carry_out()`] is that child's work and `landfall apply`'s.
 //!
 //! Why plan first, touch afterwards: AWS's agent removes the old revision and then finds that the new one does not fit.
 
