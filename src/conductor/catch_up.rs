@@ -78,9 +78,9 @@ impl CatchUp {
             }
             News::FirstSight | News::Moved => {
                 info!(target.name = %target.name, "{reference} moved without a delivery: {}", head.commit.short());
-                let order = order(target, &reference, head.object.clone());
+                let birth = born_of(order(target, &reference, head.object.clone()));
                 let event = TargetEvent::Found { reference, sha: head.object };
-                self.write(target, event, vec![Birth { order, kind: "catch-up".into() }]).await
+                self.write(target, event, vec![birth]).await
             }
         }
     }
@@ -134,5 +134,11 @@ pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
         repository: before.repository.clone(),
         ..order(&before.target, &before.reference, head)
     };
-    Birth { order, kind: "catch-up".into() }
+    born_of(order)
+}
+
+/// The birth of an order. Its kind names ref and commit: two refs of a target may move within one millisecond.
+fn born_of(order: Order) -> Birth {
+    let kind = format!("catch-up {} {}", order.reference, order.sha);
+    Birth { order, kind }
 }

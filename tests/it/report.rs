@@ -16,6 +16,7 @@ use landfall::domain::{
 use landfall::domain::{BundleFormat, Location, Revision};
 use landfall::ledger::{Append, Birth, Ledger, Options};
 use landfall::report::{Pace, Reports, Sink, Turn};
+use sha2::Digest;
 use tokio_util::sync::CancellationToken;
 
 use crate::git_source::target;
@@ -99,7 +100,8 @@ impl World {
             paths: None,
         };
         let received_at = self.clock.now();
-        let (event, digest, body) = ("push".into(), format!("{number:064}"), "{}".into());
+        let (event, digest, body) =
+            ("push".into(), hex::encode(sha2::Sha256::digest(number.to_be_bytes())), "{}".into());
         let delivery = Delivery { id, event, digest, body, received_at, push };
         let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Box::new(order)) };
         self.ledger.accept(delivery, vec![plan]).await.unwrap().plans[0].deployment.unwrap()
