@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::domain::{
     Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, State, Step, Stream, StreamKind, Target,
@@ -190,7 +190,16 @@ impl Conductor {
 
     /// Says in the log what happened, once, and lets go of what no longer matters.
     fn note(&mut self, id: DeploymentId, event: &DeploymentEvent) {
-        info!(deployment.id = %id, event = event.kind(), "deployment went on");
+        // What every push passes through stands in the ledger; the log is for what a person looks for in it.
+        let is_usual = matches!(
+            event,
+            DeploymentEvent::Planned { .. } | DeploymentEvent::Weighing | DeploymentEvent::Progressed { .. }
+        );
+        if is_usual {
+            debug!(deployment.id = %id, event = event.kind(), "deployment went on");
+        } else {
+            info!(deployment.id = %id, event = event.kind(), "deployment went on");
+        }
         if let DeploymentEvent::StopAsked { .. } = event {
             let drops = self.at_work.values().any(|(of, work)| *of == id && *work == Work::Step);
             if let Some(handle) = self.handles.get(&id).filter(|_| drops) {
