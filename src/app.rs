@@ -22,7 +22,7 @@ use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClient;
 use crate::conductor::{self, CatchUp, Conductor};
 use crate::config::Config;
-use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target};
+use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::{self, IntakeState};
@@ -59,7 +59,7 @@ pub enum AppError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The port cannot be used.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {}", plainly(source))]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -207,7 +207,7 @@ fn world(
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
-    let message = format!("cannot use `{}`: {error}", dir.display());
+    let message = format!("cannot use `{}`: {}", dir.display(), plainly(error));
     Failure::setup("app/directory", message).help("make it writable for the bot's user")
 }
 

@@ -10,7 +10,7 @@ use super::exit::{Exit, Outcome, Trouble};
 use super::findings::{Format, count, render};
 use super::terminal::{GOOD, say, styled, talk};
 use crate::config::{Config, Environment};
-use crate::domain::{Finding, Findings};
+use crate::domain::{Finding, Findings, plainly};
 
 /// The names that an AppSpec may have.
 const APPSPECS: &[&str] = &["appspec.yml", "appspec.yaml"];
@@ -97,7 +97,7 @@ fn appspec(path: &Path) -> Findings {
     match fs::read_to_string(path) {
         Ok(text) => crate::appspec::parse(&text, &name).1,
         Err(error) => {
-            let finding = Finding::error("cli/unreadable", format!("`{name}` cannot be read: {error}"));
+            let finding = Finding::error("cli/unreadable", format!("`{name}` cannot be read: {}", plainly(&error)));
             Findings(vec![finding.help("name an AppSpec, or a directory with an appspec.yml")])
         }
     }

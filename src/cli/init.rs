@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::exit::{Exit, Outcome, Trouble};
 use super::terminal::{BOLD, GOOD, say, styled, talk};
+use crate::domain::plainly;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub(super) fn run(args: &InitArgs) -> Outcome {
             continue;
         }
         seed.write(&path).map_err(|error| {
-            Trouble::unreachable(format!("`{}` cannot be written: {error}", path.display()))
+            Trouble::unreachable(format!("`{}` cannot be written: {}", path.display(), plainly(&error)))
                 .help("check that the directory may be written to")
         })?;
         say(&format!("{} {:<30} {}\n", styled(GOOD, "wrote"), path.display(), seed.why));

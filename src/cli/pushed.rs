@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::Trouble;
 use crate::clients::process::blocking_program;
-use crate::domain::{CommitSha, RefName, RepositoryName};
+use crate::domain::{CommitSha, RefName, RepositoryName, plainly};
 
 /// GitHub lists this many commits of a push.
 const MOST_COMMITS: &str = "2048";
@@ -62,9 +62,11 @@ impl Moved {
 impl Repository<'_> {
     /// The branch that is checked out.
     pub(super) fn current(&self) -> Result<RefName, Trouble> {
-        let name = self
-            .git(&["symbolic-ref", "--quiet", "HEAD"])
-            .map_err(|trouble| trouble.help("name the ref with `--ref`, such as `--ref main`"))?;
+        self.must_be_one()?;
+        let name = self.git(&["symbolic-ref", "--quiet", "HEAD"]).map_err(|_| {
+            Trouble::wrong(format!("no branch is checked out in `{}`", self.path.display()))
+                .help("name the ref with `--ref`, such as `--ref main`")
+        })?;
         RefName::parse(name.trim()).map_err(|unfit| Trouble::wrong(unfit.to_string()))
     }
 
@@ -83,11 +85,17 @@ impl Repository<'_> {
         Ok(Moved { reference, before, after })
     }
 
+    /// That git runs, and that this is a repository, is told before anything that only seems to be missing in it.
+    fn must_be_one(&self) -> Result<(), Trouble> {
+        self.git(&["rev-parse", "--git-dir"]).map(drop)
+    }
+
     /// A full hash of what a person names; zeros stay zeros.
     fn resolved(&self, name: &str) -> Result<String, Trouble> {
         if CommitSha::is_zeros(name) {
             return Ok(name.to_owned());
         }
+        self.must_be_one()?;
         let sha = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", name]).map_err(|_| {
             Trouble::wrong(format!("`{name}` is not in the repository `{}`", self.path.display()))
                 .help("name a branch, a tag or a commit that is there")
@@ -167,10 +175,18 @@ impl Repository<'_> {
             .arg(self.path)
             .args(words)
             .output()
-            .map_err(|error| Trouble::unreachable(format!("git cannot be run: {error}")).help("install git"))?;
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => "it is not on the PATH".to_owned(),
+                _ => plainly(&error),
+            })
+            .map_err(|why| Trouble::unreachable(format!("git cannot be run: {why}")).help("install git"))?;
         if !answer.status.success() {
             let told = String::from_utf8_lossy(&answer.stderr);
-            let told = told.lines().next().unwrap_or("no reason given");
+            let told = told.lines().next().unwrap_or("no reason given").trim_start_matches("fatal: ");
+            if told.starts_with("not a git repository") || told.starts_with("cannot change to") {
+                let message = format!("`{}` is not a git repository", self.path.display());
+                return Err(Trouble::wrong(message).help("name a git repository with `--repo`"));
+            }
             let message = format!("git {} in `{}`: {told}", words.first().unwrap_or(&""), self.path.display());
             return Err(Trouble::wrong(message).help("name a git repository with `--repo`"));
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
 use crate::config::{Environment, Secret};
+use crate::domain::plainly;
 
 /// A server that does not answer within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ impl ServerArgs {
         let given = |it: &Option<String>| it.clone().filter(|text| !text.is_empty());
         let mut token = given(&self.token).map(Secret::new);
         let url = match given(&self.url) {
-            Some(url) => url,
+            Some(url) => web_address(url)?,
             None => {
                 let it = self.config.whereabouts(environment)?;
                 if token.is_none() {
@@ -84,8 +85,10 @@ fn read_token(path: &std::path::Path) -> Result<Option<Secret>, Trouble> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(Secret::new(text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Trouble::unreachable(format!("the token `{}` cannot be read: {error}", path.display()))
-            .help("run this as the user that landfall runs as, or give a token with `--token` or LANDFALL_TOKEN")),
+        Err(error) => {
+            Err(Trouble::unreachable(format!("the token `{}` cannot be read: {}", path.display(), plainly(&error)))
+                .help("run this as the user that landfall runs as, or give a token with `--token` or LANDFALL_TOKEN"))
+        }
     }
 }
 
@@ -122,7 +125,7 @@ impl Server {
                     .help("check that the address is landfall's")
             });
         }
-        Err(refusal(status, &text))
+        Err(self.refusal(status, &text))
     }
 
     fn silent(&self, error: &reqwest::Error) -> Trouble {
@@ -130,18 +133,34 @@ impl Server {
         Trouble::unreachable(format!("no landfall answers at `{}`: {why}", self.url))
             .help("start it with `landfall serve`, or name another address with `--url` or LANDFALL_URL")
     }
+
+    /// What a server's refusal means for the one who typed.
+    fn refusal(&self, status: StatusCode, text: &str) -> Trouble {
+        if status == StatusCode::UNAUTHORIZED {
+            let which = if self.token.is_some() { "does not know this token" } else { "wants a token" };
+            return Trouble::unreachable(format!("`{}` {which}", self.url)).help(
+                "give one with `--token` or LANDFALL_TOKEN; the first start wrote one to `token` in the data directory",
+            );
+        }
+        refusal(status, text)
+    }
 }
 
-/// What a server's refusal means for the one who typed.
+/// An address as it can be asked.
+fn web_address(url: String) -> Result<String, Trouble> {
+    let known = reqwest::Url::parse(&url).is_ok_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host());
+    if known {
+        return Ok(url);
+    }
+    Err(Trouble::wrong(format!("`{url}` is not a web address")).help("write it as `http://host:port`"))
+}
+
+/// What any other refusal means.
 fn refusal(status: StatusCode, text: &str) -> Trouble {
     let problem: Value = serde_json::from_str(text).unwrap_or_default();
     let told = |key: &str| problem[key].as_str().map(str::to_owned);
     let message = told("detail").or(told("title")).unwrap_or_else(|| format!("the server answered {status}"));
     let help = told("help");
-    if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-        return Trouble::unreachable(message)
-            .help(help.unwrap_or_else(|| "give a token with `--token` or LANDFALL_TOKEN".into()));
-    }
     let trouble = if status.is_client_error() { Trouble::wrong(message) } else { Trouble::unreachable(message) };
     match help {
         Some(help) => trouble.help(help),

@@ -72,7 +72,7 @@ pub enum SecretError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("the secret file `{}` cannot be read: {}", path.display(), super::values::plain(source))]
+    #[error("the secret file `{}` cannot be read: {}", path.display(), crate::domain::plainly(source))]
     Unreadable {
         /// Its path.
         path: PathBuf,

@@ -1,6 +1,5 @@
 //! Small values as people write them: sizes, durations, patterns, addresses. Each is read or refused with what was expected.
 
-use std::io;
 use std::time::Duration;
 
 use globset::GlobBuilder;
@@ -69,14 +68,6 @@ pub(super) fn web_address(text: &str) -> Result<String, Unfit> {
         && url.username().is_empty()
         && url.password().is_none();
     if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(unfit()) }
-}
-
-/// An operating system's error in the house's manner: lowercase, without its number.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn unfit(expected: &'static str, found: &str) -> Unfit {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::check::Checker;
 use super::environment::Environment;
 use super::raw::Raw;
-use super::values::plain;
 use super::written::Reader;
 use crate::domain::{Finding, Findings};
 
@@ -25,7 +24,7 @@ impl Whereabouts {
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, Findings> {
         let name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| {
-            let message = format!("the configuration `{name}` cannot be read: {}", plain(&error));
+            let message = format!("the configuration `{name}` cannot be read: {}", crate::domain::plainly(&error));
             let help = "name the server with `--url URL`, or its configuration with `-c FILE`";
             Findings(vec![Finding::error("config/unreadable", message).help(help)])
         })?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::domain::{DeploymentId, Failure, Misplaced, Offset, Stream};
+use crate::domain::{DeploymentId, Failure, Misplaced, Offset, Stream, plainly, size};
 
 /// Why the ledger could not do as it was told.
 #[derive(Debug, Error)]
@@ -38,7 +38,7 @@ pub enum LedgerError {
         stream: Stream,
     },
     /// Too little space is left; nothing was written.
-    #[error("{free} bytes are free where {reserve} are kept in reserve")]
+    #[error("{} are free on the disk where {} are kept in reserve", size(*.free), size(*.reserve))]
     Full {
         /// Free bytes.
         free: u64,
@@ -78,7 +78,7 @@ pub enum LedgerError {
         what: String,
     },
     /// The disk does not do as it is told.
-    #[error("cannot {doing} `{}`: {source}", .path.display())]
+    #[error("cannot {doing} `{}`: {}", .path.display(), plainly(.source))]
     Storage {
         /// What was tried.
         doing: &'static str,

@@ -77,7 +77,7 @@ pub enum RevisionError {
         said: String,
     },
     /// The disk.
-    #[error("`{}` cannot be {action}: {source}", path.display())]
+    #[error("`{}` cannot be {action}: {}", path.display(), crate::domain::plainly(source))]
     Disk {
         /// Where.
         path: PathBuf,

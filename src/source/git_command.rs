@@ -16,7 +16,7 @@ use super::SourceError;
 use super::git::Found;
 use super::kind::ByteStream;
 use crate::clients::process;
-use crate::domain::CommitSha;
+use crate::domain::{CommitSha, plainly};
 
 /// Nothing that only reads a local repository takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -185,8 +185,7 @@ impl Git {
     }
 
     fn spawn(&self, args: &[&str], stdin: Stdio) -> Result<(Child, ChildStdout, JoinHandle<String>), SourceError> {
-        let mut child =
-            self.command(args).stdin(stdin).spawn().map_err(|error| SourceError::NoGit { why: error.to_string() })?;
+        let mut child = self.command(args).stdin(stdin).spawn().map_err(|error| no_git(&error))?;
         let output = child.stdout.take().expect("standard output is a pipe");
         let mut errors = child.stderr.take().expect("standard error is a pipe");
         let complaint = tokio::spawn(async move {
@@ -265,6 +264,12 @@ impl Git {
             SourceError::Broken { what, why }
         }
     }
+}
+
+fn no_git(error: &std::io::Error) -> SourceError {
+    let why =
+        if error.kind() == std::io::ErrorKind::NotFound { "it is not on the PATH".into() } else { plainly(error) };
+    SourceError::NoGit { why }
 }
 
 struct Ended {

@@ -30,7 +30,7 @@ pub struct Tokens {
 #[derive(Debug, Error)]
 pub enum AccessError {
     /// The file can be neither read nor made.
-    #[error("`{}` can be neither read nor written: {source}", path.display())]
+    #[error("`{}` can be neither read nor written: {}", path.display(), crate::domain::plainly(source))]
     File {
         /// Which.
         path: PathBuf,

@@ -167,7 +167,9 @@ impl From<BoardError> for Refusal {
 impl From<AskError> for Refusal {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Unknown { what } => Self::new(404, what),
+            AskError::Unknown { what } => {
+                Self::new(404, what).help("`landfall status` shows the targets and the deployments that there are")
+            }
             AskError::Refused(failure) => Self::of(409, &failure),
             AskError::Unavailable(failure) => Self::of(503, &failure).retry_after(5),
         }

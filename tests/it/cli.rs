@@ -298,7 +298,7 @@ fn a_server_that_is_away_or_wants_another_token_exits_with_3() {
     let api = Api::start();
     let ran = landfall(dir.path(), &["status", "--url", &api.url]);
     assert_eq!(ran.exit, 3);
-    assert!(ran.talk.contains("a token is wanted") && ran.talk.contains("--token"), "{}", ran.talk);
+    assert!(ran.talk.contains("wants a token") && ran.talk.contains("--token"), "{}", ran.talk);
 }
 
 #[test]

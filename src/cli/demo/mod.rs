@@ -9,14 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::exit::{Exit, Outcome};
+use super::exit::{Exit, Outcome, Trouble};
 use crate::app::{App, Parts};
 use crate::clients::Clock;
 use crate::config::{Config, Environment};
-use crate::domain::{CommitSha, Deployment, Event, NoticeState, Offset, Record, SinkEvent, State};
+use crate::domain::{CommitSha, Deployment, Event, NoticeState, Offset, Record, SinkEvent, State, plainly};
 use crate::ledger::Filter;
 
 use narrator::Narrator;
@@ -56,12 +56,12 @@ const CHAPTERS: [Chapter; 3] = [
 
 /// Tells the whole story: exit 0 only if it went as it should.
 pub(super) fn run(args: &DemoArgs) -> Outcome {
-    let went_well = super::serve::runtime()?.block_on(story(args))?;
+    let place = directory(args.dir.as_deref())?;
+    let went_well = super::serve::runtime()?.block_on(story(args, place))?;
     Ok(if went_well { Exit::Done } else { Exit::DeploymentFailed })
 }
 
-async fn story(args: &DemoArgs) -> Result<bool> {
-    let (dir, keep) = directory(args.dir.as_deref())?;
+async fn story(args: &DemoArgs, (dir, keep): (PathBuf, Option<tempfile::TempDir>)) -> Result<bool> {
     let clock = Clock::system();
     let mut narrator = Narrator::new(args.json, clock.now());
     narrator.chapter("Setting up")?;
@@ -104,16 +104,20 @@ async fn linger(app: &App, bot: &str, narrator: &Narrator) -> Result<()> {
 }
 
 /// The directory, and what removes it in the end if it is ours.
-fn directory(asked: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
+fn directory(asked: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>), Trouble> {
     let Some(dir) = asked else {
         let made = tempfile::Builder::new().prefix("landfall-demo-").tempdir().context("cannot make a directory")?;
-        return Ok((made.path().canonicalize()?, Some(made)));
+        return Ok((made.path().canonicalize().context("cannot use it")?, Some(made)));
     };
-    fs::create_dir_all(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
-    if fs::read_dir(dir)?.next().is_some() {
-        bail!("`{}` is not empty: name a new directory, for the demo makes everything in it afresh", dir.display());
+    let help = "name a new directory: the demo makes everything in it afresh";
+    let unusable = |error: std::io::Error| {
+        Trouble::wrong(format!("`{}` cannot be used: {}", dir.display(), plainly(&error))).help(help)
+    };
+    fs::create_dir_all(dir).map_err(unusable)?;
+    if fs::read_dir(dir).map_err(unusable)?.next().is_some() {
+        return Err(Trouble::wrong(format!("`{}` is not empty", dir.display())).help(help));
     }
-    Ok((dir.canonicalize()?, None))
+    Ok((dir.canonicalize().map_err(unusable)?, None))
 }
 
 /// The demo's configuration: a file, as a person would write it.

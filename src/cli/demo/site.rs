@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::clients::process;
+use crate::domain::plainly;
 
 /// What the page says, one word a revision. The last one lacks what `ValidateService` looks for.
 const PAGES: [(&str, &str); 3] = [
@@ -122,7 +123,10 @@ impl Site {
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
             git.env_remove(name);
         }
-        let output = git.output().context("cannot run `git`, which the demo needs: install it")?;
+        let output = git.output().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => anyhow!("the demo needs `git`, which is not on the PATH: install it"),
+            _ => anyhow!("cannot run `git`, which the demo needs: {}", plainly(&error)),
+        })?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             bail!("`git {}` ended with {}: {}", arguments.join(" "), output.status, said.trim());

@@ -11,7 +11,7 @@ use crate::domain::Failure;
 #[derive(Debug, Error)]
 pub enum HostError {
     /// A file or directory of the engine could not be used.
-    #[error("cannot {act} `{path}`: {source}")]
+    #[error("cannot {act} `{path}`: {}", crate::domain::plainly(source))]
     Files {
         /// What was tried: `write`.
         act: &'static str,
@@ -37,7 +37,7 @@ pub enum HostError {
         path: PathBuf,
     },
     /// A program could not be started.
-    #[error("cannot start `{program}`: {source}")]
+    #[error("cannot start `{program}`: {}", crate::domain::plainly(source))]
     Start {
         /// The program.
         program: PathBuf,
