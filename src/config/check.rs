@@ -12,7 +12,7 @@ use super::as_meant::{Chat, ChatKind, Config, LedgerOptions, Server};
 use super::environment::{Environment, KNOWN};
 use super::raw::{Raw, RawChat, RawLedger, RawSecret, RawServer};
 use super::secret::{SecretError, SecretRef};
-use super::values::{duration, plain, size, web_address};
+use super::values::{duration, size, web_address};
 use super::written::{Reader, Written, listed, nearest};
 use crate::domain::{Finding, Findings, Unfit};
 
@@ -30,7 +30,7 @@ impl Config {
     /// Reads and checks a file. With findings of which one is an error there is no configuration.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, Findings> {
         let name = path.display().to_string();
-        let text = fs::read(path).map_err(|error| plain(&error));
+        let text = fs::read(path).map_err(|error| crate::domain::plainly(&error));
         match text.map(String::from_utf8) {
             Ok(Ok(text)) => Self::parse(&text, path, environment),
             Ok(Err(_)) => Err(Findings(vec![
@@ -139,6 +139,7 @@ impl Checker<'_> {
                 None
             }
             Some((text, At::Span(_))) => Some(self.path(&text)),
+            None if self.reader.is_mistyped("data_dir") => None,
             None => {
                 let finding = Finding::error("config/missing-key", "`data_dir` is missing");
                 let help =
@@ -327,6 +328,9 @@ impl Checker<'_> {
     }
 
     pub(super) fn missing(&mut self, key: &str, table: &str, help: impl Into<String>, span: &Range<usize>) {
+        if self.reader.is_mistyped(&format!("{table}.{key}")) {
+            return;
+        }
         let finding = Finding::error("config/missing-key", format!("`{table}.{key}` is missing"));
         self.reader.find(finding.help(help), span);
     }

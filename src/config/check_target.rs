@@ -186,6 +186,15 @@ impl Checker<'_> {
                 self.reader.find(Finding::error("config/bad-glob", message).help(help), &pattern.span);
             }
         }
+        for path in raw.paths.iter().flat_map(|it| &it.value) {
+            let parts: Vec<&str> = path.value.split('/').collect();
+            if parts.iter().any(|part| matches!(*part, "." | "..")) || path.value.starts_with('/') {
+                let message =
+                    format!("`{}` never matches: paths are those of the repository, from its top", path.value);
+                let help = "write it as git shows it, as in `web/**`";
+                self.reader.find(Finding::error("config/bad-glob", message).help(help), &path.span);
+            }
+        }
         let rule = Rule {
             branches: texts(raw.branches.as_ref()),
             tags: texts(raw.tags.as_ref()),

@@ -20,11 +20,13 @@ pub(super) struct Reader<'a> {
     file: &'a str,
     text: &'a str,
     pub(super) findings: Findings,
+    /// The keys that were written with a value of another type: they are not missing.
+    mistyped: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, findings: Findings::default() }
+        Self { file, text, findings: Findings::default(), mistyped: Vec::new() }
     }
 
     /// Keeps a finding about these bytes, or what of them is on their first line.
@@ -56,6 +58,13 @@ impl<'a> Reader<'a> {
     fn wrong_type(&mut self, path: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
         let message = format!("`{path}` is {}, expected {expected}", article(value.get_ref().type_str()));
         self.find(Finding::error("config/wrong-type", message), &value.span());
+        self.mistyped.push(path.to_owned());
+    }
+
+    /// Whether the key is there with a value of another type. Each such value answers once.
+    pub(super) fn is_mistyped(&mut self, path: &str) -> bool {
+        let at = self.mistyped.iter().position(|it| it == path);
+        at.map(|at| self.mistyped.remove(at)).is_some()
     }
 }
 
