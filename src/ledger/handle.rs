@@ -166,7 +166,10 @@ impl Ledger {
 
     /// Whether it takes writes.
     pub fn health(&self) -> Health {
-        self.0.door.health()
+        match self.0.door.health() {
+            Health::Open | Health::Full { .. } if self.0.is_shut() => Health::Closed { why: self.0.why_closed() },
+            health => health,
+        }
     }
 
     /// Returns once a storage error has closed it, with the reason: the program then has to end.
@@ -188,6 +191,10 @@ impl Ledger {
 }
 
 impl Inner {
+    fn is_shut(&self) -> bool {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     fn why_closed(&self) -> String {
         match self.door.check_open() {
             Err(LedgerError::Closed { why }) => why,

@@ -217,7 +217,7 @@ fn cut(path: &Path, byte: u64, offset: Offset, damage: &Damage) -> Result<(), Le
     let bytes = file.metadata().map_err(LedgerError::storage("look at", path))?.len() - byte;
     tracing::warn!(
         file = %path.display(), byte, %offset, bytes, found = %damage,
-        "the last write to the ledger was torn: its {bytes} bytes are cut, nobody was told that they were kept"
+        "the last write to the ledger was torn: its {bytes} bytes are cut"
     );
     file.set_len(byte).and_then(|()| file.sync_all()).map_err(LedgerError::storage("cut", path))
 }

@@ -3,25 +3,29 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::domain::Offset;
 
 use super::draft::Draft;
 use super::error::LedgerError;
-use super::index::Index;
+use super::index::{Index, Reached};
 use super::keys;
 use super::log::{Log, Place};
 use super::reader::Reader;
 
 /// How many commits are put into the index at a time while it is made again: some megabytes of memory.
 const REPLAYED_AT_ONCE: u64 = 256;
+/// Two seconds in all: long for a child on its way out, short for a person who waits to be told.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes the directory for this process, and says so in it.
 pub(super) fn lock(dir: &Path) -> Result<File, LedgerError> {
     let path: PathBuf = dir.join("lock");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(LedgerError::storage("open", &path))?;
-    match file.try_lock() {
+    match patiently(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -33,6 +37,17 @@ pub(super) fn lock(dir: &Path) -> Result<File, LedgerError> {
     let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(LedgerError::storage("write", &path))?;
     Ok(file)
+}
+
+/// A child that a killed process had forked may hold its lock for some milliseconds more.
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            answer => return answer,
+        }
+    }
+    file.try_lock()
 }
 
 /// Opens the log and the index, and brings the index to the log's end.
@@ -49,10 +64,21 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> 
     )?;
     let reached = match index.reached()? {
         Some(reached) if reached.is_of(&index.reader, log.end())? => Some(reached),
-        None if index.is_empty()? => None,
-        Some(_) | None => {
-            tracing::warn!(path = %index_path.display(), "the ledger's index is not of this log: it is made again");
-            index = index.restart(index_path)?;
+        None if index.is_empty()? || log.end() == Offset::default() => None,
+        Some(reached) => {
+            check_not_vanished(&index, &reached)?;
+            if reached.offset > log.end() {
+                tracing::error!(
+                    "the ledger lost its last records: the log ends before offset {}, and the index knows those before {}",
+                    log.end(),
+                    reached.offset
+                );
+            }
+            index = restart(index, index_path)?;
+            None
+        }
+        None => {
+            index = restart(index, index_path)?;
             None
         }
     };
@@ -71,6 +97,22 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> 
     index.write(batch)?;
     index.flush()?;
     Ok((index, log))
+}
+
+fn restart(index: Index, path: &Path) -> Result<Index, LedgerError> {
+    tracing::warn!(path = %path.display(), "the ledger's index is not of this log: it is made again");
+    index.restart(path)
+}
+
+/// A write that stops tears the end of a file, and never takes the whole file away.
+fn check_not_vanished(index: &Index, reached: &Reached) -> Result<(), LedgerError> {
+    let segment = reached.place.segment;
+    let file = index.reader.segment(segment);
+    if reached.offset == segment || file.metadata().is_ok_and(|it| it.len() > 0) {
+        return Ok(());
+    }
+    let found = format!("it is missing or empty, and the index knows its records up to offset {}", reached.offset);
+    Err(LedgerError::Altered { file, byte: 0, offset: segment, found })
 }
 
 /// Retention says in the index what it drops before it drops it: a log that begins later has lost its beginning.

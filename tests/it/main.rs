@@ -20,6 +20,7 @@ mod host;
 mod intake;
 mod ledger;
 mod orders;
+mod program;
 mod push_to_deploy;
 mod report;
 mod revisions;

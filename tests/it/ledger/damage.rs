@@ -117,6 +117,19 @@ async fn the_oldest_segment_cannot_vanish_unnoticed() {
 }
 
 #[tokio::test]
+async fn the_newest_segment_cannot_vanish_unnoticed() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    accept(&ledger, 1, 1).await;
+    ledger.close().await;
+    fs::remove_file(&dir.segments()[0]).unwrap();
+    for _ in 0..2 {
+        let Err(error) = dir.try_open(small(), Seams::default()) else { panic!("a log that is gone was begun anew") };
+        assert!(matches!(error, LedgerError::Altered { offset: Offset(0), byte: 0, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_body_is_told() {
     let dir = Dir::new();
     let ledger = dir.open();

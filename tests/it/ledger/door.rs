@@ -16,6 +16,7 @@ async fn a_directory_in_use_names_its_holder() {
     let Err(error) = dir.try_open(small(), Seams::default()) else { panic!("two have it") };
     assert!(matches!(error, LedgerError::InUse { pid, .. } if pid == Some(std::process::id())), "{error}");
     ledger.close().await;
+    assert!(matches!(ledger.health(), Health::Closed { .. }));
     drop(dir.open());
     drop(dir.open());
     let late = delivery(1, 1);
