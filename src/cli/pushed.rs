@@ -170,16 +170,11 @@ impl Repository<'_> {
     }
 
     fn git(&self, words: &[&str]) -> Result<String, Trouble> {
-        let answer = blocking_program("git")
-            .arg("-C")
-            .arg(self.path)
-            .args(words)
-            .output()
-            .map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => "it is not on the PATH".to_owned(),
-                _ => plainly(&error),
-            })
-            .map_err(|why| Trouble::unreachable(format!("git cannot be run: {why}")).help("install git"))?;
+        let answer = blocking_program("git").arg("-C").arg(self.path).args(words).output().map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let why = if missing { "it is not on the PATH".to_owned() } else { plainly(&error) };
+            Trouble::unreachable(format!("git cannot be run: {why}")).help("install git")
+        })?;
         if !answer.status.success() {
             let told = String::from_utf8_lossy(&answer.stderr);
             let told = told.lines().next().unwrap_or("no reason given").trim_start_matches("fatal: ");

@@ -166,10 +166,7 @@ impl Ledger {
 
     /// Whether it takes writes.
     pub fn health(&self) -> Health {
-        match self.0.door.health() {
-            Health::Open | Health::Full { .. } if self.0.is_shut() => Health::Closed { why: self.0.why_closed() },
-            health => health,
-        }
+        if self.0.is_shut() { Health::Closed { why: self.0.why_closed() } } else { self.0.door.health() }
     }
 
     /// Returns once a storage error has closed it, with the reason: the program then has to end.

@@ -72,10 +72,9 @@ impl Place {
         let address = until("the server is ready", || {
             assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
             let lines = BufReader::new(fs::File::open(&log).unwrap()).lines().map_while(Result::ok);
-            let ready = lines
+            lines
                 .filter(|line| line.contains("is ready"))
-                .find_map(|line| line.split("address=").nth(1)?.split(' ').next().map(str::to_owned));
-            ready
+                .find_map(|line| line.split("address=").nth(1)?.split(' ').next().map(str::to_owned))
         });
         Server { child, address, log }
     }
@@ -295,7 +294,7 @@ fn wrong_words_are_told_from_what_is_not_there() {
 fn without_git_each_verb_says_so() {
     let place = Place::new();
     let nowhere = |words: &[&str]| ran(place.program(words).env("PATH", place.dir.path()));
-    says(&nowhere(&["demo", "--exit"]), 3, &["git", "not on the PATH", "install it"]);
+    says(&nowhere(&["demo", "--exit"]), 3, &["cannot run `git`", "not on the PATH", "install it"]);
     fs::write(place.path("secret"), SECRET).unwrap();
     let repo = place.repo.bare().display().to_string();
     let send = ["send", "push", "--repo", &repo, "--name", "acme/site", "--secret-file", "secret", "--ref", "main"];

@@ -123,9 +123,10 @@ impl Site {
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
             git.env_remove(name);
         }
-        let output = git.output().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => anyhow!("the demo needs `git`, which is not on the PATH: install it"),
-            _ => anyhow!("cannot run `git`, which the demo needs: {}", plainly(&error)),
+        let output = git.output().map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let why = if missing { "it is not on the PATH, install it".to_owned() } else { plainly(&error) };
+            anyhow!("cannot run `git`, which the demo needs: {why}")
         })?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
