@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::domain::{Cause, CommitSha, Failure, Head, Order, RefName, Repository, Stream, Target, TargetEvent};
 use crate::ledger::{Append, Birth, Ledger, LedgerError};
-use crate::source::RefHead;
+use crate::source::{RefHead, SourceError};
 use crate::steps::World;
 
 use super::jobs::blocking;
@@ -41,17 +41,35 @@ impl CatchUp {
     /// Compares every watched ref of every target once. A source that cannot be asked is told of and asked next time.
     pub async fn once(&self) -> Result<(), LedgerError> {
         for target in self.targets.iter() {
-            for reference in self.refs(target).await {
+            for reference in self.refs(target).await? {
                 self.compare(target, reference).await?;
             }
         }
         Ok(())
     }
 
-    /// The refs to compare: the branches that the rule names, and those of the repository that its patterns match.
-    async fn refs(&self, target: &Target) -> Vec<RefName> {
+    /// The refs to compare: the branches that the rule names, and those that its patterns match and that seem to have
+    /// moved. The list is one question for all of them; whether they have is asked again of each.
+    async fn refs(&self, target: &Target) -> Result<Vec<RefName>, LedgerError> {
         let plain = target.rule.plain_branches();
-        plain.filter_map(|name| RefName::parse(format!("refs/heads/{name}")).ok()).collect()
+        let mut refs: Vec<_> = plain.filter_map(|name| RefName::parse(format!("refs/heads/{name}")).ok()).collect();
+        if !target.rule.has_wild_branches() {
+            return Ok(refs);
+        }
+        let listed = self.world.sources.of(target).branches().await.unwrap_or_else(|error| {
+            tell(target, error);
+            Vec::new()
+        });
+        for (reference, sha) in listed {
+            if refs.contains(&reference) || target.rule.takes(&reference).is_none() {
+                continue;
+            }
+            let known = self.known(target, &reference).await?;
+            if !matches!(news(&known, &RefHead { object: sha.clone(), commit: sha }), News::None) {
+                refs.push(reference);
+            }
+        }
+        Ok(refs)
     }
 
     async fn compare(&self, target: &Target, reference: RefName) -> Result<(), LedgerError> {
@@ -60,8 +78,7 @@ impl CatchUp {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(()),
             Err(error) => {
-                let failure = Failure::from(error);
-                warn!(target.name = %target.name, code = failure.code, "cannot compare heads: {}", failure.message);
+                tell(target, error);
                 return Ok(());
             }
         };
@@ -72,7 +89,7 @@ impl CatchUp {
         }
         match news(&known, &head) {
             News::None => Ok(()),
-            News::FirstSight if !target.deploy_on_start => {
+            News::FirstSight if !target.deploy_on_start || !is_plain(target, &reference) => {
                 info!(target.name = %target.name, "first sight of {reference}: {} counts as handled", head.commit.short());
                 self.write(target, TargetEvent::Seen { reference, sha: head.commit }, vec![]).await
             }
@@ -94,6 +111,16 @@ impl CatchUp {
         let stream = Stream::Target(target.name.clone());
         self.ledger.append(Append { stream, expect: None, event: event.into(), births }).await.map(|_| ())
     }
+}
+
+fn tell(target: &Target, error: SourceError) {
+    let failure = Failure::from(error);
+    warn!(target.name = %target.name, code = failure.code, "cannot compare heads: {}", failure.message);
+}
+
+/// Whether the rule names the branch itself. What only a pattern takes may be old and many: none is deployed unasked.
+fn is_plain(target: &Target, reference: &RefName) -> bool {
+    target.rule.plain_branches().any(|name| Some(name) == reference.branch())
 }
 
 enum News {

@@ -292,8 +292,17 @@ impl Rule {
 
     /// The branch whose head is watched at boot: the ones named without a wildcard.
     pub fn plain_branches(&self) -> impl Iterator<Item = &str> {
-        self.branches.iter().map(String::as_str).filter(|name| !name.contains(['*', '?', '[', '{']))
+        self.branches.iter().map(String::as_str).filter(|name| !is_wild(name))
     }
+
+    /// Whether some branches are named by a pattern only: which they are is known to the repository alone.
+    pub fn has_wild_branches(&self) -> bool {
+        self.branches.iter().any(|name| is_wild(name))
+    }
+}
+
+fn is_wild(name: &str) -> bool {
+    name.contains(['*', '?', '[', '{'])
 }
 
 /// A pattern by the house's rules; nothing where it is broken, which the configuration has refused before.

@@ -71,6 +71,17 @@ impl GitSource {
         Ok(commit.map(|commit| RefHead { object, commit }))
     }
 
+    pub(super) async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
+        self.fetch().await?;
+        let listed = self.git().lines(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads/"]).await?;
+        // A name that no push of ours can have is no branch of ours.
+        let parsed = |line: &String| {
+            let (name, sha) = line.split_once(' ')?;
+            Some((RefName::parse(name).ok()?, CommitSha::parse(sha).ok()?))
+        };
+        Ok(listed.iter().filter_map(parsed).collect())
+    }
+
     pub(super) async fn peel(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {
         if let Some(commit) = self.commit_of(object).await? {
             return Ok(Some(commit));

@@ -12,6 +12,8 @@ use crate::domain::{CommitSha, RefName, Relation, RepositoryName};
 
 /// A tag of a tag of a tag is legal, and nobody makes more of them.
 const TAGS_DEEP: usize = 8;
+/// The most that GitHub gives at a time.
+const BRANCHES_A_PAGE: usize = 100;
 
 /// One repository at GitHub.
 #[derive(Clone, Debug)]
@@ -23,6 +25,17 @@ pub struct GitHubSource {
 #[derive(Deserialize)]
 struct Named {
     object: Object,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    name: String,
+    commit: Tip,
+}
+
+#[derive(Deserialize)]
+struct Tip {
+    sha: CommitSha,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +67,22 @@ impl GitHubSource {
             _ => self.peel_tag(object).await?,
         };
         Ok(commit.map(|commit| RefHead { object: sha, commit }))
+    }
+
+    pub(super) async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
+        let mut all = Vec::new();
+        for page in 1.. {
+            let path = self.path(&format!("branches?per_page={BRANCHES_A_PAGE}&page={page}"));
+            let listed = self.client.get_json::<Vec<Branch>>(&path).await.map_err(|error| self.error(error))?;
+            let is_last = listed.len() < BRANCHES_A_PAGE;
+            // A name that no push of ours can have is no branch of ours.
+            let parsed = |it: Branch| Some((RefName::parse(format!("refs/heads/{}", it.name)).ok()?, it.commit.sha));
+            all.extend(listed.into_iter().filter_map(parsed));
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     pub(super) async fn peel(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {

@@ -77,6 +77,14 @@ impl Source {
         }
     }
 
+    /// All branches, with what they name now.
+    pub async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.branches().await,
+            Self::Git(it) => it.branches().await,
+        }
+    }
+
     /// The commit that an object leads to: itself, or what an annotated tag names; nothing where it is unknown.
     pub async fn peel(&self, object: &CommitSha) -> Result<Option<CommitSha>, SourceError> {
         match self {

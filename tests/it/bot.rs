@@ -140,6 +140,11 @@ impl Bot {
         bot
     }
 
+    /// A rule that takes these branches instead of `main`, from the next start on.
+    pub(crate) fn take(&mut self, branches: &str) {
+        self.extra = self.extra.replacen("branches = [\"main\"]", &format!("branches = {branches}"), 1);
+    }
+
     /// The sample site, with this as the last line of its `ValidateService` hook.
     pub(crate) fn write_site(&self, validate: &str) {
         let www = self.www();

@@ -120,6 +120,16 @@ async fn a_push_moves_the_head() {
 }
 
 #[tokio::test]
+async fn branches_are_listed_and_tags_are_not() {
+    let world = World::new();
+    assert_eq!(world.source().branches().await, Ok(vec![]));
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    world.repository.push(&["HEAD:refs/heads/release/1", "HEAD:refs/tags/v1"]);
+    let release = RefName::parse("refs/heads/release/1").unwrap();
+    assert_eq!(world.source().branches().await, Ok(vec![(main_branch(), first.clone()), (release, first)]));
+}
+
+#[tokio::test]
 async fn commits_stand_to_each_other_as_git_says() {
     let world = World::new();
     let source = world.source();

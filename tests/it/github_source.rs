@@ -68,6 +68,16 @@ async fn heads_are_found_and_tags_peeled() {
 }
 
 #[tokio::test]
+async fn branches_are_listed_to_the_last_page() {
+    let (world, commit) = World::with_a_commit();
+    let refs: Vec<String> = (0..120).map(|n| format!("HEAD:refs/heads/release/{n}")).collect();
+    world.repository.push(&refs.iter().map(String::as_str).collect::<Vec<_>>());
+    let listed = world.source.branches().await.unwrap();
+    assert_eq!(listed.len(), 121);
+    assert!(listed.contains(&(reference("refs/heads/release/119"), commit)));
+}
+
+#[tokio::test]
 async fn comparisons_are_read_the_right_way_round() {
     let (world, first) = World::with_a_commit();
     let second = world.repository.commit_and_push("second", &[("web/a", "2")]);

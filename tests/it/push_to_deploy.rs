@@ -143,6 +143,28 @@ fn a_push_that_nobody_delivered_is_found_at_the_next_start() {
 }
 
 #[test]
+fn branches_that_only_a_pattern_names_are_watched_too() {
+    let mut bot = Bot::asleep(&Extra { target: "deploy_on_start = true".into(), ..Extra::default() });
+    bot.take(r#"["release/*"]"#);
+    bot.commit("one");
+    let lying = ["HEAD:release/1", "HEAD:release/2", "HEAD:release/deep/er", "HEAD:topic"];
+    let lying = lying.map(|it| it.replace(':', ":refs/heads/"));
+    bot.repo.git(&[&["push", "--quiet", "origin"][..], &lying.each_ref().map(String::as_str)].concat());
+    bot.start();
+    bot.wait_for("the first sight", |bot| bot.story().matches("seen").count() == 2);
+    assert!(bot.deployments().is_empty(), "what lay there before is not deployed, whatever `deploy_on_start` says");
+    bot.stop();
+    let moved = bot.commit("two");
+    bot.repo.git(&["push", "--quiet", "origin", "HEAD:refs/heads/release/2", "HEAD:refs/heads/topic"]);
+    bot.start();
+    bot.wait_for("the deployment", |bot| bot.deployments().len() == 1);
+    bot.settle();
+    let found = &bot.deployments()[0];
+    assert_eq!((found.order().reference.short(), found.order().sha.as_str()), ("release/2", moved.as_str()));
+    assert_eq!(found.order().rule, "branch release/*");
+}
+
+#[test]
 fn the_first_sight_of_a_branch_deploys_nothing_until_it_is_pushed() {
     let mut bot = Bot::asleep(&Extra::default());
     let sha = bot.commit("old");

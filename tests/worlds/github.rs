@@ -21,6 +21,7 @@ use super::repository::Repository;
 pub(crate) enum Route {
     Repository,
     Ref,
+    Branches,
     Tag,
     Commit,
     Compare,
@@ -301,6 +302,11 @@ impl Shared {
         Some(match (asked.method.as_str(), rest) {
             ("GET", []) => (Route::Repository, Box::new(move || self.about(name))),
             ("GET", ["git", "ref", reference]) => (Route::Ref, work(git, reference, Git::reference)),
+            ("GET", ["branches"]) => {
+                let number = |key: &str| asked.query.get(key).map_or(1, |it| it.parse().unwrap());
+                let (page, size) = (number("page"), number("per_page"));
+                (Route::Branches, Box::new(move || git.branches(page, size)))
+            }
             ("GET", ["git", "tags", sha]) => (Route::Tag, work(git, sha, Git::tag)),
             ("GET", ["git", "commits", sha]) => (Route::Commit, work(git, sha, Git::commit)),
             ("GET", ["compare", basehead]) => (Route::Compare, work(git, basehead, Git::compare)),

@@ -39,6 +39,16 @@ impl Git {
         }
     }
 
+    pub(super) fn branches(&self, page: usize, size: usize) -> Answer {
+        let listed = self.line(&["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads/"]).unwrap();
+        let shape = |line: &str| {
+            let (name, sha) = line.split_once(' ').unwrap();
+            json!({ "name": name, "commit": { "sha": sha }, "protected": false })
+        };
+        let listed: Vec<_> = listed.lines().skip((page - 1) * size).take(size).map(shape).collect();
+        Answer::json(200, json!(listed))
+    }
+
     pub(super) fn tag(&self, sha: &str) -> Answer {
         if self.kind(sha).as_deref() != Some("tag") {
             return Answer::not_found();
