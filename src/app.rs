@@ -23,11 +23,11 @@ use crate::clients::github::GitHubClient;
 use crate::conductor::{self, CatchUp, Conductor};
 use crate::config::Config;
 use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
-use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
+use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::{self, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
-use crate::report::{ReportError, Reports, Sink};
+use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
 use crate::source::Sources;
 use crate::steps::{Engines, Probe, World};
@@ -42,13 +42,26 @@ pub struct Parts {
     pub program: PathBuf,
     /// Called at the places where a crash would matter.
     pub probe: Probe,
+    /// As whom AWS is called.
+    pub aws: Aws,
+    /// How often CodeDeploy is asked.
+    pub pace: codedeploy::Pace,
+    /// How fast the world is told.
+    pub report_pace: report::Pace,
 }
 
 impl Parts {
-    /// The parts of production: the machine's clock, this very program, no probe.
+    /// The parts of production: the machine's clock, this very program, no probe, AWS as the machine knows it.
     pub fn of_this_program() -> Self {
-        // The link stays right when the file it was started from is replaced by an upgrade.
-        Self { clock: Clock::system(), program: "/proc/self/exe".into(), probe: Arc::new(|_| ()) }
+        Self {
+            clock: Clock::system(),
+            // The link stays right when the file it was started from is replaced by an upgrade.
+            program: "/proc/self/exe".into(),
+            probe: Arc::new(|_| ()),
+            aws: Aws::new(),
+            pace: codedeploy::Pace::default(),
+            report_pace: report::Pace::default(),
+        }
     }
 }
 
@@ -105,13 +118,13 @@ impl App {
     /// Opens the ledger, takes the port, and starts everything.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        let Parts { clock, program, probe } = parts;
+        let (clock, probe, report_pace) = (parts.clock.clone(), parts.probe.clone(), parts.report_pace);
         let ledger = open_ledger(&config, &clock, &probe).await?;
         let github = GitHubClient::new(&config.github, clock.clone()).map_err(|error| {
             let help = "correct `github.api_url`";
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;
-        let world = Arc::new(world(&config, &clock, &github, program, probe)?);
+        let world = Arc::new(world(&config, &github, parts)?);
         let targets: Arc<[Target]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
@@ -131,7 +144,7 @@ impl App {
         let tasks = vec![tokio::spawn(conductor.run(stop.clone())), tokio::spawn(catch_up.run(stop.clone()))];
         let stop_reports = CancellationToken::new();
         let reports = Reports::new(ledger.clone(), Sink::statuses(github), clock, config.public_url.clone());
-        let reports = tokio::spawn(reports.run(stop_reports.clone()));
+        let reports = tokio::spawn(reports.paced(report_pace).probed(probe).run(stop_reports.clone()));
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
         Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, reports, stop_reports })
     }
@@ -180,13 +193,8 @@ async fn open_ledger(config: &Config, clock: &Clock, probe: &Probe) -> Result<Le
     tokio::task::spawn_blocking(open).await.expect("opening a ledger does not panic")
 }
 
-fn world(
-    config: &Config,
-    clock: &Clock,
-    github: &GitHubClient,
-    program: PathBuf,
-    probe: Probe,
-) -> Result<World, AppError> {
+fn world(config: &Config, github: &GitHubClient, parts: Parts) -> Result<World, AppError> {
+    let Parts { clock, program, probe, aws, pace, report_pace: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -195,15 +203,14 @@ fn world(
     let made = emptied.and_then(|()| std::fs::create_dir_all(&spool));
     made.map_err(|error| AppError::Need(unusable(&spool, &error)))?;
     let sources = Sources::new(&config.data_dir, github.clone());
-    let aws = Aws::new();
     let stores = Stores::new(aws.clone());
-    let accounts = Accounts::new(aws, clock.clone());
+    let accounts = Accounts::paced(aws, pace, clock.clone());
     let engine_clock = clock.clone();
     let engines = Engines::new(move |spec| match spec {
         EngineSpec::CodeDeploy(spec) => Arc::new(CodeDeployEngine::new(spec, &accounts)),
         EngineSpec::Host(spec) => Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone())),
     });
-    Ok(World::new(sources, stores, engines, clock.clone(), spool, probe))
+    Ok(World::new(sources, stores, engines, clock, spool, probe))
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {

@@ -53,7 +53,7 @@ async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(Str
     let root = &order.target.bundle.root;
     let path = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
     for name in ["appspec.yml", "appspec.yaml"] {
-        if let Some(bytes) = source.peek(commit, &path(name)).await? {
+        if let Some(bytes) = source.peek(commit, &path(name)).await.map_err(not_yet)? {
             let text = String::from_utf8(bytes.into()).map_err(|_| {
                 Failure::revision("steps/appspec-not-utf8", format!("`{}` is not UTF-8 text", path(name)))
                     .help("save it as UTF-8")
@@ -64,6 +64,15 @@ async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(Str
     let sha = commit.short();
     Err(Failure::revision("steps/no-appspec", format!("there is no `{}` in {sha}", path("appspec.yml")))
         .help("add an AppSpec there, or set `bundle.root` to the directory that holds one"))
+}
+
+/// What the source could not give. It knew the commit a moment ago, when it was weighed: where it says now that it does
+/// not, one of its servers has not heard of it yet, as GitHub's archives right after a push.
+fn not_yet(error: SourceError) -> Failure {
+    let unknown = matches!(error, SourceError::UnknownCommit { .. });
+    let mut failure = error.failure();
+    failure.passing |= unknown;
+    failure
 }
 
 fn broken(file: &str, findings: &Findings) -> Failure {
@@ -119,7 +128,7 @@ async fn bundle(
         sources: spec.sources(),
     };
     let _turn = world.prepares.acquire().await.map_err(|_| Failure::passing("steps/ending", "the bot is ending"))?;
-    let archive = source.archive(&weighed.commit).await?;
+    let archive = source.archive(&weighed.commit).await.map_err(not_yet)?;
     let (bundled, location) = stream(archive, &store, &key, request, &world.probe).await?;
     let Bundled { sha256, bytes, archive, files, findings } = bundled;
     Ok(Prepared { revision: Revision::Bundle { format, location, sha256, bytes, files }, archive, findings })

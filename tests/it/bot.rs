@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use landfall::app::{App, Parts};
-use landfall::clients::Clock;
+use landfall::clients::aws::Aws;
 use landfall::clients::process::blocking_program;
 use landfall::config::{Config, Environment};
 use landfall::domain::{
@@ -18,6 +18,7 @@ use landfall::domain::{
     TargetEvent,
 };
 use landfall::ledger::Filter;
+use landfall::report;
 use landfall::steps::Probe;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -26,6 +27,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) const SECRET: &str = "It's a Secret to Everybody";
 const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_STATUSES: Duration = Duration::from_millis(10);
 
 /// A repository as a person has it: a clone to work in, and the bare one that it is pushed to.
 pub(crate) struct Repo {
@@ -91,7 +93,7 @@ pub(crate) struct Bot {
     pub(crate) dir: PathBuf,
     pub(crate) repo: Repo,
     pub(crate) runtime: Runtime,
-    extra: String,
+    text: String,
     app: Option<App>,
     /// Removes the directory in the end, where it is ours.
     _kept: Option<TempDir>,
@@ -127,13 +129,11 @@ impl Bot {
 
     /// The same in a directory that stays, or that a bot has lived in before.
     pub(crate) fn asleep_at(dir: &Path, extra: &Extra) -> Self {
-        install_tls();
         let home = dir.join("repo");
         let is_new = !home.exists();
         let repo = if is_new { Repo::new(&home) } else { Repo::at(&home) };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let extra = configuration(dir, &repo, extra);
-        let bot = Self { extra, dir: dir.to_owned(), repo, runtime, app: None, _kept: None };
+        let text = configuration(dir, &repo, extra);
+        let bot = Self::configured(dir, repo, text);
         if is_new {
             bot.write_site("exit 0");
         }
@@ -142,7 +142,14 @@ impl Bot {
 
     /// A rule that takes these branches instead of `main`, from the next start on.
     pub(crate) fn take(&mut self, branches: &str) {
-        self.extra = self.extra.replacen("branches = [\"main\"]", &format!("branches = {branches}"), 1);
+        self.text = self.text.replacen("branches = [\"main\"]", &format!("branches = {branches}"), 1);
+    }
+
+    /// A bot of any configuration. Whoever hands it in sees to its repository, too.
+    pub(crate) fn configured(dir: &Path, repo: Repo, text: String) -> Self {
+        install_tls();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self { text, dir: dir.to_owned(), repo, runtime, app: None, _kept: None }
     }
 
     /// The sample site, with this as the last line of its `ValidateService` hook.
@@ -167,9 +174,20 @@ impl Bot {
     }
 
     pub(crate) fn start_with(&mut self, probe: Probe) {
-        let config = Config::parse(&self.extra, "landfall.toml", &Environment::default());
+        let config = Config::parse(&self.text, "landfall.toml", &Environment::default());
         let config = config.unwrap_or_else(|findings| panic!("{findings}"));
-        let parts = Parts { clock: Clock::system(), program: env!("CARGO_BIN_EXE_landfall").into(), probe };
+        let parts = Parts {
+            program: env!("CARGO_BIN_EXE_landfall").into(),
+            probe,
+            aws: Aws::with_keys("A", "S"),
+            pace: crate::codedeploy::hurried(),
+            report_pace: report::Pace {
+                between: Duration::ZERO,
+                per_deployment: BETWEEN_STATUSES,
+                ..report::Pace::default()
+            },
+            ..Parts::of_this_program()
+        };
         self.app = Some(self.runtime.block_on(App::start(config, parts)).unwrap_or_else(|error| panic!("{error}")));
     }
 

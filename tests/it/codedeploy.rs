@@ -131,7 +131,8 @@ impl Bench for CodeDeployBench {
     }
 }
 
-fn hurried() -> Pace {
+/// CodeDeploy's pace for tests that do not wait.
+pub(crate) fn hurried() -> Pace {
     let millis = Duration::from_millis;
     Pace {
         quick: millis(2),

@@ -4,7 +4,7 @@
 //! next child opens what lay on disk, and the sender sends again, as senders do.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,38 +37,46 @@ const SEAMS: &[(&str, usize)] = &[
 fn a_crash_at_any_seam_changes_nothing() {
     let calm = tempfile::tempdir().unwrap();
     prepare(calm.path());
-    assert!(child(calm.path(), "").success(), "{}", log(calm.path()));
+    assert!(child(CHILD, calm.path(), "").success(), "{}", log(calm.path()));
     let expected = fs::read_to_string(calm.path().join("outcome")).unwrap();
 
-    let cases: Vec<(String, usize)> =
-        SEAMS.iter().flat_map(|(seam, most)| (1..=*most).map(move |nth| (format!("{seam} {nth}"), nth))).collect();
-    let next = AtomicUsize::new(0);
-    let crashes = AtomicUsize::new(0);
+    let cases = each_passing(SEAMS);
+    let crashes = side_by_side(&cases, |orders| crash_at(orders, &expected));
+    assert!(crashes > SEAMS.len() * 3, "only {crashes} of {} crashes came about", cases.len());
+}
+
+/// Orders for a crash at each passing of these seams.
+pub(crate) fn each_passing(seams: &[(&str, usize)]) -> Vec<String> {
+    seams.iter().flat_map(|(seam, most)| (1..=*most).map(move |nth| format!("{seam} {nth}"))).collect()
+}
+
+/// Tries all orders, some at a time. Gives how often the crash came about.
+pub(crate) fn side_by_side(cases: &[String], crash_at: impl Fn(&str) -> bool + Sync) -> usize {
+    let (next, crashes) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some((orders, _)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    crashes.fetch_add(usize::from(crash_at(orders, &expected)), Ordering::Relaxed);
+                while let Some(orders) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    crashes.fetch_add(usize::from(crash_at(orders)), Ordering::Relaxed);
                 }
             });
         }
     });
-    let crashes = crashes.into_inner();
-    assert!(crashes > SEAMS.len() * 3, "only {crashes} of {} crashes came about", cases.len());
+    crashes.into_inner()
 }
 
 /// Runs a child that dies there, then one that does not. Gives whether the first one died.
 fn crash_at(orders: &str, expected: &str) -> bool {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
-    let died = !child(dir.path(), orders).success();
-    assert!(child(dir.path(), "").success(), "after {orders}:\n{}", log(dir.path()));
+    let died = !child(CHILD, dir.path(), orders).success();
+    assert!(child(CHILD, dir.path(), "").success(), "after {orders}:\n{}", log(dir.path()));
     let outcome = fs::read_to_string(dir.path().join("outcome")).unwrap();
     assert_eq!(outcome, expected, "after {orders}:\n{}", log(dir.path()));
     died
 }
 
-fn log(dir: &Path) -> String {
+pub(crate) fn log(dir: &Path) -> String {
     fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
 
@@ -79,11 +87,11 @@ fn prepare(dir: &Path) {
     fs::write(dir.join("sha"), sha).unwrap();
 }
 
-/// Runs this executable again, as the child.
-fn child(dir: &Path, orders: &str) -> std::process::ExitStatus {
+/// Runs this executable again, as the child whose life is the test `name`.
+pub(crate) fn child(name: &str, dir: &Path, orders: &str) -> std::process::ExitStatus {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     blocking_program(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_of_the_crash_test", "--nocapture", "--test-threads=1"])
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ORDERS, orders)
         .env(DIR, dir)
         .stdin(Stdio::null())
@@ -93,13 +101,21 @@ fn child(dir: &Path, orders: &str) -> std::process::ExitStatus {
         .unwrap()
 }
 
-/// Not a test of its own: the life of the child. Run without orders' directory, it has nothing to do.
+/// In a child: where it lives, and the probe that carries out its orders.
+pub(crate) fn orders() -> Option<(PathBuf, Probe)> {
+    let dir = std::env::var_os(DIR)?;
+    Some((dir.into(), killer(std::env::var_os(ORDERS).unwrap().to_str().unwrap())))
+}
+
+const CHILD: &str = "crash::child_of_the_crash_test";
+
+/// Not a test of its own: the life of the child. Run without orders, it has nothing to do.
 #[test]
 fn child_of_the_crash_test() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let dir = Path::new(&dir);
+    let Some((dir, probe)) = orders() else { return };
+    let dir = &dir;
     let mut bot = Bot::asleep_at(dir, &Extra::default());
-    bot.start_with(killer(std::env::var_os(ORDERS).unwrap().to_str().unwrap()));
+    bot.start_with(probe);
     let sha = fs::read_to_string(dir.join("sha")).unwrap();
     let (status, answer) = bot.deliver("delivery-1", &sha);
     assert!(status == 202 || status == 200, "{status}: {answer}");

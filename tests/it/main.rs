@@ -4,6 +4,7 @@
 
 mod apply;
 mod appspec;
+mod aws_line;
 mod bot;
 mod bundle;
 mod cli;

@@ -1,7 +1,5 @@
 //! Revisions in a directory and in S3, with the store behaving and misbehaving.
 
-mod world;
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +10,7 @@ use landfall::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, TargetN
 use landfall::revisions::{ObjectKey, RevisionError, Store, Stores};
 use sha2::{Digest, Sha256};
 
-use world::Buckets;
+use crate::worlds::s3::{Buckets, store_at};
 
 const MIB: usize = 1 << 20;
 const KEY: &str = "blog/0123456789abcdef0123456789abcdef01234567-00112233aabbccdd.tgz";
@@ -123,7 +121,7 @@ async fn what_a_killed_process_left_is_swept_at_the_next_start_only() {
 
 #[tokio::test]
 async fn a_small_revision_is_one_request() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     let here = s3.store();
     let data = bytes(8 * MIB);
     let location = store(&here, &data).await.unwrap();
@@ -137,7 +135,7 @@ async fn a_small_revision_is_one_request() {
 
 #[tokio::test]
 async fn a_large_revision_goes_in_parts_and_comes_back_whole() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     let here = s3.store();
     let data = bytes(20 * MIB);
     let location = store(&here, &data).await.unwrap();
@@ -159,7 +157,7 @@ async fn a_large_revision_goes_in_parts_and_comes_back_whole() {
 
 #[tokio::test]
 async fn an_upload_that_is_refused_or_dropped_is_aborted() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     let here = s3.store();
     let data = Bytes::from(bytes(18 * MIB));
     let mut upload = here.begin(&key());
@@ -183,7 +181,7 @@ async fn an_upload_that_is_refused_or_dropped_is_aborted() {
 
 #[tokio::test]
 async fn a_store_that_stumbles_is_asked_again() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     s3.fails("begin", 503, "SlowDown", 1);
     s3.fails("part 2", 500, "InternalError", 1);
     s3.fails("complete", 503, "ServiceUnavailable", 1);
@@ -194,7 +192,7 @@ async fn a_store_that_stumbles_is_asked_again() {
 
 #[tokio::test]
 async fn a_part_that_is_never_taken_ends_the_upload_and_leaves_nothing() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     s3.fails("part 2", 503, "SlowDown", 9);
     let error = store(&s3.store(), &bytes(40 * MIB)).await.unwrap_err();
     let failure = error.failure();
@@ -237,7 +235,7 @@ async fn refusals_say_what_to_do() {
         ),
     ] {
         for (call, length) in [("put", 9), ("begin", 9 * MIB)] {
-            let s3 = Buckets::start().await;
+            let s3 = Buckets::start();
             s3.fails(call, status, code, 1);
             let failure = store(&s3.store(), &bytes(length)).await.unwrap_err().failure();
             let told = format!("{failure}: {}", failure.help.as_deref().unwrap_or("no help")).replace(KEY, "KEY");
@@ -249,14 +247,14 @@ async fn refusals_say_what_to_do() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_passing_failure() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let here = world::store_at(&format!("http://{gone}"));
+    let here = store_at(&format!("http://{gone}"));
     let failure = store(&here, b"x").await.unwrap_err().failure();
     assert_eq!((failure.code.as_str(), failure.passing), ("revisions/unavailable", true), "{failure}");
 }
 
 #[tokio::test]
 async fn a_body_that_is_cut_is_not_landed() {
-    let s3 = Buckets::start().await;
+    let s3 = Buckets::start();
     let here = s3.store();
     let data = bytes(3 * MIB);
     let location = store(&here, &data).await.unwrap();

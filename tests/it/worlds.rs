@@ -8,3 +8,5 @@ pub(crate) mod github;
 mod github_objects;
 #[path = "../worlds/repository.rs"]
 pub(crate) mod repository;
+#[path = "../worlds/s3.rs"]
+pub(crate) mod s3;

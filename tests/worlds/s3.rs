@@ -1,4 +1,4 @@
-//! An S3 with one bucket, that does as it is told: fails, forgets, cuts. Real servers check it in `tests/counterparts`.
+//! An S3 with one bucket, that does as it is told: fails, forgets, cuts. It checks no signatures. Real servers check it in `tests/counterparts`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +18,16 @@ struct State {
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     faults: Vec<(String, u16, String, u32)>,
     begun: usize,
+    kept: usize,
+}
+
+impl State {
+    /// Puts an object, and gives its version.
+    fn keep(&mut self, key: &str, bytes: Vec<u8>) -> String {
+        self.objects.insert(key.into(), bytes);
+        self.kept += 1;
+        format!("v{}", self.kept)
+    }
 }
 
 /// The bucket `revisions`.
@@ -46,21 +56,33 @@ pub(crate) fn store_at(url: &str) -> Store {
 }
 
 impl Buckets {
-    pub(crate) async fn start() -> Self {
+    /// On a thread of its own, so that it outlives whatever the test does to its clients.
+    pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(web::PayloadConfig::new(64 << 20))
-                .app_data(web::Data::from(Arc::clone(&shared)))
-                .default_service(web::to(answer))
+        let (told, hear) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let server = HttpServer::new(move || {
+                    App::new()
+                        .app_data(web::PayloadConfig::new(64 << 20))
+                        .app_data(web::Data::from(Arc::clone(&shared)))
+                        .default_service(web::to(answer))
+                });
+                let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+                let url = format!("http://{}", server.addrs()[0]);
+                let running = server.run();
+                told.send((url, running.handle())).unwrap();
+                running.await.unwrap();
+            });
         });
-        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.addrs()[0]);
-        let running = server.run();
-        let handle = running.handle();
-        tokio::spawn(running);
-        Self { state, url, server: handle }
+        let (url, server) = hear.recv().unwrap();
+        Self { state, url, server }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -89,6 +111,11 @@ impl Buckets {
     /// How many multipart uploads were begun and not ended.
     pub(crate) fn unfinished(&self) -> usize {
         self.state().uploads.len()
+    }
+
+    /// The keys of all objects.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.state().objects.keys().cloned().collect()
     }
 
     /// An object's bytes.
@@ -157,8 +184,9 @@ fn carry_out(
 ) -> HttpResponse {
     match call {
         "put" => {
-            state.objects.insert(key.into(), body.to_vec());
-            HttpResponse::Ok().insert_header(("etag", etag(&body))).insert_header(("x-amz-version-id", "v1")).finish()
+            let version = state.keep(key, body.to_vec());
+            let tag = ("etag", etag(&body));
+            HttpResponse::Ok().insert_header(tag).insert_header(("x-amz-version-id", version)).finish()
         }
         "begin" => {
             state.begun += 1;
@@ -174,9 +202,9 @@ fn carry_out(
             assert_eq!(parts.len(), listed);
             let whole: Vec<u8> = parts.into_values().flatten().collect();
             let tag = etag(&whole);
-            state.objects.insert(key.into(), whole);
+            let version = ("x-amz-version-id", state.keep(key, whole));
             let xml = format!("<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>");
-            HttpResponse::Ok().content_type("application/xml").body(xml)
+            HttpResponse::Ok().insert_header(version).content_type("application/xml").body(xml)
         }
         "abort" => {
             state.uploads.remove(upload);

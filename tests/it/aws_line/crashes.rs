@@ -1,0 +1,78 @@
+//! The bot is killed at each seam of the line to AWS. GitHub, S3 and CodeDeploy live on, and remember what reached them.
+
+use std::fs;
+
+use super::{LIVE, Outside, bot_at};
+use crate::crash::{child, each_passing, log, orders, side_by_side};
+
+/// Seams of the line, and how often at most one deployment passes each.
+const SEAMS: &[(&str, usize)] = &[
+    ("before-effect", 5),
+    ("before-append", 9),
+    ("after-append", 9),
+    ("prepare:mid-upload", 1),
+    ("release:before-start", 1),
+    ("release:after-start", 1),
+    ("report-before-send", 3),
+    ("report-sent", 3),
+    ("report-recorded", 3),
+];
+
+/// Moments of an upload of three parts: nothing sent yet, one part begun, two.
+const OF_A_LARGE_UPLOAD: &[&str] = &["prepare:mid-upload 1", "prepare:mid-upload 110", "prepare:mid-upload 175"];
+
+#[test]
+fn a_crash_at_any_seam_makes_one_deployment_and_one_last_word() {
+    let cases = each_passing(SEAMS);
+    let crashes = side_by_side(&cases, |orders| crash_at(orders, 0));
+    assert!(crashes >= SEAMS.len() * 2, "only {crashes} of {} crashes came about", cases.len());
+}
+
+#[test]
+fn a_crash_amid_a_large_upload_leaves_one_object() {
+    let cases: Vec<String> = OF_A_LARGE_UPLOAD.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(side_by_side(&cases, |orders| crash_at(orders, 17)), cases.len());
+}
+
+/// Kills the bot there, starts another in its place, and looks at what it all came to. Gives whether the first died.
+fn crash_at(orders: &str, mebibytes: usize) -> bool {
+    let outside = Outside::new();
+    let sha = if mebibytes == 0 { outside.push("hello") } else { outside.push_large(mebibytes) };
+    let dir = outside.dir.path();
+    fs::write(dir.join("sha"), &sha).unwrap();
+    let died = !child(CHILD, dir, orders).success();
+    assert!(child(CHILD, dir, "").success(), "after {orders}:\n{}", log(dir));
+    let told = || {
+        format!("after {orders}:\n{}\n{:#?}\n{}", log(dir), outside.statuses(), outside.codedeploy.calls().join("\n"))
+    };
+
+    let made: Vec<String> = outside.codedeploy.deployments().into_iter().map(|it| it.status).collect();
+    assert_eq!(made, ["Succeeded"], "{}", told());
+    let keys = outside.s3.keys();
+    assert!(keys.len() == 1 && keys[0].starts_with(&format!("shop/site/{sha}-")), "{keys:?} {}", told());
+    let last = outside.last_word();
+    assert_eq!((last.state.as_str(), last.sha.as_str()), ("success", sha.as_str()), "{}", told());
+    // Killed between GitHub's answer and the ledger, the bot says the last word again.
+    let words = outside.statuses().iter().filter(|it| it.state == "success").count();
+    assert!(words == 1 || (words == 2 && orders.starts_with("report-sent")), "{words} {}", told());
+    let story = fs::read_to_string(dir.join("story")).unwrap();
+    let story = story.replace("released, adopted", "released");
+    assert!(story == LIVE || died, "{story}");
+    died
+}
+
+const CHILD: &str = "aws_line::crashes::child_of_the_crash_test";
+
+/// Not a test of its own: the life of the child. Run without orders, it has nothing to do.
+#[test]
+fn child_of_the_crash_test() {
+    let Some((dir, probe)) = orders() else { return };
+    let mut bot = bot_at(&dir);
+    bot.start_with(probe);
+    let sha = fs::read_to_string(dir.join("sha")).unwrap();
+    let (status, answer) = bot.deliver("delivery-1", &sha);
+    assert!(status == 202 || status == 200, "{status}: {answer}");
+    bot.settle_and_tell();
+    fs::write(dir.join("story"), bot.story()).unwrap();
+    bot.stop();
+}
