@@ -197,7 +197,7 @@ fn carry_out(
             HttpResponse::Ok().content_type("application/xml").body(xml)
         }
         "complete" => {
-            let parts = state.uploads.remove(upload).unwrap();
+            let Some(parts) = state.uploads.remove(upload) else { return fail(state, key, 404, "NoSuchUpload") };
             let listed = String::from_utf8(body.to_vec()).unwrap().matches("<PartNumber>").count();
             assert_eq!(parts.len(), listed);
             let whole: Vec<u8> = parts.into_values().flatten().collect();
@@ -221,7 +221,9 @@ fn carry_out(
         part => {
             let number: u32 = part.trim_start_matches("part ").parse().unwrap();
             let tag = etag(&body);
-            state.uploads.get_mut(upload).unwrap().insert(number, body.to_vec());
+            // One that was on its way when its upload was aborted.
+            let Some(parts) = state.uploads.get_mut(upload) else { return fail(state, key, 404, "NoSuchUpload") };
+            parts.insert(number, body.to_vec());
             HttpResponse::Ok().insert_header(("etag", tag)).finish()
         }
     }
