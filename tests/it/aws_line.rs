@@ -116,14 +116,16 @@ impl Line {
 
     /// The failures that a deployment ended with or stumbled over, in order.
     fn failures(&self) -> Vec<String> {
-        let failure = |record: Record| match record.event {
-            Event::Deployment(DeploymentEvent::Stumbled { failure, .. } | DeploymentEvent::Unsent { failure, .. }) => {
+        use DeploymentEvent::{Failed, Refused, Stumbled, Unsent};
+        let failure = |record: Record| {
+            let Event::Deployment(event) = record.event else { return None };
+            if let Stumbled { failure, .. } | Unsent { failure, .. } = event {
                 Some(format!("again: {}", failure.code))
-            }
-            Event::Deployment(DeploymentEvent::Failed { failure } | DeploymentEvent::Refused { failure }) => {
+            } else if let Failed { failure } | Refused { failure } = event {
                 Some(format!("ended: {}", failure.code))
+            } else {
+                None
             }
-            _ => None,
         };
         self.bot.records().into_iter().filter_map(failure).collect()
     }
