@@ -160,6 +160,12 @@ impl Bot {
         self.repo.write("appspec.yml", &appspec(&www), 0o644);
     }
 
+    /// What carries host deployments out: the real program, or what a test put in front of it.
+    pub(crate) fn program(&self) -> PathBuf {
+        let other = self.dir.join("program");
+        if other.exists() { other } else { env!("CARGO_BIN_EXE_landfall").into() }
+    }
+
     pub(crate) fn www(&self) -> PathBuf {
         self.dir.join("www")
     }
@@ -177,7 +183,7 @@ impl Bot {
         let config = Config::parse(&self.text, "landfall.toml", &Environment::default());
         let config = config.unwrap_or_else(|findings| panic!("{findings}"));
         let parts = Parts {
-            program: env!("CARGO_BIN_EXE_landfall").into(),
+            program: self.program(),
             probe,
             aws: Aws::with_keys("A", "S"),
             pace: crate::codedeploy::hurried(),

@@ -4,6 +4,7 @@
 //! next child opens what lay on disk, and the sender sends again, as senders do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -76,6 +77,46 @@ fn crash_at(orders: &str, expected: &str) -> bool {
     died
 }
 
+/// Stands before the real program: the first child dies before it can say that it began.
+const FIRST_CHILD_DIES: &str = "if mkdir HERE/first 2> /dev/null; then kill -9 $$; fi";
+/// The first child waits before it begins, until there is a second.
+const FIRST_CHILD_WAITS: &str = "echo child >> HERE/children
+for i in $(seq 1500); do [ $(wc -l < HERE/children) -ge 2 ] && break; sleep 0.02; done";
+/// A hook that kills the program which runs it.
+const HOOK_KILLS: &str = "kill -9 $PPID; sleep 0.2";
+const LIVE: &str = "succeeded runs 1\n[Success]\n";
+const INTERRUPTED: &str = "failed runs 1\n[Error]\n";
+
+#[test]
+fn whoever_dies_while_a_host_run_begins_or_works_it_runs_once_and_is_told() {
+    let bot_dies = "release:after-start 1";
+    for (before, hook, orders, expected) in [
+        (FIRST_CHILD_DIES, "exit 0", "", LIVE),
+        (FIRST_CHILD_DIES, "exit 0", bot_dies, LIVE),
+        (FIRST_CHILD_WAITS, "exit 0", bot_dies, LIVE),
+        ("", HOOK_KILLS, "", INTERRUPTED),
+        ("", HOOK_KILLS, bot_dies, INTERRUPTED),
+    ] {
+        let kept = tempfile::tempdir().unwrap();
+        let dir = kept.path();
+        let here = dir.display().to_string();
+        let program = format!("#!/bin/sh\n{before}\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_landfall"));
+        fs::write(dir.join("program"), program.replace("HERE", &here)).unwrap();
+        fs::set_permissions(dir.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        let bot = Bot::asleep_at(dir, &Extra::default());
+        bot.write_site(hook);
+        fs::write(dir.join("sha"), bot.commit("hello")).unwrap();
+        let told = || format!("{before} / {hook} / {orders}:\n{}", log(dir));
+        assert_eq!(child(CHILD, dir, orders).success(), orders.is_empty(), "{}", told());
+        // Once more in any case: what is over stays over.
+        assert!(child(CHILD, dir, "").success(), "{}", told());
+        assert_eq!(fs::read_to_string(dir.join("outcome")).unwrap(), expected, "{}", told());
+        let interrupted = fs::read_to_string(dir.join("reason")).unwrap();
+        let reason = if expected == LIVE { "" } else { "the engine was ended during ValidateService" };
+        assert_eq!(interrupted, reason, "{}", told());
+    }
+}
+
 pub(crate) fn log(dir: &Path) -> String {
     fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
@@ -128,6 +169,7 @@ fn child_of_the_crash_test() {
         bot.runs(),
         bot.last_statuses().values().collect::<Vec<_>>()
     );
+    fs::write(dir.join("reason"), only.reason().unwrap_or_default()).unwrap();
     bot.stop();
     fs::write(dir.join("outcome"), outcome).unwrap();
 }
