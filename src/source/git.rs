@@ -113,6 +113,12 @@ impl GitSource {
         git.output(&["cat-file", "blob", blob.as_str()]).await.map(|bytes| Some(bytes.into()))
     }
 
+    pub(super) async fn paths(&self, commit: &CommitSha) -> Result<Vec<String>, SourceError> {
+        let commit = self.must_have(commit).await?;
+        let listed = self.git().output(&["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit.as_str()]).await?;
+        Ok(String::from_utf8_lossy(&listed).split_terminator('\0').map(str::to_owned).collect())
+    }
+
     pub(super) async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {
         let commit = self.must_have(commit).await?;
         self.git().stream(&["archive", "--format=tar", "--prefix=archive/", commit.as_str()])

@@ -28,6 +28,18 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+struct Tree {
+    tree: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
 struct Branch {
     name: String,
     commit: Tip,
@@ -136,6 +148,12 @@ impl GitHubSource {
             Err(GitHubError::NotFound) => self.must_have(commit).await.map(|()| None),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    pub(super) async fn paths(&self, commit: &CommitSha) -> Result<Vec<String>, SourceError> {
+        let tree = self.client.get_json::<Tree>(&self.path(&format!("git/trees/{commit}?recursive=1"))).await;
+        let tree = tree.map_err(|error| self.error(error))?.tree;
+        Ok(tree.into_iter().filter(|it| it.kind == "blob").map(|it| it.path).collect())
     }
 
     pub(super) async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {

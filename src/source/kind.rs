@@ -113,6 +113,16 @@ impl Source {
         }
     }
 
+    /// The paths of a commit's files of this name, wherever they lie; a very large tree may be told in part.
+    pub async fn named(&self, commit: &CommitSha, name: &str) -> Result<Vec<String>, SourceError> {
+        let is_it = |path: &String| path.rsplit('/').next() == Some(name);
+        let all = match self {
+            Self::GitHub(it) => it.paths(commit).await?,
+            Self::Git(it) => it.paths(commit).await?,
+        };
+        Ok(all.into_iter().filter(is_it).collect())
+    }
+
     /// The commit's files as tar or gzipped tar, under one top directory, the commit's id in its pax header.
     pub async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {
         match self {

@@ -61,9 +61,28 @@ async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(Str
             return Ok((path(name), text));
         }
     }
-    let sha = commit.short();
-    Err(Failure::revision("steps/no-appspec", format!("there is no `{}` in {sha}", path("appspec.yml")))
-        .help("add an AppSpec there, or set `bundle.root` to the directory that holds one"))
+    Err(no_appspec(&path("appspec.yml"), commit, &elsewhere(source, commit).await))
+}
+
+/// Where else an AppSpec lies. It only helps a person: a source that does not tell leaves the refusal as it is.
+async fn elsewhere(source: &Source, commit: &CommitSha) -> Vec<String> {
+    source.named(commit, "appspec.yml").await.unwrap_or_default()
+}
+
+fn no_appspec(expected: &str, commit: &CommitSha, elsewhere: &[String]) -> Failure {
+    let message = format!("there is no `{expected}` in {}", commit.short());
+    let root = |path: &String| path.rsplit_once('/').map_or(".", |(root, _)| root).to_owned();
+    match elsewhere {
+        [] => Failure::revision("steps/no-appspec", message)
+            .help("add an AppSpec there, or set `bundle.root` to the directory that holds one"),
+        [only] => Failure::revision("steps/no-appspec", format!("{message}, but there is `{only}`"))
+            .help(format!("set `root = \"{}\"` under the target's `bundle`, or move the file", root(only))),
+        [first, rest @ ..] => {
+            let message = format!("{message}, but there are `{first}` and {} more", rest.len());
+            Failure::revision("steps/no-appspec", message)
+                .help(format!("set `root` under the target's `bundle` to one's directory, such as `{}`", root(first)))
+        }
+    }
 }
 
 /// What the source could not give. It knew the commit a moment ago, when it was weighed: where it says now that it does

@@ -140,6 +140,15 @@ impl Bot {
         bot
     }
 
+    /// Commits from GitHub, from the next start on.
+    pub(crate) fn ask_github(&mut self, github: &crate::worlds::github::GitHubWorld) {
+        let source = self.text.lines().find(|line| line.starts_with("source = ")).unwrap().to_owned();
+        let config = github.config();
+        let token = github.token_file();
+        let api = format!("[github]\napi_url = \"{}\"\ntoken = {{ file = \"{}\" }}", config.api_url, token.display());
+        self.text = self.text.replacen(&source, "", 1).replacen("[github]", &api, 1);
+    }
+
     /// A rule that takes these branches instead of `main`, from the next start on.
     pub(crate) fn take(&mut self, branches: &str) {
         self.text = self.text.replacen("branches = [\"main\"]", &format!("branches = {branches}"), 1);

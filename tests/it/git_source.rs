@@ -130,6 +130,15 @@ async fn branches_are_listed_and_tags_are_not() {
 }
 
 #[tokio::test]
+async fn files_are_found_by_their_name() {
+    let world = World::new();
+    let files = [("web/appspec.yml", "os: linux\n"), ("appspec.yml/x", "1"), ("é/appspec.yml", "1")];
+    let commit = world.repository.commit_and_push("first", &files);
+    let found = world.source().named(&commit, "appspec.yml").await.unwrap();
+    assert_eq!(found, ["web/appspec.yml", "é/appspec.yml"]);
+}
+
+#[tokio::test]
 async fn commits_stand_to_each_other_as_git_says() {
     let world = World::new();
     let source = world.source();

@@ -78,6 +78,14 @@ async fn branches_are_listed_to_the_last_page() {
 }
 
 #[tokio::test]
+async fn files_are_found_by_their_name() {
+    let world = World::new();
+    let files = [("web/appspec.yml", "os: linux\n"), ("appspec.yml/x", "1"), ("no-appspec.yml", "1")];
+    let commit = world.repository.commit_and_push("first", &files);
+    assert_eq!(world.source.named(&commit, "appspec.yml").await, Ok(vec!["web/appspec.yml".to_owned()]));
+}
+
+#[tokio::test]
 async fn comparisons_are_read_the_right_way_round() {
     let (world, first) = World::with_a_commit();
     let second = world.repository.commit_and_push("second", &[("web/a", "2")]);

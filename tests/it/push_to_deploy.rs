@@ -1,6 +1,9 @@
 //! The straight road, and the bends that everyone meets.
 
+use landfall::domain::State;
+
 use crate::bot::{Bot, Extra};
+use crate::worlds::github::{GitHubWorld, Route, Trouble};
 
 #[test]
 fn a_push_goes_live() {
@@ -213,4 +216,49 @@ fn a_locked_target_waits_until_it_is_unlocked() {
     d1  ended succeeded
     d1  succeeded
     ");
+}
+
+#[test]
+fn what_github_refuses_for_a_moment_is_asked_again() {
+    let github = GitHubWorld::start();
+    let repository = github.repository("acme/site");
+    let mut bot = Bot::asleep(&Extra::default());
+    bot.ask_github(&github);
+    let push = |bot: &Bot, page: &str| {
+        let sha = bot.commit(page);
+        bot.repo.git(&["push", "--quiet", repository.bare().to_str().unwrap(), "HEAD:main"]);
+        sha
+    };
+    push(&bot, "before");
+    bot.start();
+    bot.wait_for("the first sight", |bot| bot.story().contains("seen"));
+    github.script(Route::Ref, [Trouble::Status(502)]);
+    github.script(Route::Contents, [Trouble::Status(500)]);
+    github.script(Route::Archive, [Trouble::CutAfter(60), Trouble::Status(503)]);
+    bot.deliver("delivery-1", &push(&bot, "one"));
+    bot.settle();
+    assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{}", bot.story());
+    // A token can be renewed, and a repository be shown again: nobody is told «failed» for a moment's refusal.
+    for (n, status) in [(2, 401), (3, 404)] {
+        github.script(Route::Ref, [Trouble::Status(status)]);
+        github.script(Route::Repository, [Trouble::Status(status)]);
+        bot.deliver(&format!("delivery-{n}"), &push(&bot, &format!("page {n}")));
+        bot.settle();
+        assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{}", bot.story());
+    }
+    assert_eq!(bot.runs(), 3);
+    bot.settle_and_tell();
+}
+
+#[test]
+fn an_appspec_that_lies_elsewhere_is_named() {
+    let bot = Bot::new();
+    bot.repo.write("web/appspec.yml", "version: 0.0\nos: linux\n", 0o644);
+    bot.repo.git(&["rm", "--quiet", "--force", "--ignore-unmatch", "appspec.yml"]);
+    std::fs::remove_file(bot.dir.join("repo/site/appspec.yml")).unwrap_or_default();
+    bot.deliver("delivery-1", &bot.commit("nested"));
+    bot.settle();
+    let State::Refused { failure } = bot.deployments()[0].state().clone() else { panic!("{}", bot.story()) };
+    assert!(failure.message.ends_with(", but there is `web/appspec.yml`"), "{failure:?}");
+    assert_eq!(failure.help.as_deref(), Some("set `root = \"web\"` under the target's `bundle`, or move the file"));
 }

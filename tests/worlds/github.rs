@@ -22,6 +22,7 @@ pub(crate) enum Route {
     Repository,
     Ref,
     Branches,
+    Tree,
     Tag,
     Commit,
     Compare,
@@ -307,6 +308,7 @@ impl Shared {
                 let (page, size) = (number("page"), number("per_page"));
                 (Route::Branches, Box::new(move || git.branches(page, size)))
             }
+            ("GET", ["git", "trees", sha]) => (Route::Tree, work(git, sha, Git::tree)),
             ("GET", ["git", "tags", sha]) => (Route::Tag, work(git, sha, Git::tag)),
             ("GET", ["git", "commits", sha]) => (Route::Commit, work(git, sha, Git::commit)),
             ("GET", ["compare", basehead]) => (Route::Compare, work(git, basehead, Git::compare)),

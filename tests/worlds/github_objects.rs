@@ -49,6 +49,18 @@ impl Git {
         Answer::json(200, json!(listed))
     }
 
+    pub(super) fn tree(&self, sha: &str) -> Answer {
+        let Some(listed) = self.line(&["ls-tree", "-r", "-t", "--format=%(objecttype) %(path)", sha]) else {
+            return Answer::not_found();
+        };
+        let shape = |line: &str| {
+            let (kind, path) = line.split_once(' ').unwrap();
+            json!({ "path": path, "type": kind })
+        };
+        let tree: Vec<_> = listed.lines().map(shape).collect();
+        Answer::json(200, json!({ "sha": sha, "tree": tree, "truncated": false }))
+    }
+
     pub(super) fn tag(&self, sha: &str) -> Answer {
         if self.kind(sha).as_deref() != Some("tag") {
             return Answer::not_found();
