@@ -128,7 +128,8 @@ impl Job {
     }
 
     async fn weigh(&mut self) -> Done {
-        if self.deployment.state().name() != "weighing" {
+        // One that is held stays so while it is weighed again: nobody is told «checking» at each try of an outage.
+        if let State::Planned = self.deployment.state() {
             self.append(DeploymentEvent::Weighing, vec![]).await?;
         }
         match self.weighing().await? {

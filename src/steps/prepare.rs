@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use crate::appspec::{self, AppSpec, Os, ServerSpec};
 use crate::bundle::{self, BundleError, Bundled, Limits};
 use crate::domain::{
-    ArchiveFacts, BundleFormat, CommitSha, Failure, Finding, Findings, Location, Order, Revision, Severity, Weighed,
+    ArchiveFacts, Blame, BundleFormat, CommitSha, Failure, Finding, Findings, Location, Order, Revision, Severity,
+    Weighed,
 };
 use crate::revisions::{ObjectKey, RevisionError, Store, Upload};
 use crate::source::{Source, SourceError};
@@ -85,12 +86,12 @@ fn no_appspec(expected: &str, commit: &CommitSha, elsewhere: &[String]) -> Failu
     }
 }
 
-/// What the source could not give. It knew the commit a moment ago, when it was weighed: where it says now that it does
-/// not, one of its servers has not heard of it yet, as GitHub's archives right after a push.
+/// What the source could not give. It knew us and the commit a moment ago, when it was weighed: whatever it says now
+/// against the set-up (a token that ran out, a commit that its archives have not heard of) is asked again, as it is when
+/// weighing. What the revision is to blame for stays refused.
 fn not_yet(error: SourceError) -> Failure {
-    let unknown = matches!(error, SourceError::UnknownCommit { .. });
     let mut failure = error.failure();
-    failure.passing |= unknown;
+    failure.passing = failure.blame == Blame::Setup;
     failure
 }
 
@@ -205,7 +206,7 @@ async fn stream(
         // The first link that broke is the cause: the others only saw their neighbour go.
         (Err(error), _, sent) => {
             abandon(sent).await;
-            Err(error.into())
+            Err(not_yet(error))
         }
         (Ok(()), Err(error), sent) if !matches!(error, BundleError::Output(_)) => {
             abandon(sent).await;

@@ -246,8 +246,53 @@ fn what_github_refuses_for_a_moment_is_asked_again() {
         bot.settle();
         assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{}", bot.story());
     }
-    assert_eq!(bot.runs(), 3);
+    // The same refusals after weighing, while the revision is made.
+    for (n, status) in [(4, 401), (5, 403)] {
+        github.script(Route::Contents, [Trouble::Status(status)]);
+        github.script(Route::Tarball, [Trouble::Status(status)]);
+        bot.deliver(&format!("delivery-{n}"), &push(&bot, &format!("page {n}")));
+        bot.settle();
+        assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{}", bot.story());
+    }
+    assert_eq!(bot.runs(), 5);
     bot.settle_and_tell();
+}
+
+#[test]
+fn a_token_that_stays_refused_is_given_up_in_the_end() {
+    let github = GitHubWorld::start();
+    let repository = github.repository("acme/site");
+    let mut bot = Bot::asleep(&Extra { target: "give_up_after = \"2s\"".into(), ..Extra::default() });
+    bot.ask_github(&github);
+    bot.start();
+    github.script(Route::Contents, [Trouble::Status(401); 9]);
+    let sha = bot.commit("hello");
+    bot.repo.git(&["push", "--quiet", repository.bare().to_str().unwrap(), "HEAD:main"]);
+    bot.deliver("delivery-1", &sha);
+    bot.settle();
+    let State::Failed { failure } = bot.deployments()[0].state().clone() else { panic!("{}", bot.story()) };
+    assert_eq!((failure.code.as_str(), failure.passing), ("source/unauthorized", false));
+    assert!(failure.message.starts_with("gave up after "), "{failure:?}");
+    assert_eq!(bot.runs(), 0);
+}
+
+#[test]
+fn an_outage_is_told_as_one_wait() {
+    let github = GitHubWorld::start();
+    let repository = github.repository("acme/site");
+    let mut bot = Bot::asleep(&Extra::default());
+    bot.ask_github(&github);
+    bot.start();
+    github.script(Route::Ref, [Trouble::Status(503), Trouble::Status(503), Trouble::Status(503)]);
+    let sha = bot.commit("hello");
+    bot.repo.git(&["push", "--quiet", repository.bare().to_str().unwrap(), "HEAD:main"]);
+    bot.deliver("delivery-1", &sha);
+    bot.settle_and_tell();
+    assert_eq!(bot.story().matches("weighing").count(), 1, "{}", bot.story());
+    let mut told: Vec<String> = github.statuses().into_iter().map(|it| it.description).collect();
+    told.retain(|it| it.starts_with("Checking") || it.starts_with("Waiting"));
+    let checks_after_waiting = told.iter().skip_while(|it| it.starts_with("Checking")).any(|it| it.starts_with("Ch"));
+    assert!(!checks_after_waiting && told.last().is_some_and(|it| it.starts_with("Waiting")), "{told:#?}");
 }
 
 #[test]
