@@ -9,14 +9,13 @@ use tokio::time::Instant;
 
 use crate::domain::{
     CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
-    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, TargetName, Weighed,
+    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, TargetName, Weighed, backoff,
 };
 use crate::engine::{Found, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 use crate::source::RefHead;
 use crate::steps::{self, Weighing, World, release};
 
-use super::backoff;
 use super::desk::is_held_on_its_own;
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
@@ -329,7 +328,7 @@ impl Job {
     }
 
     fn stumble(&self, step: StepName, failure: Failure) -> DeploymentEvent {
-        let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
+        let wait = backoff(self.attempts() + 1, &self.id().to_string());
         self.stumble_for(step, failure, wait)
     }
 
@@ -340,7 +339,7 @@ impl Job {
     }
 
     fn unsent(&self, failure: Failure) -> DeploymentEvent {
-        let wait = backoff::delay(self.attempts() + 1, &self.id().to_string());
+        let wait = backoff(self.attempts() + 1, &self.id().to_string());
         DeploymentEvent::Unsent { failure, next_at: self.after(wait) }
     }
 }

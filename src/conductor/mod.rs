@@ -9,13 +9,11 @@
 //! path runs as on any other day.
 
 mod asks;
-mod backoff;
 mod catch_up;
 pub mod desk;
 mod jobs;
 mod run;
 
 pub use asks::{AskError, Asked, Asks};
-pub use backoff::delay;
 pub use catch_up::CatchUp;
 pub use run::Conductor;

@@ -20,6 +20,7 @@
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
 
+mod backoff;
 mod deployment;
 mod event;
 mod failure;
@@ -39,6 +40,7 @@ mod target;
 mod target_state;
 mod wording;
 
+pub use backoff::backoff;
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{
     Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,
