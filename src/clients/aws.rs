@@ -27,7 +27,7 @@ pub struct Account {
     pub assume_role: Option<String>,
     /// The external id for that role.
     pub external_id: Option<String>,
-    /// Another address than AWS's.
+    /// Another address than AWS's, of the one service that is called there: roles are assumed at STS's own.
     pub endpoint_url: Option<String>,
 }
 
@@ -51,24 +51,28 @@ impl Aws {
     }
 
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
-    pub async fn config(&self, account: &Account) -> SdkConfig {
+    async fn config(&self, account: &Account) -> SdkConfig {
+        let account = Account { endpoint_url: None, ..account.clone() };
         let cell = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(account.clone()).or_default())
         };
-        cell.get_or_init(|| load(account, self.keys.clone())).await.clone()
+        cell.get_or_init(|| load(&account, self.keys.clone())).await.clone()
     }
 
     /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
     pub async fn s3(&self, account: &Account, force_path_style: bool) -> aws_sdk_s3::Client {
         let shared = self.config(account).await;
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(force_path_style).build();
-        aws_sdk_s3::Client::from_conf(config)
+        let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(force_path_style);
+        if let Some(url) = &account.endpoint_url {
+            config.set_endpoint_url(Some(url.clone()));
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A CodeDeploy client. An address other than AWS's is for CodeDeploy alone: roles are assumed at STS's own.
+    /// A CodeDeploy client.
     pub async fn codedeploy(&self, account: &Account) -> aws_sdk_codedeploy::Client {
-        let shared = self.config(&Account { endpoint_url: None, ..account.clone() }).await;
+        let shared = self.config(account).await;
         let limits = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(SMALL_ANSWER)
@@ -83,14 +87,12 @@ impl Aws {
 }
 
 async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {
-    let Account { region, assume_role, external_id, endpoint_url } = account;
+    // The address is each client's own: here it would be STS's too.
+    let Account { region, assume_role, external_id, endpoint_url: _ } = account;
     let mut loader = aws_config::from_env()
         .region(aws_config::Region::new(region.clone()))
         .retry_config(RetryConfig::standard())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).build());
-    if let Some(url) = endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
     if let Some(keys) = keys {
         loader = loader.credentials_provider(keys);
     }
@@ -102,4 +104,25 @@ async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {
     }
     let credentials = SharedCredentialsProvider::new(provider.build().await);
     own.into_builder().credentials_provider(credentials).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_the_one_services_alone() {
+        // Neither has to be there: nothing is called.
+        let account = Account {
+            region: "eu-west-1".into(),
+            assume_role: Some("arn:aws:iam::111122223333:role/deploy".into()),
+            endpoint_url: Some("http://127.0.0.1:1".into()),
+            ..Account::default()
+        };
+        let aws = Aws::with_keys("A", "S");
+        assert_eq!(aws.config(&account).await.endpoint_url(), None, "the role is assumed at STS's own address");
+        let elsewhere = Account { endpoint_url: Some("http://127.0.0.1:2".into()), ..account.clone() };
+        aws.config(&elsewhere).await;
+        assert_eq!(aws.known.lock().unwrap().len(), 1, "two addresses share one set of credentials");
+    }
 }
