@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Outcome, Trouble};
 use super::terminal::{say, talk};
-use crate::domain::{FileExists, RunId, StepStatus, Verdict};
+use crate::domain::{FileExists, RunId, StepStatus, Verdict, plainly};
 use crate::engine::host::{
     Account, BundleType, End, EventTold, GroupId, HostError, Means, RunDir, RunIntent, RunOptions, Story, carry_out,
     prepare_run,
@@ -127,7 +127,7 @@ fn exit_of(story: &Story) -> Exit {
 fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
     const TICK: Duration = Duration::from_millis(40);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let deaf = |error| Trouble::unreachable(format!("cannot wait for signals: {error}"));
+    let deaf = |error| Trouble::unreachable(format!("cannot wait for signals: {}", plainly(&error)));
     let runtime = runtime.map_err(deaf)?;
     // Before the run begins, so that no Ctrl-C can end it in the middle.
     let (mut interrupt, mut end) = {
@@ -289,11 +289,15 @@ fn intent(args: &ApplyArgs) -> Result<RunIntent, Trouble> {
     Ok(intent)
 }
 
+fn unreadable(name: &str, error: &std::io::Error) -> Trouble {
+    Trouble::unreachable(format!("`{name}` cannot be read: {}", plainly(error)))
+}
+
 fn bundle(location: &str, kind: BundleTypeArg) -> Result<(PathBuf, BundleType), Trouble> {
     if location.contains("://") {
         return Err(Trouble::wrong(format!("`{location}` is not on this machine")).help("fetch it first"));
     }
-    let path = fs::canonicalize(location).map_err(|error| Trouble::unreachable(format!("`{location}`: {error}")))?;
+    let path = fs::canonicalize(location).map_err(|error| unreadable(location, &error))?;
     let kind = match kind {
         BundleTypeArg::Tgz => BundleType::Tgz,
         BundleTypeArg::Tar => BundleType::Tar,
@@ -338,8 +342,7 @@ struct AgentFile {
 
 impl AgentFile {
     fn read(path: &Path) -> Result<Self, Trouble> {
-        let text =
-            fs::read_to_string(path).map_err(|error| Trouble::unreachable(format!("`{}`: {error}", path.display())))?;
+        let text = fs::read_to_string(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
         let mut file = Self::default();
         for line in text.lines() {
             let Some((key, value)) = line.trim().strip_prefix(':').and_then(|line| line.split_once(": ")) else {

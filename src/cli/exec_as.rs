@@ -11,6 +11,7 @@ use clap::Args;
 use super::exit::Outcome;
 use super::terminal::talk;
 use crate::clients::process;
+use crate::domain::plainly;
 use crate::engine::host::{Account, become_user};
 
 /// What `exec-as` is told.
@@ -36,9 +37,9 @@ pub(super) fn run(args: &ExecAsArgs) -> Outcome {
 
 fn try_run(args: &ExecAsArgs) -> Result<std::convert::Infallible, (String, i32)> {
     let account = Account::named(&args.user).ok_or_else(|| (format!("there is no user `{}`", args.user), 126))?;
-    become_user(&account).map_err(|error| (format!("cannot become `{}`: {error}", args.user), 126))?;
+    become_user(&account).map_err(|error| (format!("cannot become `{}`: {}", args.user, plainly(&error)), 126))?;
     let [program, rest @ ..] = args.command.as_slice() else { return Err(("no program was named".into(), 126)) };
     let error = process::blocking_program(program).args(rest).exec();
     let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-    Err((format!("cannot start `{}`: {error}", program.display()), code))
+    Err((format!("cannot start `{}`: {}", program.display(), plainly(&error)), code))
 }

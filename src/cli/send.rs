@@ -14,12 +14,12 @@ use sha2::Sha256;
 use super::ask::random_key;
 use super::exit::{Exit, Outcome, Trouble};
 use super::pushed::{Moved, Repository};
-use super::server::{root_cause, runtime};
+use super::server::runtime;
 use super::status::understood;
 use super::terminal::{DIM, GOOD, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::config::{Environment, Secret, SecretRef, duration};
-use crate::domain::{RefName, RepositoryName};
+use crate::domain::{RefName, RepositoryName, plainly, root_cause};
 
 /// Each wait is twice the one before, up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -148,7 +148,7 @@ fn moves(args: &PushArgs, repository: &Repository<'_>) -> Result<Vec<Moved>, Tro
     }
     let mut moves = Vec::new();
     for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(|error| Trouble::unreachable(format!("stdin cannot be read: {error}")))?;
+        let line = line.map_err(|error| Trouble::unreachable(format!("stdin cannot be read: {}", plainly(&error))))?;
         if line.trim().is_empty() {
             continue;
         }

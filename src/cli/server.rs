@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
 use crate::config::{Environment, Secret};
-use crate::domain::plainly;
+use crate::domain::{plainly, root_cause};
 
 /// A server that does not answer within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -166,14 +166,4 @@ fn refusal(status: StatusCode, text: &str) -> Trouble {
         Some(help) => trouble.help(help),
         None => trouble,
     }
-}
-
-/// The innermost error, which says what the outer ones only wrap.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    let text = innermost.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

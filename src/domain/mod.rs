@@ -49,7 +49,7 @@ pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;
-pub use plain::{plainly, size};
+pub use plain::{causes, plainly, root_cause, size};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
     Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Verdict,

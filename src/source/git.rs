@@ -14,7 +14,7 @@ use url::Url;
 use super::SourceError;
 use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
-use crate::domain::{CommitSha, RefName, Relation};
+use crate::domain::{CommitSha, RefName, Relation, plainly};
 
 /// One git repository.
 #[derive(Clone, Debug)]
@@ -163,13 +163,15 @@ impl GitSource {
             match tokio::fs::remove_dir_all(&left).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(git.broken(format!("`{}` cannot be removed: {error}", left.display()))),
+                Err(error) => {
+                    return Err(git.broken(format!("`{}` cannot be removed: {}", left.display(), plainly(&error))));
+                }
             }
         }
         let path = dir.with_extension("new").to_string_lossy().into_owned();
         git.output(&["init", "--quiet", "--bare", "--template=", "--end-of-options", &path]).await?;
         let renamed = tokio::fs::rename(&path, dir).await;
-        renamed.map_err(|error| git.broken(format!("`{}` cannot be made: {error}", dir.display())))
+        renamed.map_err(|error| git.broken(format!("`{}` cannot be made: {}", dir.display(), plainly(&error))))
     }
 
     fn git(&self) -> Git {

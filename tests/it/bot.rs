@@ -290,6 +290,12 @@ impl Bot {
 
 impl Drop for Bot {
     fn drop(&mut self) {
+        if let Some(app) = self.app.as_ref().filter(|_| !std::thread::panicking()) {
+            // What the ledger keeps is what people read: in no story does the system's own number stand.
+            let records = app.ledger.read(Offset(0), usize::MAX).unwrap();
+            let raw = records.iter().find(|it| format!("{it:?}").contains("(os error"));
+            assert!(raw.is_none(), "{raw:#?}");
+        }
         self.stop();
     }
 }

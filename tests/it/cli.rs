@@ -31,7 +31,9 @@ fn landfall_with(dir: &Path, words: &[&str], variables: &[(&str, &str)]) -> Ran 
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { exit: ran.status.code().unwrap(), out: text(ran.stdout), talk: text(ran.stderr) }
+    let ran = Ran { exit: ran.status.code().unwrap(), out: text(ran.stdout), talk: text(ran.stderr) };
+    assert!(!(ran.out.contains("(os error") || ran.talk.contains("(os error")), "{}{}", ran.out, ran.talk);
+    ran
 }
 
 fn landfall(dir: &Path, words: &[&str]) -> Ran {
@@ -98,6 +100,28 @@ fn strict_minds_warnings_too() {
     assert_eq!(landfall(dir.path(), &["init"]).exit, 0);
     assert_eq!(landfall(dir.path(), &["check", "landfall.toml"]).exit, 0);
     assert_eq!(landfall(dir.path(), &["check", "landfall.toml", "--strict"]).exit, 2);
+}
+
+#[test]
+fn what_the_system_refuses_is_said_without_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+    // Without being root, nobody becomes anybody.
+    let (exit, says) = if nix::unistd::geteuid().is_root() {
+        (127, "cannot start `/nowhere`: no such file or directory".to_owned())
+    } else {
+        (126, format!("cannot become `{me}`: operation not permitted"))
+    };
+    let ran = landfall(dir.path(), &["exec-as", &me, "--", "/nowhere"]);
+    assert_eq!((ran.exit, ran.talk.trim_end()), (exit, &*format!("landfall exec-as: {says}")));
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    for (words, says) in [
+        (&["apply", "-l", "nowhere"][..], "`nowhere` cannot be read: no such file or directory"),
+        (&["apply", "-l", "empty", "-c", "nowhere.yml"], "`nowhere.yml` cannot be read: no such file or directory"),
+    ] {
+        let ran = landfall(dir.path(), words);
+        assert!(ran.exit == 3 && ran.talk.contains(says), "{words:?}: {} {}", ran.exit, ran.talk);
+    }
 }
 
 #[test]

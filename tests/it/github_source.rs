@@ -227,6 +227,7 @@ async fn a_server_that_is_not_there_is_passing() {
     let source = Sources::new("/nowhere", client).of(&target(SourceSpec::GitHub));
     let error = source.head(&main_branch()).await.unwrap_err();
     assert!(error.is_passing() && error.to_string().contains("refused"), "{error}");
+    assert!(!error.to_string().contains("os error"), "{error}");
 }
 
 #[tokio::test]

@@ -156,7 +156,9 @@ impl Drop for Server {
 fn ran(command: &mut Command) -> Ran {
     let ran = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { exit: ran.status.code().unwrap(), out: text(ran.stdout), talk: text(ran.stderr) }
+    let ran = Ran { exit: ran.status.code().unwrap(), out: text(ran.stdout), talk: text(ran.stderr) };
+    assert!(!(ran.out.contains("(os error") || ran.talk.contains("(os error")), "{}{}", ran.out, ran.talk);
+    ran
 }
 
 #[expect(clippy::disallowed_methods, reason = "a deadline for a process that the test does not run in")]
@@ -176,7 +178,6 @@ fn says(ran: &Ran, exit: i32, parts: &[&str]) {
     for part in parts {
         assert!(ran.talk.contains(part), "`{part}` is not in: {}", ran.talk);
     }
-    assert!(!ran.talk.contains("os error"), "{}", ran.talk);
 }
 
 #[test]

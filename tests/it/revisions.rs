@@ -120,6 +120,15 @@ async fn what_a_killed_process_left_is_swept_at_the_next_start_only() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_cannot_be_reached_is_said_plainly() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let failure = store(&store_at(&format!("http://127.0.0.1:{port}")), b"data").await.unwrap_err().failure();
+    assert_eq!((failure.code.as_str(), failure.passing), ("revisions/unavailable", true));
+    assert!(failure.message.contains("connection refused"), "{failure}");
+    assert!(!failure.message.contains("os error"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_small_revision_is_one_request() {
     let s3 = Buckets::start();
     let here = s3.store();

@@ -27,6 +27,7 @@ pub use error::GitHubError;
 
 use super::Clock;
 use crate::config::{GitHub, SecretRef};
+use crate::domain::root_cause;
 
 /// GitHub answers within 10 s or not at all; a proxy in between may be slower.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -283,9 +284,5 @@ fn unclear(error: impl fmt::Display) -> GitHubError {
 
 /// The innermost cause: the outer ones repeat the address, which may carry a short-lived secret.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> GitHubError {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    GitHubError::Unavailable { why: cause.to_string() }
+    GitHubError::Unavailable { why: root_cause(error) }
 }

@@ -10,7 +10,7 @@ use aws_sdk_codedeploy::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_codedeploy::operation::RequestId;
 use thiserror::Error;
 
-use crate::domain::{CodeDeploySpec, Failure};
+use crate::domain::{CodeDeploySpec, Failure, causes};
 
 /// A call without the wanted answer.
 #[derive(Debug, Error)]
@@ -120,15 +120,7 @@ fn words<E: Error + Send + Sync + 'static>(error: &SdkError<E>, status: Option<u
     if let Some(status) = status {
         return request.map_or(format!("HTTP {status}"), |request| format!("HTTP {status}, request {request}"));
     }
-    let mut causes: Vec<String> = Vec::new();
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !causes.last().is_some_and(|before| before.contains(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
-    }
+    let mut causes = causes(error);
     causes.split_off(causes.len().saturating_sub(2)).join(": ")
 }
 

@@ -17,7 +17,9 @@ use super::intent::{BundleType, RunIntent, RunOptions};
 use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
 use crate::clients::{Clock, process};
-use crate::domain::{DeploymentId, EngineSpec, Failure, Finding, Location, Observation, Progress, Revision, RunId};
+use crate::domain::{
+    DeploymentId, EngineSpec, Failure, Finding, Location, Observation, Progress, Revision, RunId, plainly,
+};
 use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
 
 /// How often a run's files are looked at.
@@ -265,8 +267,11 @@ impl Engine for HostEngine {
             tried.map_or_else(
                 |error| {
                     vec![
-                        Finding::error("host/unusable-root", format!("`{}` is not writable: {error}", root.display()))
-                            .help("give it to the user that the bot runs as"),
+                        Finding::error(
+                            "host/unusable-root",
+                            format!("`{}` is not writable: {}", root.display(), plainly(&error)),
+                        )
+                        .help("give it to the user that the bot runs as"),
                     ]
                 },
                 |_| Vec::new(),

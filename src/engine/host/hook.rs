@@ -19,7 +19,7 @@ use super::log::ScriptLog;
 use super::outputs::{Outputs, Said};
 use super::unpack_entries::stays_inside;
 use crate::clients::{Clock, process};
-use crate::domain::Failure;
+use crate::domain::{Failure, plainly};
 
 /// How often an ending is looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -90,7 +90,7 @@ fn ready(hook: &HookScript<'_>, log: &mut ScriptLog, warnings: &mut Vec<String>)
     if about.permissions().mode() & 0o111 == 0 {
         let mode = about.permissions().mode() | 0o111;
         fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|error| {
-            Failure::revision("host/script-not-executable", format!("{named} is not executable: {error}"))
+            Failure::revision("host/script-not-executable", format!("{named} is not executable: {}", plainly(&error)))
         })?;
         let text = format!("{named} was not executable and was made so");
         log.note(&text);
@@ -136,7 +136,7 @@ fn has_interpreter(
     let wrong = |text: String, help: &str| Failure::revision("host/script-not-executable", text).help(help);
     let mut head = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
-    read.map_err(|error| wrong(format!("{named} is not readable: {error}"), "check its mode"))?;
+    read.map_err(|error| wrong(format!("{named} is not readable: {}", plainly(&error)), "check its mode"))?;
     if head.starts_with(b"\x7fELF") {
         return Ok(true);
     }
@@ -189,7 +189,7 @@ fn start(hook: &HookScript<'_>, mut command: Command) -> Result<Child, Failure> 
 fn not_started(hook: &HookScript<'_>, error: &io::Error) -> Failure {
     Failure::revision(
         "host/script-not-executable",
-        format!("`{}` in {} could not be started: {error}", hook.location, hook.event),
+        format!("`{}` in {} could not be started: {}", hook.location, hook.event, plainly(error)),
     )
 }
 

@@ -13,7 +13,7 @@ use super::error::HostError;
 use super::intent::{BundleType, RunIntent};
 use super::layout::RunDir;
 use super::unpack_entries::{Entries, broken, stays_inside};
-use crate::domain::Failure;
+use crate::domain::{Failure, plainly};
 
 /// Unpacks the bundle into [`RunDir::unpacking`] and returns what a person should know. What is left of a failure is
 /// removed.
@@ -87,8 +87,8 @@ fn archive(path: &Path, into: &Path, warnings: &mut Vec<String>) -> Result<(), F
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Failure {
-    Failure::setup("host/bundle-unreadable", format!("the bundle is no readable archive: {error}"))
+fn unreadable(error: impl std::error::Error) -> Failure {
+    Failure::setup("host/bundle-unreadable", format!("the bundle is no readable archive: {}", plainly(&error)))
         .help("deploy the commit again, so that it is bundled anew")
 }
 

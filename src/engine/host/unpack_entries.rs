@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::is_full;
-use crate::domain::Failure;
+use crate::domain::{Failure, plainly};
 
 /// More entries than any revision has.
 const MOST_ENTRIES: u64 = 1_000_000;
@@ -197,7 +197,7 @@ fn refused(name: &Path, why: &str) -> Failure {
 
 /// The failure of something that could not be written.
 pub(super) fn broken(place: &Path, error: &io::Error) -> Failure {
-    let text = format!("cannot unpack `{}`: {error}", place.display());
+    let text = format!("cannot unpack `{}`: {}", place.display(), plainly(error));
     if is_full(error) {
         return Failure::setup("host/disk-full", text).help("make room, or lower `max_revisions`");
     }

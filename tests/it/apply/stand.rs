@@ -69,6 +69,8 @@ impl Stand {
     pub(crate) fn apply(&self, bundle: &Path, more: &[&str]) -> Told {
         let output = self.command(bundle, more).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(!(errors.contains("(os error") || told.contains("(os error")), "{errors}{told}");
         let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         Told { exit: output.status.code().unwrap(), json, errors }
     }

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Problem;
 use crate::appspec::{FileMapping, ServerSpec};
+use crate::domain::plainly;
 use crate::engine::host::unpack_entries::stays_inside;
 
 /// What shall stand at one path.
@@ -94,7 +95,7 @@ impl Expansion<'_> {
             Ok(listing) => listing.flatten().map(|found| found.file_name()).collect(),
             Err(error) => {
                 let by = &self.by;
-                return self.problem(format!("{by} is not readable: {error}"));
+                return self.problem(format!("{by} is not readable: {}", plainly(&error)));
             }
         };
         names.sort();
