@@ -9,8 +9,8 @@ use super::raw::{Raw, RawBundle, RawEngine, RawS3, RawTarget};
 use super::values::{duration, glob_trouble, web_address};
 use super::written::{Table, Written, nearest};
 use crate::domain::{
-    BundleFormat, BundleRules, CodeDeploySpec, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, RepositoryName,
-    RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
+    BundleFormat, BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush,
+    RepositoryName, RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
 };
 
 const FILE_EXISTS: &[(&str, FileExists)] =
@@ -56,6 +56,14 @@ enum Form {
     GitHub,
 }
 
+/// A target as far as it could be read.
+struct Checked<'r> {
+    written: &'r Written<RawTarget>,
+    /// Where it deploys to, where that is sure.
+    lane: Option<Destination>,
+    target: Option<Target>,
+}
+
 impl Checker<'_> {
     pub(super) fn targets(&mut self, raw: &Raw, data_dir: &Path, chats: &[Chat], github: &GitHub) -> Vec<Target> {
         let all = raw.target.as_ref().map(|it| it.value.as_slice()).unwrap_or_default();
@@ -63,33 +71,37 @@ impl Checker<'_> {
             let finding = Finding::warning("config/no-target", "no target is configured: nothing will be deployed");
             self.reader.findings.push(finding.help("add a `[[target]]`; `landfall config docs` shows one"));
         }
-        let checked: Vec<(Option<Target>, &Written<RawTarget>)> =
-            all.iter().map(|it| (self.target(it, data_dir, chats), it)).collect();
+        let checked: Vec<Checked> = all.iter().map(|it| self.checked(it, data_dir, chats)).collect();
         let names = all.iter().filter_map(|it| it.value.name.as_ref()).map(|it| (it.value.as_str(), &it.span));
         for (name, span) in twice(names) {
             let finding = Finding::error("config/name-taken", format!("a target `{name}` exists already"));
             self.reader.find(finding.help("give each target a name of its own"), span);
         }
-        let lanes = checked.iter().filter_map(|(target, raw)| {
-            Some((target.as_ref()?.destination(), raw.value.engine.as_ref().map_or(&raw.span, |it| &it.span)))
-        });
-        for (lane, span) in twice(lanes) {
-            let owner = checked.iter().find_map(|(it, _)| it.as_ref().filter(|it| it.destination() == lane));
-            let owner = owner.map_or("another", |it| it.name.as_str());
+        self.find_shared_lanes(&checked);
+        self.warn_of_silence(&checked, github);
+        self.warn_of_no_token(&checked, github);
+        checked.into_iter().filter_map(|it| it.target).collect()
+    }
+
+    /// Finds targets that deploy to the place of an earlier one, whatever else is wrong with either.
+    fn find_shared_lanes(&mut self, checked: &[Checked]) {
+        let span =
+            |it: &Checked| it.written.value.engine.as_ref().map_or(it.written.span.clone(), |it| it.span.clone());
+        let lanes: Vec<_> = checked.iter().filter_map(|it| Some((it.lane.as_ref()?, span(it)))).collect();
+        for (lane, span) in twice(lanes.iter().map(|(lane, span)| (*lane, span))) {
+            let owner = checked.iter().find(|it| it.lane.as_ref() == Some(lane));
+            let owner = owner.and_then(|it| it.written.value.name.as_ref()).map_or("another", |it| it.value.as_str());
             let message = format!("target `{owner}` deploys to this place already: {}", lane.as_str());
             let help = "give each target a deployment group of its own, or one target both rules";
             self.reader.find(Finding::error("config/destination-taken", message).help(help), span);
         }
-        self.warn_of_silence(&checked, github);
-        self.warn_of_no_token(&checked, github);
-        checked.into_iter().filter_map(|(target, _)| target).collect()
     }
 
     /// Finds targets that work less than their owner may think.
-    fn warn_of_silence(&mut self, checked: &[(Option<Target>, &Written<RawTarget>)], github: &GitHub) {
-        for (target, raw) in checked {
+    fn warn_of_silence(&mut self, checked: &[Checked], github: &GitHub) {
+        for Checked { target, written, .. } in checked {
             let Some(target) = target else { continue };
-            let span = raw.value.repository.as_ref().map_or(&raw.span, |it| &it.span);
+            let span = written.value.repository.as_ref().map_or(&written.span, |it| &it.span);
             let some = !github.webhook_secrets.is_empty() || !github.hooks.is_empty();
             if some && !github.has_secret_for(&target.repository) {
                 let message = format!("no webhook secret speaks for `{}`: its pushes are refused", target.repository);
@@ -100,24 +112,42 @@ impl Checker<'_> {
     }
 
     /// Once: the first target that would need it is enough.
-    fn warn_of_no_token(&mut self, checked: &[(Option<Target>, &Written<RawTarget>)], github: &GitHub) {
+    fn warn_of_no_token(&mut self, checked: &[Checked], github: &GitHub) {
         let reads_github = |it: &Target| it.source == SourceSpec::GitHub;
-        let first = checked.iter().find(|(target, _)| target.as_ref().is_some_and(reads_github));
-        if let (None, Some((_, raw))) = (&github.token, first) {
+        let first = checked.iter().find(|it| it.target.as_ref().is_some_and(reads_github));
+        if let (None, Some(Checked { written, .. })) = (&github.token, first) {
             let message = "without `github.token` no commit status is sent and private repositories cannot be read";
             let help = "write `token = { env = \"GITHUB_TOKEN\" }` under `[github]`";
-            let span = raw.value.repository.as_ref().map_or(&raw.span, |it| &it.span);
+            let span = written.value.repository.as_ref().map_or(&written.span, |it| &it.span);
             self.reader.find(Finding::warning("config/no-token", message).help(help), span);
         }
     }
 
-    fn target(&mut self, written: &Written<RawTarget>, data_dir: &Path, chats: &[Chat]) -> Option<Target> {
+    fn checked<'r>(&mut self, written: &'r Written<RawTarget>, data_dir: &Path, chats: &[Chat]) -> Checked<'r> {
         let Written { value: raw, span } = written;
         let name = self.required(raw.name.as_ref(), "name", "target", span);
         let name = name.and_then(|it| self.fit(&At::Span(it.span), "target.name", TargetName::parse(it.value)));
         let repository = self.required(raw.repository.as_ref(), "repository", "target", span);
         let repository = repository
             .and_then(|it| self.fit(&At::Span(it.span), "target.repository", RepositoryName::parse(it.value)));
+        let engine = self.engine(raw, span, data_dir, name.as_ref(), repository.as_ref());
+        let address = raw.engine.as_ref().and_then(|it| it.value.endpoint_url.as_ref());
+        let misread = |it: &&EngineSpec| {
+            address.is_some() && matches!(it, EngineSpec::CodeDeploy(spec) if spec.endpoint_url.is_none())
+        };
+        // A wrong address leaves open whose account is meant.
+        let lane = engine.as_ref().filter(|it| !misread(it)).map(EngineSpec::destination);
+        let target = self.target(written, (name, repository, engine), data_dir, chats);
+        Checked { written, lane, target }
+    }
+
+    fn target(
+        &mut self,
+        Written { value: raw, span }: &Written<RawTarget>,
+        (name, repository, engine): (Option<TargetName>, Option<RepositoryName>, Option<EngineSpec>),
+        data_dir: &Path,
+        chats: &[Chat],
+    ) -> Option<Target> {
         let source = self.source(raw);
         let rule = self.rule(raw, span);
         let on_new_push = self.word(raw.on_new_push.as_ref(), "target.on_new_push", ON_NEW_PUSH);
@@ -129,7 +159,6 @@ impl Checker<'_> {
             let help = "until then, push to the target's branch only what is green, or protect the branch on GitHub";
             self.reader.find(Finding::warning("config/not-yet", message).help(help), &checks.span);
         }
-        let engine = self.engine(raw, span, data_dir, name.as_ref(), repository.as_ref());
         let revisions = self.revisions(raw, span, data_dir, engine.as_ref());
         let name = name?;
         Some(Target {
@@ -280,7 +309,7 @@ impl Checker<'_> {
             }
             Kind::Host => {
                 self.strangers(engine, ONLY_CODEDEPLOY, "codedeploy");
-                Some(EngineSpec::Host(self.host(engine, data_dir, name?, repository?, file_exists)?))
+                self.host(engine, data_dir, name, repository, file_exists).map(EngineSpec::Host)
             }
         }
     }
@@ -338,19 +367,19 @@ impl Checker<'_> {
         &mut self,
         raw: &RawEngine,
         data_dir: &Path,
-        name: &TargetName,
-        repository: &RepositoryName,
+        name: Option<&TargetName>,
+        repository: Option<&RepositoryName>,
         file_exists_behavior: Option<FileExists>,
     ) -> Option<HostSpec> {
-        let named = |written: &Option<Written<String>>, usual: &str| {
-            written.as_ref().map_or_else(|| usual.to_owned(), |it| it.value.clone())
+        let named = |written: &Option<Written<String>>, usual: Option<&str>| {
+            written.as_ref().map(|it| it.value.as_str()).or(usual).map(str::to_owned)
         };
         if let Some(kept) = raw.max_revisions.as_ref().filter(|it| it.value == 0) {
             self.bad(&kept.span, "`max_revisions` is 0", "write at least 1; the default is 5");
         }
         Some(HostSpec {
-            application: named(&raw.application, repository.name()),
-            deployment_group: named(&raw.deployment_group, name.as_str()),
+            application: named(&raw.application, repository.map(RepositoryName::name))?,
+            deployment_group: named(&raw.deployment_group, name.map(TargetName::as_str))?,
             root: raw.root.as_ref().map_or_else(|| data_dir.join("deployment-root"), |it| self.path(&it.value)),
             user: raw.user.as_ref().map(|it| it.value.clone()),
             file_exists_behavior,

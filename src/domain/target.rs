@@ -237,18 +237,7 @@ impl Destination {
 impl Target {
     /// Its lane.
     pub fn destination(&self) -> Destination {
-        Destination(match &self.engine {
-            EngineSpec::CodeDeploy(it) => format!(
-                "codedeploy {} {} {}/{}",
-                it.region,
-                it.assume_role.as_deref().or(it.endpoint_url.as_deref()).unwrap_or("own account"),
-                it.application,
-                it.deployment_group
-            ),
-            EngineSpec::Host(it) => {
-                format!("host {} {}/{}", it.root.display(), it.application, it.deployment_group)
-            }
-        })
+        self.engine.destination()
     }
 
     /// How long passing failures are retried.
@@ -264,6 +253,20 @@ impl EngineSpec {
             Self::CodeDeploy(_) => "codedeploy",
             Self::Host(_) => "host",
         }
+    }
+
+    /// The lane of whoever deploys by it.
+    pub fn destination(&self) -> Destination {
+        Destination(match self {
+            Self::CodeDeploy(it) => format!(
+                "codedeploy {} {} {}/{}",
+                it.region,
+                it.assume_role.as_deref().or(it.endpoint_url.as_deref()).unwrap_or("own account"),
+                it.application,
+                it.deployment_group
+            ),
+            Self::Host(it) => format!("host {} {}/{}", it.root.display(), it.application, it.deployment_group),
+        })
     }
 }
 

@@ -215,6 +215,41 @@ fn two_targets_may_share_neither_name_nor_destination() {
             give each target a deployment group of its own, or one target both rules
     "#]],
     );
+    // Whatever else is wrong with one of them, where it deploys to may be known.
+    let named = "kind = \"host\"\napplication = \"blog\"\ndeployment_group = \"web\"";
+    check(
+        &(target("a", named).replace("acme/blog", "acme") + &target("b c", named)),
+        expect![[r#"
+        3:14+6 Error config/bad-value: `target.repository`: `acme` is not a repository as `owner/name`
+        10:8+5 Error config/bad-value: `target.name`: `b c` is not a target name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit
+        13:1+15 Error config/destination-taken: target `a` deploys to this place already: host DIR/data/deployment-root blog/web
+            give each target a deployment group of its own, or one target both rules
+    "#]],
+    );
+    let fleet = "kind = \"codedeploy\"\napplication = \"shop\"\ndeployment_group = \"p\"\nregion = \"eu-west-1\"";
+    check(
+        &(target("a", fleet) + &target("b", fleet)),
+        expect![[r#"
+        1:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+        10:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+        14:1+15 Error config/destination-taken: target `a` deploys to this place already: codedeploy eu-west-1 own account shop/p
+            give each target a deployment group of its own, or one target both rules
+    "#]],
+    );
+    // An address that cannot be read leaves it open which account is meant.
+    let elsewhere = format!("{fleet}\nendpoint_url = \"nowhere\"");
+    check(
+        &(target("a", fleet) + &target("b", &elsewhere)),
+        expect![[r#"
+        1:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+        10:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+        19:16+9 Error config/bad-value: `engine.endpoint_url`: `nowhere` is not a web address such as `https://deploy.example.com`
+    "#]],
+    );
 }
 
 #[test]
