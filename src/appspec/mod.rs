@@ -3,16 +3,19 @@
 //! Why a tree of raw scalars and not a deserializer: AWS's agent reads YAML 1.1, where `0644` is a number to base 8 and
 //! a repeated key silently wins. What a person wrote can only be judged from the letters they wrote, with their place.
 
+mod ecs;
 mod faults;
+mod hooks;
 mod parse;
 mod permissions;
 mod reader;
 mod server;
 mod serverless;
 mod spec;
+mod style;
 mod yaml;
 
-pub use parse::{parse, parse_with_events};
+pub use parse::{MOST_BYTES, parse, parse_bytes, parse_with_events};
 pub use spec::{
     AppSpec, EcsSpec, FileMapping, Hook, LIFECYCLE, LambdaSpec, Os, Permission, PermissionKinds, RESERVED_EVENTS,
     SCRIPTED_EVENTS, Script, SecurityContext, ServerSpec,

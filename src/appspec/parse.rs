@@ -1,28 +1,75 @@
-//! From text to a checked AppSpec: finds out which kind it is and hands it to the reader of that kind.
+//! From text to a checked AppSpec: finds out which kind it is and hands it to the reader of that kind. It never fails
+//! for a reason that is not a finding.
 
 use super::faults::{look_over, unreadable};
 use super::reader::Reader;
-use super::yaml::{Kind, Node, read};
+use super::yaml::{Kind, Node, number, read};
 use super::{AppSpec, server, serverless};
 use crate::domain::{Finding, Findings, Place};
+
+/// Hundreds of times what the largest AppSpec has; no more is looked at.
+pub const MOST_BYTES: usize = 1 << 20;
+/// A person mends the first hundred before they read on.
+const MOST_FINDINGS: usize = 200;
 
 /// Reads an AppSpec. `file` is its name for findings. There is a specification exactly when no finding refuses.
 pub fn parse(text: &str, file: &str) -> (Option<AppSpec>, Findings) {
     parse_with_events(text, file, &[])
 }
 
+/// The same, of bytes that may not be text at all.
+pub fn parse_bytes(bytes: &[u8], file: &str) -> (Option<AppSpec>, Findings) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text, file),
+        Err(error) => {
+            let before = &bytes[..error.valid_up_to()];
+            let line = before.iter().filter(|it| **it == b'\n').count() + 1;
+            let column =
+                before.rsplit(|it| *it == b'\n').next().map_or(0, |it| String::from_utf8_lossy(it).chars().count());
+            let what = match bytes {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file is UTF-16, and an AppSpec is UTF-8".to_owned(),
+                _ => format!("the file is not UTF-8 text: byte {} is {:#04x}", before.len(), bytes[before.len()]),
+            };
+            let place = Place { file: file.to_owned(), line: number(line), column: number(column + 1), length: 1 };
+            (None, Findings(vec![Finding::error("appspec/not-utf8", what).at(place).help("save it as UTF-8")]))
+        }
+    }
+}
+
 /// The same, where `hooks` may also name these events: `landfall apply --events` runs events of one's own (R106).
 pub fn parse_with_events(text: &str, file: &str, events: &[String]) -> (Option<AppSpec>, Findings) {
     let mut findings = Findings::default();
     let spec = read_spec(text, file, events, &mut findings);
-    let line_of = |finding: &Finding| finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
-    findings.0.sort_by_key(line_of);
+    let place_of = |finding: &Finding| finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
+    findings.0.sort_by_key(place_of);
     findings.0.dedup();
     let spec = spec.filter(|_| !findings.refuse());
+    shorten(&mut findings);
     (spec, findings)
 }
 
+/// Keeps what a person can read. Errors go before the rest, so that a refusal never loses its reason.
+fn shorten(findings: &mut Findings) {
+    let more = findings.0.len().saturating_sub(MOST_FINDINGS);
+    if more == 0 {
+        return;
+    }
+    let severe = |finding: &Finding| finding.severity;
+    findings.0.sort_by_key(severe);
+    findings.0.truncate(MOST_FINDINGS);
+    if let Some(last) = findings.0.last_mut() {
+        last.message = format!("{}, and {more} more findings", last.message);
+    }
+}
+
 fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings) -> Option<AppSpec> {
+    let first = Place { file: file.to_owned(), line: 1, column: 1, length: 1 };
+    if text.len() > MOST_BYTES {
+        let message = format!("the file is {} KiB long, and {} is the limit", text.len() >> 10, MOST_BYTES >> 10);
+        findings
+            .push(Finding::error("appspec/too-large", message).at(first).help("name an AppSpec, not something else"));
+        return None;
+    }
     let body = look_over(text, file, findings);
     let faulty = findings.refuse();
     let tree = match read(body, file, findings) {
@@ -38,7 +85,7 @@ fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings)
     let Some(tree) = tree.filter(|tree| !tree.is_blank()) else {
         findings.push(
             Finding::error("appspec/empty", "the file is empty")
-                .at(Place { file: file.to_owned(), line: 1, column: 1, length: 1 })
+                .at(first)
                 .help("write at least `version: 0.0` and `os: linux`"),
         );
         return None;
@@ -64,7 +111,8 @@ fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings)
         }
         (Some((_, resources)), None) => serverless::read(&mut reader, &fields, resources),
         (None, _) => {
-            if is_json(&tree, body) {
+            let json = is_json(&tree, body);
+            if json {
                 reader.port(
                     "appspec/json",
                     &tree,
@@ -72,7 +120,7 @@ fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings)
                     "write it as YAML",
                 );
             }
-            server::read(&mut reader, &fields, events).map(AppSpec::Server)
+            server::read(&mut reader, &fields, events, json).map(AppSpec::Server)
         }
     }
 }

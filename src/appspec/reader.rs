@@ -3,6 +3,9 @@
 use super::yaml::{Kind, Node};
 use crate::domain::{Finding, Findings, Place};
 
+/// Twice the longest key that there is.
+const LONGEST_WORD: usize = 64;
+
 /// A map's pairs, by key.
 pub(super) struct Fields<'n> {
     pub(super) pairs: Vec<(&'n Node, &'n Node)>,
@@ -18,6 +21,12 @@ impl<'n> Fields<'n> {
     /// The pair of this key in any case: `Name`, `name`.
     pub(super) fn pair_in_any_case(&self, key: &str) -> Option<(&'n Node, &'n Node)> {
         self.pairs.iter().copied().find(|(known, _)| known.text().is_some_and(|it| it.eq_ignore_ascii_case(key)))
+    }
+
+    /// The same without this key, which was looked at already.
+    pub(super) fn without(&self, key: &str) -> Self {
+        let pairs = self.pairs.iter().copied().filter(|(known, _)| known.text() != Some(key)).collect();
+        Self { pairs, place: self.place.clone() }
     }
 
     /// The value of this key, unless it is blank.
@@ -163,6 +172,10 @@ impl Reader<'_> {
 
 /// The known word that was most likely meant.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    // A word of another length than any of ours is none of them, and costs what its length squared costs.
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let lower = word.to_lowercase();
     known
         .iter()

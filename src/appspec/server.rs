@@ -1,19 +1,21 @@
-//! Reads a server AppSpec: `version`, `os`, `files` and `hooks`. It never looks into a bundle.
+//! Reads a server AppSpec: `version`, `os` and `files`, and has the rest read. It never looks into a bundle.
 
-use std::time::Duration;
-
-use super::permissions;
 use super::reader::{Fields, Reader, nearest};
-use super::spec::{FileMapping, Hook, Os, RESERVED_EVENTS, SCRIPTED_EVENTS, Script, ServerSpec, in_bundle};
-use super::yaml::Node;
+use super::spec::{FileMapping, Os, Permission, RESERVED_EVENTS, SCRIPTED_EVENTS, ServerSpec, in_bundle};
+use super::yaml::{Kind, Node};
+use super::{hooks, permissions, style};
 use crate::domain::{FileExists, Finding};
 
 const TOP: [&str; 6] = ["version", "os", "files", "file_exists_behavior", "permissions", "hooks"];
-/// All scripts of one event together may take this long (R44, D20).
-const EVENT_SECONDS: u64 = 3600;
+/// Directories that belong to the system, in which a whole bundle is lost.
+const SYSTEM_DIRECTORIES: [&str; 14] =
+    ["", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/root", "/sbin", "/srv", "/tmp", "/usr", "/var"];
 
 /// Reads the whole; nothing where not even `os` is known.
-pub(super) fn read(reader: &mut Reader<'_>, top: &Fields<'_>, events: &[String]) -> Option<ServerSpec> {
+pub(super) fn read(reader: &mut Reader<'_>, top: &Fields<'_>, events: &[String], json: bool) -> Option<ServerSpec> {
+    if !json {
+        style::look_over(reader, top);
+    }
     misplaced_events(reader, top);
     let rest: Vec<_> = top.pairs.iter().copied().filter(|(key, _)| !is_event(key)).collect();
     reader.unknown_keys(&Fields { pairs: rest, place: top.place.clone() }, &TOP, "a server AppSpec");
@@ -28,8 +30,33 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Fields<'_>, events: &[String])
         }
         permissions::read(reader, node)
     });
-    let hooks = section(reader, top, "hooks").map_or_else(Vec::new, |node| hooks(reader, node, windows, events));
+    unmatched_objects(reader, &permissions, &files);
+    let hooks = section(reader, top, "hooks").map_or_else(Vec::new, |node| hooks::read(reader, node, windows, events));
     Some(ServerSpec { os: os?, files, file_exists_behavior: behavior, permissions, hooks })
+}
+
+/// Permissions are for what `files` installs; an object that is neither in a destination nor above one matches nothing
+/// (R72, R73).
+fn unmatched_objects(reader: &mut Reader<'_>, permissions: &[Permission], files: &[FileMapping]) {
+    let below = |path: &str, above: &str| {
+        let above = above.trim_end_matches('/');
+        path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for permission in permissions {
+        let object = permission.object.trim_end_matches('/');
+        let touched = |file: &FileMapping| below(object, &file.destination) || below(&file.destination, object);
+        // Where an item could not be read, it may be the one.
+        if !files.iter().any(touched) && !reader.findings.refuse() {
+            reader.note(
+                Finding::warning(
+                    "appspec/unmatched-object",
+                    format!("no `files` item installs anything at `{}`, so nothing of it changes", permission.object),
+                ),
+                &permission.place,
+                "name a path that is installed; what lies there already keeps its owner and mode",
+            );
+        }
+    }
 }
 
 fn is_event(key: &Node) -> bool {
@@ -144,11 +171,7 @@ fn files(reader: &mut Reader<'_>, node: &Node, windows: bool) -> Vec<FileMapping
                 "move it to the beginning of a line: it is for all files",
             );
         }
-        let known = Fields {
-            pairs: fields.pairs.iter().copied().filter(|(k, _)| k.text() != Some("file_exists_behavior")).collect(),
-            place: fields.place.clone(),
-        };
-        reader.unknown_keys(&known, &["source", "destination"], &of);
+        reader.unknown_keys(&fields.without("file_exists_behavior"), &["source", "destination"], &of);
         if fields.pair("source").is_none()
             && let (Some(before), Some((key, _))) = (lone.take(), fields.pair("destination"))
         {
@@ -168,7 +191,7 @@ fn files(reader: &mut Reader<'_>, node: &Node, windows: bool) -> Vec<FileMapping
             lone = Some(item);
             continue;
         }
-        let source = source(reader, &fields, &of);
+        let source = source(reader, &fields, &of, windows);
         let destination =
             reader.required(&fields, "destination", &of).and_then(|it| destination(reader, &fields, it, windows));
         if let (Some(source), Some(destination)) = (source, destination) {
@@ -181,10 +204,10 @@ fn files(reader: &mut Reader<'_>, node: &Node, windows: bool) -> Vec<FileMapping
 
 /// Whether an item holds one key only.
 fn is_lone(item: &Node, key: &str) -> bool {
-    matches!(&item.kind, super::yaml::Kind::Map(pairs) if pairs.len() == 1 && pairs[0].0.text() == Some(key))
+    matches!(&item.kind, Kind::Map(pairs) if pairs.len() == 1 && pairs[0].0.text() == Some(key))
 }
 
-fn source(reader: &mut Reader<'_>, fields: &Fields<'_>, of: &str) -> Option<String> {
+fn source(reader: &mut Reader<'_>, fields: &Fields<'_>, of: &str, windows: bool) -> Option<String> {
     if let Some((_, value)) = fields.pair("source")
         && value.is_quoted()
         && value.text() == Some("")
@@ -207,21 +230,44 @@ fn source(reader: &mut Reader<'_>, fields: &Fields<'_>, of: &str) -> Option<Stri
         reader.error("appspec/escape", value, format!("`{source}` leaves the bundle"), "remove the `..`");
         return None;
     }
+    if !windows && source.contains('\\') {
+        reader.warn(
+            "appspec/backslash",
+            value,
+            format!("`{source}` has a backslash, which is a letter of the name on Linux"),
+            "write `/` between directories",
+        );
+    }
     Some(source)
 }
 
-fn escapes(path: &str) -> bool {
+/// Whether a path of the bundle leads out of it, by its letters.
+pub(super) fn escapes(path: &str) -> bool {
     path.split(['/', '\\']).any(|part| part == "..")
 }
 
 fn destination(reader: &mut Reader<'_>, fields: &Fields<'_>, text: String, windows: bool) -> Option<String> {
     let value = fields.value("destination")?;
-    let drive = text.len() > 2 && text.as_bytes()[0].is_ascii_alphabetic() && text[1..].starts_with(":\\");
+    let drive = matches!(text.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic());
     if windows && drive {
+        let parts = text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
+        if parts {
+            reader.error(
+                "appspec/destination",
+                value,
+                format!("`destination` has `.` or `..` in it: `{text}`"),
+                "write the path without them",
+            );
+            return None;
+        }
         return Some(text);
     }
     if windows || !text.starts_with('/') {
-        let help = if windows { "write a full path such as `c:\\inetpub`" } else { "begin it with a `/`" };
+        let help = match text.chars().next() {
+            _ if windows => "write a full path such as `c:\\inetpub`",
+            Some('~' | '$') => "write the whole path: nothing expands `~` or variables here",
+            _ => "begin it with a `/`",
+        };
         reader.error("appspec/relative-destination", value, format!("`destination` is not absolute: `{text}`"), help);
         return None;
     }
@@ -239,155 +285,15 @@ fn destination(reader: &mut Reader<'_>, fields: &Fields<'_>, text: String, windo
 
 fn whole_onto_system(reader: &mut Reader<'_>, item: &Node, source: &str, destination: &str) {
     let directory = destination.trim_end_matches('/');
-    if in_bundle(source).is_empty() && matches!(directory, "" | "/etc" | "/usr" | "/home" | "/var") {
+    if !in_bundle(source).is_empty() {
+        return;
+    }
+    if SYSTEM_DIRECTORIES.contains(&directory) {
         reader.warn(
             "appspec/broad-destination",
             item,
             format!("the whole bundle goes straight into `{destination}`"),
             "copy into a directory of its own",
         );
-    }
-}
-
-fn hooks(reader: &mut Reader<'_>, node: &Node, windows: bool, events: &[String]) -> Vec<Hook> {
-    let Some(fields) = reader.fields(
-        node,
-        "`hooks`",
-        "name the event first, its scripts under it; the other is the Lambda and ECS form",
-    ) else {
-        return Vec::new();
-    };
-    let mut hooks = Vec::new();
-    for (key, value) in &fields.pairs {
-        let event = key.text().unwrap_or_default();
-        if !event_name(reader, key, event, events) {
-            continue;
-        }
-        if value.is_blank() {
-            reader.warn("appspec/blank", key, format!("`{event}` is blank"), "remove it, or give it scripts");
-            continue;
-        }
-        let scripts = scripts(reader, value, event, windows);
-        hooks.push(Hook { event: event.to_owned(), scripts, place: key.place.clone() });
-    }
-    hooks
-}
-
-fn event_name(reader: &mut Reader<'_>, key: &Node, event: &str, events: &[String]) -> bool {
-    if SCRIPTED_EVENTS.contains(&event) || events.iter().any(|it| it == event) {
-        return true;
-    }
-    if RESERVED_EVENTS.contains(&event) {
-        reader.error(
-            "appspec/reserved-event",
-            key,
-            format!("`{event}` belongs to the engine and has no scripts"),
-            "use the event before or after it, such as `BeforeInstall` or `AfterInstall`",
-        );
-    } else if event == "AfterAllowTestTraffic" {
-        reader.error(
-            "appspec/unknown-event",
-            key,
-            "`AfterAllowTestTraffic` is for ECS only",
-            "use `AfterAllowTraffic`",
-        );
-    } else {
-        let help = match nearest(event, &SCRIPTED_EVENTS) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("the events are {}", SCRIPTED_EVENTS.join(", ")),
-        };
-        reader.error("appspec/unknown-event", key, format!("`{event}` is no lifecycle event"), &help);
-    }
-    false
-}
-
-fn scripts(reader: &mut Reader<'_>, node: &Node, event: &str, windows: bool) -> Vec<Script> {
-    let items = reader.items(node, &format!("`{event}`"), "write `- location: …` under it");
-    let mut scripts = Vec::new();
-    let mut seconds = 0;
-    for (index, item) in items.iter().enumerate() {
-        let of = format!("script {} of `{event}`", index + 1);
-        let Some(fields) = reader.fields(item, &of, "write `- location: …`") else { continue };
-        reader.unknown_keys(&fields, &["location", "timeout", "runas", "sudo"], &of);
-        if index > 0 && fields.pair("location").is_none() && !fields.pairs.is_empty() {
-            let (key, _) = fields.pairs[0];
-            reader.error(
-                "appspec/torn-item",
-                key,
-                format!("this `- {}` begins a script of its own, without a `location`", key.text().unwrap_or_default()),
-                "replace the dash by a space",
-            );
-            continue;
-        }
-        if let Some((key, _)) = fields.pair("sudo") {
-            reader.warn("appspec/sudo", key, "`sudo` is not documented", "use `runas: root`");
-        }
-        let timeout = fields.pair("timeout").and_then(|(key, value)| timeout(reader, key, value));
-        seconds += timeout.map_or(0, |it| it.as_secs());
-        let runas = reader.optional(&fields, "runas");
-        if let (true, Some((key, _))) = (windows, fields.pair("runas")) {
-            reader.error("appspec/linux-only", key, "`runas` works on Linux only", "remove it");
-        }
-        let Some(location) = location(reader, &fields, &of) else { continue };
-        let place = fields.value("location").map_or_else(|| item.place.clone(), |it| it.place.clone());
-        scripts.push(Script { location, timeout, runas, place });
-    }
-    if seconds > EVENT_SECONDS {
-        reader.error(
-            "appspec/timeout",
-            node,
-            format!("the timeouts of `{event}` add up to {seconds} s, and one event may take {EVENT_SECONDS} s"),
-            "shorten them",
-        );
-    }
-    scripts
-}
-
-fn location(reader: &mut Reader<'_>, fields: &Fields<'_>, of: &str) -> Option<String> {
-    let location = reader.required(fields, "location", of)?;
-    let value = fields.value("location")?;
-    if escapes(&location) || in_bundle(&location).is_empty() {
-        reader.error("appspec/escape", value, format!("`{location}` is no file of the bundle"), "name a script of it");
-        return None;
-    }
-    if location.contains(char::is_whitespace) {
-        let system = ["/bin/", "/sbin/", "/usr/"].iter().any(|it| location.starts_with(it));
-        if system || !location.contains(['/', '.', '\\']) {
-            reader.error(
-                "appspec/command",
-                value,
-                format!("`{location}` is a command, and `location` names a script of the bundle"),
-                "put the command into a script",
-            );
-            return None;
-        }
-        reader.port("appspec/space", value, "AWS's agent cuts a location at its first space", "rename the script");
-    }
-    Some(location)
-}
-
-fn timeout(reader: &mut Reader<'_>, key: &Node, value: &Node) -> Option<Duration> {
-    if value.is_blank() {
-        reader.warn("appspec/blank", key, "`timeout` is blank", "remove it, or give it a value");
-        return None;
-    }
-    let text = reader.text(value, "timeout")?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    match text.parse::<u64>().ok().filter(|seconds| plain && (1..=EVENT_SECONDS).contains(seconds)) {
-        Some(seconds) => {
-            if value.is_quoted() {
-                reader.warn("appspec/quoted", value, "`timeout` is in quotation marks", "remove them");
-            }
-            Some(Duration::from_secs(seconds))
-        }
-        None => {
-            reader.error(
-                "appspec/timeout",
-                value,
-                format!("`timeout` must be whole seconds from 1 to {EVENT_SECONDS}, and this is `{text}`"),
-                "write plain digits",
-            );
-            None
-        }
     }
 }

@@ -1,17 +1,24 @@
-//! Reads AppSpecs for Lambda and ECS: the one resource and its hooks. CodeDeploy itself checks the rest.
+//! Reads AppSpecs for Lambda and ECS: the one resource and its hooks. It never asks AWS whether what they name exists.
 
-use super::reader::{Fields, Reader, nearest};
-use super::spec::{AppSpec, EcsSpec, LambdaSpec};
+use super::reader::{Fields, Reader};
+use super::spec::{AppSpec, LambdaSpec};
 use super::yaml::Node;
+use super::{ecs, reader::nearest};
+use crate::domain::Finding;
 
 const LAMBDA: &str = "AWS::Lambda::Function";
 const ECS: &str = "AWS::ECS::Service";
 const LAMBDA_EVENTS: [&str; 2] = ["BeforeAllowTraffic", "AfterAllowTraffic"];
 const ECS_EVENTS: [&str; 5] =
     ["BeforeInstall", "AfterInstall", "AfterAllowTestTraffic", "BeforeAllowTraffic", "AfterAllowTraffic"];
+/// Events of both platforms that have no hooks.
+const OWN_EVENTS: [&str; 6] = ["Start", "Install", "TestTraffic", "AllowTestTraffic", "AllowTraffic", "End"];
+/// AWS's limited roles invoke no functions of other names.
+const HOOK_PREFIX: &str = "CodeDeployHook_";
 
 /// Reads the one resource of `resources`.
 pub(super) fn read(reader: &mut Reader<'_>, top: &Fields<'_>, resources: &Node) -> Option<AppSpec> {
+    known_keys(reader, top, &["version", "Resources", "Hooks"], "an AppSpec for Lambda or ECS");
     version(reader, top);
     let items = reader.items(resources, "`Resources`", "write `- TargetService:` or `- NAME:` under it");
     let item = match items {
@@ -26,74 +33,136 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Fields<'_>, resources: &Node) 
         }
     };
     let fields = reader.fields(item, "a resource", "write its name, and its `Type` and `Properties` under it")?;
-    let (name, body) = *fields.pairs.first()?;
-    if body.is_blank() && fields.pairs.len() > 1 {
-        let (key, _) = fields.pairs[1];
-        reader.error(
-            "appspec/resources",
-            key,
-            format!("`{}` stands beside `{}`", key.text().unwrap_or_default(), name.text().unwrap_or_default()),
-            "indent it so that it stands under it",
-        );
+    let Some((name, body)) = fields.pairs.first().copied() else {
+        reader.error("appspec/resources", item, "the resource holds nothing", "write its name, and `Type` under it");
+        return None;
+    };
+    if let Some((key, _)) = fields.pairs.get(1) {
+        let (key_name, of) = (key.text().unwrap_or_default(), name.text().unwrap_or_default());
+        let (message, help) =
+            if body.is_blank() || ["Type", "Properties"].iter().any(|it| it.eq_ignore_ascii_case(key_name)) {
+                (format!("`{key_name}` stands beside `{of}`"), format!("indent it, so that it stands under `{of}`"))
+            } else {
+                ("a second resource: one AppSpec deploys one".to_owned(), "remove it".to_owned())
+            };
+        reader.error("appspec/resources", key, message, &help);
         return None;
     }
+    resource(reader, top, name, body)
+}
+
+fn resource(reader: &mut Reader<'_>, top: &Fields<'_>, name: &Node, body: &Node) -> Option<AppSpec> {
     let resource = reader.fields(body, "a resource", "write `Type` and `Properties` under its name")?;
-    let kind = text_of(reader, &resource, "Type", "the resource")?;
-    let (_, properties) = resource.pair_in_any_case("Properties").or_else(|| {
-        reader.error("appspec/missing", name, "the resource has no `Properties`", "add them");
-        None
-    })?;
-    let properties = reader.fields(properties, "`Properties`", "")?;
-    match kind.as_str() {
-        LAMBDA => lambda(reader, top, &properties),
-        ECS => ecs(reader, top, &properties),
+    known_keys(reader, &resource, &["Type", "Properties"], "a resource");
+    let kind = text_of(reader, &resource, "Type", "the resource");
+    let properties = match resource.pair_in_any_case("Properties") {
+        Some((_, value)) => reader.fields(value, "`Properties`", "write its keys under it"),
+        None => {
+            reader.error("appspec/missing", name, "the resource has no `Properties`", "add them under its name");
+            None
+        }
+    };
+    match kind?.as_str() {
+        LAMBDA => lambda(reader, top, &properties?),
+        ECS => {
+            if name.text() != Some("TargetService") {
+                reader.warn(
+                    "appspec/resources",
+                    name,
+                    format!(
+                        "the service is called `{}`, and AWS documents `TargetService`",
+                        name.text().unwrap_or_default()
+                    ),
+                    "write `TargetService`",
+                );
+            }
+            let properties = properties?;
+            let service = ecs::read(reader, &properties);
+            let hooks = hooks(reader, top, &ECS_EVENTS);
+            service.map(|spec| AppSpec::Ecs(super::EcsSpec { hooks, ..spec }))
+        }
         other => {
-            let help = nearest(other, &[LAMBDA, ECS]).map(|it| format!("did you mean `{it}`?")).unwrap_or_default();
-            reader.error(
-                "appspec/resources",
-                name,
-                format!("`{other}` is no type of resource that is deployed"),
-                &help,
-            );
+            let help = match nearest(other, &[LAMBDA, ECS]) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("write `{LAMBDA}` or `{ECS}`"),
+            };
+            let at = resource.pair_in_any_case("Type").map_or(name, |(_, value)| value);
+            reader.error("appspec/resources", at, format!("`{other}` is no type of resource that is deployed"), &help);
             None
         }
     }
 }
 
 fn version(reader: &mut Reader<'_>, top: &Fields<'_>) {
-    if let Some(text) = text_of(reader, top, "version", "the AppSpec").filter(|text| text != "0.0")
-        && let Some((_, value)) = top.pair_in_any_case("version")
-    {
-        reader.error("appspec/version", value, format!("`version` must be 0.0, and this is `{text}`"), "");
+    match top.pair_in_any_case("version") {
+        None => {
+            reader.note(Finding::error("appspec/version", "there is no `version`"), &top.place, "add `version: 0.0`")
+        }
+        Some((key, value)) if value.is_blank() => {
+            reader.error("appspec/version", key, "`version` is blank", "write `version: 0.0`");
+        }
+        Some((_, value)) if value.text() == Some("0.0") => {}
+        Some((_, value)) => {
+            let written = value.text().unwrap_or(value.form());
+            let message = format!("`version` must be 0.0, and this is `{written}`");
+            reader.error("appspec/version", value, message, "write `version: 0.0`");
+        }
     }
 }
 
-fn text_of(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, of: &str) -> Option<String> {
-    match fields.pair_in_any_case(key) {
-        Some((name, _)) => reader.required(fields, name.text().unwrap_or(key), of),
-        None => reader.required(fields, key, of),
+/// Errors for keys that are none of `known` but nearly, warnings for the others; and for one key in two cases.
+pub(super) fn known_keys(reader: &mut Reader<'_>, fields: &Fields<'_>, known: &[&str], of: &str) {
+    let mut seen: Vec<String> = Vec::new();
+    for (key, _) in &fields.pairs {
+        let name = key.text().unwrap_or_default();
+        if known.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+            let lower = name.to_ascii_lowercase();
+            if seen.contains(&lower) {
+                reader.error(
+                    "appspec/duplicate-key",
+                    key,
+                    format!("`{name}` stands here twice, in two cases"),
+                    "leave one",
+                );
+            }
+            seen.push(lower);
+        } else if let Some(meant) = nearest(name, known) {
+            let message = format!("unknown key `{name}` in {of}");
+            reader.error("appspec/unknown-key", key, message, &format!("did you mean `{meant}`?"));
+        } else {
+            let help = format!("remove it: {of} knows {}", known.join(", "));
+            reader.warn("appspec/unknown-key", key, format!("unknown key `{name}` in {of}"), &help);
+        }
     }
 }
 
-fn optional_of(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<String> {
+/// The text of a required key, in any case.
+pub(super) fn text_of(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, of: &str) -> Option<String> {
+    let name = fields.pair_in_any_case(key).and_then(|(name, _)| name.text()).unwrap_or(key);
+    reader.required(fields, name, of)
+}
+
+/// The text of an optional key, in any case.
+pub(super) fn optional_of(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<String> {
     let (name, _) = fields.pair_in_any_case(key)?;
     reader.optional(fields, name.text().unwrap_or(key))
 }
 
 fn lambda(reader: &mut Reader<'_>, top: &Fields<'_>, properties: &Fields<'_>) -> Option<AppSpec> {
+    known_keys(reader, properties, &["Name", "Alias", "CurrentVersion", "TargetVersion"], "`Properties`");
     let function = text_of(reader, properties, "Name", "the function");
     let alias = text_of(reader, properties, "Alias", "the function");
     let current = optional_of(reader, properties, "CurrentVersion");
     let target = text_of(reader, properties, "TargetVersion", "the function");
     for (key, version) in [("CurrentVersion", &current), ("TargetVersion", &target)] {
         if let (Some(version), Some((_, value))) = (version, properties.pair_in_any_case(key))
-            && !version.parse::<u64>().is_ok_and(|it| it > 0)
+            && !(version.bytes().all(|it| it.is_ascii_digit()) && version.parse::<u64>().is_ok_and(|it| it > 0))
         {
             reader.error(
                 "appspec/function-version",
                 value,
                 format!("`{key}` must be a positive whole number, and this is `{version}`"),
-                "",
+                "write the number of a published version, which an alias can point to",
             );
         }
     }
@@ -105,7 +174,12 @@ fn lambda(reader: &mut Reader<'_>, top: &Fields<'_>, properties: &Fields<'_>) ->
             "name the version that serves now",
         );
     } else if let (true, Some((_, value))) = (current == target, properties.pair_in_any_case("TargetVersion")) {
-        reader.warn("appspec/function-version", value, "`TargetVersion` is `CurrentVersion`", "");
+        reader.warn(
+            "appspec/function-version",
+            value,
+            "`TargetVersion` is `CurrentVersion`, so that nothing would change",
+            "write the version that shall serve",
+        );
     }
     let hooks = hooks(reader, top, &LAMBDA_EVENTS);
     Some(AppSpec::Lambda(LambdaSpec {
@@ -115,81 +189,6 @@ fn lambda(reader: &mut Reader<'_>, top: &Fields<'_>, properties: &Fields<'_>) ->
         target_version: target?,
         hooks,
     }))
-}
-
-fn ecs(reader: &mut Reader<'_>, top: &Fields<'_>, properties: &Fields<'_>) -> Option<AppSpec> {
-    let task = text_of(reader, properties, "TaskDefinition", "the service");
-    if let (Some(arn), Some((_, value))) = (&task, properties.pair_in_any_case("TaskDefinition")) {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let fits = matches!(parts[..], ["arn", _, "ecs", _, account, rest]
-            if !account.is_empty() && rest.starts_with("task-definition/"));
-        if !fits {
-            reader.error(
-                "appspec/task-definition",
-                value,
-                format!("`{arn}` is no task definition's ARN"),
-                "write `arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:REVISION`",
-            );
-        }
-    }
-    network(reader, properties);
-    capacity(reader, properties);
-    let balancer = properties.pair_in_any_case("LoadBalancerInfo").map(|(_, value)| value);
-    let balancer = match balancer {
-        Some(value) => reader.fields(value, "`LoadBalancerInfo`", ""),
-        None => {
-            let _ = text_of(reader, properties, "LoadBalancerInfo", "the service");
-            None
-        }
-    };
-    let hooks = hooks(reader, top, &ECS_EVENTS);
-    let balancer = balancer?;
-    let container = text_of(reader, &balancer, "ContainerName", "`LoadBalancerInfo`");
-    let port = text_of(reader, &balancer, "ContainerPort", "`LoadBalancerInfo`")?;
-    let (_, value) = balancer.pair_in_any_case("ContainerPort")?;
-    if value.is_quoted() {
-        reader.warn("appspec/quoted", value, "`ContainerPort` must be a number", "remove the quotation marks");
-    }
-    let port = port.parse::<u16>().ok().filter(|port| *port > 0);
-    if port.is_none() {
-        reader.error("appspec/container-port", value, "`ContainerPort` must be a number from 1 to 65535", "");
-    }
-    Some(AppSpec::Ecs(EcsSpec { task_definition: task?, container_name: container?, container_port: port?, hooks }))
-}
-
-fn network(reader: &mut Reader<'_>, properties: &Fields<'_>) {
-    let Some((_, value)) = properties.pair_in_any_case("NetworkConfiguration") else { return };
-    let Some(fields) = reader.fields(value, "`NetworkConfiguration`", "") else { return };
-    let Some((_, value)) = fields.pair_in_any_case("AwsVpcConfiguration") else { return };
-    let Some(vpc) = reader.fields(value, "`AwsVpcConfiguration`", "") else { return };
-    for key in ["Subnets", "SecurityGroups", "AssignPublicIp"] {
-        if vpc.pair_in_any_case(key).is_none() {
-            reader.error(
-                "appspec/network",
-                value,
-                format!("`AwsVpcConfiguration` has no `{key}`"),
-                "give Subnets, SecurityGroups and AssignPublicIp, or none of them",
-            );
-        }
-    }
-}
-
-fn capacity(reader: &mut Reader<'_>, properties: &Fields<'_>) {
-    let Some((_, value)) = properties.pair_in_any_case("CapacityProviderStrategy") else { return };
-    let items = reader.items(value, "`CapacityProviderStrategy`", "");
-    let (mut bases, mut weights) = (0, 0);
-    for item in items {
-        let Some(fields) = reader.fields(item, "a capacity provider", "") else { continue };
-        bases += u32::from(fields.pair_in_any_case("Base").is_some());
-        let weight = optional_of(reader, &fields, "Weight").and_then(|it| it.parse::<u64>().ok());
-        weights += weight.unwrap_or(0);
-    }
-    if bases > 1 {
-        reader.error("appspec/capacity", value, format!("{bases} providers have a `Base`"), "leave it to one");
-    }
-    if items.len() > 1 && weights == 0 {
-        reader.error("appspec/capacity", value, "no provider has a `Weight` above 0", "give one a weight");
-    }
 }
 
 fn hooks(reader: &mut Reader<'_>, top: &Fields<'_>, known: &[&str]) -> Vec<(String, String)> {
@@ -204,14 +203,60 @@ fn hooks(reader: &mut Reader<'_>, top: &Fields<'_>, known: &[&str]) -> Vec<(Stri
         for (name, function) in &fields.pairs {
             let event = name.text().unwrap_or_default();
             if !known.contains(&event) {
-                let help = format!("the events here are {}", known.join(", "));
-                reader.error("appspec/unknown-event", name, format!("`{event}` is no event with a hook here"), &help);
+                unknown_event(reader, name, event, known);
             } else if hooks.iter().any(|(seen, _)| seen == event) {
                 reader.error("appspec/duplicate-key", name, format!("`{event}` has two hooks"), "leave one");
-            } else if let Some(function) = reader.text(function, event).filter(|it| !it.is_empty()) {
-                hooks.push((event.to_owned(), function));
+            } else if function.is_blank() {
+                reader.error(
+                    "appspec/missing",
+                    name,
+                    format!("`{event}` names no function"),
+                    "give it a name or an ARN",
+                );
+            } else if let Some(function_name) = reader.text(function, event) {
+                check_function(reader, function, &function_name);
+                hooks.push((event.to_owned(), function_name));
             }
         }
     }
     hooks
+}
+
+fn unknown_event(reader: &mut Reader<'_>, name: &Node, event: &str, known: &[&str]) {
+    let help = match nearest(event, known).filter(|_| !OWN_EVENTS.contains(&event)) {
+        Some(meant) => format!("did you mean `{meant}`? The events here are {}", known.join(", ")),
+        None => format!("the events here are {}", known.join(", ")),
+    };
+    if OWN_EVENTS.contains(&event) {
+        reader.error("appspec/reserved-event", name, format!("`{event}` belongs to CodeDeploy and has no hook"), &help);
+    } else {
+        reader.error("appspec/unknown-event", name, format!("`{event}` is no event with a hook here"), &help);
+    }
+}
+
+fn check_function(reader: &mut Reader<'_>, at: &Node, function: &str) {
+    let own =
+        |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-'));
+    let name = match function.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "lambda", _, _, "function", name] | ["arn", _, "lambda", _, _, "function", name, _] => *name,
+        [name] | [name, _] => *name,
+        _ => "",
+    };
+    if !own(name) {
+        reader.error(
+            "appspec/function",
+            at,
+            format!("`{function}` is neither a function's name nor its ARN"),
+            "write a name, or `arn:aws:lambda:REGION:ACCOUNT:function:NAME`",
+        );
+    } else if !name.starts_with(HOOK_PREFIX) {
+        reader.warn(
+            "appspec/function-name",
+            at,
+            format!(
+                "`{name}` does not begin with `{HOOK_PREFIX}`, and CodeDeploy's own roles invoke only such functions"
+            ),
+            "rename it, or allow the service role to invoke it",
+        );
+    }
 }

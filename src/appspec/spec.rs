@@ -192,6 +192,21 @@ impl AppSpec {
     }
 }
 
+impl Permission {
+    /// What it changes, in words.
+    pub fn attributes(&self) -> impl Iterator<Item = &'static str> {
+        let Self { owner, group, mode, acls, context, .. } = self;
+        let set = [
+            ("owner", owner.is_some()),
+            ("group", group.is_some()),
+            ("mode", mode.is_some()),
+            ("acls", !acls.is_empty()),
+            ("context", context.is_some()),
+        ];
+        set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
+    }
+}
+
 impl ServerSpec {
     /// The paths in the bundle that must be scripts, each once, without leading `/` and `./`.
     pub fn scripts(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::domain::{Finding, Findings, Place};
 
@@ -65,6 +65,7 @@ pub(super) fn read(text: &str, file: &str, findings: &mut Findings) -> Result<Op
         anchors: HashMap::new(),
         left: MOST_NODES,
         aliased: false,
+        tagged: false,
     };
     tree.document()
 }
@@ -76,7 +77,11 @@ struct Tree<'a, I: saphyr_parser::Input> {
     anchors: HashMap<usize, Node>,
     left: usize,
     aliased: bool,
+    tagged: bool,
 }
+
+/// The key that merges another map into its own.
+const MERGE: &str = "<<";
 
 impl<'a, I: saphyr_parser::Input> Tree<'a, I> {
     fn next(&mut self) -> Result<(Event<'a>, Span), ScanError> {
@@ -122,12 +127,19 @@ impl<'a, I: saphyr_parser::Input> Tree<'a, I> {
         }
         let place = self.place(span);
         let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.tag(tag.as_deref(), &place);
                 (Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }, anchor)
             }
-            Event::SequenceStart(anchor, _) => (Kind::List(self.list(depth)?), anchor),
-            Event::MappingStart(anchor, _) => (Kind::Map(self.map(depth)?), anchor),
-            Event::Alias(anchor) => return self.alias(anchor, span),
+            Event::SequenceStart(anchor, tag) => {
+                self.tag(tag.as_deref(), &place);
+                (Kind::List(self.list(depth)?), anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.tag(tag.as_deref(), &place);
+                (Kind::Map(self.map(depth)?), anchor)
+            }
+            Event::Alias(anchor) => return self.alias(anchor, span, depth),
             Event::Nothing
             | Event::StreamStart
             | Event::StreamEnd
@@ -143,7 +155,20 @@ impl<'a, I: saphyr_parser::Input> Tree<'a, I> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, ScanError> {
+    /// `!!str` and its like say what the text says anyway; `!Ref` and its like are for templates of stacks, and nobody
+    /// resolves them here.
+    fn tag(&mut self, tag: Option<&Tag>, place: &Place) {
+        let Some(tag) = tag.filter(|_| !self.tagged) else { return };
+        self.tagged = true;
+        let finding = if tag.is_yaml_core_schema() {
+            Finding::portability("appspec/tag", format!("a YAML tag, `!!{}`, which no AppSpec needs", tag.suffix))
+        } else {
+            Finding::error("appspec/tag", format!("a YAML tag, `{}{}`, which nobody resolves", tag.handle, tag.suffix))
+        };
+        self.findings.push(finding.at(place.clone()).help("write the value without it"));
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, ScanError> {
         let place = self.place(span);
         if !self.aliased {
             self.aliased = true;
@@ -158,7 +183,11 @@ impl<'a, I: saphyr_parser::Input> Tree<'a, I> {
             .get(&anchor)
             .cloned()
             .ok_or_else(|| ScanError::new(span.start, "an alias to something that is not there".into()))?;
-        self.left = self.left.checked_sub(size(&node)).ok_or_else(|| too_much(span))?;
+        let (size, height) = measure(&node);
+        self.left = self.left.checked_sub(size).ok_or_else(|| too_much(span))?;
+        if depth + height > DEEPEST {
+            return Err(too_much(span));
+        }
         Ok(Node { place, ..node })
     }
 
@@ -174,38 +203,65 @@ impl<'a, I: saphyr_parser::Input> Tree<'a, I> {
 
     fn map(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, ScanError> {
         let mut pairs: Vec<(Node, Node)> = Vec::new();
+        let mut lines: HashMap<String, u32> = HashMap::new();
+        let mut merged: Vec<Node> = Vec::new();
         loop {
             let key = match self.next()? {
-                (Event::MappingEnd | Event::StreamEnd, _) => return Ok(pairs),
+                (Event::MappingEnd | Event::StreamEnd, _) => break,
                 (event, span) => self.node(event, span, depth + 1)?,
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            match pairs.iter().find(|(known, _)| known.text().is_some() && known.text() == key.text()) {
-                Some((known, _)) => self.findings.push(
-                    Finding::error(
-                        "appspec/duplicate-key",
-                        format!(
-                            "`{}` stands here and in line {}; YAML keeps only one of them",
-                            key.text().unwrap_or_default(),
-                            known.place.line
-                        ),
-                    )
-                    .at(key.place.clone())
-                    .help("put both into one"),
-                ),
-                None => pairs.push((key, value)),
+            if key.text() == Some(MERGE) && !key.is_quoted() {
+                merged.push(value);
+                continue;
+            }
+            let Some(name) = key.text() else {
+                pairs.push((key, value));
+                continue;
+            };
+            if let Some(line) = lines.get(name) {
+                let message = format!("`{name}` stands here and in line {line}; YAML keeps only one of them");
+                self.findings.push(
+                    Finding::error("appspec/duplicate-key", message).at(key.place.clone()).help("put both into one"),
+                );
+            } else {
+                lines.insert(name.to_owned(), key.place.line);
+                pairs.push((key, value));
             }
         }
+        for value in merged {
+            merge(value, &mut pairs, &mut lines);
+        }
+        Ok(pairs)
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar { .. } => 0,
-        Kind::List(items) => items.iter().map(size).sum(),
-        Kind::Map(pairs) => pairs.iter().map(|(key, value)| size(key) + size(value)).sum(),
+/// Adds the pairs of `<<` that the map does not have itself. What is no map is left for whoever reads the keys.
+fn merge(value: Node, pairs: &mut Vec<(Node, Node)>, lines: &mut HashMap<String, u32>) {
+    match value.kind {
+        Kind::Map(more) => {
+            for (key, value) in more {
+                if let Some(name) = key.text().filter(|name| !lines.contains_key(*name)) {
+                    lines.insert(name.to_owned(), key.place.line);
+                    pairs.push((key, value));
+                }
+            }
+        }
+        Kind::List(maps) => maps.into_iter().for_each(|map| merge(map, pairs, lines)),
+        Kind::Scalar { .. } => {}
     }
+}
+
+/// How many nodes there are, and how many stand within each other.
+fn measure(node: &Node) -> (usize, usize) {
+    let below: Vec<(usize, usize)> = match &node.kind {
+        Kind::Scalar { .. } => Vec::new(),
+        Kind::List(items) => items.iter().map(measure).collect(),
+        Kind::Map(pairs) => pairs.iter().flat_map(|(key, value)| [measure(key), measure(value)]).collect(),
+    };
+    let size = below.iter().map(|(size, _)| size).sum::<usize>();
+    (size + 1, below.iter().map(|(_, height)| height + 1).max().unwrap_or(0))
 }
 
 fn too_much(span: Span) -> ScanError {

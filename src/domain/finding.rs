@@ -65,6 +65,11 @@ impl Finding {
         Self { severity: Severity::Portability, ..Self::error(code, message) }
     }
 
+    /// A finding of taste.
+    pub fn style(code: &str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Style, ..Self::error(code, message) }
+    }
+
     /// The same, at a place.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {

@@ -1,5 +1,10 @@
 //! AppSpecs as people write them, right and wrong, and what the reader says of them.
 
+mod bounds;
+mod catalogue;
+mod examples;
+mod serverless;
+
 use landfall::appspec::{AppSpec, parse};
 
 const HEAD: &str = "version: 0.0\nos: linux\n";
@@ -59,7 +64,7 @@ fn faults_of_the_text_are_told_in_words() {
     check("V08", "version: 0.0\nos: “linux”\n", &["Error look-alike 2:5", "Error os 2:5", "Error look-alike 2:11"]);
     check("V09", "version: 0.0\nos:\u{a0}linux\n", &["Error no-space 2:1", "Error look-alike 2:4"]);
     check("V10", "version:0.0\nos: linux\n", &["Error no-space 1:1"]);
-    check_body("CRLF", "hooks: {}\r\n", &["Warning line-ends 1:1"]);
+    check_body("CRLF", "hooks: {}\r\n", &["Warning line-ends 3:1"]);
     check_body(
         "V15",
         "hooks:\n  AfterInstall:\n    - location: a\n  AfterInstall:\n    - location: b\n",
@@ -69,7 +74,7 @@ fn faults_of_the_text_are_told_in_words() {
     check_body("two documents", "---\nos: windows\n", &["Warning second-document 4:1"]);
     check_body(
         "alias",
-        "permissions:\n  - object: &a /x\n    owner: u\n  - object: *a\n    group: g\n",
+        "files:\n  - source: &a x\n    destination: /d\n  - source: *a\n    destination: /e\n",
         &["Portability alias 6:13"],
     );
     check("JSON", r#"{"version": 0.0, "os": "linux"}"#, &["Portability json 1:1"]);
@@ -108,6 +113,19 @@ fn files_are_checked() {
         &["Error file-exists-behavior 6:5"],
     );
     check_body("blank", "files:\n", &["Warning blank 3:1"]);
+    check_body("F14", "files:\n  - source: .\n    destination: /d\n  - source: ./\n    destination: /e\n", &[]);
+    check_body("5.1 11", "files:\n  - source: x\n    destination: ~/x\n", &["Error relative-destination 5:18"]);
+    check_body("backslash", "files:\n  - source: a\\b\n    destination: /d\n", &["Warning backslash 4:13"]);
+    check(
+        "F40",
+        "version: 0.0\nos: windows\nfiles:\n  - source: \\index.html\n    destination: c:\\inetpub\\wwwroot\n",
+        &[],
+    );
+    check(
+        "1.3 windows",
+        "version: 0.0\nos: windows\nfiles:\n  - source: x\n    destination: /inetpub\n",
+        &["Error relative-destination 5:18"],
+    );
     check_body("broad", "files:\n  - source: /\n    destination: /etc\n", &["Warning broad-destination 4:5"]);
 }
 
@@ -129,6 +147,19 @@ fn hooks_are_checked() {
     assert_eq!(help(&format!("{HEAD}hooks:\n  AfterInstal: []\n")), "did you mean `AfterInstall`?");
     check_body("V14", "hooks:\n  Install:\n    - location: a\n", &["Error reserved-event 4:3"]);
     check_body("V17", &one("    - timeout: 3\n"), &["Error torn-item 6:7"]);
+    check_body("outdented", &one("  timeout: 3\n"), &["Error torn-item 6:3"]);
+    check_body("1.4", "hooks:\n  AfterAllowTestTraffic:\n    - location: a\n", &["Error unknown-event 4:3"]);
+    for reserved in ["Start", "DownloadBundle", "Install", "BlockTraffic", "AllowTraffic", "End"] {
+        check_body("1.4", &format!("hooks:\n  {reserved}:\n    - location: a\n"), &["Error reserved-event 4:3"]);
+    }
+    for event in ["ApplicationStop", "BeforeInstall", "AfterInstall", "ApplicationStart", "ValidateService"] {
+        check_body("1.4", &format!("hooks:\n  {event}:\n    - location: a\n"), &[]);
+    }
+    for event in ["BeforeBlockTraffic", "AfterBlockTraffic", "BeforeAllowTraffic", "AfterAllowTraffic"] {
+        check_body("D26", &format!("hooks:\n  {event}:\n    - location: a\n"), &["Warning traffic-hooks 4:3"]);
+    }
+    check_body("E69", &one("      runas: www-data\n"), &["Portability runas-shell 6:14"]);
+    check_body("trimmed", "hooks:\n  AfterInstall:\n    - location: \" a.sh \"\n", &[]);
     check_body("V25", "hooks:\n  - AfterInstall: a\n", &["Error wrong-form 4:3"]);
     check_body("script", "hooks:\n  AfterInstall: a.sh\n", &["Error wrong-form 4:17"]);
     check(
@@ -140,23 +171,77 @@ fn hooks_are_checked() {
 
 #[test]
 fn permissions_are_checked() {
-    let with = |rest: &str| format!("permissions:\n  - object: /x\n    {rest}\n");
-    check_body("V22", &with("type: file"), &["Error wrong-form 5:11"]);
-    check_body("V22", &with("except: x"), &["Error wrong-form 5:13"]);
-    check_body("V23", &with("pattern: **"), &["Error unquoted-star 5:5"]);
+    let with =
+        |rest: &str| format!("files:\n  - source: x\n    destination: /x\npermissions:\n  - object: /x\n    {rest}\n");
+    check_body("V22", &with("type: file"), &["Error wrong-form 8:11"]);
+    check_body("V22", &with("except: x"), &["Error wrong-form 8:13"]);
+    check_body("V22", &with("acls: x"), &["Error wrong-form 8:11"]);
+    check_body("V23", &with("pattern: **"), &["Error unquoted-star 8:5"]);
     check_body("P25", &with("mode: \"0644\""), &[]);
+    check_body("P25", &with("mode: 644"), &[]);
     for wrong in ["0644", "0755", "04755", "u+x", "888", "12345", "\"04755\""] {
-        check_body("P26-P29", &with(&format!("mode: {wrong}")), &["Error mode 5:11"]);
+        check_body("P26-P29", &with(&format!("mode: {wrong}")), &["Error mode 8:11"]);
     }
-    check_body("P30", &with("mode: 44"), &["Warning mode 5:11"]);
+    check_body("P30", &with("mode: 44"), &["Warning mode 8:11"]);
     for wrong in ["u::rw", "g::rw", "o::rw", "m:bob:rw", "d:u:bob:rw", "u:bob:rwq"] {
-        check_body("P32-P34", &with(&format!("acls: [\"{wrong}\"]")), &["Error acl 5:11"]);
+        check_body("P32-P34", &with(&format!("acls: [\"{wrong}\"]")), &["Error acl 8:12"]);
     }
-    check_body("P37", &with("context: {user: u}"), &["Error missing 5:14", "Portability context-user 5:15"]);
+    check_body("P34", &with("type: [directory]\n    pattern: \"**\"\n    acls: [\"d:u:bob:rw\"]"), &[]);
+    check_body("P35", &with("mode: 640\n    acls: [\"u:x:rw\"]"), &["Warning acl-mask 9:11"]);
+    check_body("P35", &with("mode: 640\n    acls: [\"u:x:r\"]"), &[]);
+    check_body("P08", &with("mode: 644\n    acls: [\"u:x:rw\", \"m::rw\"]"), &[]);
+    check_body("P36 D13", &with("context: {user: u, type: t, range: s0}"), &["Portability context-user 8:15"]);
+    check_body("P37", &with("context: {name: u}"), &["Error missing 8:14"]);
+    check_body("P38", &with("pattern: \"a?\""), &["Warning pattern 8:14"]);
     check_body("no object", "permissions:\n  - owner: u\n", &["Error missing 4:5"]);
     check("P39", "version: 0.0\nos: windows\npermissions:\n  - object: /x\n", &["Error linux-only 4:3"]);
     let (spec, _) = parse(&format!("{HEAD}{}", with("mode: 7")), "appspec.yml");
     assert_eq!(spec.unwrap().server().unwrap().permissions[0].mode, Some(7));
+}
+
+#[test]
+fn permissions_that_surprise_are_told() {
+    let with = |object: &str, rest: &str| {
+        format!("files:\n  - source: x\n    destination: /srv/x\npermissions:\n  - object: {object}\n    {rest}\n")
+    };
+    check_body("1.5 object", &with("/srv", "mode: 755"), &[]);
+    check_body("1.5 object", &with("/srv/x/y", "mode: 755"), &[]);
+    check_body("1.5 object", &with("/srv/xy", "mode: 755"), &["Warning unmatched-object 7:5"]);
+    check_body("1.5 setuid B:309", &with("/srv/x", "mode: 4755\n    type: [file]"), &["Warning special-bits 8:11"]);
+    check_body(
+        "P24 D23",
+        &with("/srv/x", "mode: 4755\n    owner: daemon\n    pattern: \"*.bin\"\n    type: [file]"),
+        &["Portability special-bits-lost 8:11"],
+    );
+    check_body("P23", &with("/srv/x", "mode: 4750\n    pattern: \"**\"\n    type: [directory]"), &[]);
+    check_body("P13 D2", &with("/srv/x", "mode: 700\n    type: [directory]"), &["Portability object-itself 7:5"]);
+    check_body("P15 D5", &with("/srv/x", "except: [d/b.txt]"), &["Portability except-path 8:13"]);
+    check_body("numeric owner", &with("/srv/x", "owner: 1000"), &["Portability numeric-id 8:12"]);
+    for (range, fits) in
+        [("s0", true), ("s0-s1:c0.c3,c5", true), ("s0:c1024", false), ("c0", false), ("s0:", false), ("s16", false)]
+    {
+        let expected: &[&str] = if fits { &[] } else { &["Error context-range 8:31"] };
+        check_body("1.3 range", &with("/srv/x", &format!("context: {{type: t, range: \"{range}\"}}")), expected);
+    }
+    check_body("1.3 role", &with("/srv/x", "context: {type: t, role: r}"), &["Error context-role 8:24"]);
+}
+
+#[test]
+fn style_is_told_once_and_refuses_nothing() {
+    let four =
+        "files:\n    -   source: x\n        destination: /d\nhooks:\n    AfterInstall:\n        -   location: a.sh\n";
+    check_body("V30", four, &["Style indentation 4:9"]);
+    check_body("V29", "files:\n  - source: x\n    destination: /d\n", &[]);
+    check_body("flush", "files:\n- source: x\n  destination: /d\n", &["Style indentation 4:3"]);
+    check_body("in braces", "files:\n  - {source: x, destination: /d}\n", &[]);
+    check_body("in brackets", "files: [{source: x, destination: /d}]\n", &[]);
+    check_body("quotes", "files:\n  - source: \"x\"\n    destination: '/d'\n", &["Style quotation-marks 4:13"]);
+    for needed in ["a: b", "yes", "0x", "a #b", "*"] {
+        let text = format!("files:\n  - source: \"{needed}\"\n    destination: /d\n");
+        assert!(told(&format!("{HEAD}{text}")).iter().all(|it| !it.contains("Style")), "{needed}");
+    }
+    let (spec, findings) = parse(&format!("{HEAD}{four}"), "appspec.yml");
+    assert!(spec.is_some() && !findings.refuse());
 }
 
 #[test]
@@ -180,38 +265,10 @@ fn every_blank_field_of_a_template_is_named() {
 #[test]
 fn a_right_one_is_read_whole() {
     let text = "version: 0.0\nos: linux\nfiles:\n    -   source: Config/config.txt\n        destination: /webapps/Config\n    -   source: /\n        destination: /webapps/myApp\nhooks:\n    BeforeInstall:\n        -   location: ./Scripts/UnzipResourceBundle.sh\n    AfterInstall:\n        -   location: /Scripts/RunResourceTests.sh\n            timeout: 180\n            runas: ec2-user\n";
-    check("V29 V30", text, &[]);
+    check("V30", text, &["Style indentation 4:9"]);
     let Some(AppSpec::Server(spec)) = parse(text, "appspec.yml").0 else { panic!("a server AppSpec") };
     assert_eq!(spec.sources(), ["Config/config.txt", ""]);
     assert_eq!(spec.scripts(), ["Scripts/UnzipResourceBundle.sh", "Scripts/RunResourceTests.sh"]);
     let script = &spec.scripts_of("AfterInstall")[0];
     assert_eq!((script.timeout.unwrap().as_secs(), script.runas.as_deref()), (180, Some("ec2-user")));
-}
-
-#[test]
-fn lambda_and_ecs_are_recognised() {
-    let lambda = "version: 0.0\nResources:\n  - f:\n      Type: AWS::Lambda::Function\n      Properties:\n        Name: f\n        Alias: live\n        CurrentVersion: 1\n        TargetVersion: 2\nHooks:\n  - BeforeAllowTraffic: check\n";
-    check("lambda", lambda, &[]);
-    check("V31", &lambda.replace("TargetVersion: 2", "TargetVersion: $LATEST"), &["Error function-version 9:24"]);
-    check("V32", &lambda.replace("        CurrentVersion: 1\n", ""), &["Warning function-version 6:9"]);
-    check("V39", &lambda.replace("BeforeAllowTraffic", "BeforeInstall"), &["Error unknown-event 11:5"]);
-    check("V40", &format!("os: linux\n{lambda}"), &["Error two-platforms 3:1"]);
-    let ecs = r#"{"version": 0.0, "Resources": [{"TargetService": {"Type": "AWS::ECS::Service", "Properties": {
-        "TaskDefinition": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3",
-        "LoadBalancerInfo": {"ContainerName": "web", "ContainerPort": 80}}}}]}"#;
-    check("ecs in JSON", ecs, &[]);
-    check("V34", &ecs.replace("80", "\"80\""), &["Warning quoted 3:71"]);
-    check("V37", &ecs.replace("3333:task", "3333::task"), &["Error task-definition 2:27"]);
-    let torn = "version: 0.0\nResources:\n  - TargetService:\n    Type: AWS::ECS::Service\n    Properties: {}\n";
-    check("V38", torn, &["Error resources 4:5"]);
-}
-
-#[test]
-fn aliases_that_multiply_are_refused() {
-    let mut text = String::from("version: 0.0\nos: linux\na0: &a0 [x]\n");
-    for level in 1..40 {
-        text += &format!("a{level}: &a{level} [*a{0}, *a{0}, *a{0}, *a{0}]\n", level - 1);
-    }
-    let (spec, findings) = parse(&text, "appspec.yml");
-    assert!(spec.is_none() && findings.refuse());
 }
