@@ -283,6 +283,7 @@ fn intent(args: &ApplyArgs) -> Result<RunIntent, Trouble> {
             max_revisions: agent.max_revisions.unwrap_or(5),
             appspec: args.appspec_filename.clone(),
             events: Some(args.events.clone()).filter(|events| !events.is_empty()),
+            rolls_back_to: None,
         },
     };
     intent.events().map_err(Trouble::wrong)?;

@@ -1,6 +1,9 @@
 //! `landfall apply` as people run it: real bundles, real scripts, a root of its own each time, as the present user.
 
+mod cleanup;
+mod content;
 mod files;
 mod hooks;
+mod permissions;
 mod revisions;
 mod stand;

@@ -338,7 +338,7 @@ async fn a_script_that_ignores_its_end_is_killed_after_a_grace() {
     fs::write(folder.join("appspec.yml"), appspec.replace("a.sh\n", "a.sh\n      timeout: 1\n")).unwrap();
     (intent.bundle, intent.bundle_type, intent.sha256) = (folder, landfall::engine::host::BundleType::Directory, None);
     fs::write(dir.intent(), serde_json::to_vec(&intent).unwrap()).unwrap();
-    let means = Means { program: LANDFALL.into(), clock: Clock::system(), kill_after: Duration::from_millis(200) };
+    let means = Means { program: LANDFALL.into(), kill_after: Duration::from_millis(200), ..Means::own() };
     let story = tokio::task::spawn_blocking(move || carry_out(&dir, &means)).await.unwrap().unwrap().unwrap();
     assert_eq!(story.end.unwrap().failure.unwrap().code, "host/script-timed-out", "H10");
     let script = fs::read_to_string(host.path("script")).unwrap();

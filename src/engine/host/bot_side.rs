@@ -86,6 +86,7 @@ impl HostEngine {
                 max_revisions: spec.max_revisions,
                 appspec: None,
                 events: None,
+                rolls_back_to: None,
             },
         })
     }

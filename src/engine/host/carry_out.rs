@@ -14,6 +14,7 @@ use super::intent::RunIntent;
 use super::journal::{End, Journal, Line, Story};
 use super::layout::{Layout, RunDir, sync_directory, write_durably};
 use super::log::ScriptLog;
+use super::probe::Probe;
 use crate::clients::Clock;
 use crate::domain::{Failure, Verdict};
 
@@ -29,12 +30,19 @@ pub struct Means {
     pub clock: Clock,
     /// How long a script may go on after TERM (R40).
     pub kill_after: Duration,
+    /// Is told of each seam.
+    pub probe: Probe,
 }
 
 impl Means {
     /// This very program, and the machine's clock.
     pub fn own() -> Self {
-        Self { program: "/proc/self/exe".into(), clock: Clock::system(), kill_after: Duration::from_secs(10) }
+        Self {
+            program: "/proc/self/exe".into(),
+            clock: Clock::system(),
+            kill_after: Duration::from_secs(10),
+            probe: Probe::default(),
+        }
     }
 }
 

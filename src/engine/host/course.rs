@@ -258,7 +258,7 @@ impl<'a> Course<'a> {
     }
 
     fn install(&mut self, spec: &ServerSpec) -> Result<Came, HostError> {
-        match install::install(self.intent, spec, &self.dir.archive()) {
+        match install::install(self.intent, spec, &self.dir.archive(), &self.means.probe) {
             Ok(warnings) => {
                 for warning in warnings {
                     self.warn(warning)?;
@@ -375,7 +375,14 @@ impl<'a> Course<'a> {
             .collect();
         runs.sort_by_key(|(made, _)| std::cmp::Reverse(*made));
         let keep = usize::try_from(self.intent.options.max_revisions).unwrap_or(usize::MAX);
-        for (_, run) in runs.into_iter().skip(keep).filter(|(_, run)| !kept.contains(run)) {
+        let last_good = self.layout.pointed(&self.intent.group, Pointer::LastSuccessfulDeployment);
+        let last_good = last_good.and_then(|run| RunIntent::read(&run).ok()).map(|intent| intent.run);
+        let needed = |run: &RunDir| {
+            let group = &self.intent.group;
+            kept.contains(run)
+                || last_good.as_ref().is_some_and(|last| install::keeps_foreign(&self.layout, group, run, last))
+        };
+        for (_, run) in runs.into_iter().skip(keep).filter(|(_, run)| !needed(run)) {
             let _ = fs::remove_dir_all(run.path());
         }
     }

@@ -76,6 +76,10 @@ pub struct RunOptions {
     /// The events to run instead of the usual ones (R105).
     #[serde(default)]
     pub events: Option<Vec<String>>,
+    /// The earlier run of the group whose state shall be again, where this run rolls back to it: foreign files that
+    /// later runs replaced return to their paths (R64, R93). The revision to deploy is this run's own bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolls_back_to: Option<RunId>,
 }
 
 impl From<BundleFormat> for BundleType {

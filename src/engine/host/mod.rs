@@ -19,6 +19,7 @@ mod journal;
 mod layout;
 mod log;
 mod outputs;
+mod probe;
 mod unpack;
 mod unpack_entries;
 
@@ -29,3 +30,4 @@ pub use error::HostError;
 pub use intent::{BundleType, RunIntent, RunOptions};
 pub use journal::{End, EventTold, ScriptTold, Story};
 pub use layout::{GroupId, Layout, RunDir};
+pub use probe::Probe;

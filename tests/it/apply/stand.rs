@@ -7,8 +7,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use landfall::clients::process::blocking_program;
+use landfall::domain::RunId;
+use landfall::engine::host::{Means, Probe, RunDir, RunIntent, Story, carry_out, prepare_run};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// An AppSpec's body that copies the whole bundle.
+pub(crate) const WHOLE: &str = "files:\n  - source: /\n    destination: {D}\n";
+
+/// The body of an AppSpec that copies these: `source>destination`.
+pub(crate) fn files(pairs: &str) -> String {
+    let item = |pair: &str| {
+        let (source, destination) = pair.split_once('>').unwrap();
+        format!("  - source: {source}\n    destination: {destination}\n")
+    };
+    format!("files:\n{}", pairs.split_whitespace().map(item).collect::<String>())
+}
+
+/// Where the usual group's manifest lies.
+pub(crate) const CLEANUP: &str = "root/deployment-instructions/default-local-deployment-group-cleanup";
 
 pub(crate) struct Stand {
     dir: TempDir,
@@ -83,6 +100,37 @@ impl Stand {
         told
     }
 
+    /// Deploys the bundle of an earlier run again, with what `edit` makes of that run's intent.
+    pub(crate) fn again(&self, told: &Told, edit: impl FnOnce(&mut RunIntent)) -> Story {
+        self.again_with(told, edit, Probe::default())
+    }
+
+    /// The same, with a probe at the engine's seams.
+    pub(crate) fn again_with(&self, told: &Told, edit: impl FnOnce(&mut RunIntent), probe: Probe) -> Story {
+        let dir = self.run_dir(told);
+        let mut intent = RunIntent::read(&dir).unwrap();
+        let count = fs::read_dir(dir.path().parent().unwrap()).unwrap().count();
+        intent.run = RunId::parse(format!("d-AGAIN{count}")).unwrap();
+        intent.marker = intent.run.to_string();
+        edit(&mut intent);
+        let dir = prepare_run(&intent).unwrap();
+        let means = Means { program: env!("CARGO_BIN_EXE_landfall").into(), probe, ..Means::own() };
+        carry_out(&dir, &means).unwrap().unwrap()
+    }
+
+    /// Deploys the bundle of an earlier run again, as a rollback to it.
+    #[track_caller]
+    pub(crate) fn roll_back(&self, to: &Told) -> Story {
+        let target = to.run();
+        let story = self.again(to, |intent| intent.options.rolls_back_to = Some(target));
+        assert_eq!(story.end.as_ref().unwrap().failure, None);
+        story
+    }
+
+    pub(crate) fn run_dir(&self, told: &Told) -> RunDir {
+        RunDir::at(Path::new(told.text("log")).ancestors().nth(2).unwrap())
+    }
+
     /// Deploys a bundle that must fail with this code.
     #[track_caller]
     pub(crate) fn badly(&self, bundle: &Path, more: &[&str], code: &str) -> Told {
@@ -100,7 +148,7 @@ impl Stand {
 
     /// The paths that the group's next Install may remove, without what is above the destination.
     pub(crate) fn manifest(&self) -> String {
-        let path = self.path("root/deployment-instructions/default-local-deployment-group-cleanup");
+        let path = self.path(CLEANUP);
         let manifest: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         assert_eq!(manifest["stage"], "complete");
         let paths: BTreeSet<String> = manifest["entries"]
@@ -122,6 +170,10 @@ impl Stand {
 impl Told {
     pub(crate) fn text(&self, key: &str) -> &str {
         self.json[key].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        RunId::parse(self.text("deployment_id")).unwrap()
     }
 
     pub(crate) fn warnings(&self) -> String {

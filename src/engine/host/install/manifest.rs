@@ -1,9 +1,10 @@
 //! What the group's last Install wrote: the only paths that a later one may remove (R48, R51).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,22 @@ pub(super) struct Manifest {
     /// How far that run's Install came.
     pub(super) stage: Stage,
     /// What was ours before that run, until it is done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) before: Vec<Entry>,
     /// What that run writes.
     pub(super) entries: Vec<Entry>,
+    /// What of ours that run renamed out of the way, until it is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) aside: Vec<Aside>,
+    /// Foreign files that were replaced and are kept, in the order in which that happened (R64).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) displaced: Vec<Displaced>,
+    /// The kept files that that run puts back, until it is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) returns: Vec<Entry>,
+    /// The group's Installs since the oldest one that displaced anything: what «after a run» means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) installs: Vec<RunId>,
 }
 
 /// How far an Install came.
@@ -63,13 +76,73 @@ pub(super) struct Entry {
     pub(super) staged: Option<String>,
 }
 
+/// Something of ours that stands under another name while something of another kind takes its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aside {
+    /// Where it stood.
+    #[serde(with = "path_text")]
+    pub(super) path: PathBuf,
+    /// Its name meanwhile, in the same directory.
+    pub(super) name: String,
+}
+
+/// A foreign file that an Install replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Displaced {
+    /// Where it stood.
+    #[serde(with = "path_text")]
+    pub(super) path: PathBuf,
+    /// Where it is kept.
+    #[serde(with = "path_text")]
+    pub(super) kept: PathBuf,
+    /// The run that replaced it.
+    pub(super) run: RunId,
+}
+
 /// What is ours on disk, by path.
 pub(super) type Owned = BTreeMap<PathBuf, EntryKind>;
+
+/// How things stand on disk, also where the last Install died on the way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// What is ours.
+    pub(super) owned: Owned,
+    /// The foreign files that are kept.
+    pub(super) displaced: Vec<Displaced>,
+    /// The Installs since the oldest of those.
+    pub(super) installs: Vec<RunId>,
+}
 
 impl Entry {
     /// The staged file's path.
     pub(super) fn staged_path(&self) -> Option<PathBuf> {
         self.staged.as_ref().map(|name| self.path.with_file_name(name))
+    }
+
+    /// Where the replaced file of ours stands until the Install is done.
+    pub(super) fn old_path(&self) -> Option<PathBuf> {
+        self.staged.as_ref().map(|name| self.path.with_file_name(old_name(name)))
+    }
+}
+
+/// The name of a replaced file beside its staged successor's.
+pub(super) fn old_name(staged: &str) -> String {
+    format!("{}.old", staged.trim_end_matches(".new"))
+}
+
+impl Aside {
+    /// Where it stands meanwhile.
+    pub(super) fn place(&self) -> PathBuf {
+        self.path.with_file_name(&self.name)
+    }
+
+    /// Where something below it stands meanwhile.
+    pub(super) fn place_of(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.path) {
+            Ok(below) if !below.as_os_str().is_empty() => self.place().join(below),
+            // Joining nothing would end in a slash, which a link's name must not.
+            Ok(_) | Err(_) => self.place(),
+        }
     }
 }
 
@@ -93,26 +166,85 @@ impl Manifest {
         write_durably(path, &serde_json::to_vec(self).expect("a list of texts is JSON"))
     }
 
-    /// What of it is on disk, also where its run died on the way.
-    pub(super) fn owned(&self) -> Owned {
+    /// What of it is on disk.
+    pub(super) fn standing(&self) -> Standing {
         let mut owned: Owned = self.before.iter().map(|entry| (entry.path.clone(), entry.kind)).collect();
-        for entry in &self.entries {
-            match (self.stage, entry.staged_path()) {
-                (Stage::Complete, _) | (_, None) => {
-                    owned.insert(entry.path.clone(), entry.kind);
-                }
-                (Stage::Staging, Some(staged)) => {
-                    owned.insert(staged, entry.kind);
-                }
-                (Stage::Switching, Some(staged)) if fs::symlink_metadata(&staged).is_ok() => {
-                    owned.insert(staged, entry.kind);
-                }
-                (Stage::Switching, Some(_)) => {
-                    owned.insert(entry.path.clone(), entry.kind);
-                }
-            }
+        for aside in self.aside.iter().filter(|aside| is_there(&aside.place())) {
+            relocate(&mut owned, aside);
         }
-        owned
+        let kept: BTreeMap<&Path, &Path> = self.displaced.iter().map(|it| (&*it.path, &*it.kept)).collect();
+        let is_back = |path: &Path| kept.get(path).is_some_and(|kept| is_same(path, kept));
+        for entry in &self.entries {
+            let place = self.place_of(entry);
+            // An undoing that died may have put a foreign file back already.
+            if self.stage == Stage::Complete || !is_back(&place) {
+                owned.insert(place, entry.kind);
+            }
+            self.insert_old(entry, &mut owned);
+        }
+        let mut displaced = self.displaced.clone();
+        for entry in &self.returns {
+            if self.is_switched(entry) {
+                // It is foreign again, and nothing is kept for it any more.
+                owned.remove(&entry.path);
+                displaced.retain(|it| it.path != entry.path);
+            }
+            if let Some(staged) = entry.staged_path() {
+                owned.insert(staged, entry.kind);
+            }
+            self.insert_old(entry, &mut owned);
+        }
+        let switched: BTreeSet<&Path> =
+            self.entries.iter().filter(|entry| self.is_switched(entry)).map(|entry| &*entry.path).collect();
+        let undone = |it: &Displaced| it.run == self.run && (!switched.contains(&*it.path) || is_back(&it.path));
+        displaced.retain(|it| is_there(&it.kept) && (self.stage == Stage::Complete || !undone(it)));
+        Standing { owned, displaced, installs: self.installs.clone() }
+    }
+
+    /// Where an entry's file is now.
+    fn place_of(&self, entry: &Entry) -> PathBuf {
+        let staged = entry.staged_path().filter(|_| !self.is_switched(entry));
+        staged.unwrap_or_else(|| entry.path.clone())
+    }
+
+    /// Whether the path holds the new file already.
+    fn is_switched(&self, entry: &Entry) -> bool {
+        match (self.stage, entry.staged_path()) {
+            (Stage::Complete, _) | (_, None) => true,
+            (Stage::Staging, Some(_)) => false,
+            (Stage::Switching, Some(staged)) => !is_there(&staged),
+        }
+    }
+
+    /// The file of ours that an entry replaced and that was not removed yet.
+    fn insert_old(&self, entry: &Entry, owned: &mut Owned) {
+        if self.stage == Stage::Switching
+            && let Some(old) = entry.old_path().filter(|old| is_there(old))
+        {
+            owned.insert(old, EntryKind::File);
+        }
+    }
+}
+
+/// Whether anything stands at a path, be it a link that leads nowhere.
+pub(super) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether a path holds what is kept: the same file under two names, or its copy.
+fn is_same(path: &Path, kept: &Path) -> bool {
+    let (Ok(one), Ok(other)) = (fs::symlink_metadata(path), fs::symlink_metadata(kept)) else { return false };
+    let same = one.dev() == other.dev() && one.ino() == other.ino();
+    same || (one.len() == other.len() && one.modified().ok() == other.modified().ok())
+}
+
+/// What was known below what was moved away is now below its other name.
+fn relocate(owned: &mut Owned, aside: &Aside) {
+    let moved: Vec<PathBuf> = owned.keys().filter(|path| path.starts_with(&aside.path)).cloned().collect();
+    for path in moved {
+        if let Some(kind) = owned.remove(&path) {
+            owned.insert(aside.place_of(&path), kind);
+        }
     }
 }
 
@@ -126,7 +258,7 @@ pub(super) fn other_owner(layout: &Layout, own: &GroupId, path: &Path) -> Option
             continue;
         }
         let Ok(Some(manifest)) = Manifest::read(&found.path()) else { continue };
-        if manifest.owned().contains_key(path) {
+        if manifest.standing().owned.contains_key(path) {
             return Some(format!("deployment {} of group {group}", manifest.run));
         }
     }

@@ -4,6 +4,8 @@
 //! places and renamed over them, so that a failure up to that moment leaves the old revision as it was, and each path
 //! is at any moment the old file or the new one. AWS's agent removes first and copies then.
 
+mod copying;
+mod displaced;
 mod manifest;
 mod permissions;
 mod plan;
@@ -12,11 +14,14 @@ mod tree;
 
 use std::path::Path;
 
+pub(super) use displaced::keeps_foreign;
+use displaced::returning;
 use manifest::Manifest;
-use plan::Plan;
+use plan::{Host, Plan};
 
 use super::error::HostError;
 use super::intent::RunIntent;
+use super::probe::Probe;
 use crate::appspec::ServerSpec;
 use crate::domain::{Failure, FileExists};
 
@@ -46,16 +51,24 @@ pub(super) fn check_sources(spec: &ServerSpec, archive: &Path) -> Result<(), Fai
 }
 
 /// Installs the revision unpacked in `archive`, and returns what a person should know.
-pub(super) fn install(intent: &RunIntent, spec: &ServerSpec, archive: &Path) -> Result<Vec<String>, Failure> {
+pub(super) fn install(
+    intent: &RunIntent,
+    spec: &ServerSpec,
+    archive: &Path,
+    probe: &Probe,
+) -> Result<Vec<String>, Failure> {
     let layout = intent.layout();
     let manifest_path = layout.manifest(&intent.group);
     let before = Manifest::read(&manifest_path).map_err(|error| error.failure())?;
-    let owned = before.as_ref().map(Manifest::owned).unwrap_or_default();
+    let standing = before.as_ref().map(Manifest::standing).unwrap_or_default();
+    let mut warnings = Vec::new();
+    let back_to = intent.options.rolls_back_to.as_ref();
+    let returning = back_to.map(|run| returning(&standing, run, &mut warnings)).unwrap_or_default();
     let behavior = spec.file_exists_behavior.or(intent.options.file_exists_behavior).unwrap_or(FileExists::Disallow);
     let mut problems = Vec::new();
     let tree = tree::expand(spec, archive, &mut problems);
-    let plan = Plan::against_host(tree, &owned, behavior, &mut problems);
-    let mut warnings = Vec::new();
+    let host = Host { owned: &standing.owned, returning: &returning, behavior };
+    let plan = Plan::against_host(tree, host, &mut problems);
     let changes = permissions::resolve(spec, &plan, &mut problems, &mut warnings);
     for problem in &mut problems {
         if let Problem::Exists { path, by } = problem {
@@ -63,7 +76,7 @@ pub(super) fn install(intent: &RunIntent, spec: &ServerSpec, archive: &Path) -> 
         }
     }
     fail_of(&problems)?;
-    let mut staging = staging::Staging::new(intent, &plan, &changes, &owned, &manifest_path);
+    let mut staging = staging::Staging::new(intent, &plan, &changes, before, &standing, &manifest_path, probe);
     warnings.extend(staging.carry_out().map_err(|error| failed(&error))?);
     Ok(warnings)
 }

@@ -7,21 +7,24 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 
 use super::Problem;
-use super::manifest::{Entry, EntryKind, Owned};
+use super::displaced::Returning;
+use super::manifest::{Displaced, Entry, EntryKind, Owned};
 use super::tree::{Tree, WantedKind};
 use crate::domain::FileExists;
 
 /// What will be done, in this order.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Of ours, and in the way of something of another kind: removed before anything is staged.
-    pub(super) clear: Vec<PathBuf>,
+    /// Of ours, and in the way of something of another kind: renamed away before anything is staged.
+    pub(super) aside: Vec<PathBuf>,
     /// Directories to make, parents first, with the mode of the archive's.
     pub(super) directories: Vec<(PathBuf, Option<u32>)>,
     /// Directories that an earlier Install made and this one needs.
     pub(super) kept: Vec<PathBuf>,
     /// Files and links to put in place.
     pub(super) files: Vec<Placed>,
+    /// Foreign files to put back.
+    pub(super) returns: Vec<Displaced>,
     /// Of ours, and no longer wanted: removed last, what is in a directory before the directory.
     pub(super) remove: Vec<(PathBuf, EntryKind)>,
 }
@@ -33,8 +36,30 @@ pub(super) struct Placed {
     pub(super) path: PathBuf,
     /// What.
     pub(super) what: WantedKind,
-    /// Whether a file that is not ours stands there (R64).
-    pub(super) displaces: bool,
+    /// What stands there now.
+    pub(super) instead_of: Present,
+}
+
+/// What a file takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Present {
+    /// Nothing.
+    Nothing,
+    /// A file or link of ours.
+    Ours,
+    /// A file or link that is not ours, to be kept (R64).
+    Foreign,
+}
+
+/// What stands on the host before an Install.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host<'a> {
+    /// What is ours.
+    pub(super) owned: &'a Owned,
+    /// What counts as standing at its path, because this run puts it back.
+    pub(super) returning: &'a Returning,
+    /// What happens to files that are not ours.
+    pub(super) behavior: FileExists,
 }
 
 impl Placed {
@@ -48,22 +73,24 @@ impl Placed {
 }
 
 impl Plan {
-    /// Compares the tree with the host, of which `owned` is ours.
-    pub(super) fn against_host(tree: Tree, owned: &Owned, behavior: FileExists, problems: &mut Vec<Problem>) -> Self {
+    /// Compares the tree with the host.
+    pub(super) fn against_host(tree: Tree, host: Host<'_>, problems: &mut Vec<Problem>) -> Self {
         let mut plan = Self::default();
         let wanted: BTreeMap<PathBuf, bool> =
             tree.iter().map(|(path, it)| (path.clone(), matches!(it.kind, WantedKind::Directory { .. }))).collect();
         for (path, it) in tree {
             match it.kind {
-                WantedKind::Directory { mode } => plan.directory(path, mode, owned, problems),
+                WantedKind::Directory { mode } => plan.directory(path, mode, host, problems),
                 what @ (WantedKind::File { .. } | WantedKind::Link { .. }) => {
-                    plan.file(Placed { path, what, displaces: false }, owned, behavior, problems);
+                    plan.file(Placed { path, what, instead_of: Present::Nothing }, host, problems);
                 }
             }
         }
-        for (path, kind) in owned.iter().rev() {
+        plan.returns.extend(host.returning.values().filter(|it| !wanted.contains_key(&it.path)).cloned());
+        for (path, kind) in host.owned.iter().rev() {
             let stays = wanted.get(path).is_some_and(|directory| *directory == (*kind == EntryKind::Directory));
-            if !stays && !plan.clear.contains(path) {
+            let aside = plan.aside.iter().any(|aside| path.starts_with(aside));
+            if !stays && !aside && !host.returning.contains_key(path) {
                 plan.remove.push((path.clone(), *kind));
             }
         }
@@ -71,17 +98,18 @@ impl Plan {
         plan
     }
 
-    fn directory(&mut self, path: PathBuf, mode: Option<u32>, owned: &Owned, problems: &mut Vec<Problem>) {
-        let is_owned = owned.get(&path) == Some(&EntryKind::Directory);
+    fn directory(&mut self, path: PathBuf, mode: Option<u32>, host: Host<'_>, problems: &mut Vec<Problem>) {
+        let foreign = host.returning.contains_key(&path);
+        let known = host.owned.get(&path);
         match fs::metadata(&path) {
             Ok(about) if about.is_dir() => {
-                if is_owned {
+                if known == Some(&EntryKind::Directory) {
                     self.kept.push(path);
                 }
             }
-            _ if fs::symlink_metadata(&path).is_err() => self.directories.push((path, mode)),
-            _ if owned.get(&path).is_some_and(|kind| *kind != EntryKind::Directory) => {
-                self.clear.push(path.clone());
+            _ if !foreign && fs::symlink_metadata(&path).is_err() => self.directories.push((path, mode)),
+            _ if !foreign && known.is_some_and(|kind| *kind != EntryKind::Directory) => {
+                self.aside.push(path.clone());
                 self.directories.push((path, mode));
             }
             _ => problems.push(Problem::Machine(format!(
@@ -91,32 +119,60 @@ impl Plan {
         }
     }
 
-    fn file(&mut self, mut placed: Placed, owned: &Owned, behavior: FileExists, problems: &mut Vec<Problem>) {
+    fn file(&mut self, mut placed: Placed, host: Host<'_>, problems: &mut Vec<Problem>) {
         let path = &placed.path;
+        if let Some(kept) = host.returning.get(path) {
+            return self.against_returning(placed, kept, host.behavior, problems);
+        }
         let Ok(about) = fs::symlink_metadata(path) else { return self.files.push(placed) };
         if about.is_dir() {
-            match ours_below(path, owned) {
-                Some(below) => {
-                    self.clear.extend(below);
-                    self.files.push(placed);
-                }
-                None => problems.push(Problem::Machine(format!(
+            if is_wholly_ours(path, host) {
+                self.aside.push(path.clone());
+                self.files.push(placed);
+            } else {
+                problems.push(Problem::Machine(format!(
                     "`{}` is a directory, and a file is to be installed there",
                     path.display()
-                ))),
+                )));
             }
             return;
         }
-        let ours = owned.get(path).is_some_and(|kind| *kind != EntryKind::Directory);
-        match (ours, behavior) {
-            (true, _) => self.files.push(placed),
+        let ours = host.owned.get(path).is_some_and(|kind| *kind != EntryKind::Directory);
+        match (ours, host.behavior) {
+            (true, _) => {
+                placed.instead_of = Present::Ours;
+                self.files.push(placed);
+            }
             (false, FileExists::Overwrite) => {
-                placed.displaces = true;
+                placed.instead_of = Present::Foreign;
                 self.files.push(placed);
             }
             (false, FileExists::Retain) => {}
             (false, FileExists::Disallow) => {
                 problems.push(Problem::Exists { path: path.display().to_string(), by: None });
+            }
+        }
+    }
+
+    /// A file for a path to which a foreign one would return.
+    fn against_returning(
+        &mut self,
+        mut placed: Placed,
+        kept: &Displaced,
+        behavior: FileExists,
+        problems: &mut Vec<Problem>,
+    ) {
+        match behavior {
+            // The foreign file stays where it is kept.
+            FileExists::Overwrite => {
+                if fs::symlink_metadata(&placed.path).is_ok() {
+                    placed.instead_of = Present::Ours;
+                }
+                self.files.push(placed);
+            }
+            FileExists::Retain => self.returns.push(kept.clone()),
+            FileExists::Disallow => {
+                problems.push(Problem::Exists { path: placed.path.display().to_string(), by: None });
             }
         }
     }
@@ -153,22 +209,16 @@ impl Plan {
     }
 }
 
-/// Everything in a directory of ours and the directory itself, what is inside first; nothing if a foreign thing is in
-/// it or it is not ours.
-fn ours_below(path: &Path, owned: &Owned) -> Option<Vec<PathBuf>> {
-    if owned.get(path) != Some(&EntryKind::Directory) {
-        return None;
-    }
-    let mut below = Vec::new();
-    for found in fs::read_dir(path).ok()? {
-        let inner = found.ok()?.path();
-        if fs::symlink_metadata(&inner).ok()?.is_dir() {
-            below.extend(ours_below(&inner, owned)?);
-        } else {
-            owned.get(&inner)?;
-            below.push(inner);
-        }
-    }
-    below.push(path.to_owned());
-    Some(below)
+/// Whether a directory and everything in it is ours.
+fn is_wholly_ours(path: &Path, host: Host<'_>) -> bool {
+    let Ok(mut listing) = fs::read_dir(path) else { return false };
+    host.owned.get(path) == Some(&EntryKind::Directory)
+        && !host.returning.keys().any(|it| it.starts_with(path))
+        && listing.all(|found| {
+            found.is_ok_and(|found| {
+                let is_directory = found.file_type().is_ok_and(|kind| kind.is_dir());
+                let inner = found.path();
+                if is_directory { is_wholly_ours(&inner, host) } else { host.owned.contains_key(&inner) }
+            })
+        })
 }
