@@ -93,6 +93,9 @@ fn children() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
+/// An AppSpec that everything in the bundle is looked up in.
+const APPSPEC: &str = "version: 0.0\nos: linux\nfiles:\n  - source: /\n    destination: /srv/bench\nhooks:\n  AfterInstall:\n    - location: scripts/start.sh\n";
+
 /// Bundles in this process, and says how much memory that took.
 fn child(archive: &Path, format: BundleFormat, s3: Option<(String, String)>) {
     let request = Request {
@@ -100,8 +103,7 @@ fn child(archive: &Path, format: BundleFormat, s3: Option<(String, String)>) {
         repository: RepositoryName::parse("acme/bench").unwrap(),
         rules: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
         format,
-        scripts: vec!["scripts/start.sh".into()],
-        sources: vec!["/".into()],
+        spec: landfall::appspec::parse(APPSPEC, "appspec.yml").0.and_then(|it| it.server().cloned()),
     };
     let input = File::open(archive).unwrap();
     let bundled = match s3 {

@@ -6,6 +6,7 @@
 mod ecs;
 mod faults;
 mod hooks;
+mod matching;
 mod parse;
 mod permissions;
 mod reader;
@@ -15,7 +16,8 @@ mod spec;
 mod style;
 mod yaml;
 
-pub use parse::{MOST_BYTES, parse, parse_bytes, parse_with_events};
+pub use matching::Spoken;
+pub use parse::{MOST_BYTES, parse, parse_bytes, parse_what_can_be, parse_with_events};
 pub use spec::{
     AppSpec, EcsSpec, FileMapping, Hook, LIFECYCLE, LambdaSpec, Os, Permission, PermissionKinds, RESERVED_EVENTS,
     SCRIPTED_EVENTS, Script, SecurityContext, ServerSpec,

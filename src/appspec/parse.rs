@@ -38,12 +38,24 @@ pub fn parse_bytes(bytes: &[u8], file: &str) -> (Option<AppSpec>, Findings) {
 
 /// The same, where `hooks` may also name these events: `landfall apply --events` runs events of one's own (R106).
 pub fn parse_with_events(text: &str, file: &str, events: &[String]) -> (Option<AppSpec>, Findings) {
+    let (spec, findings) = everything(text, file, events);
+    (spec.filter(|_| !findings.refuse()), findings)
+}
+
+/// The same, with what could be read even where a finding refuses: so that one fault does not hide what the bundle lacks.
+pub fn parse_what_can_be(bytes: &[u8], file: &str) -> (Option<AppSpec>, Findings) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => everything(text, file, &[]),
+        Err(_) => parse_bytes(bytes, file),
+    }
+}
+
+fn everything(text: &str, file: &str, events: &[String]) -> (Option<AppSpec>, Findings) {
     let mut findings = Findings::default();
     let spec = read_spec(text, file, events, &mut findings);
     let place_of = |finding: &Finding| finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
     findings.0.sort_by_key(place_of);
     findings.0.dedup();
-    let spec = spec.filter(|_| !findings.refuse());
     shorten(&mut findings);
     (spec, findings)
 }

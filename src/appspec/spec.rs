@@ -208,14 +208,22 @@ impl Permission {
 }
 
 impl ServerSpec {
+    /// A path as this AppSpec writes it, in the bundle's own form: relative, with slashes.
+    pub fn in_bundle(&self, written: &str) -> String {
+        match self.os {
+            Os::Linux => in_bundle(written),
+            Os::Windows => in_bundle(&written.replace('\\', "/")),
+        }
+    }
+
     /// The paths in the bundle that must be scripts, each once, without leading `/` and `./`.
     pub fn scripts(&self) -> Vec<String> {
-        unique(self.hooks.iter().flat_map(|hook| &hook.scripts).map(|script| in_bundle(&script.location)))
+        unique(self.hooks.iter().flat_map(|hook| &hook.scripts).map(|script| self.in_bundle(&script.location)))
     }
 
     /// The paths in the bundle that are copied, each once; empty means the whole bundle.
     pub fn sources(&self) -> Vec<String> {
-        unique(self.files.iter().map(|file| in_bundle(&file.source)))
+        unique(self.files.iter().map(|file| self.in_bundle(&file.source)))
     }
 
     /// The scripts of one event.

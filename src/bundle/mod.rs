@@ -9,14 +9,19 @@
 
 mod archive;
 mod error;
+mod inspect;
+mod landing;
 mod pack;
 mod path;
 mod rebundle;
 mod refusals;
 mod request;
 mod script;
+mod shell;
+mod survey;
 mod tree;
 
 pub use error::BundleError;
+pub use inspect::{Inspected, Seen, inspect};
 pub use rebundle::rebundle;
 pub use request::{BUNDLER, Bundled, Limits, Request, rules_digest};

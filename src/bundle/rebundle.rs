@@ -13,8 +13,8 @@ use super::pack::Packer;
 use super::path::{EntryPath, Unsafe, shown};
 use super::refusals::Refusals;
 use super::request::{BUNDLER, Bundled, Limits, Request};
-use super::script;
-use super::tree::{Kind, Tree};
+use super::survey::Survey;
+use super::tree::Kind;
 
 /// Makes the bundle of `request` from the archive `input`.
 ///
@@ -61,15 +61,13 @@ struct Pass<'a, W: Write> {
     root: EntryPath,
     exclude: GlobSet,
     packer: Packer<W>,
-    tree: Tree,
+    survey: Survey,
     refusals: Refusals,
     entries: u64,
     top: Option<Vec<u8>>,
     root_found: bool,
     near_root: Vec<(f64, String)>,
     directories: Vec<Waiting>,
-    pointers: Vec<String>,
-    pointers_more: usize,
     stamp: Stamp,
 }
 
@@ -110,14 +108,12 @@ impl<'a, W: Write> Pass<'a, W> {
             root,
             exclude,
             packer: Packer::new(output, request.format),
-            tree: Tree::new(request),
+            survey: Survey::new(request.spec.as_ref(), request.format, &request.rules.root),
             refusals,
             entries: 0,
             top: None,
             near_root: Vec::new(),
             directories: Vec::new(),
-            pointers: Vec::new(),
-            pointers_more: 0,
             stamp: Stamp { seconds: 0 },
         })
     }
@@ -141,7 +137,7 @@ impl<'a, W: Write> Pass<'a, W> {
                 self.keep(&path, member)
             }
             Ok(Place::Excluded(path)) => {
-                self.tree.exclude(&path);
+                self.survey.exclude(&path);
                 self.pass_on_to(&path)
             }
             Ok(Place::Elsewhere) => Ok(()),
@@ -192,7 +188,7 @@ impl<'a, W: Write> Pass<'a, W> {
 
     fn keep(&mut self, path: &EntryPath, member: Member<'_>) -> Result<(), BundleError> {
         if member.kind.is_dir() {
-            match self.tree.enter(path, Kind::Directory) {
+            match self.survey.enter(path, Kind::Directory) {
                 Ok(()) => self.directories.push(Waiting { path: path.clone(), written: false, had_children: false }),
                 Err(reason) => self.refuse(path.bytes(), reason),
             }
@@ -210,7 +206,7 @@ impl<'a, W: Write> Pass<'a, W> {
     }
 
     fn link(&mut self, path: &EntryPath, target: &[u8]) -> Result<(), BundleError> {
-        if self.tree.links() >= self.limits.links {
+        if self.survey.links() >= self.limits.links {
             let message = format!("the archive has more than {} links, which is the limit", self.limits.links);
             return self.stop(Finding::error("bundle/too-many", message));
         }
@@ -222,7 +218,7 @@ impl<'a, W: Write> Pass<'a, W> {
                 "is a link to something that is not UTF-8, which a zip's names must be",
             ))
         } else {
-            self.tree.link(path, target)
+            self.survey.link(path, target)
         };
         if let Err(reason) = fits {
             self.refuse(path.bytes(), reason);
@@ -241,22 +237,15 @@ impl<'a, W: Write> Pass<'a, W> {
             let why = format!("is {} MiB large, {} is the limit", size >> 20, self.limits.file_bytes >> 20);
             Err(Unsafe::new("bundle/too-large", why))
         } else {
-            self.tree.enter(path, Kind::File)
+            self.survey.enter(path, Kind::File)
         };
         if let Err(reason) = fits {
             self.refuse(path.bytes(), reason);
             return Ok(());
         }
-        let is_script = self.tree.is_script(path);
         let mut head = Vec::new();
-        if is_script || size < 1024 {
-            data.take(script::HEAD as u64).read_to_end(&mut head).map_err(BundleError::Input)?;
-        }
-        if is_script {
-            script::check(&path.shown(), &head, size, executable).into_iter().for_each(|it| self.refusals.push(it));
-        } else if script::is_lfs_pointer(&head, size) {
-            if self.pointers.len() < 3 { self.pointers.push(path.shown()) } else { self.pointers_more += 1 }
-        }
+        data.take(self.survey.wants(path, size)).read_to_end(&mut head).map_err(BundleError::Input)?;
+        self.survey.file(path, &head, size, executable, &mut self.refusals);
         self.write_directories(path)?;
         if self.refusals.refused() {
             return Ok(());
@@ -288,14 +277,10 @@ impl<'a, W: Write> Pass<'a, W> {
             return Ok(());
         }
         if had_children {
-            self.tree.forget(&path);
+            self.survey.forget(&path);
             return Ok(());
         }
-        let message = format!("`{}` is empty in the archive: git leaves submodules out", path.shown());
-        self.refusals.push(
-            Finding::warning("bundle/submodule", message)
-                .help("commit the files themselves, or exclude the directory to say that it is not needed"),
-        );
+        self.survey.empty(&path, &mut self.refusals);
         self.write_directories(&path)?;
         self.write_directory(&path)
     }
@@ -346,7 +331,7 @@ impl<'a, W: Write> Pass<'a, W> {
             self.leave()?;
         }
         if self.root_found {
-            self.tree.check(self.request, &mut self.refusals);
+            self.survey.check(&mut self.refusals);
         } else {
             let message = format!("there is no directory `{}` in the repository", self.root.shown());
             let near: Vec<String> = self.near_root.iter().map(|(_, path)| format!("`{path}`")).collect();
@@ -357,25 +342,13 @@ impl<'a, W: Write> Pass<'a, W> {
                     .help(format!("correct `root` in [target.bundle]: {help}")),
             );
         }
-        if let Some((first, rest)) = self.pointers.split_first() {
-            let more = rest.len() + self.pointers_more;
-            let others = if more == 0 {
-                " is a Git LFS pointer".into()
-            } else {
-                format!(" and {more} more are Git LFS pointers")
-            };
-            self.refusals.push(
-                Finding::warning("bundle/lfs-pointer", format!("`{first}`{others}, not the files themselves"))
-                    .help("let the archive hold them (GitHub: Settings, Archives, Include Git LFS objects), or take them out of LFS"),
-            );
-        }
         self.provenance()
     }
 
     fn provenance(&mut self) -> Result<(), BundleError> {
         let Some(name) = &self.request.rules.provenance else { return Ok(()) };
         let path = EntryPath::parse(name.as_bytes(), self.limits.path_bytes, self.request.format)
-            .and_then(|path| self.tree.enter(&path, Kind::File).map(|()| path));
+            .and_then(|path| self.survey.enter(&path, Kind::File).map(|()| path));
         let path = match path {
             Ok(path) => path,
             Err(Unsafe { code, why }) => {

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::appspec::ServerSpec;
 use crate::domain::{ArchiveFacts, BundleFormat, BundleRules, CommitSha, Finding, Repository, RepositoryName};
 
 /// The version of the bytes that this room makes. It goes up with every change that makes other bytes of the same
@@ -19,10 +20,8 @@ pub struct Request {
     pub rules: BundleRules,
     /// The format; it goes before the one that the rules name.
     pub format: BundleFormat,
-    /// Hook scripts that must be there, as the AppSpec writes them.
-    pub scripts: Vec<String>,
-    /// Sources of `files` that must be there, as the AppSpec writes them.
-    pub sources: Vec<String>,
+    /// The AppSpec whose scripts and sources must be there.
+    pub spec: Option<ServerSpec>,
 }
 
 /// How much an archive may ask of us.

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::{BundleFormat, Finding};
+use crate::appspec::{Os, ServerSpec};
+use crate::domain::{BundleFormat, Finding, Place};
 
+use super::landing::Landings;
 use super::path::{End, EntryPath, Unsafe, follow};
 use super::refusals::Refusals;
-use super::request::Request;
 
 /// Half a SHA-256 stands for a path: nobody makes two of the same, and a million fit in memory.
-type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -27,42 +28,85 @@ pub(super) struct Tree {
     /// Only for zip, whose readers may not tell `A` from `a`.
     folded: Option<HashSet<Key>>,
     links: BTreeMap<EntryPath, Vec<u8>>,
-    wanted: Vec<Wanted>,
-    sources: Vec<(String, Option<EntryPath>)>,
+    scripts: Vec<Wanted>,
+    sources: Vec<Wanted>,
     app_specs: Vec<String>,
 }
 
-/// A hook script that must be there, and what was seen that resembles it.
+/// A hook script or a source that must be there, and what was seen that resembles it.
 struct Wanted {
     written: String,
     path: Option<EntryPath>,
+    place: Place,
+    /// A BeforeInstall script may make it (R2).
+    may_come: bool,
     resembles: Option<String>,
     excluded: bool,
 }
 
-fn key(bytes: &[u8]) -> Key {
+impl Wanted {
+    fn new(written: &str, in_bundle: &str, place: &Place, may_come: bool) -> Self {
+        Self {
+            // A path that leads out is one even where its letters were put in order.
+            path: EntryPath::from_written(in_bundle),
+            written: written.trim().to_owned(),
+            place: place.clone(),
+            may_come,
+            resembles: None,
+            excluded: false,
+        }
+    }
+
+    /// What is missing, as bad as it is.
+    fn missing(&self, code: &str, message: String) -> Finding {
+        let finding = if self.may_come {
+            Finding::warning(code, format!("{message}, unless a BeforeInstall script makes it"))
+        } else {
+            Finding::error(code, message)
+        };
+        finding.at(self.place.clone())
+    }
+}
+
+pub(super) fn key(bytes: &[u8]) -> Key {
     let mut key = [0; 16];
     key.copy_from_slice(&Sha256::digest(bytes)[..16]);
     key
 }
 
 impl Tree {
-    pub(super) fn new(request: &Request) -> Self {
-        let wanted = |written: &String| Wanted {
-            path: EntryPath::from_written(written).filter(|path| !path.is_root()),
-            written: written.trim().to_owned(),
-            resembles: None,
-            excluded: false,
-        };
-        let mut scripts: Vec<&String> = request.scripts.iter().collect();
-        scripts.sort();
-        scripts.dedup();
+    pub(super) fn new(spec: Option<&ServerSpec>, format: BundleFormat) -> Self {
+        let mut scripts: Vec<Wanted> = Vec::new();
+        let mut sources = Vec::new();
+        if let Some(spec) = spec {
+            let prepares = !spec.scripts_of("BeforeInstall").is_empty();
+            for hook in &spec.hooks {
+                let may_come = prepares && hook.event != "BeforeInstall";
+                for script in &hook.scripts {
+                    let slashed = if spec.os == Os::Windows {
+                        script.location.replace('\\', "/")
+                    } else {
+                        script.location.clone()
+                    };
+                    let wanted = Wanted::new(&script.location, &slashed, &script.place, may_come);
+                    match scripts.iter_mut().find(|known| known.written == wanted.written) {
+                        Some(known) => known.may_come &= may_come,
+                        None => scripts.push(wanted),
+                    }
+                }
+            }
+            sources.extend(spec.files.iter().map(|file| {
+                let slashed = if spec.os == Os::Windows { file.source.replace('\\', "/") } else { file.source.clone() };
+                Wanted::new(&file.source, &slashed, &file.place, prepares)
+            }));
+        }
+        scripts.sort_by(|one, other| one.written.cmp(&other.written));
         Self {
             kinds: HashMap::new(),
-            folded: (request.format == BundleFormat::Zip).then(HashSet::new),
+            folded: (format == BundleFormat::Zip).then(HashSet::new),
             links: BTreeMap::new(),
-            wanted: scripts.into_iter().map(wanted).collect(),
-            sources: request.sources.iter().map(|it| (it.clone(), EntryPath::from_written(it))).collect(),
+            scripts,
+            sources,
             app_specs: Vec::new(),
         }
     }
@@ -103,6 +147,15 @@ impl Tree {
     }
 
     fn resemble(&mut self, path: &EntryPath, kind: Kind) {
+        for wanted in &mut self.sources {
+            let Some(source) = wanted.path.as_ref().filter(|it| *it != path && wanted.resembles.is_none()) else {
+                continue;
+            };
+            let same = source.bytes().eq_ignore_ascii_case(path.bytes());
+            if same || (!source.is_root() && source.name() == path.name() && kind == Kind::File) {
+                wanted.resembles = Some(path.shown());
+            }
+        }
         if kind == Kind::Directory {
             return;
         }
@@ -111,7 +164,7 @@ impl Tree {
         if resembles && self.app_specs.len() < 8 {
             self.app_specs.push(path.shown());
         }
-        for wanted in &mut self.wanted {
+        for wanted in &mut self.scripts {
             let Some(script) = &wanted.path else { continue };
             if script.name().eq_ignore_ascii_case(name) && script != path && wanted.resembles.is_none() {
                 wanted.resembles = Some(path.shown());
@@ -139,12 +192,12 @@ impl Tree {
 
     /// Whether a hook starts this file.
     pub(super) fn is_script(&self, path: &EntryPath) -> bool {
-        self.wanted.iter().any(|wanted| wanted.path.as_ref() == Some(path))
+        self.scripts.iter().any(|wanted| wanted.path.as_ref() == Some(path))
     }
 
     /// Notes what a rule leaves out, for the help line.
     pub(super) fn exclude(&mut self, path: &EntryPath) {
-        for wanted in &mut self.wanted {
+        for wanted in self.scripts.iter_mut().chain(&mut self.sources) {
             wanted.excluded |= wanted.path.as_ref().is_some_and(|it| it == path || path.holds(it));
         }
     }
@@ -154,7 +207,8 @@ impl Tree {
         self.kinds.remove(&key(path.bytes()));
     }
 
-    fn find(&self, path: &EntryPath) -> Option<Kind> {
+    /// What stands there, links followed.
+    pub(super) fn find(&self, path: &EntryPath) -> Option<Kind> {
         let root = EntryPath::from_written("")?;
         match follow(&root, path.bytes(), |at| self.links.get(at).map(Vec::as_slice)) {
             End::Inside(path) if path.is_root() => Some(Kind::Directory),
@@ -163,22 +217,38 @@ impl Tree {
         }
     }
 
-    /// Looks at everything that can only be known at the end.
-    pub(super) fn check(&self, request: &Request, refusals: &mut Refusals) {
-        self.check_links(refusals);
-        self.check_app_spec(request, refusals);
-        self.wanted.iter().for_each(|wanted| self.check_script(wanted, refusals));
-        for (written, path) in &self.sources {
-            if path.as_ref().is_none_or(|path| self.find(path).is_none()) {
-                let message = format!("`files` source `{written}` is not in the bundle");
-                refusals.push(Finding::error("bundle/source-missing", message).help(
-                    "write it relative to the bundle's root, as git has it; directories without files are not in git",
-                ));
-            }
-        }
+    /// Looks at everything that can only be known at the end. `below` is whether the root is a directory of the
+    /// repository and not its top.
+    pub(super) fn check(&self, below: bool, landings: &Landings, refusals: &mut Refusals) {
+        self.check_links(landings, refusals);
+        self.check_app_spec(below, refusals);
+        self.scripts.iter().for_each(|wanted| self.check_script(wanted, refusals));
+        self.sources.iter().for_each(|wanted| self.check_source(wanted, refusals));
     }
 
-    fn check_links(&self, refusals: &mut Refusals) {
+    fn check_source(&self, wanted: &Wanted, refusals: &mut Refusals) {
+        let Wanted { written, path, resembles, excluded, .. } = wanted;
+        let found = path.as_ref().and_then(|path| self.find(path));
+        let message = match found {
+            Some(Kind::File) if written.ends_with('/') => {
+                let message = format!("`files` source `{written}` is a file, and a trailing `/` is for directories");
+                let finding = Finding::error("bundle/source-not-directory", message).at(wanted.place.clone());
+                return refusals.push(finding.help(format!("write `{}`", written.trim_end_matches('/'))));
+            }
+            Some(_) => return,
+            None => format!("`files` source `{written}` is not in the bundle"),
+        };
+        let finding = wanted.missing("bundle/source-missing", message);
+        refusals.push(match resembles {
+            _ if *excluded => finding.help("take it out of `exclude` in [target.bundle]"),
+            Some(other) => finding.help(format!("write `{other}`, if that is the one")),
+            None => finding.help(
+                "write it relative to the bundle's root, as git has it; directories without files are not in git",
+            ),
+        });
+    }
+
+    fn check_links(&self, landings: &Landings, refusals: &mut Refusals) {
         for (path, target) in &self.links {
             let (shown, target_shown) = (path.shown(), super::path::shown(target));
             match follow(&path.parent(), target, |at| self.links.get(at).map(Vec::as_slice)) {
@@ -193,7 +263,10 @@ impl Tree {
                     "bundle/link-broken",
                     format!("link `{shown}` leads in a circle: `{target_shown}`"),
                 )),
-                End::Inside(end) if end.is_root() || self.kinds.contains_key(&key(end.bytes())) => {}
+                End::Inside(end) if end.is_root() || self.kinds.contains_key(&key(end.bytes())) => {
+                    let directory = end.is_root() || self.kinds.get(&key(end.bytes())) == Some(&Kind::Directory);
+                    landings.check_link(path, &end, directory, refusals);
+                }
                 End::Inside(_) => refusals.push(Finding::warning(
                     "bundle/link-broken",
                     format!("link `{shown}` points to `{target_shown}`, which is not in the bundle"),
@@ -202,12 +275,24 @@ impl Tree {
         }
     }
 
-    fn check_app_spec(&self, request: &Request, refusals: &mut Refusals) {
+    fn check_app_spec(&self, below: bool, refusals: &mut Refusals) {
         let at_root = |name| EntryPath::from_written(name).is_some_and(|path| self.find(&path) == Some(Kind::File));
-        if at_root("appspec.yml") || at_root("appspec.yaml") {
-            return;
+        match (at_root("appspec.yml"), at_root("appspec.yaml")) {
+            (true, true) => {
+                let message = "there are both an appspec.yml and an appspec.yaml in the root";
+                return refusals.push(
+                    Finding::error("bundle/appspec-double", message)
+                        .help("remove one: which one is read differs between engines"),
+                );
+            }
+            (true, false) => return,
+            (false, true) => {
+                let message = "the AppSpec is named appspec.yaml, which AWS's agent reads from version 1.3.2 on";
+                return refusals.push(Finding::portability("bundle/appspec-yaml", message).help("name it appspec.yml"));
+            }
+            (false, false) => {}
         }
-        let root = if request.rules.root.is_empty() { "repository's root" } else { "bundle's root" };
+        let root = if below { "bundle's root" } else { "repository's root" };
         refusals.push(match self.app_specs.split_first() {
             None => Finding::error("bundle/appspec-missing", format!("there is no appspec.yml in the {root}"))
                 .help("add an appspec.yml; `landfall init` writes one to begin with"),
@@ -226,15 +311,19 @@ impl Tree {
     }
 
     fn check_script(&self, wanted: &Wanted, refusals: &mut Refusals) {
-        let Wanted { written, path, resembles, excluded } = wanted;
+        let Wanted { written, path, resembles, excluded, .. } = wanted;
         let finding = match path.as_ref().map(|path| self.find(path)) {
             Some(Some(Kind::File)) => return,
             Some(Some(Kind::Directory)) => {
-                Finding::error("bundle/script-missing", format!("hook script `{written}` is a directory"))
+                let message = format!("hook script `{written}` is a directory");
+                Finding::error("bundle/script-missing", message).at(wanted.place.clone())
             }
-            None => Finding::error("bundle/script-missing", format!("hook script `{written}` is outside the bundle")),
+            None => {
+                let message = format!("hook script `{written}` is outside the bundle");
+                Finding::error("bundle/script-missing", message).at(wanted.place.clone())
+            }
             Some(Some(Kind::Link) | None) => {
-                Finding::error("bundle/script-missing", format!("hook script `{written}` is not in the bundle"))
+                wanted.missing("bundle/script-missing", format!("hook script `{written}` is not in the bundle"))
             }
         };
         refusals.push(match resembles {

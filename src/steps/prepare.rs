@@ -45,7 +45,8 @@ pub async fn prepare(world: &World, order: &Order, weighed: &Weighed, known: &[R
         AppSpec::Server(spec) => bundle(world, &source, order, weighed, &spec, known).await?,
         AppSpec::Lambda(_) | AppSpec::Ecs(_) => inline(text),
     };
-    prepared.findings.splice(0..0, findings.0.into_iter().filter(|it| it.severity != Severity::Style));
+    prepared.findings.splice(0..0, findings.0);
+    prepared.findings.retain(|it| it.severity != Severity::Style);
     Ok(prepared)
 }
 
@@ -144,8 +145,7 @@ async fn bundle(
         repository: order.repository.name.clone(),
         rules: rules.clone(),
         format,
-        scripts: spec.scripts(),
-        sources: spec.sources(),
+        spec: Some(spec.clone()),
     };
     let _turn = world.prepares.acquire().await.map_err(|_| Failure::passing("steps/ending", "the bot is ending"))?;
     let archive = source.archive(&weighed.commit).await.map_err(not_yet)?;

@@ -1,5 +1,6 @@
 //! Bundles made of git's own archives, read back by others.
 
+mod contents;
 mod refusals;
 
 use std::fs;
@@ -8,9 +9,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use expect_test::expect;
+use landfall::appspec::{FileMapping, Hook, Os, Script, ServerSpec};
 use landfall::bundle::{BundleError, Bundled, Limits, Request, rebundle};
 use landfall::clients::process::blocking_program;
-use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName};
+use landfall::domain::{BundleFormat, BundleRules, CommitSha, Place, RepositoryName};
 use tar::{EntryType, Header};
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -22,8 +24,31 @@ fn request(sha: &str, format: BundleFormat) -> Request {
         repository: RepositoryName::parse("acme/shop").unwrap(),
         rules,
         format,
-        scripts: vec![],
-        sources: vec![],
+        spec: None,
+    }
+}
+
+/// An AppSpec of these scripts and sources, which nobody checked.
+fn spec(scripts: &[&str], sources: &[&str]) -> ServerSpec {
+    let place = |line| Place { file: "appspec.yml".into(), line, column: 1, length: 1 };
+    let script = |(at, location): (usize, &&str)| Script {
+        location: (*location).into(),
+        timeout: None,
+        runas: None,
+        place: place(20 + u32::try_from(at).unwrap()),
+    };
+    let file = |(at, source): (usize, &&str)| FileMapping {
+        source: (*source).into(),
+        destination: format!("/srv/{at}"),
+        place: place(10 + u32::try_from(at).unwrap()),
+    };
+    let scripts = scripts.iter().enumerate().map(script).collect();
+    ServerSpec {
+        os: Os::Linux,
+        files: sources.iter().enumerate().map(file).collect(),
+        file_exists_behavior: None,
+        permissions: vec![],
+        hooks: vec![Hook { event: "AfterInstall".into(), scripts, place: place(19) }],
     }
 }
 
@@ -148,8 +173,7 @@ fn a_bundle_is_the_commit_without_its_top_directory() {
     let (home, sha) = repository();
     let archive = git(home.path(), &["archive", "--format=tar.gz", "--prefix=acme-shop-1234567/", "HEAD"]);
     let mut request = request(&sha, BundleFormat::Tgz);
-    request.scripts = vec!["/scripts/start.sh".into()];
-    request.sources = vec!["/".into(), "web/".into(), "./web/home.html".into()];
+    request.spec = Some(spec(&["/scripts/start.sh"], &["/", "web/", "./web/index.html"]));
     request.rules.exclude = vec!["docs/**".into()];
     let (bytes, bundled) = bundle(&archive, &request).unwrap();
     expect![[r#"
@@ -169,8 +193,9 @@ fn a_bundle_is_the_commit_without_its_top_directory() {
     .assert_eq(&list(&bytes));
     assert_eq!((bundled.files, bundled.archive.files, bundled.archive.bytes), (6, 7, archive.len() as u64));
     let findings: Vec<String> = bundled.findings.iter().map(ToString::to_string).collect();
-    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings.len(), 2, "{findings:?}");
     assert!(findings[0].starts_with("`vendor/lib` is empty in the archive"), "{findings:?}");
+    assert!(findings[1].contains("the whole bundle is installed"), "{findings:?}");
 }
 
 #[test]

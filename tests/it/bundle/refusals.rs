@@ -7,7 +7,7 @@ use landfall::bundle::{BundleError, Limits, Request, rebundle};
 use landfall::domain::BundleFormat;
 use tar::{EntryType, Header};
 
-use super::{Hand, SHA, bundle, git, hand, repository, request};
+use super::{Hand, SHA, bundle, git, hand, repository, request, spec};
 
 fn refusal(archive: &[u8], request: &Request) -> String {
     let error = bundle(archive, request).expect_err("this must not become a bundle");
@@ -207,23 +207,26 @@ fn missing_scripts_and_sources_are_told_with_what_resembles_them() {
         tar.link("top/run.sh", "bin/start.sh");
     });
     let mut request = request(SHA, BundleFormat::Tgz);
-    request.scripts = ["scripts/Stop.sh", "scripts/stop.sh", "/opt/x.sh", "start.sh", "../a", "x", "x/y", "run.sh"]
-        .map(Into::into)
-        .into();
-    request.sources = ["/", "x/", "missing/", "x/../../y"].map(Into::into).into();
+    request.spec = Some(spec(
+        &["scripts/Stop.sh", "scripts/stop.sh", "/opt/x.sh", "start.sh", "../a", "x", "x/y", "run.sh"],
+        &["/", "x/", "missing/", "x/../../y", "Bin/Start.sh", "run.sh/"],
+    ));
     request.rules.exclude = vec!["x/y".into()];
     expect![[r#"
-        Error bundle/script-crlf: hook script `scripts/stop.sh` has Windows line ends (add `scripts/stop.sh text eol=lf` to .gitattributes and commit it renormalised)
-        Error bundle/script-missing: hook script `../a` is outside the bundle (commit it, or correct `location` in appspec.yml)
-        Error bundle/script-missing: hook script `/opt/x.sh` is not in the bundle (write it relative to the bundle's root: a leading `/` means that root, not the machine's)
-        Error bundle/script-missing: hook script `scripts/Stop.sh` is not in the bundle (write `scripts/stop.sh`, if that is the one)
-        Error bundle/script-missing: hook script `start.sh` is not in the bundle (write `bin/start.sh`, if that is the one)
-        Error bundle/script-missing: hook script `x` is not in the bundle (commit it, or correct `location` in appspec.yml)
-        Error bundle/script-missing: hook script `x/y` is not in the bundle (take it out of `exclude` in [target.bundle])
-        Error bundle/source-missing: `files` source `x/` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
-        Error bundle/source-missing: `files` source `missing/` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
-        Error bundle/source-missing: `files` source `x/../../y` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
-        Warning bundle/script-mode: hook script `scripts/stop.sh` is not executable in git (run `git update-index --chmod=+x scripts/stop.sh`)
+        Error bundle/script-crlf: scripts/stop.sh:1:1: hook script `scripts/stop.sh` has Windows line ends (add `scripts/stop.sh text eol=lf` to .gitattributes and commit it renormalised)
+        Error bundle/script-missing: appspec.yml:24:1: hook script `../a` is outside the bundle (commit it, or correct `location` in appspec.yml)
+        Error bundle/script-missing: appspec.yml:22:1: hook script `/opt/x.sh` is not in the bundle (write it relative to the bundle's root: a leading `/` means that root, not the machine's)
+        Error bundle/script-missing: appspec.yml:20:1: hook script `scripts/Stop.sh` is not in the bundle (write `scripts/stop.sh`, if that is the one)
+        Error bundle/script-missing: appspec.yml:23:1: hook script `start.sh` is not in the bundle (write `bin/start.sh`, if that is the one)
+        Error bundle/script-missing: appspec.yml:25:1: hook script `x` is not in the bundle (commit it, or correct `location` in appspec.yml)
+        Error bundle/script-missing: appspec.yml:26:1: hook script `x/y` is not in the bundle (take it out of `exclude` in [target.bundle])
+        Error bundle/source-missing: appspec.yml:11:1: `files` source `x/` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
+        Error bundle/source-missing: appspec.yml:12:1: `files` source `missing/` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
+        Error bundle/source-missing: appspec.yml:13:1: `files` source `x/../../y` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
+        Error bundle/source-missing: appspec.yml:14:1: `files` source `Bin/Start.sh` is not in the bundle (write `bin/start.sh`, if that is the one)
+        Error bundle/source-not-directory: appspec.yml:15:1: `files` source `run.sh/` is a file, and a trailing `/` is for directories (write `run.sh`)
+        Warning bundle/script-mode: scripts/stop.sh:1:1: hook script `scripts/stop.sh` is not executable in git (run `git update-index --chmod=+x scripts/stop.sh`)
+        Style bundle/whole-bundle: appspec.yml:10:1: the whole bundle is installed, and with it the AppSpec and the scripts (name what is to be copied, if nobody should find the rest there)
     "#]]
     .assert_eq(&refusal(&archive, &request));
 }
