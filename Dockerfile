@@ -1,6 +1,7 @@
 # Landfall as an image: `docker build -t landfall .`, then
 #   docker run --init -p 8080:8080 -v landfall:/var/lib/landfall -v ./etc:/etc/landfall:ro landfall
-# where ./etc holds landfall.toml and the files with secrets that it names.
+# where ./etc holds landfall.toml and the files with secrets that it names, which the user 10001 has to be able to read:
+# `chown -R 10001 etc` and mode 0600 for the secrets.
 #
 # The host engine deploys inside of the container, and a restart of the container ends a running deployment (which is
 # told): run the binary on the machine itself for that, and the image for CodeDeploy targets.
@@ -20,7 +21,7 @@ RUN touch src/main.rs src/lib.rs && cargo build --locked --profile dist --bin la
 FROM debian:bookworm-slim
 # git reads git sources; ca-certificates are what GitHub and AWS are known by.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home --home-dir /var/lib/landfall --shell /usr/sbin/nologin landfall
+    && useradd --uid 10001 --create-home --home-dir /var/lib/landfall --shell /usr/sbin/nologin landfall
 COPY --from=build /landfall/target/dist/landfall /usr/local/bin/landfall
 USER landfall
 # These win over the configuration file, so that the same file serves outside of a container too.
