@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use clap::Args;
+use nix::sys::prctl::set_dumpable;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::configuration::ConfigArgs;
 use super::exit::{Exit, Outcome, Trouble};
 use crate::app::{App, AppError, Parts};
 use crate::config::{Config, Environment};
+use crate::domain::plainly;
 
 /// Which configuration, and where to listen.
 #[derive(Debug, Args)]
@@ -24,13 +26,18 @@ pub(super) struct ServeArgs {
     listen: Option<SocketAddr>,
 }
 
-/// Serves until `SIGTERM` or `SIGINT` (exit 0), or until the ledger closes itself (exit 3, for a supervisor).
+/// Serves until `SIGTERM` or `SIGINT` (exit 0), or until the ledger closes itself (exit 3, for a supervisor). Hooks may run
+/// as the same user and must not find the secrets: neither its memory nor its variables are theirs to read.
 pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Outcome {
+    let private = set_dumpable(false);
     let mut config = args.config.load(environment)?;
     if let Some(listen) = args.listen {
         config.server.listen = listen;
     }
     log(environment);
+    if let Err(error) = private {
+        warn!("what runs as this user may read this process's memory: {}", plainly(&error));
+    }
     runtime()?.block_on(serve(config))
 }
 

@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use landfall::clients::process::blocking_program;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
 use crate::bot::{Extra, Repo, SECRET, configuration};
@@ -66,9 +68,13 @@ impl Place {
     }
 
     fn serve(&self) -> Server {
+        self.serve_as(self.program(&["serve"]))
+    }
+
+    fn serve_as(&self, mut command: Command) -> Server {
         let log = self.path("log");
         let output = fs::File::create(&log).unwrap();
-        let mut child = self.program(&["serve"]).stdout(Stdio::null()).stderr(output).spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(output).spawn().unwrap();
         let address = until("the server is ready", || {
             assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
             let lines = BufReader::new(fs::File::open(&log).unwrap()).lines().map_while(Result::ok);
@@ -300,4 +306,26 @@ fn without_git_each_verb_says_so() {
     let repo = place.repo.bare().display().to_string();
     let send = ["send", "push", "--repo", &repo, "--name", "acme/site", "--secret-file", "secret", "--ref", "main"];
     says(&nowhere(&send), 3, &["git cannot be run: it is not on the PATH", "install git"]);
+}
+
+#[test]
+fn what_runs_as_the_servers_user_reads_neither_its_memory_nor_its_variables() {
+    let place = Place::new();
+    let mut command = place.program(&["serve"]);
+    // Root reads everything of everybody: where the tests are root's, the server is somebody else's.
+    let user = if geteuid().is_root() { 65_534 } else { geteuid().as_raw() };
+    if geteuid().is_root() {
+        let copy = place.path("landfall");
+        fs::copy(env!("CARGO_BIN_EXE_landfall"), &copy).unwrap();
+        let owned = blocking_program("chown").args(["-R", &user.to_string()]).arg(place.dir.path()).status().unwrap();
+        assert!(owned.success());
+        command = blocking_program(copy);
+        command.arg("serve").current_dir(place.dir.path()).uid(user).gid(user);
+    }
+    command.env("GITHUB_TOKEN", "ghp_of_the_server");
+    let server = place.serve_as(command);
+    let about = |name: &str| fs::metadata(format!("/proc/{}/{name}", server.child.id())).unwrap();
+    // What may not be looked into belongs to root, whoever runs it.
+    assert_eq!((about("environ").uid(), about("mem").uid(), about("maps").uid()), (0, 0, 0), "of {user}");
+    assert_eq!(server.terminate(), Some(0));
 }
