@@ -125,7 +125,7 @@ impl App {
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;
         let world = Arc::new(world(&config, &github, parts)?);
-        let targets: Arc<[Target]> = config.targets.clone().into();
+        let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();

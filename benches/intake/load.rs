@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     took: Duration,
     pub(crate) peak_bytes: u64,
+    pub(crate) server_cpu: Duration,
+    pub(crate) load_cpu: Duration,
 }
 
 impl Tally {
@@ -45,6 +47,15 @@ impl Tally {
         self.peak_bytes as f64 / 1024.0 / 1024.0
     }
 
+    /// The server's own processor time for a request: unlike the rate, hardly touched by what else a machine does.
+    pub(crate) fn server_cpu_us(&self) -> f64 {
+        self.server_cpu.as_secs_f64() * 1e6 / self.micros.len() as f64
+    }
+
+    fn load_cpu_us(&self) -> f64 {
+        self.load_cpu.as_secs_f64() * 1e6 / self.micros.len() as f64
+    }
+
     fn percentile(&self, part: f64) -> f64 {
         let at = (self.micros.len() as f64 * part) as usize;
         self.micros.get(at.min(self.micros.len().saturating_sub(1))).map_or(f64::NAN, |micros| f64::from(*micros) / 1e3)
@@ -52,11 +63,14 @@ impl Tally {
 
     pub(crate) fn line(&self) -> String {
         format!(
-            "{:>9.0} req/s   p50 {:>7.2} ms   p99 {:>8.2} ms   peak {:>7.1} MiB   {} refused",
+            "{:>9.0} req/s   p50 {:>7.2} ms   p99 {:>8.2} ms   peak {:>7.1} MiB   cpu {:>6.1} us (load {:.1} us)   {} \
+             refused",
             self.per_second(),
             self.p50_ms(),
             self.p99_ms(),
             self.peak_mib(),
+            self.server_cpu_us(),
+            self.load_cpu_us(),
             self.refused
         )
     }

@@ -73,14 +73,19 @@ fn measure(kind: Kind, round: u64, long: Duration) -> Tally {
     let server = Server::start(kind);
     let load = Load { port: server.port(), path: kind.path(), connections: CONNECTIONS, body_bytes: BODY_BYTES, round };
     load.run(Duration::from_millis(300)); // the first connections, pages and files are not what is measured
+    let (server_before, own_before) = (server.cpu(), servers::cpu_of("self"));
     let mut tally = load.run(long);
+    (tally.server_cpu, tally.load_cpu) = (server.cpu() - server_before, servers::cpu_of("self") - own_before);
     tally.peak_bytes = server.peak_bytes();
     server.end();
     tally
 }
 
 fn summarize(rows: &[(Kind, Vec<Tally>)]) {
-    println!("\n{:<10} {:>10} {:>9} {:>9} {:>10} {:>8}", "median", "req/s", "p50 ms", "p99 ms", "peak MiB", "refused");
+    println!(
+        "\n{:<10} {:>10} {:>9} {:>9} {:>10} {:>10} {:>8}",
+        "median", "req/s", "p50 ms", "p99 ms", "peak MiB", "cpu us", "refused"
+    );
     let median = |tallies: &[Tally], of: fn(&Tally) -> f64| {
         let mut all: Vec<f64> = tallies.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
@@ -89,12 +94,13 @@ fn summarize(rows: &[(Kind, Vec<Tally>)]) {
     for (kind, tallies) in rows {
         let refused: u64 = tallies.iter().map(|tally| tally.refused).sum();
         println!(
-            "{:<10} {:>10.0} {:>9.2} {:>9.2} {:>10.1} {refused:>8}",
+            "{:<10} {:>10.0} {:>9.2} {:>9.2} {:>10.1} {:>10.1} {refused:>8}",
             kind.name(),
             median(tallies, Tally::per_second),
             median(tallies, Tally::p50_ms),
             median(tallies, Tally::p99_ms),
             median(tallies, Tally::peak_mib),
+            median(tallies, Tally::server_cpu_us),
         );
     }
     let Some((_, ours)) = rows.iter().find(|(kind, _)| *kind == Kind::Landfall) else { return };

@@ -136,12 +136,25 @@ impl Server {
         kilobytes.unwrap_or_else(|| panic!("the server is gone:\n{}", self.log())) * 1024
     }
 
+    /// The processor time that it has had so far, its own threads' alone.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(&self.child.id().to_string())
+    }
+
     /// Ends it.
     pub(crate) fn end(self) {}
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+/// The processor time of a process, by `/proc/PID/stat`: user and system, in ticks of which Linux counts 100 a second.
+pub(crate) fn cpu_of(pid: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 
 impl Drop for Server {

@@ -35,7 +35,7 @@ pub struct Board {
 
 struct Inside {
     ledger: Ledger,
-    targets: Vec<Target>,
+    targets: Vec<Arc<Target>>,
     clock: Clock,
     base: String,
     github: String,
@@ -65,7 +65,13 @@ type Answer<T> = Result<T, BoardError>;
 impl Board {
     /// The board over a ledger. `public_url` is where the dashboard is reached, `github_api` names the GitHub whose
     /// pages commits are linked to.
-    pub fn new(ledger: Ledger, targets: Vec<Target>, clock: Clock, public_url: Option<&str>, github_api: &str) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        targets: Vec<Arc<Target>>,
+        clock: Clock,
+        public_url: Option<&str>,
+        github_api: &str,
+    ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
         Self { inside: Arc::new(Inside { ledger, targets, clock, base, github: github_pages(github_api) }) }
     }

@@ -9,7 +9,7 @@ use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind, Lifecycle,
-    Offset, Order, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
+    Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -313,7 +313,7 @@ pub(crate) fn failure(deployment: &Deployment) -> Option<Failure> {
 /// The rule in words, pattern by pattern.
 pub(crate) fn rules(target: &Target) -> Vec<String> {
     let rule = &target.rule;
-    let said = |kind: &'static str| move |pattern: &String| format!("{kind} {pattern}");
+    let said = |kind: &'static str| move |pattern: &Pattern| format!("{kind} {pattern}");
     let refs = rule.branches.iter().map(said("branch")).chain(rule.tags.iter().map(said("tag")));
     refs.chain(rule.paths.iter().map(said("path"))).collect()
 }

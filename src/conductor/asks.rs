@@ -52,7 +52,7 @@ pub struct Asks {
     /// The outside.
     pub world: Arc<World>,
     /// The targets as configured.
-    pub targets: Arc<[Target]>,
+    pub targets: Arc<[Arc<Target>]>,
 }
 
 impl Asks {
@@ -81,7 +81,7 @@ impl Asks {
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments })
     }
 
-    fn configured(&self, name: &TargetName) -> Result<&Target, AskError> {
+    fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {
         let found = self.targets.iter().find(|it| it.name == *name);
         found.ok_or_else(|| AskError::Unknown { kind: "target", name: name.to_string() })
     }

@@ -21,7 +21,7 @@ pub struct CatchUp {
     /// The outside.
     pub world: Arc<World>,
     /// Whose refs are watched.
-    pub targets: Arc<[Target]>,
+    pub targets: Arc<[Arc<Target>]>,
     /// How often.
     pub every: Duration,
 }
@@ -50,7 +50,7 @@ impl CatchUp {
 
     /// The refs to compare: the branches that the rule names, and those that its patterns match and that seem to have
     /// moved. The list is one question for all of them; whether they have is asked again of each.
-    async fn refs(&self, target: &Target) -> Result<Vec<RefName>, LedgerError> {
+    async fn refs(&self, target: &Arc<Target>) -> Result<Vec<RefName>, LedgerError> {
         let plain = target.rule.plain_branches();
         let mut refs: Vec<_> = plain.filter_map(|name| RefName::parse(format!("refs/heads/{name}")).ok()).collect();
         if !target.rule.has_wild_branches() {
@@ -72,7 +72,7 @@ impl CatchUp {
         Ok(refs)
     }
 
-    async fn compare(&self, target: &Target, reference: RefName) -> Result<(), LedgerError> {
+    async fn compare(&self, target: &Arc<Target>, reference: RefName) -> Result<(), LedgerError> {
         let before = self.known(target, &reference).await?;
         let head = match self.world.sources.of(target).head(&reference).await {
             Ok(Some(head)) => head,
@@ -102,12 +102,12 @@ impl CatchUp {
         }
     }
 
-    async fn known(&self, target: &Target, reference: &RefName) -> Result<Head, LedgerError> {
+    async fn known(&self, target: &Arc<Target>, reference: &RefName) -> Result<Head, LedgerError> {
         let (ledger, name, of) = (self.ledger.clone(), target.name.clone(), reference.clone());
         blocking(move || ledger.head(&name, &of)).await
     }
 
-    async fn write(&self, target: &Target, event: TargetEvent, births: Vec<Birth>) -> Result<(), LedgerError> {
+    async fn write(&self, target: &Arc<Target>, event: TargetEvent, births: Vec<Birth>) -> Result<(), LedgerError> {
         let stream = Stream::Target(target.name.clone());
         self.ledger.append(Append { stream, expect: None, event: event.into(), births }).await.map(|_| ())
     }
@@ -139,7 +139,7 @@ fn news(known: &Head, head: &RefHead) -> News {
     }
 }
 
-fn order(target: &Target, reference: &RefName, sha: CommitSha) -> Order {
+fn order(target: &Arc<Target>, reference: &RefName, sha: CommitSha) -> Order {
     Order {
         target: target.clone(),
         repository: Repository { id: None, name: target.repository.clone() },

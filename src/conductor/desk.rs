@@ -17,6 +17,10 @@ use crate::domain::{
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
 const AWAKE_AT_MOST: usize = 64;
 
+/// How long a ref that was weighed rests before a newer push to it is: in a burst the source is asked now and then, and
+/// not for each of them.
+const BETWEEN_WEIGHINGS: SignedDuration = SignedDuration::from_millis(250);
+
 /// What to do with a deployment now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -39,6 +43,8 @@ pub struct Desk {
     asleep: BTreeMap<(Destination, RefName), BTreeSet<DeploymentId>>,
     /// Deployments that a task of ours works on at this moment, and whether that task may call the engine.
     busy: BTreeMap<DeploymentId, bool>,
+    /// When a lane's refs were last weighed, as long as that matters.
+    weighed: BTreeMap<(Destination, RefName), Timestamp>,
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
     paused: bool,
@@ -72,7 +78,7 @@ impl Desk {
 
     fn let_older_sleep(&mut self, id: DeploymentId) {
         let Some(newer) = self.open.get(&id) else { return };
-        let (lane, reference) = (newer.order().target.destination(), newer.order().reference.clone());
+        let (lane, reference) = lane_and_ref(newer);
         let sleepy = |it: &&Deployment| {
             let waits = matches!(it.state(), State::Planned) && it.stop_asked_by().is_none() && !self.is_busy(it.id());
             it.id() < id && waits && it.order().reference == reference
@@ -160,6 +166,12 @@ impl Desk {
         self.busy.insert(id, calls_engine);
     }
 
+    /// Says that its ref is weighed from now on.
+    pub fn weighs(&mut self, id: DeploymentId, now: Timestamp) {
+        self.weighed.retain(|_, at| now.duration_since(*at) < BETWEEN_WEIGHINGS);
+        self.weighed.extend(self.open.get(&id).map(|it| (lane_and_ref(it), now)));
+    }
+
     /// Says that no task does any more.
     pub fn end(&mut self, id: DeploymentId) {
         self.busy.remove(&id);
@@ -212,6 +224,10 @@ impl Desk {
             None => Decision::Rest,
             Some(Step::Release(_)) => self.release(deployment, now),
             Some(Step::Weigh) if self.is_weighed_elsewhere(deployment) => Decision::Rest,
+            Some(Step::Weigh) => match self.rests_until(deployment).filter(|until| now < *until) {
+                Some(until) => Decision::Wait(until),
+                None => Decision::Run(Box::new(Step::Weigh)),
+            },
             Some(step) => Decision::Run(Box::new(step)),
         }
     }
@@ -254,6 +270,13 @@ impl Desk {
         };
         let reference = &deployment.order().reference;
         is_first && self.lane_of(deployment).any(|mate| mate.order().reference == *reference && is_weighed(mate))
+    }
+
+    /// Until when the ref of one that nothing was done for yet is left alone, because another one was just weighed.
+    fn rests_until(&self, deployment: &Deployment) -> Option<Timestamp> {
+        let is_first = matches!(deployment.state(), State::Planned) && !queues_all(deployment);
+        let last = is_first.then(|| self.weighed.get(&lane_and_ref(deployment))).flatten()?;
+        last.checked_add(BETWEEN_WEIGHINGS).ok()
     }
 
     /// Whether a deployment whose revision is ready may be released now.
@@ -354,6 +377,10 @@ pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
         State::Superseded { .. } | State::Refused { .. } => false,
     }
+}
+
+fn lane_and_ref(deployment: &Deployment) -> (Destination, RefName) {
+    (deployment.order().target.destination(), deployment.order().reference.clone())
 }
 
 fn queues_all(deployment: &Deployment) -> bool {

@@ -60,7 +60,7 @@ enum Work {
 
 impl Conductor {
     /// A conductor for the deployments that the ledger says are not over.
-    pub async fn open(ledger: Ledger, world: Arc<World>, targets: &[Target]) -> Result<Self, LedgerError> {
+    pub async fn open(ledger: Ledger, world: Arc<World>, targets: &[Arc<Target>]) -> Result<Self, LedgerError> {
         let names: Vec<TargetName> = targets.iter().map(|it| it.name.clone()).collect();
         let reader = ledger.clone();
         let (desk, read) = blocking(move || {
@@ -114,10 +114,9 @@ impl Conductor {
     async fn take_news(&mut self) -> Result<BTreeSet<DeploymentId>, LedgerError> {
         let mut touched = BTreeSet::new();
         while self.read < self.ledger.end() {
-            let (ledger, from) = (self.ledger.clone(), self.read);
-            let (records, next) = blocking(move || ledger.read_on(from, PAGE)).await?;
+            let (records, next) = self.ledger.news(self.read, PAGE).await?;
             for record in records {
-                self.take(record, &mut touched).await?;
+                self.take(&record, &mut touched).await?;
             }
             self.read = next;
         }
@@ -142,9 +141,10 @@ impl Conductor {
         Ok(())
     }
 
-    async fn take(&mut self, record: Record, touched: &mut BTreeSet<DeploymentId>) -> Result<(), LedgerError> {
-        match (record.stream, record.event) {
+    async fn take(&mut self, record: &Record, touched: &mut BTreeSet<DeploymentId>) -> Result<(), LedgerError> {
+        match (&record.stream, &record.event) {
             (Stream::Deployment(id), Event::Deployment(event)) => {
+                let id = *id;
                 if self.desk.wake(id) {
                     // Read as it stands after this event.
                     touched.insert(id);
@@ -152,18 +152,18 @@ impl Conductor {
                 }
                 // One that is over has left its lane after this event. A birth touches nobody else.
                 let mates = self.desk.mates(id);
-                if let Err(misplaced) = self.desk.apply(id, record.at, &event) {
+                if let Err(misplaced) = self.desk.apply(id, record.at, event) {
                     self.reload(id, &misplaced.to_string()).await?;
                 }
                 touched.extend(mates);
                 touched.insert(id);
-                self.note(id, &event);
+                self.note(id, event);
             }
             (Stream::Target(name), Event::Target(_)) => {
                 let (ledger, of) = (self.ledger.clone(), name.clone());
                 let state = blocking(move || ledger.target(&of)).await?;
-                touched.extend(self.desk.of_target(&name));
-                self.desk.know(name, state);
+                touched.extend(self.desk.of_target(name));
+                self.desk.know(name.clone(), state);
             }
             (Stream::Bot, Event::Bot(BotEvent::Requested { request, .. })) => match request.what {
                 Ask::Pause => self.desk.pause(true),
@@ -230,6 +230,9 @@ impl Conductor {
                 }
                 Decision::Write(event) => self.start(id, Work::Step, move |job| Box::pin(job.write(*event))),
                 Decision::Run(step) => {
+                    if *step == Step::Weigh {
+                        self.desk.weighs(id, now);
+                    }
                     let work = match *step {
                         Step::Release(_) | Step::Find { .. } => Work::Release,
                         Step::Watch(_) => Work::Watch,

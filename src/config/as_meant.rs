@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::SecretRef;
@@ -19,7 +20,7 @@ pub struct Config {
     /// GitHub, and the secrets its webhooks are signed with.
     pub github: GitHub,
     /// Where to deploy to, in the file's order.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// Who is told in chat.
     pub chat: Vec<Chat>,
     /// How the ledger treats its disk.
@@ -101,6 +102,6 @@ impl Default for LedgerOptions {
 impl Config {
     /// The target of this name.
     pub fn target(&self, name: &TargetName) -> Option<&Target> {
-        self.targets.iter().find(|target| target.name == *name)
+        self.targets.iter().map(Arc::as_ref).find(|target| target.name == *name)
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::as_meant::{Chat, ChatKind, Config, LedgerOptions, Server};
@@ -113,7 +114,7 @@ impl Checker<'_> {
             public_url,
             server: server?,
             github,
-            targets,
+            targets: targets.into_iter().map(Arc::new).collect(),
             chat,
             ledger,
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),

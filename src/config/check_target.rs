@@ -10,7 +10,7 @@ use super::values::{duration, glob_trouble, web_address};
 use super::written::{Table, Written, nearest};
 use crate::domain::{
     BundleFormat, BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush,
-    RepositoryName, RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
+    Pattern, RepositoryName, RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
 };
 
 const FILE_EXISTS: &[(&str, FileExists)] =
@@ -224,11 +224,8 @@ impl Checker<'_> {
                 self.reader.find(Finding::error("config/bad-glob", message).help(help), &path.span);
             }
         }
-        let rule = Rule {
-            branches: texts(raw.branches.as_ref()),
-            tags: texts(raw.tags.as_ref()),
-            paths: texts(raw.paths.as_ref()),
-        };
+        let [branches, tags, paths] = lists.map(|list| texts(list).into_iter().map(Pattern::from).collect());
+        let rule = Rule { branches, tags, paths };
         if rule.branches.is_empty() && rule.tags.is_empty() {
             let finding =
                 Finding::error("config/no-rule", "this target takes no push: it names neither branches nor tags");

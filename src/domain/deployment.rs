@@ -1,5 +1,7 @@
 //! The state machine: a deployment is the fold of its events. There is no other way to make or change one.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -16,7 +18,8 @@ use super::state::{Ready, Running, State, Step, StepName, Weighed};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     id: DeploymentId,
-    order: Order,
+    #[serde(with = "super::shared")]
+    order: Arc<Order>,
     state: State,
     events: u64,
     created_at: Timestamp,
@@ -78,7 +81,7 @@ impl Deployment {
         };
         Ok(Self {
             id,
-            order: (**order).clone(),
+            order: order.clone(),
             state: State::Planned,
             events: 1,
             created_at: at,

@@ -3,6 +3,8 @@
 //! A variant or a field, once released, keeps its name and its meaning; a new field carries `#[serde(default)]`,
 //! and `tests/golden` holds one line of each kind.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +109,8 @@ pub enum DeploymentEvent {
     /// It is born.
     Planned {
         /// With this.
-        order: Box<Order>,
+        #[serde(with = "super::shared")]
+        order: Arc<Order>,
     },
     /// Its order is being proven.
     Weighing,
@@ -233,6 +236,20 @@ pub enum DeploymentEvent {
         /// Which, and why.
         failure: Failure,
     },
+}
+
+impl DeploymentEvent {
+    /// Whether the deployment is over by it.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => true,
+            Self::AlreadyLive { .. } | Self::Superseded { .. } | Self::Refused { .. } => true,
+            Self::Planned { .. } | Self::Weighing | Self::Held { .. } | Self::Weighed { .. } => false,
+            Self::Prepared { .. } | Self::Releasing { .. } | Self::Unsent { .. } | Self::Released { .. } => false,
+            Self::Progressed { .. } | Self::Ended { .. } | Self::Stumbled { .. } => false,
+            Self::StopAsked { .. } | Self::Approved { .. } => false,
+        }
+    }
 }
 
 /// Events of `target/NAME`.

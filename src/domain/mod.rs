@@ -27,6 +27,7 @@ mod failure;
 mod finding;
 mod ids;
 mod masking;
+mod pattern;
 mod plain;
 mod plan;
 mod progress;
@@ -35,6 +36,7 @@ mod record;
 mod revision;
 #[cfg(test)]
 pub(crate) mod samples;
+mod shared;
 mod state;
 mod target;
 mod target_state;
@@ -49,6 +51,7 @@ pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;
+pub use pattern::Pattern;
 pub use plain::{causes, plainly, root_cause, size};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{

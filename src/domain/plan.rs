@@ -1,5 +1,7 @@
 //! What a push means: for each target a deployment, or none, with the reason. From the payload alone.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, TargetName};
@@ -58,7 +60,8 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Where to, as the configuration meant it at that time.
-    pub target: Target,
+    #[serde(with = "super::shared")]
+    pub target: Arc<Target>,
     /// The repository as the push named it.
     pub repository: Repository,
     /// The ref.
@@ -149,7 +152,7 @@ impl std::fmt::Display for NoDeployment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Deploy this.
-    Deploy(Box<Order>),
+    Deploy(Arc<Order>),
     /// Nothing, because.
     Nothing(NoDeployment),
 }
@@ -166,7 +169,7 @@ pub struct Plan {
 /// What `push` means for each target of its repository, in the configuration's order.
 ///
 /// The ledger, which knows what came before, may still turn a deployment into none (`AlreadyPlanned`).
-pub fn plan(push: &Push, cause: &Cause, targets: &[Target]) -> Vec<Plan> {
+pub fn plan(push: &Push, cause: &Cause, targets: &[Arc<Target>]) -> Vec<Plan> {
     targets
         .iter()
         .filter(|target| target.repository.as_str().eq_ignore_ascii_case(push.repository.name.as_str()))
@@ -174,7 +177,7 @@ pub fn plan(push: &Push, cause: &Cause, targets: &[Target]) -> Vec<Plan> {
         .collect()
 }
 
-fn outcome(push: &Push, cause: &Cause, target: &Target) -> Outcome {
+fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
     let reference = push.reference.clone();
     let Some(rule) = target.rule.takes(&push.reference) else {
         return Outcome::Nothing(NoDeployment::NotMapped { reference });
@@ -185,7 +188,7 @@ fn outcome(push: &Push, cause: &Cause, target: &Target) -> Outcome {
     if !target.rule.touches(push.paths.as_deref()) {
         return Outcome::Nothing(NoDeployment::PathsUntouched);
     }
-    Outcome::Deploy(Box::new(Order {
+    Outcome::Deploy(Arc::new(Order {
         target: target.clone(),
         repository: push.repository.clone(),
         reference,
@@ -206,7 +209,7 @@ mod tests {
 
     /// What a push means for the blog, in a word.
     fn check(push: &Push, expected: &str) {
-        let plans = plan(push, &Cause::CatchUp, &[target("blog")]);
+        let plans = plan(push, &Cause::CatchUp, &[target("blog").into()]);
         let [Plan { outcome, .. }] = &plans[..] else { panic!("one target, one plan: {plans:?}") };
         let found = match outcome {
             Outcome::Deploy(order) => format!("{} by {}", order.sha.short(), order.rule),
@@ -229,6 +232,6 @@ mod tests {
         push.repository.name = super::super::RepositoryName::parse("Acme/Blog").unwrap();
         check(&push, "aaaaaaa by branch main");
         push.repository.name = super::super::RepositoryName::parse("acme/shop").unwrap();
-        assert_eq!(plan(&push, &Cause::CatchUp, &[target("blog")]), []);
+        assert_eq!(plan(&push, &Cause::CatchUp, &[target("blog").into()]), []);
     }
 }

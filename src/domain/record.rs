@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -158,8 +158,13 @@ struct Written<'a> {
     v: u32,
     offset: Offset,
     at: Timestamp,
-    stream: String,
+    #[serde(serialize_with = "as_text")]
+    stream: &'a Stream,
     event: &'a Event,
+}
+
+fn as_text<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(stream)
 }
 
 #[derive(Deserialize)]
@@ -175,9 +180,16 @@ struct Read<'a> {
 impl Record {
     /// The line, without its end.
     pub fn to_line(&self) -> String {
+        let mut line = Vec::new();
+        self.write_line(&mut line);
+        String::from_utf8(line).expect("JSON is text")
+    }
+
+    /// Writes the line at the end of `out`, without its own end.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
         let Self { offset, at, stream, event } = self;
-        let written = Written { v: VERSION, offset: *offset, at: *at, stream: stream.to_string(), event };
-        serde_json::to_string(&written).expect("records have string keys only")
+        let written = Written { v: VERSION, offset: *offset, at: *at, stream, event };
+        serde_json::to_writer(out, &written).expect("records have string keys only, and memory takes all");
     }
 
     /// Reads a line back.

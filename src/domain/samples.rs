@@ -56,9 +56,9 @@ pub(crate) fn push(reference: &str, after: Option<CommitSha>) -> Push {
 
 pub(crate) fn order() -> Order {
     let cause = Cause::Push { delivery: DeliveryId::parse("delivery-1").unwrap() };
-    let plans = plan(&push("refs/heads/main", Some(sha('a'))), &cause, &[target("blog")]);
+    let plans = plan(&push("refs/heads/main", Some(sha('a'))), &cause, &[target("blog").into()]);
     match plans.into_iter().next().map(|plan| plan.outcome) {
-        Some(Outcome::Deploy(order)) => *order,
+        Some(Outcome::Deploy(order)) => (*order).clone(),
         other => panic!("a push to a mapped branch plans a deployment, not {other:?}"),
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
     let hold = Hold { kind: HoldKind::Lane, reason: "another runs".into(), until: None };
     let outcome = |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None };
     match word {
-        "planned" => E::Planned { order: Box::new(order()) },
+        "planned" => E::Planned { order: order().into() },
         "weighing" => E::Weighing,
         "held" => E::Held { hold },
         "weighed" => E::Weighed { head: sha('a'), commit: sha('a'), forced: false },

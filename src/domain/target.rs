@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{RefName, RepositoryName, TargetName};
+use super::pattern::Pattern;
 use super::revision::BundleFormat;
 
 /// A target, with every default filled in.
@@ -63,13 +63,13 @@ pub enum SourceSpec {
 pub struct Rule {
     /// Branch names.
     #[serde(default)]
-    pub branches: Vec<String>,
+    pub branches: Vec<Pattern>,
     /// Tag names.
     #[serde(default)]
-    pub tags: Vec<String>,
+    pub tags: Vec<Pattern>,
     /// Paths of which at least one must have changed; empty means any.
     #[serde(default)]
-    pub paths: Vec<String>,
+    pub paths: Vec<Pattern>,
 }
 
 /// What a new push does to the lane.
@@ -273,11 +273,8 @@ impl EngineSpec {
 impl Rule {
     /// The pattern that takes this ref, as written: `branch main`, `tag v*`.
     pub fn takes(&self, reference: &RefName) -> Option<String> {
-        let first = |kind, patterns: &[String], name| {
-            patterns
-                .iter()
-                .find(|pattern| glob(pattern).is_some_and(|it| it.is_match(name)))
-                .map(|it| format!("{kind} {it}"))
+        let first = |kind, patterns: &[Pattern], name| {
+            patterns.iter().find(|pattern| pattern.takes(name)).map(|it| format!("{kind} {it}"))
         };
         match (reference.branch(), reference.tag()) {
             (Some(branch), _) => first("branch", &self.branches, branch),
@@ -289,28 +286,18 @@ impl Rule {
     /// Whether at least one of the changed paths is one of the rule's. Unknown paths and no rule match.
     pub fn touches(&self, changed: Option<&[String]>) -> bool {
         let Some(changed) = changed else { return true };
-        let globs: Vec<GlobMatcher> = self.paths.iter().filter_map(|pattern| glob(pattern)).collect();
-        self.paths.is_empty() || changed.iter().any(|path| globs.iter().any(|it| it.is_match(path)))
+        self.paths.is_empty() || self.paths.iter().any(|pattern| changed.iter().any(|path| pattern.takes(path)))
     }
 
     /// The branch whose head is watched at boot: the ones named without a wildcard.
     pub fn plain_branches(&self) -> impl Iterator<Item = &str> {
-        self.branches.iter().map(String::as_str).filter(|name| !is_wild(name))
+        self.branches.iter().filter(|pattern| !pattern.is_wild()).map(Pattern::as_str)
     }
 
     /// Whether some branches are named by a pattern only: which they are is known to the repository alone.
     pub fn has_wild_branches(&self) -> bool {
-        self.branches.iter().any(|name| is_wild(name))
+        self.branches.iter().any(Pattern::is_wild)
     }
-}
-
-fn is_wild(name: &str) -> bool {
-    name.contains(['*', '?', '[', '{'])
-}
-
-/// A pattern by the house's rules; nothing where it is broken, which the configuration has refused before.
-fn glob(pattern: &str) -> Option<GlobMatcher> {
-    Some(GlobBuilder::new(pattern).literal_separator(true).build().ok()?.compile_matcher())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What a write means, given what is in the ledger: repeats, births, records. Touches no file.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::domain::{
-    BodyAt, BotEvent, Cause, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, NoDeployment, Offset,
-    Order, Outcome, Plan, PlanLine, Push, Record, Request, Stream, TargetEvent,
+    BodyAt, BotEvent, Cause, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Misplaced, NoDeployment,
+    Offset, Order, Outcome, Plan, PlanLine, Push, Record, Request, Stream, TargetEvent,
 };
 
 use super::draft::Draft;
@@ -112,7 +114,7 @@ impl<'d, 'i> Commit<'d, 'i> {
     /// A delivery, what it means, and the deployments planned from it.
     pub(super) fn accept(&mut self, arrival: Arrival) -> Result<Decided<Vec<PlanLine>>, LedgerError> {
         let Arrival { id, event, digest, body, push, received_at: _, plans } = arrival;
-        for known in [keys::delivery(&id), keys::digest(&digest)] {
+        for known in [keys::delivery(&id), keys::body(&digest, push.after.as_ref())] {
             if let Some(offset) = self.draft.delivery(&known)? {
                 return Ok(Decided::Repeat(offset));
             }
@@ -143,12 +145,12 @@ impl<'d, 'i> Commit<'d, 'i> {
 
     /// A plan's line, with the order where there is a deployment.
     fn line(
-        &self,
+        &mut self,
         id: &DeliveryId,
         push: &Push,
         pinned: Option<u64>,
         plan: Plan,
-    ) -> Result<(PlanLine, Option<Box<Order>>), LedgerError> {
+    ) -> Result<(PlanLine, Option<Arc<Order>>), LedgerError> {
         let Plan { target, outcome } = plan;
         let order = match outcome {
             Outcome::Deploy(order) => order,
@@ -177,7 +179,12 @@ impl<'d, 'i> Commit<'d, 'i> {
         let unknown = |event| LedgerError::Unknown { stream: stream.clone(), event };
         match (&stream, &event) {
             (Stream::Deployment(id), Event::Deployment(event)) => {
-                let found = self.draft.deployment(*id)?.ok_or_else(|| unknown(event.kind()))?.deployment.events();
+                let known = self.draft.deployment(*id)?.ok_or_else(|| unknown(event.kind()))?.deployment;
+                let found = known.events();
+                if let DeploymentEvent::Planned { .. } = event {
+                    let (event, state) = (event.kind().into(), known.state().name().into());
+                    return Err(Misplaced { id: *id, event, state }.into());
+                }
                 if expect != Some(found) {
                     return Err(LedgerError::Overtaken { id: *id, expected: expect, found });
                 }
@@ -221,7 +228,7 @@ impl<'d, 'i> Commit<'d, 'i> {
     }
 
     /// The births that are to be, with their ids; the order is missing where the deployment exists already.
-    fn births(&self, origin: &str, births: Vec<Birth>) -> Result<Vec<(DeploymentId, Option<Order>)>, LedgerError> {
+    fn births(&mut self, origin: &str, births: Vec<Birth>) -> Result<Vec<(DeploymentId, Option<Order>)>, LedgerError> {
         let mut found: Vec<(DeploymentId, Option<Order>)> = Vec::with_capacity(births.len());
         for Birth { order, kind } in births {
             let planned = self.draft.head(&order.target.name, &order.reference)?.planned;
@@ -240,7 +247,7 @@ impl<'d, 'i> Commit<'d, 'i> {
         let mut ids = Vec::with_capacity(births.len());
         for (id, order) in births {
             if let Some(order) = order {
-                let planned = DeploymentEvent::Planned { order: Box::new(order) };
+                let planned = DeploymentEvent::Planned { order: Arc::new(order) };
                 self.add(Stream::Deployment(id), Event::Deployment(planned))?;
             }
             ids.push(id);

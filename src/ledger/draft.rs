@@ -18,7 +18,7 @@ use super::keys::{self, Key};
 use super::log::Place;
 
 /// One mark in the index for about this many bytes of the log: what is read in vain to find one record.
-const MARK_EVERY: u64 = 32 * 1024;
+const MARK_EVERY: u64 = 64 * 1024;
 
 /// A deployment and the offset of its birth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,28 +33,69 @@ struct Changes {
     deployments: HashMap<DeploymentId, Snapshot>,
 }
 
+/// Values that are JSON in the index and are asked for again and again within a group: each is read once.
+#[derive(Debug)]
+struct Values<T> {
+    what: &'static str,
+    read: HashMap<Key, T>,
+    settled: HashMap<Key, T>,
+    tried: HashMap<Key, T>,
+}
+
+impl<T: Clone + Default + Serialize + DeserializeOwned> Values<T> {
+    fn new(what: &'static str) -> Self {
+        Self { what, read: HashMap::new(), settled: HashMap::new(), tried: HashMap::new() }
+    }
+
+    fn get(&mut self, index: &Index, key: Key) -> Result<T, LedgerError> {
+        if let Some(found) = self.tried.get(&key).or_else(|| self.settled.get(&key)).or_else(|| self.read.get(&key)) {
+            return Ok(found.clone());
+        }
+        let found: T = index.json(self.what, &key)?.unwrap_or_default();
+        self.read.insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn put(&mut self, key: Key, value: T) {
+        self.tried.insert(key, value);
+    }
+
+    fn write(self, batch: &mut Batch) {
+        for (key, value) in self.settled {
+            batch.insert(key, serde_json::to_vec(&value).expect("what the index keeps has string keys only"));
+        }
+    }
+}
+
 /// The index as it will be after the commits of a group that were settled, and the one that is being tried.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     index: &'a Index,
     settled: Changes,
     tried: Changes,
+    heads: Values<Head>,
+    targets: Values<TargetState>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(index: &'a Index) -> Self {
-        Self { index, settled: Changes::default(), tried: Changes::default() }
+        let (heads, targets) = (Values::new("head"), Values::new("target"));
+        Self { index, settled: Changes::default(), tried: Changes::default(), heads, targets }
     }
 
     /// Keeps what was tried.
     pub(super) fn settle(&mut self) {
         self.settled.keys.extend(self.tried.keys.drain());
         self.settled.deployments.extend(self.tried.deployments.drain());
+        self.heads.settled.extend(self.heads.tried.drain());
+        self.targets.settled.extend(self.targets.tried.drain());
     }
 
     /// Forgets what was tried.
     pub(super) fn discard(&mut self) {
         self.tried = Changes::default();
+        self.heads.tried.clear();
+        self.targets.tried.clear();
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -76,20 +117,9 @@ impl<'a> Draft<'a> {
         self.tried.keys.insert(key, None);
     }
 
-    fn json<T: DeserializeOwned + Default>(&self, what: &'static str, key: &[u8]) -> Result<T, LedgerError> {
-        match self.get(key)? {
-            Some(value) => serde_json::from_slice(&value).map_err(|source| LedgerError::Entry { what, source }),
-            None => Ok(T::default()),
-        }
-    }
-
-    fn put_json(&mut self, key: Key, value: &impl Serialize) {
-        self.put(key, serde_json::to_vec(value).expect("what the index keeps has string keys only"));
-    }
-
-    /// The first record of a delivery, by its id.
+    /// The first record of a delivery, by its id or its body.
     pub(super) fn delivery(&self, key: &[u8]) -> Result<Option<Offset>, LedgerError> {
-        Ok(self.get(key)?.map(|value| keys::offset_in(&value[..8.min(value.len())])))
+        Ok(self.get(key)?.map(|value| keys::birth_in(&value)))
     }
 
     /// The offset that stands under a key.
@@ -97,19 +127,23 @@ impl<'a> Draft<'a> {
         Ok(self.get(key)?.map(|value| keys::offset_in(&value)))
     }
 
-    pub(super) fn head(&self, target: &TargetName, reference: &RefName) -> Result<Head, LedgerError> {
-        self.json("head", &keys::head(target, reference))
+    pub(super) fn head(&mut self, target: &TargetName, reference: &RefName) -> Result<Head, LedgerError> {
+        self.heads.get(self.index, keys::head(target, reference))
     }
 
-    pub(super) fn target(&self, target: &TargetName) -> Result<TargetState, LedgerError> {
-        self.json("target", &keys::target(target))
+    pub(super) fn target(&mut self, target: &TargetName) -> Result<TargetState, LedgerError> {
+        self.targets.get(self.index, keys::target(target))
     }
 
     pub(super) fn deployment(&self, id: DeploymentId) -> Result<Option<Snapshot>, LedgerError> {
-        match self.tried.deployments.get(&id).or_else(|| self.settled.deployments.get(&id)) {
-            Some(found) => Ok(Some(found.clone())),
+        match self.drafted(id) {
+            Some(found) => Ok(Some(found)),
             None => self.index.deployment(id),
         }
+    }
+
+    fn drafted(&self, id: DeploymentId) -> Option<Snapshot> {
+        self.tried.deployments.get(&id).or_else(|| self.settled.deployments.get(&id)).cloned()
     }
 
     /// Takes a record that is, or will be, in the log. Refuses what cannot follow.
@@ -144,11 +178,11 @@ impl<'a> Draft<'a> {
         self.put(key.clone(), offsets);
         match event {
             DeliveryEvent::Received { digest, push, .. } => {
-                self.put(keys::digest(digest), offset.0.to_be_bytes().to_vec());
-                self.note(keys::delivered(offset));
-                if let Some(sha) = &push.after {
-                    self.note(keys::delivery_of(sha, offset));
-                }
+                self.put(keys::body(digest, push.after.as_ref()), offset.0.to_be_bytes().to_vec());
+                let (listed, byte, bit) = keys::delivered(offset);
+                let mut bits = self.get(&listed)?.unwrap_or_else(|| vec![0; 32]);
+                bits[byte] |= bit;
+                self.put(listed, bits);
             }
             DeliveryEvent::Replayed { .. } => {}
         }
@@ -156,13 +190,19 @@ impl<'a> Draft<'a> {
     }
 
     fn deployed(&mut self, id: DeploymentId, record: &Record, event: &DeploymentEvent) -> Result<(), LedgerError> {
-        let snapshot = match self.deployment(id)? {
+        // An id derives from what it is born of, which is written once: at a birth nothing has to be looked up on disk.
+        let is_birth = matches!(event, DeploymentEvent::Planned { .. });
+        let known = if is_birth { self.drafted(id) } else { self.deployment(id)? };
+        let snapshot = match known {
             None => {
-                let deployment = Deployment::born(id, record.at, event)?;
-                self.born(&deployment)?;
-                Snapshot { birth: record.offset, deployment }
+                let snapshot = Snapshot { birth: record.offset, deployment: Deployment::born(id, record.at, event)? };
+                self.born(&snapshot)?;
+                snapshot
             }
             Some(mut snapshot) => {
+                if snapshot.deployment.events() == 1 {
+                    self.note(keys::in_target(&snapshot.deployment.order().target.name, id));
+                }
                 snapshot.deployment.apply(record.at, event)?;
                 snapshot
             }
@@ -180,10 +220,9 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn born(&mut self, deployment: &Deployment) -> Result<(), LedgerError> {
+    fn born(&mut self, Snapshot { birth, deployment }: &Snapshot) -> Result<(), LedgerError> {
         let (id, order) = (deployment.id(), deployment.order());
-        self.note(keys::unfinished(id));
-        self.note(keys::in_target(&order.target.name, id));
+        self.put(keys::unfinished(id), keys::unfinished_value(*birth, &order.target.name));
         match order.cause {
             // The delivery's own key leads to it.
             Cause::Push { .. } => {}
@@ -196,7 +235,7 @@ impl<'a> Draft<'a> {
         if !order.is_insisted() {
             let mut head = self.head(&order.target.name, &order.reference)?;
             head.planned = Some((order.sha.clone(), id));
-            self.put_json(keys::head(&order.target.name, &order.reference), &head);
+            self.heads.put(keys::head(&order.target.name, &order.reference), head);
         }
         Ok(())
     }
@@ -206,11 +245,11 @@ impl<'a> Draft<'a> {
         self.remove(keys::unfinished(deployment.id()));
         let mut state = self.target(name)?;
         state.conclude(deployment.changed_at(), deployment);
-        self.put_json(keys::target(name), &state);
+        self.targets.put(keys::target(name), state);
         if let Some(commit) = deployment.handled() {
             let mut head = self.head(name, reference)?;
             (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
-            self.put_json(keys::head(name, reference), &head);
+            self.heads.put(keys::head(name, reference), head);
         }
         Ok(())
     }
@@ -218,12 +257,12 @@ impl<'a> Draft<'a> {
     fn targeted(&mut self, name: &TargetName, record: &Record, event: &TargetEvent) -> Result<(), LedgerError> {
         let mut state = self.target(name)?;
         state.apply(record.at, event);
-        self.put_json(keys::target(name), &state);
+        self.targets.put(keys::target(name), state);
         match event {
             TargetEvent::Seen { reference, sha } => {
                 let mut head = self.head(name, reference)?;
                 (head.seen, head.seen_by) = (Some(sha.clone()), None);
-                self.put_json(keys::head(name, reference), &head);
+                self.heads.put(keys::head(name, reference), head);
             }
             TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}
             TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
@@ -266,9 +305,12 @@ impl<'a> Draft<'a> {
                 None => batch.remove(key),
             }
         }
-        for (id, snapshot) in &self.settled.deployments {
+        // One that was only born stands in the log, and among the unfinished.
+        for (id, snapshot) in self.settled.deployments.iter().filter(|(_, it)| it.deployment.events() > 1) {
             batch.insert(keys::deployment(*id), value_of(snapshot));
         }
+        self.heads.write(&mut batch);
+        self.targets.write(&mut batch);
         batch.insert(keys::REACHED, serde_json::to_vec(&reached).expect("a fixed shape"));
         batch
     }

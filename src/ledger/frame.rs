@@ -105,20 +105,21 @@ fn fields(text: &str) -> Option<[&str; 7]> {
 
 /// Writes one commit at the end of `out`, and gives its header.
 pub(super) fn encode(records: &[Record], synced: Offset, out: &mut Vec<u8>) -> Header {
-    let mut lines = Vec::with_capacity(records.len() * 1024);
+    let start = out.len();
     for record in records {
-        lines.extend_from_slice(record.to_line().as_bytes());
-        lines.push(b'\n');
+        record.write_line(out);
+        out.push(b'\n');
     }
+    let lines = &out[start..];
     let header = Header {
         offset: records.first().map(|it| it.offset).unwrap_or_default(),
         records: records.len() as u64,
         bytes: lines.len() as u64,
-        crc32: crc32fast::hash(&lines),
+        crc32: crc32fast::hash(lines),
         synced,
     };
-    out.extend_from_slice(header.render().as_bytes());
-    out.extend_from_slice(&lines);
+    // The header tells what follows it, so it is known last and stands first.
+    out.splice(start..start, header.render().into_bytes());
     header
 }
 

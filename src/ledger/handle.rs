@@ -13,11 +13,12 @@ use crate::domain::{BodyAt, BotEvent, Delivery, DeliveryEvent, Event, Offset, Pl
 use super::bodies::Bodies;
 use super::decide::{Accepted, Append, Appended, Arrival, Birth, Decided, Requested};
 use super::error::LedgerError;
-use super::health::{Door, Health, Seams, Urgency};
+use super::health::{Door, Health, Seams, Space, Urgency};
 use super::index::Index;
 use super::keys;
 use super::log::sync_dir;
 use super::opening::{lock, open_files};
+use super::tail::Tail;
 use super::writer::{Answer, Asked, Job, Now, Writer};
 
 /// What the configuration says of the ledger.
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     pub(super) bodies: Bodies,
     door: Arc<Door>,
     end: Arc<watch::Sender<Offset>>,
+    tail: Arc<Tail>,
     jobs: Mutex<Option<Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<File>>,
@@ -71,7 +73,9 @@ impl Ledger {
         let end = Arc::new(watch::channel(log.end()).0);
         let (jobs, queue) = channel();
         let seams = seams.into();
-        let writer = Writer { log, index: index.clone(), door: door.clone(), end: end.clone(), now, seams };
+        let tail = Arc::new(Tail::new(log.end()));
+        let (of_door, of_end, of_tail) = (door.clone(), end.clone(), tail.clone());
+        let writer = Writer { log, index: index.clone(), door: of_door, end: of_end, tail: of_tail, now, seams };
         let guard = ClosesOnPanic(door.clone());
         let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             let _guard = guard;
@@ -79,7 +83,7 @@ impl Ledger {
         });
         let writer = Mutex::new(Some(writer.map_err(LedgerError::storage("start the writer of", dir))?));
         let (jobs, lock) = (Mutex::new(Some(jobs)), Mutex::new(Some(lock)));
-        Ok(Self(Arc::new(Inner { index, bodies, door, end, jobs, writer, lock })))
+        Ok(Self(Arc::new(Inner { index, bodies, door, end, tail, jobs, writer, lock })))
     }
 
     /// Writes a delivery down together with everything planned from it, once. A repeat gets the first one's answer.
@@ -89,7 +93,7 @@ impl Ledger {
             Some(body) => body,
             None => {
                 let (digest, bytes) = (delivery.digest.clone(), delivery.body.clone());
-                let known = (keys::delivery(&delivery.id), keys::digest(&digest));
+                let known = (keys::delivery(&delivery.id), keys::body(&digest, delivery.push.after.as_ref()));
                 blocking(move || inner.keep_body(&known.into(), &digest, &bytes)).await?
             }
         };
@@ -164,6 +168,17 @@ impl Ledger {
         self.0.end.subscribe()
     }
 
+    /// What was written from an offset on, about so many records, without what deliveries said; and the offset to go on
+    /// from. Followers that keep up read no disk.
+    pub async fn news(&self, from: Offset, limit: usize) -> Result<(Vec<Arc<Record>>, Offset), LedgerError> {
+        if let Some(found) = self.0.tail.read(from, limit) {
+            return Ok(found);
+        }
+        let this = self.clone();
+        let (records, next) = blocking(move || this.read_on(from, limit)).await?;
+        Ok((records.into_iter().map(Arc::new).collect(), next))
+    }
+
     /// Whether it takes writes.
     pub fn health(&self) -> Health {
         if self.0.is_shut() { Health::Closed { why: self.0.why_closed() } } else { self.0.door.health() }
@@ -207,7 +222,7 @@ impl Inner {
             }
         }
         self.door.check_open()?;
-        self.door.check_space(body.len() as u64, Urgency::New)?;
+        Space::default().check(&self.door, body.len() as u64, Urgency::New)?;
         self.bodies.keep(digest, body)
     }
 

@@ -103,17 +103,6 @@ impl Door {
         }
     }
 
-    /// Refuses where `bytes` more would reach into the reserve. What is under way may use all but an eighth of it.
-    pub(super) fn check_space(&self, bytes: u64, urgency: Urgency) -> Result<(), LedgerError> {
-        let reserve = match urgency {
-            Urgency::New => self.reserve,
-            Urgency::UnderWay => self.reserve / 8,
-        };
-        let free = self.free()?;
-        if free.saturating_sub(bytes) < reserve { Err(LedgerError::Full { free, reserve }) } else { Ok(()) }
-    }
-
-    /// One look: the system call takes a microsecond or two, so nothing is remembered.
     fn free(&self) -> Result<u64, LedgerError> {
         let found = statvfs(&self.dir)
             .map_err(|errno| LedgerError::storage("look for free space on", &self.dir)(errno.into()))?;
@@ -129,5 +118,24 @@ impl Door {
             Ok(_) => Health::Open,
             Err(error) => Health::Closed { why: error.to_string() },
         }
+    }
+}
+
+/// The space that is left, looked at once for a group of writes.
+#[derive(Debug, Default)]
+pub(super) struct Space(Option<u64>);
+
+impl Space {
+    /// Refuses where `bytes` more would reach into the reserve. What is under way may use all but an eighth of it.
+    pub(super) fn check(&mut self, door: &Door, bytes: u64, urgency: Urgency) -> Result<(), LedgerError> {
+        let reserve = match urgency {
+            Urgency::New => door.reserve,
+            Urgency::UnderWay => door.reserve / 8,
+        };
+        let free = match self.0 {
+            Some(free) => free,
+            None => *self.0.insert(door.free()?),
+        };
+        if free.saturating_sub(bytes) < reserve { Err(LedgerError::Full { free, reserve }) } else { Ok(()) }
     }
 }

@@ -20,9 +20,12 @@ use super::reader::Reader;
 use super::scan::{Found, Scan};
 
 /// Changes with the meaning of any key or value: an index of another one is made again.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// sled's own default is 1 GB.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Keys with their values.
+pub(super) type Entries = Box<dyn Iterator<Item = Result<(IVec, IVec), LedgerError>>>;
 
 /// How far the index has come. Written in the same batch as what it tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,23 +110,16 @@ impl Index {
         value.map(|it| serde_json::from_slice(&it).map_err(|source| LedgerError::Entry { what, source })).transpose()
     }
 
-    /// The keys that begin so and lie below `before`, from the last to the first.
-    pub(super) fn backwards(
-        &self,
-        prefix: &[u8],
-        before: Option<Key>,
-    ) -> Result<impl Iterator<Item = Result<IVec, LedgerError>> + use<>, LedgerError> {
+    /// What stands under the keys that begin so and lie below `before`, from the last to the first.
+    pub(super) fn backwards(&self, prefix: &[u8], before: Option<Key>) -> Result<Entries, LedgerError> {
         let end = before.unwrap_or_else(|| after_all(prefix));
         let range = self.db()?.range(prefix.to_vec()..end);
-        Ok(range.rev().map(|entry| entry.map(|(key, _)| key).map_err(LedgerError::Index)))
+        Ok(Box::new(range.rev().map(|entry| entry.map_err(LedgerError::Index))))
     }
 
-    /// The keys that begin so, from the first to the last.
-    pub(super) fn forwards(
-        &self,
-        prefix: &[u8],
-    ) -> Result<impl Iterator<Item = Result<IVec, LedgerError>> + use<>, LedgerError> {
-        Ok(self.db()?.scan_prefix(prefix).keys().map(|key| key.map_err(LedgerError::Index)))
+    /// What stands under the keys that begin so, from the first to the last.
+    pub(super) fn forwards(&self, prefix: &[u8]) -> Result<Entries, LedgerError> {
+        Ok(Box::new(self.db()?.scan_prefix(prefix).map(|entry| entry.map_err(LedgerError::Index))))
     }
 
     /// How far it has come; nothing where it is new or not of this program.
@@ -167,13 +163,13 @@ impl Index {
 
     /// A deployment as it stands, with its birth's offset.
     pub(super) fn deployment(&self, id: DeploymentId) -> Result<Option<Snapshot>, LedgerError> {
-        let Some(value) = self.get(&keys::deployment(id))? else { return Ok(None) };
-        let birth = keys::offset_in(&value[..8.min(value.len())]);
-        if value.len() > 8 {
-            let deployment = serde_json::from_slice(&value[8..]);
+        if let Some(value) = self.get(&keys::deployment(id))? {
+            let deployment = serde_json::from_slice(value.get(8..).unwrap_or_default());
             let deployment = deployment.map_err(|source| LedgerError::Entry { what: "deployment", source })?;
-            return Ok(Some(Snapshot { birth, deployment }));
+            return Ok(Some(Snapshot { birth: keys::birth_in(&value), deployment }));
         }
+        let Some(value) = self.get(&keys::unfinished(id))? else { return Ok(None) };
+        let birth = keys::birth_in(&value);
         let Record { at, event: Event::Deployment(first @ DeploymentEvent::Planned { .. }), .. } =
             self.record(birth)?
         else {
@@ -183,14 +179,10 @@ impl Index {
     }
 }
 
-/// A deployment's value: its birth's offset alone while nothing else happened (the log has the rest), else also its
-/// snapshot.
+/// A deployment's value: its birth's offset, and its snapshot.
 pub(super) fn value_of(snapshot: &Snapshot) -> Vec<u8> {
     let mut value = snapshot.birth.0.to_be_bytes().to_vec();
-    if snapshot.deployment.events() > 1 {
-        let json = serde_json::to_vec(&snapshot.deployment).expect("snapshots have string keys only");
-        value.extend_from_slice(&json);
-    }
+    serde_json::to_writer(&mut value, &snapshot.deployment).expect("snapshots have string keys only");
     value
 }
 

@@ -1,28 +1,29 @@
 //! The index's keys: one tree, one first byte per kind of fact. Pure.
 //!
 //! sled's time goes by keys and their length (its nodes hold one kilobyte), so there are few, and names that may be
-//! long are the first half of a hash.
+//! long are the first half of a hash. A push costs three of its own: what stands in the log already is looked up there,
+//! and a deployment that nothing has happened to since its birth lies in the list of the unfinished alone.
 //!
 //! | key | value |
 //! | --- | --- |
 //! | `@` | [`Reached`](super::index::Reached) |
 //! | `a` segment | what a sealed segment looked like when it was checked |
 //! | `b` | present while paused |
-//! | `c` commit `P` offset | nothing: deliveries that push a commit, whose plans name their deployments |
+//! | `c` commit `P` body digest | offset of the delivery that pushes the commit; its plans name their deployments |
 //! | `c` commit `D` deployment | nothing: deployments of a commit that come from no delivery |
-//! | `d` deployment | its birth's offset, or its snapshot |
+//! | `d` deployment | its birth's offset and its snapshot; not there while only born |
 //! | `e` | first offset that the log should still have |
 //! | `f` offset | where that commit begins (about one commit in each 32 KiB) |
-//! | `g` body digest | offset of the delivery |
+//! | `g` body digest | offset of the delivery, where it pushes no commit |
 //! | `h` target, ref | [`Head`](crate::domain::Head) |
 //! | `i` delivery id | offsets of its records |
 //! | `k` sink, deployment | offset of the last event |
-//! | `n` target, deployment | nothing |
-//! | `o` offset | nothing: deliveries in order |
+//! | `n` target, deployment | nothing; not there while only born |
+//! | `o` a 256th of an offset | which of the 256 offsets are deliveries, a bit each |
 //! | `q` actor, key | offset of the request |
 //! | `s` stream, offset | nothing; births and deliveries are not here: they lie under their names |
 //! | `t` target | [`TargetState`](crate::domain::TargetState) |
-//! | `u` deployment | nothing: unfinished |
+//! | `u` deployment | its birth's offset, and which target it is of: unfinished |
 
 use sha2::{Digest, Sha256};
 
@@ -69,11 +70,20 @@ fn half(name: &[u8]) -> [u8; 16] {
     half
 }
 
+/// What a body is known by. The same body pushes the same commit, so that it is looked for among that commit's.
+pub(super) fn body(digest: &str, pushed: Option<&CommitSha>) -> Key {
+    match pushed {
+        Some(sha) => key(b'c', &[&commit(sha.as_str()), b"P", &half_of(digest)]),
+        None => key(b'g', &[&half_of(digest)]),
+    }
+}
+
 /// A digest is a hash already; whatever else came under that name is not trusted to be one.
-pub(super) fn digest(digest: &str) -> Key {
-    match hex::decode(digest) {
-        Ok(bytes) if bytes.len() == 32 => key(b'g', &[&bytes[..16]]),
-        Ok(_) | Err(_) => key(b'g', &[&half(digest.as_bytes())]),
+fn half_of(digest: &str) -> [u8; 16] {
+    let mut bytes = [0; 32];
+    match hex::decode_to_slice(digest, &mut bytes) {
+        Ok(()) => std::array::from_fn(|at| bytes[at]),
+        Err(_) => half(digest.as_bytes()),
     }
 }
 
@@ -98,8 +108,22 @@ pub(super) fn in_target(target: &TargetName, id: DeploymentId) -> Key {
     key(b'n', &[target.as_str().as_bytes(), b"\0", &id.to_bytes()])
 }
 
-pub(super) fn delivered(offset: Offset) -> Key {
-    key(b'o', &[&offset.0.to_be_bytes()])
+/// Where the bit of an offset lies: the key of its 256th, the byte in its value, and the bit in that byte.
+pub(super) fn delivered(offset: Offset) -> (Key, usize, u8) {
+    let [.., low] = offset.0.to_be_bytes();
+    (key(b'o', &[&(offset.0 >> 8).to_be_bytes()]), usize::from(low / 8), 1 << (low % 8))
+}
+
+/// The key after that of an offset's 256th.
+pub(super) fn after_delivered(offset: Offset) -> Key {
+    delivered(Offset(offset.0 | 0xff).next()).0
+}
+
+/// The offsets that an entry of deliveries tells of, in order.
+pub(super) fn deliveries_in(key: &[u8], bits: &[u8]) -> Vec<Offset> {
+    let first = offset_in(key).0 << 8;
+    let is_set = |low: &u64| bits.get(*low as usize / 8).is_some_and(|byte| byte & 1 << (low % 8) > 0);
+    (0..256).filter(is_set).map(|low| Offset(first + low)).collect()
 }
 
 /// A request's name is the asker's and the key's: both of any length, so the first says its own.
@@ -150,11 +174,11 @@ pub(super) enum OfCommit {
     Delivery(Offset),
 }
 
-/// Reads the end of a key of a commit: hashes have 20 or 32 bytes, so its length says what it names.
-pub(super) fn of_commit(key: &[u8]) -> Option<OfCommit> {
-    match key.len() {
-        38 | 50 => deployment_in(key).map(OfCommit::Deployment),
-        30 | 42 => Some(OfCommit::Delivery(offset_in(key))),
+/// Reads an entry of a commit: what stands before the last sixteen bytes of its key says what it names.
+pub(super) fn of_commit(key: &[u8], value: &[u8]) -> Option<OfCommit> {
+    match key.len().checked_sub(17).map(|at| key[at])? {
+        b'D' => deployment_in(key).map(OfCommit::Deployment),
+        b'P' => Some(OfCommit::Delivery(offset_in(value))),
         _ => None,
     }
 }
@@ -164,8 +188,19 @@ pub(super) fn deliveries_of(sha: &CommitSha) -> Key {
     key(b'c', &[&commit(sha.as_str()), b"P"])
 }
 
-pub(super) fn delivery_of(sha: &CommitSha, offset: Offset) -> Key {
-    key(b'c', &[&commit(sha.as_str()), b"P", &offset.0.to_be_bytes()])
+/// The value of an unfinished deployment: its birth, and enough of its target's hash to tell targets apart.
+pub(super) fn unfinished_value(birth: Offset, target: &TargetName) -> Vec<u8> {
+    [&birth.0.to_be_bytes()[..], &half(target.as_str().as_bytes())].concat()
+}
+
+/// Whether an unfinished deployment is of this target, by its value.
+pub(super) fn is_of_target(value: &[u8], target: &TargetName) -> bool {
+    value.get(8..).is_some_and(|it| it == half(target.as_str().as_bytes()))
+}
+
+/// The offset of the birth, at a value's beginning.
+pub(super) fn birth_in(value: &[u8]) -> Offset {
+    offset_in(&value[..8.min(value.len())])
 }
 
 /// The offset at a key's or value's end.

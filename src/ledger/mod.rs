@@ -27,6 +27,7 @@ mod opening;
 mod read;
 mod reader;
 mod scan;
+mod tail;
 mod writer;
 
 pub use decide::{Accepted, Append, Appended, Birth, Requested};

@@ -1,6 +1,7 @@
 //! What can be asked of the ledger. All of it blocks for the disk, and all of it sees only what is durable.
 
 use std::collections::BTreeSet;
+use std::iter::Peekable;
 
 use bytes::Bytes;
 
@@ -59,7 +60,7 @@ impl Ledger {
     /// The deployments that are not over, oldest first.
     pub fn unfinished(&self) -> Result<Vec<DeploymentId>, LedgerError> {
         let found = self.0.index.forwards(keys::UNFINISHED)?;
-        found.filter_map(|key| key.map(|key| keys::deployment_in(&key)).transpose()).collect()
+        found.filter_map(|entry| entry.map(|(key, _)| keys::deployment_in(&key)).transpose()).collect()
     }
 
     /// The deployments that the filter takes, newest first.
@@ -75,37 +76,53 @@ impl Ledger {
     }
 
     /// The ids among which the filter has to look, newest first, by the list that is probably the shortest.
-    fn candidates(
-        &self,
-        filter: &Filter,
-    ) -> Result<Box<dyn Iterator<Item = Result<DeploymentId, LedgerError>>>, LedgerError> {
+    fn candidates(&self, filter: &Filter) -> Result<Ids, LedgerError> {
         const OVER: [&str; 5] = ["succeeded", "failed", "stopped", "superseded", "refused"];
         // A prefix so short names no commit; a list by time finds its newest ones sooner.
         const SHORTEST_PREFIX: usize = 4;
-        let index = &self.0.index;
         if let Some(prefix) = filter.sha.as_ref().filter(|it| it.len() >= SHORTEST_PREFIX) {
-            let mut ids = BTreeSet::new();
-            if !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Ok(Box::new(std::iter::empty()));
-            }
-            for key in index.forwards(&keys::commits(prefix))? {
-                match keys::of_commit(&key?) {
-                    Some(OfCommit::Deployment(id)) => ids.extend([id]),
-                    Some(OfCommit::Delivery(offset)) => ids.extend(self.planned_at(offset)?),
-                    None => {}
-                }
-            }
-            return Ok(Box::new(ids.into_iter().rev().map(Ok)));
+            return self.ids_of_commits(prefix);
         }
-        let unfinished = filter.state.as_deref().is_some_and(|state| !OVER.contains(&state));
         let list = match &filter.target {
-            _ if unfinished => keys::UNFINISHED.to_vec(),
-            Some(target) => keys::of_target(target),
-            None => keys::DEPLOYMENTS.to_vec(),
+            _ if filter.state.as_deref().is_some_and(|state| !OVER.contains(&state)) => None,
+            Some(target) => Some(keys::of_target(target)),
+            None => Some(keys::DEPLOYMENTS.to_vec()),
         };
-        let before = filter.before.map(|id| [list.as_slice(), &id.to_bytes()].concat());
-        let found = index.backwards(&list, before)?;
-        Ok(Box::new(found.filter_map(|key| key.map(|key| keys::deployment_in(&key)).transpose())))
+        let unfinished = self.listed(keys::UNFINISHED, filter)?;
+        Ok(match list {
+            None => unfinished,
+            Some(list) => {
+                Box::new(Merged { one: self.listed(&list, filter)?.peekable(), other: unfinished.peekable() })
+            }
+        })
+    }
+
+    fn ids_of_commits(&self, prefix: &str) -> Result<Ids, LedgerError> {
+        let mut ids = BTreeSet::new();
+        if !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        for entry in self.0.index.forwards(&keys::commits(prefix))? {
+            let (key, value) = entry?;
+            match keys::of_commit(&key, &value) {
+                Some(OfCommit::Deployment(id)) => ids.extend([id]),
+                Some(OfCommit::Delivery(offset)) => ids.extend(self.planned_at(offset)?),
+                None => {}
+            }
+        }
+        Ok(Box::new(ids.into_iter().rev().map(Ok)))
+    }
+
+    /// The deployments of a list, newest first, from before the filter's cursor on. Of the unfinished, which tell their
+    /// target, the filter's only.
+    fn listed(&self, list: &[u8], filter: &Filter) -> Result<Ids, LedgerError> {
+        let before = filter.before.map(|id| [list, &id.to_bytes()].concat());
+        let target = filter.target.clone().filter(|_| list == keys::UNFINISHED);
+        let found = self.0.index.backwards(list, before)?;
+        Ok(Box::new(found.filter_map(move |entry| {
+            let of_target = |value: &[u8]| target.as_ref().is_none_or(|it| keys::is_of_target(value, it));
+            entry.map(|(key, value)| keys::deployment_in(&key).filter(|_| of_target(&value))).transpose()
+        })))
     }
 
     /// The deployments that were planned from the delivery at an offset.
@@ -126,24 +143,37 @@ impl Ledger {
             return offsets.chunks(8).map(|offset| index.record(keys::offset_in(offset))).collect();
         }
         let birth = match stream {
-            Stream::Deployment(id) => index.get(&keys::deployment(*id))?,
+            Stream::Deployment(id) => match index.get(&keys::deployment(*id))? {
+                Some(value) => Some(value),
+                None => index.get(&keys::unfinished(*id))?,
+            },
             Stream::Delivery(_) | Stream::Target(_) | Stream::Sink(_) | Stream::Bot => None,
         };
-        let birth = birth.map(|value| Ok(keys::offset_in(&value[..8.min(value.len())])));
-        let others = index.forwards(&keys::stream(stream))?.map(|key| key.map(|key| keys::offset_in(&key)));
+        let birth = birth.map(|value| Ok(keys::birth_in(&value)));
+        let others = index.forwards(&keys::stream(stream))?.map(|entry| entry.map(|(key, _)| keys::offset_in(&key)));
         birth.into_iter().chain(others).map(|offset| index.record(offset?)).collect()
     }
 
     /// A delivery as it came in.
     pub fn delivery(&self, id: &DeliveryId) -> Result<Option<Record>, LedgerError> {
         let Some(offsets) = self.0.index.get(&keys::delivery(id))? else { return Ok(None) };
-        self.0.index.record(keys::offset_in(&offsets[..8.min(offsets.len())])).map(Some)
+        self.0.index.record(keys::birth_in(&offsets)).map(Some)
     }
 
     /// The deliveries before an offset, newest first, as they came in.
     pub fn deliveries(&self, before: Option<Offset>, limit: usize) -> Result<Vec<Record>, LedgerError> {
-        let found = self.0.index.backwards(keys::DELIVERIES, before.map(keys::delivered))?;
-        found.take(limit).map(|key| self.0.index.record(keys::offset_in(&key?))).collect()
+        let below = |offset: &Offset| before.is_none_or(|before| *offset < before);
+        let mut found = Vec::new();
+        for entry in self.0.index.backwards(keys::DELIVERIES, before.map(keys::after_delivered))? {
+            let (key, bits) = entry?;
+            for offset in keys::deliveries_in(&key, &bits).into_iter().rev().filter(below) {
+                if found.len() == limit {
+                    return Ok(found);
+                }
+                found.push(self.0.index.record(offset)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The raw body of a delivery.
@@ -162,8 +192,10 @@ impl Ledger {
     /// What the deliveries that pushed a commit meant, oldest first.
     pub fn plans_of(&self, sha: &CommitSha) -> Result<Vec<(DeliveryId, PlanLine)>, LedgerError> {
         let mut found = Vec::new();
-        for key in self.0.index.forwards(&keys::deliveries_of(sha))? {
-            let Stream::Delivery(id) = self.0.index.record(keys::offset_in(&key?))?.stream else { continue };
+        let entries = self.0.index.forwards(&keys::deliveries_of(sha))?;
+        let offsets = entries.map(|entry| entry.map(|(_, value)| keys::offset_in(&value)));
+        for offset in offsets.collect::<Result<BTreeSet<_>, _>>()? {
+            let Stream::Delivery(id) = self.0.index.record(offset)?.stream else { continue };
             for record in self.story(&Stream::Delivery(id.clone()))? {
                 if let Event::Delivery(DeliveryEvent::Received { plans, .. } | DeliveryEvent::Replayed { plans, .. }) =
                     record.event
@@ -186,7 +218,7 @@ impl Ledger {
 
     /// What was written from an offset on, at least so many if there are, without what deliveries said; and the offset
     /// to go on from.
-    pub fn read_on(&self, from: Offset, limit: usize) -> Result<(Vec<Record>, Offset), LedgerError> {
+    pub(super) fn read_on(&self, from: Offset, limit: usize) -> Result<(Vec<Record>, Offset), LedgerError> {
         let end = self.end();
         if from >= end {
             return Ok((Vec::new(), from));
@@ -205,6 +237,30 @@ impl Ledger {
         match self.0.index.record(keys::offset_in(&offset))?.event {
             Event::Sink(event) => Ok(Some(event)),
             Event::Delivery(_) | Event::Deployment(_) | Event::Target(_) | Event::Bot(_) => Ok(None),
+        }
+    }
+}
+
+type Ids = Box<dyn Iterator<Item = Result<DeploymentId, LedgerError>>>;
+
+/// Two lists of deployments as one, newest first; what stands in both comes once.
+struct Merged {
+    one: Peekable<Ids>,
+    other: Peekable<Ids>,
+}
+
+impl Iterator for Merged {
+    type Item = Result<DeploymentId, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match (self.one.peek(), self.other.peek()) {
+            (Some(Ok(one)), Some(Ok(other))) if one == other => {
+                self.other.next();
+                self.one.next()
+            }
+            (Some(Ok(one)), Some(Ok(other))) if one < other => self.other.next(),
+            (None, _) => self.other.next(),
+            (Some(_), _) => self.one.next(),
         }
     }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
-use crate::domain::{Event, Offset, PlanLine, Request, Stream};
+use crate::domain::{Event, Offset, PlanLine, Record, Request, Stream};
 
 use super::decide::{Append, Appended, Arrival, Birth, Commit, Decided, Requested};
 use super::draft::Draft;
 use super::error::LedgerError;
 use super::frame::{Header, encode};
-use super::health::{Door, Seams, Urgency};
+use super::health::{Door, Seams, Space, Urgency};
 use super::index::Index;
 use super::log::{Log, Place};
+use super::tail::Tail;
 
 /// How many wait for one sync at most: beyond this, a longer group makes the first one wait for nothing.
 const LONGEST_GROUP: usize = 512;
@@ -54,6 +55,7 @@ pub(super) struct Writer {
     pub(super) index: Index,
     pub(super) door: Arc<Door>,
     pub(super) end: Arc<watch::Sender<Offset>>,
+    pub(super) tail: Arc<Tail>,
     pub(super) now: Now,
     pub(super) seams: Seams,
 }
@@ -61,10 +63,12 @@ pub(super) struct Writer {
 /// A group of commits in the making.
 struct Group {
     bytes: Vec<u8>,
+    records: Vec<Record>,
     next: Offset,
     commits: u64,
     last: Option<(Place, Header)>,
     answers: Vec<Tell>,
+    space: Space,
 }
 
 impl Writer {
@@ -109,8 +113,9 @@ impl Writer {
         }
         let mut group = Group::new(self.log.end());
         jobs.into_iter().for_each(|job| self.take(job, &mut draft, &mut group));
-        let Group { bytes, next, commits, last, answers } = group;
-        let kept = last.map_or(Ok(()), |last| self.keep(draft, &bytes, next, last));
+        let commits = group.commits;
+        let answers = std::mem::take(&mut group.answers);
+        let kept = self.keep(draft, group);
         if let Err(error) = &kept {
             self.close(error);
         }
@@ -162,7 +167,7 @@ impl Writer {
                 return Ok((decided, Vec::new()));
             }
             self.door.check_open()?;
-            self.door.check_space(group.bytes.len() as u64, urgency)?;
+            group.space.check(&self.door, group.bytes.len() as u64, urgency)?;
             Ok((decided, std::mem::take(&mut commit.records)))
         });
         let (decided, records) = decided.inspect_err(|_| draft.discard())?;
@@ -175,16 +180,19 @@ impl Writer {
             group.next = Offset(group.next.0 + header.records);
             group.commits += 1;
             group.last = Some((place, header));
+            group.records.extend(records);
         }
         Ok(decided)
     }
 
     /// Makes a group durable, then visible.
-    fn keep(&mut self, draft: Draft<'_>, bytes: &[u8], end: Offset, last: (Place, Header)) -> Result<(), LedgerError> {
-        self.log.write(bytes, end, &self.seams)?;
+    fn keep(&mut self, draft: Draft<'_>, group: Group) -> Result<(), LedgerError> {
+        let Group { bytes, records, next: end, last: Some(last), .. } = group else { return Ok(()) };
+        self.log.write(&bytes, end, &self.seams)?;
         (self.seams.probe)("before-index");
         self.index.write(draft.into_batch(last, self.log.place()))?;
         (self.seams.probe)("after-index");
+        self.tail.push(records, end);
         self.end.send_replace(end);
         Ok(())
     }
@@ -192,7 +200,8 @@ impl Writer {
 
 impl Group {
     fn new(next: Offset) -> Self {
-        Self { bytes: Vec::new(), next, commits: 0, last: None, answers: Vec::new() }
+        let (bytes, records, answers, space) = (Vec::new(), Vec::new(), Vec::new(), Space::default());
+        Self { bytes, records, next, commits: 0, last: None, answers, space }
     }
 
     /// Keeps an answer until the group is durable: also a repeat may be one of a commit of this very group.

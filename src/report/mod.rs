@@ -4,9 +4,11 @@
 //! what it was told stands in the ledger under `sink/NAME`. The difference is the outbox. Killed anywhere, it is found
 //! again; what was passed over in between needs no telling.
 
+mod line;
 mod outbox;
 mod pace;
 mod sink;
+mod untold;
 
 pub use outbox::{ReportError, Reports, Turn};
 pub use pace::Pace;

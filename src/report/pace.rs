@@ -19,6 +19,9 @@ pub struct Pace {
     pub per_deployment: Duration,
     /// How long something that may pass is tried again before it is given up.
     pub patience: Duration,
+    /// How long a deployment goes unmentioned while it is merely planned, and the least time between two such mentions.
+    /// One that goes on is told at once; of a burst, most are passed over without ever going on.
+    pub planned: Duration,
 }
 
 impl Default for Pace {
@@ -27,6 +30,7 @@ impl Default for Pace {
             between: Duration::from_secs(1),
             per_deployment: Duration::from_secs(1),
             patience: Duration::from_secs(24 * 60 * 60),
+            planned: Duration::from_secs(1),
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{CommitSha, Deployment, Failure, Notice, SourceSpec, TargetName};
+use crate::domain::{CommitSha, Deployment, Failure, Notice, Order, SourceSpec, TargetName};
 
 /// Right after a push GitHub may not know the commit everywhere yet.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
@@ -59,8 +59,8 @@ impl Sink {
     }
 
     /// Whether it hears of this deployment.
-    pub(super) fn takes(&self, deployment: &Deployment) -> bool {
-        let at_github = match deployment.order().target.source {
+    pub(super) fn takes(&self, order: &Order) -> bool {
+        let at_github = match order.target.source {
             SourceSpec::GitHub => true,
             SourceSpec::Git { .. } => false,
         };

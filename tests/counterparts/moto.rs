@@ -65,7 +65,7 @@ fn intent(spec: &CodeDeploySpec) -> Intent {
         engine: EngineSpec::CodeDeploy(spec.clone()),
     };
     let order = Order {
-        target,
+        target: target.into(),
         repository: Repository { id: None, name: repository },
         reference: RefName::parse("refs/heads/main").unwrap(),
         sha: commit.clone(),

@@ -199,6 +199,7 @@ impl Bot {
             report_pace: report::Pace {
                 between: Duration::ZERO,
                 per_deployment: BETWEEN_STATUSES,
+                planned: Duration::ZERO,
                 ..report::Pace::default()
             },
             ..Parts::of_this_program()

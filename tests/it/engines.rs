@@ -256,7 +256,7 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         engine,
     };
     let order = Order {
-        target,
+        target: target.into(),
         repository: Repository { id: Some(7), name: repository },
         reference: RefName::parse("refs/heads/main").unwrap(),
         sha: commit.clone(),

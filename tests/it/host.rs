@@ -127,7 +127,7 @@ fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
         marker: format!("landfall {deployment}"),
         run: None,
         order: Order {
-            target,
+            target: target.into(),
             repository: Repository { name: repository, id: None },
             reference: RefName::parse("refs/heads/main").unwrap(),
             sha: commit.clone(),

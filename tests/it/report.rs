@@ -65,13 +65,13 @@ impl World {
 
     fn reports_to(&self, sinks: Vec<Sink>) -> Reports {
         let url = Some("https://deploy.example.com/".to_owned());
-        let pace = Pace { between: Duration::ZERO, ..Pace::default() };
+        let pace = Pace { between: Duration::ZERO, planned: Duration::ZERO, ..Pace::default() };
         Reports::new(self.ledger.clone(), sinks, self.clock.clone(), url).paced(pace)
     }
 
     fn order(&self, reference: &str, sha: &CommitSha, cause: Cause) -> Order {
         Order {
-            target: target(self.source.clone()),
+            target: target(self.source.clone()).into(),
             repository: Name { id: Some(7), name: target(SourceSpec::GitHub).repository },
             reference: RefName::parse(reference).unwrap(),
             sha: sha.clone(),
@@ -103,7 +103,7 @@ impl World {
         let (event, digest, body) =
             ("push".into(), hex::encode(sha2::Sha256::digest(number.to_be_bytes())), "{}".into());
         let delivery = Delivery { id, event, digest, body, received_at, push };
-        let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Box::new(order)) };
+        let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Arc::new(order)) };
         self.ledger.accept(delivery, vec![plan]).await.unwrap().plans[0].deployment.unwrap()
     }
 
@@ -456,7 +456,7 @@ async fn the_program_ends_when_the_last_status_is_out() {
     let world = World::new();
     let (sha, id) = world.pushed("first").await;
     let stop = CancellationToken::new();
-    let pace = Pace { between: Duration::from_secs(1), ..Pace::default() };
+    let pace = Pace { between: Duration::from_secs(1), planned: Duration::ZERO, ..Pace::default() };
     let running = tokio::spawn(world.reports().paced(pace).run(stop.clone()));
     let mut end = world.ledger.follow();
     end.wait_for(|_| world.written("github-status").len() == 1).await.unwrap();

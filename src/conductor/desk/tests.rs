@@ -1,8 +1,10 @@
 //! What is decided in each situation, and who sleeps.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::samples::{at, event, target};
-use crate::domain::{Lock, StepName};
+use crate::domain::{Lock, Order, StepName, Target};
 
 const READY: &str = "weighing weighed prepared";
 const RUNNING: &str = "weighing weighed prepared releasing released";
@@ -13,7 +15,8 @@ fn desk(policy: OnNewPush, deployments: &[&str]) -> (Desk, Vec<DeploymentId>) {
     let ids = (0..deployments.len()).map(|n| DeploymentId::derive(at(n as i64), &["push"])).collect::<Vec<_>>();
     for (id, words) in ids.iter().zip(deployments) {
         let DeploymentEvent::Planned { mut order } = event("planned") else { unreachable!("it is that one") };
-        order.target.on_new_push = policy;
+        let target = Target { on_new_push: policy, ..(*order.target).clone() };
+        order = Arc::new(Order { target: target.into(), ..(*order).clone() });
         desk.apply(*id, at(0), &DeploymentEvent::Planned { order }).unwrap();
         for word in words.split_whitespace() {
             desk.apply(*id, at(0), &event(word)).unwrap();
@@ -164,4 +167,17 @@ fn a_newer_push_may_want_the_running_one_out_of_its_way() {
     assert_eq!(waits.in_the_way_of(ids[1]), None);
     let (told, ids) = desk(OnNewPush::StopRunning, &[&format!("{RUNNING} stop-asked"), READY]);
     assert_eq!(told.in_the_way_of(ids[1]), None);
+}
+
+#[test]
+fn a_ref_that_was_just_weighed_rests_a_little_before_a_newer_push_is() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &["weighing", ""]);
+    desk.weighs(ids[0], at(0));
+    let weighs = |desk: &Desk, id: DeploymentId, now| tell(&desk.decide(id, now), &ids);
+    let soon = at(0).saturating_add(BETWEEN_WEIGHINGS).unwrap();
+    assert_eq!(desk.decide(ids[1], at(0)), Decision::Wait(soon));
+    assert_eq!(weighs(&desk, ids[0], at(0)), "weigh", "the same one goes on");
+    assert_eq!(weighs(&desk, ids[1], soon), "weigh");
+    desk.weighs(ids[1], at(1));
+    assert_eq!(desk.weighed.len(), 1);
 }

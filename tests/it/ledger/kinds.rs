@@ -1,5 +1,7 @@
 //! One event of every kind there is. Each kind names the one after it, so that a new kind stops the build here.
 
+use std::sync::Arc;
+
 use landfall::domain::{
     ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event, Failure,
     Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress, Request,
@@ -32,16 +34,17 @@ fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
 
 /// An order that differs from the usual one in all that can be chosen.
 fn other_order(cause: Cause) -> Order {
-    let mut order = Order { parent: Some(id()), before: Some(sha(2)), ..order("blog", 1, cause) };
-    order.target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
-    order.target.revisions = RevisionsSpec::S3 {
+    let order = Order { parent: Some(id()), before: Some(sha(2)), ..order("blog", 1, cause) };
+    let mut target = (*order.target).clone();
+    target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
+    target.revisions = RevisionsSpec::S3 {
         bucket: "acme-revisions".into(),
         prefix: "shop".into(),
         region: "eu-west-1".into(),
         endpoint_url: None,
         force_path_style: true,
     };
-    order.target.engine = EngineSpec::CodeDeploy(CodeDeploySpec {
+    target.engine = EngineSpec::CodeDeploy(CodeDeploySpec {
         application: "shop".into(),
         deployment_group: "production".into(),
         region: "eu-west-1".into(),
@@ -54,7 +57,7 @@ fn other_order(cause: Cause) -> Order {
         update_outdated_only: false,
         success_on: SuccessOn::TrafficShifted,
     });
-    order
+    Order { target: target.into(), ..order }
 }
 
 fn causes() -> Vec<Cause> {
@@ -129,7 +132,7 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
     let archive = ArchiveFacts { bytes: 10, unpacked_bytes: 100, files: 4, reused: false };
     let findings = vec![Finding::warning("bundle/lfs-pointer", "`logo.png` is a pointer of Git LFS")];
     Some(match last {
-        None => E::Planned { order: Box::new(order("blog", 1, Cause::CatchUp)) },
+        None => E::Planned { order: Arc::new(order("blog", 1, Cause::CatchUp)) },
         Some(E::Planned { .. }) => E::Weighing,
         Some(E::Weighing) => E::Held { hold },
         Some(E::Held { .. }) => E::Weighed { head: sha(1), commit: sha(1), forced: true },
@@ -255,7 +258,7 @@ fn bot_events() -> Vec<BotEvent> {
 /// One event of every kind of every stream, and of every kind of what they hold.
 pub(crate) fn all() -> Vec<(Stream, Event)> {
     let mut deployment = every(event_after);
-    let planned = |cause| DeploymentEvent::Planned { order: Box::new(other_order(cause)) };
+    let planned = |cause| DeploymentEvent::Planned { order: Arc::new(other_order(cause)) };
     deployment.extend(causes().into_iter().map(planned));
     let prepared =
         |revision| DeploymentEvent::Prepared { revision, archive: ArchiveFacts::default(), findings: vec![] };

@@ -78,7 +78,7 @@ pub(crate) fn push(commit: u64) -> Push {
 pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
     let Push { repository, reference, before, author, title, .. } = push(commit);
     let (sha, rule) = (sha(commit), "branch main".into());
-    Order { target: target(text), repository, reference, sha, before, author, title, cause, rule, parent: None }
+    Order { target: target(text).into(), repository, reference, sha, before, author, title, cause, rule, parent: None }
 }
 
 /// A delivery whose body says its number, so that its digest is its own.
@@ -98,7 +98,7 @@ pub(crate) fn deploy(delivery: &Delivery, targets: &[&str]) -> Vec<Plan> {
     let commit = u64::from_str_radix(delivery.push.after.as_ref().unwrap().as_str(), 16).unwrap();
     let cause = Cause::Push { delivery: delivery.id.clone() };
     let plan = |text: &&str| {
-        let outcome = Outcome::Deploy(Box::new(order(text, commit, cause.clone())));
+        let outcome = Outcome::Deploy(Arc::new(order(text, commit, cause.clone())));
         Plan { target: name(text), outcome }
     };
     targets.iter().map(plan).collect()

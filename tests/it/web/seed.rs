@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) state: Data<WebState>,
     pub(crate) token: String,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<Arc<Target>>,
     /// Set, and the disk fails from now on.
     pub(crate) broken: Arc<AtomicBool>,
     _directory: tempfile::TempDir,
@@ -55,7 +55,8 @@ impl World {
         let now = Arc::new(move || now.now());
         let ledger = Ledger::open_with(&directory.path().join("ledger"), options, now, seams).unwrap();
         let targets =
-            vec![target("shop-production", "acme/shop"), target("blog", "acme/blog"), target("docs", "acme/docs")];
+            [target("shop-production", "acme/shop"), target("blog", "acme/blog"), target("docs", "acme/docs")];
+        let targets: Vec<_> = targets.map(Arc::new).into();
         let board = Board::new(
             ledger.clone(),
             targets.clone(),

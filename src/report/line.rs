@@ -1,0 +1,221 @@
+//! The way to one sink: what waits to be said there, and when. Decides from what it is told alone; it says nothing.
+//!
+//! A burst of pushes leaves thousands of deployments that are merely planned. Of those it keeps the ids, so that memory
+//! and time go by what happens, not by what waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::pace::{self, Pace};
+use super::sink::Unsaid;
+use crate::domain::{DeploymentId, Failure, Notice, SinkEvent};
+
+/// What waits for a sink.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Everything that went on and is not over, and what is over and not told.
+    open: BTreeMap<DeploymentId, Open>,
+    /// The ones of these with something to say, by when.
+    agenda: BTreeSet<(Timestamp, DeploymentId)>,
+    /// What is merely planned, and was not mentioned yet.
+    planned: BTreeSet<DeploymentId>,
+    /// None of these is mentioned sooner.
+    planned_after: Option<Timestamp>,
+    /// The next request comes no sooner, for the pace.
+    paced_until: Option<Timestamp>,
+    /// Nor than this, because it would fail like the last one.
+    down_until: Option<Timestamp>,
+    /// How often in a row it failed.
+    stumbles: u32,
+}
+
+/// What is known of a deployment at a sink.
+#[derive(Debug, Default)]
+struct Open {
+    /// When there is something to say.
+    due: Option<Timestamp>,
+    /// Whether `due` is when to try again.
+    retries: bool,
+    attempts: u32,
+    stumbles_since: Option<Timestamp>,
+    /// What it was last told, or will never be told.
+    settled: Option<Notice>,
+    told_at: Option<Timestamp>,
+    /// How often it was told, since the program started.
+    told: u32,
+}
+
+/// What came of a message that could not be said.
+pub(super) enum Stumbled {
+    /// It is tried again then, for that many tries.
+    Again(Timestamp, u32),
+    /// It is never tried again.
+    GaveUp,
+}
+
+impl Line {
+    /// A deployment was born.
+    pub(super) fn born(&mut self, id: DeploymentId) {
+        if !self.open.contains_key(&id) {
+            self.planned.insert(id);
+        }
+    }
+
+    /// Takes a deployment of which the ledger says that the sink was last told this.
+    pub(super) fn remember(&mut self, id: DeploymentId, last: Option<SinkEvent>) {
+        self.planned.remove(&id);
+        let open = self.open.entry(id).or_default();
+        match last {
+            Some(SinkEvent::Sent { state, text, .. }) => open.settled = Some(Notice { state, text }),
+            Some(SinkEvent::Stumbled { attempt, next_at, .. }) => {
+                (open.attempts, open.retries) = (attempt, true);
+                self.schedule(id, Some(next_at));
+            }
+            // What made it give up may be mended by now, or the message another: one more try a start.
+            Some(SinkEvent::GaveUp { .. }) | None => {}
+        }
+    }
+
+    /// A deployment went on, perhaps to its end. Gives whether it is known here.
+    pub(super) fn went_on(&mut self, id: DeploymentId, is_end: bool, now: Timestamp, pace: &Pace) -> bool {
+        let known = self.planned.remove(&id) || self.open.contains_key(&id);
+        if known {
+            let open = self.open.entry(id).or_default();
+            let soonest = open.told_at.filter(|_| !is_end).map(|at| pace::after(at, pace::interval(pace, open.told)));
+            if !open.retries {
+                self.schedule(id, Some(soonest.unwrap_or(now).max(now)));
+            }
+        }
+        known
+    }
+
+    /// The next deployment to speak of, and when.
+    pub(super) fn next(&self, pace: &Pace) -> Option<(Timestamp, DeploymentId)> {
+        let planned = self.planned.first().map(|id| {
+            let settled = pace::after(id.born_at(), pace.planned);
+            (settled.max(self.planned_after.unwrap_or(settled)), *id)
+        });
+        let (due, id) = self.agenda.first().copied().into_iter().chain(planned).min()?;
+        Some((due.max(self.paced_until.unwrap_or(due)).max(self.down_until.unwrap_or(due)), id))
+    }
+
+    /// The next deployment of which something waits for its pace only.
+    pub(super) fn ready(&self) -> Option<DeploymentId> {
+        let is_retry = |id: &DeploymentId| self.open.get(id).is_some_and(|open| open.retries);
+        let waiting = self.agenda.iter().map(|(_, id)| *id).find(|id| !is_retry(id));
+        waiting.or_else(|| self.planned.first().copied()).filter(|_| self.stumbles == 0)
+    }
+
+    /// It is about to be spoken of.
+    pub(super) fn begin(&mut self, id: DeploymentId, now: Timestamp, pace: &Pace) {
+        if self.planned.remove(&id) {
+            self.open.insert(id, Open::default());
+            self.planned_after = Some(pace::after(now, pace.planned));
+        }
+    }
+
+    /// Whether that was the last thing said of it.
+    pub(super) fn knows(&self, id: DeploymentId, notice: &Notice) -> bool {
+        self.open.get(&id).is_some_and(|open| open.settled.as_ref() == Some(notice))
+    }
+
+    /// Nothing more is to be said of it until something happens; nothing ever, if it is over.
+    pub(super) fn settle(&mut self, id: DeploymentId, is_over: bool, notice: Option<Notice>, now: Timestamp) {
+        self.schedule(id, None);
+        if is_over {
+            self.open.remove(&id);
+            return;
+        }
+        let Some(open) = self.open.get_mut(&id) else { return };
+        (open.retries, open.attempts, open.stumbles_since) = (false, 0, None);
+        if let Some(notice) = notice {
+            (open.settled, open.told_at, open.told) = (Some(notice), Some(now), open.told + 1);
+        }
+    }
+
+    /// The sink took a message.
+    pub(super) fn is_up(&mut self) {
+        (self.stumbles, self.down_until) = (0, None);
+    }
+
+    /// The next message comes no sooner.
+    pub(super) fn rest_until(&mut self, at: Timestamp) {
+        self.paced_until = Some(at);
+    }
+
+    /// What comes of a message that could not be said. One that is given up is [settled](Self::settle) by the caller.
+    pub(super) fn stumble(&mut self, id: DeploymentId, unsaid: &Unsaid, now: Timestamp, pace: &Pace) -> Stumbled {
+        let Unsaid { failure: Failure { passing, .. }, until, for_all } = unsaid;
+        let Some(open) = self.open.get_mut(&id) else { return Stumbled::GaveUp };
+        open.attempts += 1;
+        let since = *open.stumbles_since.get_or_insert(now);
+        if !passing || now > pace::after(since, pace.patience) {
+            return Stumbled::GaveUp;
+        }
+        let mut attempt = open.attempts;
+        open.retries = true;
+        if *for_all {
+            self.stumbles += 1;
+            attempt = attempt.max(self.stumbles);
+        }
+        let next_at = pace::next_try(now, id, attempt).max(until.unwrap_or(now));
+        if *for_all {
+            self.down_until = Some(next_at);
+        }
+        self.schedule(id, Some(next_at));
+        Stumbled::Again(next_at, attempt)
+    }
+
+    fn schedule(&mut self, id: DeploymentId, due: Option<Timestamp>) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        if let Some(before) = std::mem::replace(&mut open.due, due) {
+            self.agenda.remove(&(before, id));
+        }
+        self.agenda.extend(due.map(|due| (due, id)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::NoticeState;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn id(born: i64, name: &str) -> DeploymentId {
+        DeploymentId::derive(second(born), &[name])
+    }
+
+    #[test]
+    fn of_a_burst_one_a_second_is_mentioned_and_what_goes_on_comes_first() {
+        let (pace, mut line) = (Pace { planned: Duration::from_secs(1), ..Pace::default() }, Line::default());
+        let mut burst: Vec<_> = (0..1000).map(|n| id(100, &n.to_string())).collect();
+        burst.sort();
+        burst.iter().for_each(|id| line.born(*id));
+        assert_eq!(line.next(&pace), Some((second(101), burst[0])));
+        assert!(line.went_on(burst[999], false, second(100), &pace));
+        assert_eq!(line.next(&pace), Some((second(100), burst[999])), "at once");
+        line.begin(burst[999], second(100), &pace);
+        let notice = Notice { state: NoticeState::Pending, text: "Checking".into() };
+        line.settle(burst[999], false, Some(notice), second(100));
+        line.begin(burst[0], second(101), &pace);
+        line.settle(burst[0], false, None, second(101));
+        assert_eq!(line.next(&pace), Some((second(102), burst[1])));
+        assert_eq!(line.open.len(), 2, "the others are ids alone");
+    }
+
+    #[test]
+    fn what_is_over_and_told_is_forgotten() {
+        let (pace, mut line, id) = (Pace::default(), Line::default(), id(100, "a"));
+        assert!(!line.went_on(id, true, second(100), &pace), "a stranger");
+        line.born(id);
+        assert!(line.went_on(id, true, second(100), &pace));
+        line.settle(id, true, None, second(100));
+        assert_eq!((line.next(&pace), line.open.len(), line.agenda.len()), (None, 0, 0));
+    }
+}

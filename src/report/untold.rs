@@ -1,0 +1,95 @@
+//! What the ledger says that sinks should hear of: at the start, and of deployments that nobody knows here. Reads only.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::sink::Sink;
+use crate::domain::{Deployment, DeploymentId, Notice, Offset, SinkEvent, Stream};
+use crate::ledger::{Filter, Ledger, LedgerError};
+
+/// Records or deployments read at a time.
+const BATCH: usize = 500;
+/// After so many in a row that are told, older ones are too: looking at all of history would grow with it.
+const SETTLED_IN_A_ROW: usize = 1000;
+/// The end of the log that is looked at in any case: an old deployment may have ended last.
+const TAIL: u64 = 10_000;
+/// What ended longer ago, and was never mentioned to a sink, is not news: the sink is new.
+const NEWS: SignedDuration = SignedDuration::from_hours(24);
+
+/// A sink, a deployment that it takes, and what it was last told of it.
+pub(super) type Heard = (usize, Deployment, Option<SinkEvent>);
+
+/// These deployments as they stand, for each sink that takes them.
+pub(super) fn look_up(ledger: &Ledger, sinks: &[Sink], ids: BTreeSet<DeploymentId>) -> Result<Vec<Heard>, LedgerError> {
+    let mut heard = Vec::new();
+    for id in ids {
+        let Some(deployment) = ledger.deployment(id)? else { continue };
+        for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.takes(deployment.order())) {
+            heard.push((index, deployment.clone(), ledger.sent(sink.name(), id)?));
+        }
+    }
+    Ok(heard)
+}
+
+/// What the sinks were not told before the program last ended.
+pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestamp) -> Result<Vec<Heard>, LedgerError> {
+    let mut looked_at = BTreeSet::new();
+    let mut untold = Vec::new();
+    let mut look = |deployment: Deployment| -> Result<bool, LedgerError> {
+        let mut all = true;
+        if !looked_at.insert(deployment.id()) {
+            return Ok(all);
+        }
+        for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.takes(deployment.order())) {
+            let last = ledger.sent(sink.name(), deployment.id())?;
+            if !is_told(&deployment, last.as_ref(), now) {
+                untold.push((index, deployment.clone(), last));
+                all = false;
+            }
+        }
+        Ok(all)
+    };
+    for id in ledger.unfinished()? {
+        ledger.deployment(id)?.map(&mut look).transpose()?;
+    }
+    let (mut before, mut in_a_row) = (None, 0);
+    while in_a_row < SETTLED_IN_A_ROW {
+        let page = ledger.deployments(&Filter { target: None, sha: None, state: None, before, limit: BATCH })?;
+        let Some(oldest) = page.last() else { break };
+        before = Some(oldest.id());
+        for deployment in page {
+            in_a_row = if look(deployment)? { in_a_row + 1 } else { 0 };
+        }
+    }
+    let mut from = Offset(end.0.saturating_sub(TAIL));
+    while from < end {
+        let records = ledger.read(from, BATCH)?;
+        let Some(last) = records.last() else { break };
+        from = last.offset.next();
+        for id in records.iter().filter_map(|record| deployment_of(&record.stream)).collect::<BTreeSet<_>>() {
+            ledger.deployment(id)?.map(&mut look).transpose()?;
+        }
+    }
+    Ok(untold)
+}
+
+/// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more.
+fn is_told(deployment: &Deployment, last: Option<&SinkEvent>, now: Timestamp) -> bool {
+    let Some(ended_at) = deployment.ended_at() else { return false };
+    match last {
+        Some(SinkEvent::Sent { state, text, .. }) => {
+            let Notice { state: wanted, text: words } = Notice::of(deployment);
+            (*state, text) == (wanted, &words)
+        }
+        Some(SinkEvent::Stumbled { .. }) => false,
+        Some(SinkEvent::GaveUp { .. }) | None => now.duration_since(ended_at) > NEWS,
+    }
+}
+
+fn deployment_of(stream: &Stream) -> Option<DeploymentId> {
+    match stream {
+        Stream::Deployment(id) => Some(*id),
+        Stream::Delivery(_) | Stream::Target(_) | Stream::Sink(_) | Stream::Bot => None,
+    }
+}
