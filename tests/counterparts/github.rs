@@ -10,7 +10,7 @@ use landfall::domain::{
     BundleRules, CommitSha, EngineSpec, HostSpec, OnNewPush, RefName, RepositoryName, RevisionsSpec, Rule, SourceSpec,
     Target, TargetName,
 };
-use landfall::source::{Source, SourceError, Sources};
+use landfall::source::{Source, Sources};
 use serde_json::{Value, json};
 
 fn client() -> GitHubClient {
@@ -60,9 +60,14 @@ async fn what_the_source_asks_is_what_github_describes() {
     }
     assert_eq!(source.peel(&sha('a')).await, Ok(Some(sha('a'))));
     source.relation(&sha('a'), &sha('b')).await.unwrap();
-    // The description knows no raw form of a file: Prism takes the request, and has nothing to answer in that form.
-    let error = source.peek(&sha('a'), "deploy/appspec.yml").await.unwrap_err();
-    assert!(matches!(&error, SourceError::Broken { why, .. } if why.contains("(406)")), "{error}");
+    let raw = source.peek(&sha('a'), "deploy/appspec.yml").await;
+    assert_eq!(raw, Ok(Some("\"in the form application/vnd.github.raw+json\"".into())), "Prism writes it as JSON");
+    // The description's own tree and its own page of branches, which is the last: it is not full.
+    assert_eq!(source.named(&sha('a'), "file.rb").await, Ok(vec!["file.rb".to_owned()]));
+    assert_eq!(source.named(&sha('a'), "subdir").await, Ok(vec![]), "a directory is no file");
+    let branches = source.branches().await.unwrap();
+    let [(name, head)] = &branches[..] else { panic!("{branches:?}") };
+    assert_eq!((name.as_str(), head.short()), ("refs/heads/master", "c5b97d5"));
 }
 
 #[tokio::test]

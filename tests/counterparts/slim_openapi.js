@@ -1,5 +1,6 @@
 // Cuts GitHub's own OpenAPI description down to the paths that Landfall calls, and to what they refer to: Prism reads
-// the whole of it for a quarter of a minute, this in three seconds. Changes nothing in what it keeps.
+// the whole of it for a quarter of a minute, this in three seconds. Changes nothing in what it keeps, but for one thing:
+// a form of an answer that an operation's prose promises and its list leaves out is added to the list.
 //
 // usage: node slim_openapi.js FOLDER-OF-NODE-PACKAGES OUTPUT
 "use strict";
@@ -24,6 +25,14 @@ const KEPT = [
 const paths = Object.fromEntries(
   Object.entries(whole.paths).filter(([name]) => KEPT.some((pattern) => pattern.test(name))),
 );
+
+// «This endpoint supports the following custom media types: **`application/vnd.github.raw+json`**: …»
+for (const operation of Object.values(paths).flatMap(Object.values)) {
+  const content = operation.responses?.["200"]?.content ?? {};
+  for (const [, type] of (operation.description ?? "").matchAll(/\*\*`(application\/vnd\.github\.[^`]+)`\*\*/g)) {
+    content[type] ??= { schema: { type: "string" }, example: `in the form ${type}` };
+  }
+}
 
 // Follows every `$ref` from the kept paths.
 const components = {};

@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -129,7 +129,12 @@ fn prepare(dir: &Path) {
 }
 
 /// Runs this executable again, as the child whose life is the test `name`.
-pub(crate) fn child(name: &str, dir: &Path, orders: &str) -> std::process::ExitStatus {
+pub(crate) fn child(name: &str, dir: &Path, orders: &str) -> ExitStatus {
+    child_begins(name, dir, orders).wait().unwrap()
+}
+
+/// Begins such a life, and leaves its end to the caller.
+pub(crate) fn child_begins(name: &str, dir: &Path, orders: &str) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     blocking_program(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
@@ -138,7 +143,7 @@ pub(crate) fn child(name: &str, dir: &Path, orders: &str) -> std::process::ExitS
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
-        .status()
+        .spawn()
         .unwrap()
 }
 

@@ -16,6 +16,7 @@ use actix_web::http::KeepAlive;
 use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
 use landfall::clients::Clock;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 pub(crate) use state::{Ending, Failing, Moves, Scenario, Seen};
 use state::{Refusal, State};
@@ -29,6 +30,8 @@ pub(crate) enum Fault {
     CutBeforeAnswering,
     /// It does its work and never answers.
     Silence,
+    /// It is held on its way: nothing is done until [`World::let_through`], and nobody is answered.
+    Held,
     /// `ThrottlingException`.
     Throttled,
     /// This status, with a body that is no JSON, as a proxy would say it; nothing is done.
@@ -49,6 +52,7 @@ struct Shared {
     faults: Mutex<Vec<(String, VecDeque<Fault>)>>,
     connections_to_cut: Mutex<u32>,
     calls: Mutex<Vec<String>>,
+    through: Notify,
 }
 
 /// The connection under a request, to be ended under it.
@@ -74,6 +78,7 @@ impl World {
             faults: Mutex::default(),
             connections_to_cut: Mutex::default(),
             calls: Mutex::default(),
+            through: Notify::new(),
         });
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -175,6 +180,11 @@ impl World {
         }
     }
 
+    /// What is held on its way arrives, whoever still waits for its answer.
+    pub(crate) fn let_through(&self) {
+        self.shared.through.notify_one();
+    }
+
     /// The next `count` connections end before anything is read from them.
     pub(crate) fn cut_connections(&self, count: u32) {
         *lock(&self.shared.connections_to_cut) = count;
@@ -244,6 +254,15 @@ async fn answer(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared
         }
         Some(Fault::Silence) => {
             let _ = act();
+            std::future::pending().await
+        }
+        Some(Fault::Held) => {
+            let (shared, operation) = (shared.clone(), operation.to_owned());
+            // Apart from the connection, which may be gone by then.
+            actix_web::rt::spawn(async move {
+                shared.through.notified().await;
+                let _ = lock(&shared.state).act(&operation, &input);
+            });
             std::future::pending().await
         }
         Some(Fault::Throttled) => refused(&Refusal::new("ThrottlingException", "Rate exceeded")),

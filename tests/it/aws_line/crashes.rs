@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use std::time::Duration;
+
 use super::{LIVE, Outside, bot_at};
-use crate::crash::{child, each_passing, log, orders, side_by_side};
+use crate::crash::{child, child_begins, each_passing, log, orders, side_by_side};
+use crate::worlds::codedeploy::Fault;
 
 /// Seams of the line, and how often at most one deployment passes each.
 const SEAMS: &[(&str, usize)] = &[
@@ -34,6 +37,38 @@ fn a_crash_amid_a_large_upload_leaves_one_object() {
     assert_eq!(side_by_side(&cases, |orders| crash_at(orders, 17)), cases.len());
 }
 
+#[test]
+fn a_crash_while_codedeploy_is_being_called_makes_one_deployment() {
+    for (fault, arrives_late, adopted) in [
+        (Fault::Held, false, false),
+        // The request was on its way when the bot died, and CodeDeploy took it all the same.
+        (Fault::Held, true, true),
+        (Fault::Silence, false, true),
+    ] {
+        let outside = Outside::new();
+        let sha = outside.push("hello");
+        let dir = outside.dir.path();
+        fs::write(dir.join("sha"), &sha).unwrap();
+        outside.codedeploy.fault("CreateDeployment", fault.clone());
+        let mut first = child_begins(CHILD, dir, "");
+        while outside.codedeploy.count("CreateDeployment") == 0 {
+            assert!(first.try_wait().unwrap().is_none(), "{}", log(dir));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        first.kill().unwrap();
+        first.wait().unwrap();
+        assert_eq!(outside.codedeploy.deployments().len(), usize::from(fault == Fault::Silence), "{fault:?}");
+        if arrives_late {
+            outside.codedeploy.let_through();
+        }
+        ends_well(&outside, &sha, &format!("{fault:?}, late: {arrives_late}"));
+        assert_eq!(outside.codedeploy.count("CreateDeployment"), if adopted { 1 } else { 2 });
+        let story = fs::read_to_string(dir.join("story")).unwrap();
+        assert_eq!(story.contains("d1  released, adopted\n"), adopted, "{fault:?}, late: {arrives_late}\n{story}");
+        assert_eq!(story.matches("releasing").count(), if adopted { 1 } else { 2 }, "{story}");
+    }
+}
+
 /// Kills the bot there, starts another in its place, and looks at what it all came to. Gives whether the first died.
 fn crash_at(orders: &str, mebibytes: usize) -> bool {
     let outside = Outside::new();
@@ -41,6 +76,16 @@ fn crash_at(orders: &str, mebibytes: usize) -> bool {
     let dir = outside.dir.path();
     fs::write(dir.join("sha"), &sha).unwrap();
     let died = !child(CHILD, dir, orders).success();
+    ends_well(&outside, &sha, orders);
+    let story = fs::read_to_string(dir.join("story")).unwrap();
+    let story = story.replace("released, adopted", "released");
+    assert!(story == LIVE || died, "{story}");
+    died
+}
+
+/// Starts a bot in the place of the one that died, and looks at what it all came to: one deployment, told once.
+fn ends_well(outside: &Outside, sha: &str, orders: &str) {
+    let dir = outside.dir.path();
     assert!(child(CHILD, dir, "").success(), "after {orders}:\n{}", log(dir));
     let told = || {
         format!("after {orders}:\n{}\n{:#?}\n{}", log(dir), outside.statuses(), outside.codedeploy.calls().join("\n"))
@@ -51,17 +96,13 @@ fn crash_at(orders: &str, mebibytes: usize) -> bool {
     let keys = outside.s3.keys();
     assert!(keys.len() == 1 && keys[0].starts_with(&format!("shop/site/{sha}-")), "{keys:?} {}", told());
     let last = outside.last_word();
-    assert_eq!((last.state.as_str(), last.sha.as_str()), ("success", sha.as_str()), "{}", told());
+    assert_eq!((last.state.as_str(), last.sha.as_str()), ("success", sha), "{}", told());
     // Killed between GitHub's answer and the ledger, the bot says the last word again.
     let words = outside.statuses().iter().filter(|it| it.state == "success").count();
     assert!(words == 1 || (words == 2 && orders.starts_with("report-sent")), "{words} {}", told());
     // Nobody is left to abort what a killed bot had begun: a lifecycle rule of the bucket removes it.
     let begun = outside.s3.calls().iter().filter(|it| it.starts_with("begin ")).count();
     assert_eq!(outside.s3.unfinished(), begun.saturating_sub(1), "{}", told());
-    let story = fs::read_to_string(dir.join("story")).unwrap();
-    let story = story.replace("released, adopted", "released");
-    assert!(story == LIVE || died, "{story}");
-    died
 }
 
 const CHILD: &str = "aws_line::crashes::child_of_the_crash_test";
