@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::worlds::codedeploy::{Moves, World};
 use crate::worlds::github::{GitHubWorld, Status};
+use crate::worlds::readme::blocks;
 
 const SECTION: &str = "Five minutes to a first real target: AWS CodeDeploy";
 const APPSPEC: &str = "version: 0.0\nos: linux\nfiles:\n  - source: index.html\n    destination: /srv/shop\n";
@@ -27,7 +28,7 @@ fn the_readmes_real_target_deploys() {
     let repository = github.repository("acme/shop");
     let first = repository.commit_and_push("The shop opens", &[("appspec.yml", APPSPEC), ("index.html", "open\n")]);
     let reader = Reader::sit_down(&codedeploy.url());
-    let [build, bucket, secret, configuration, start, look] = &reader.blocks()[..] else {
+    let [build, bucket, secret, configuration, start, look] = &blocks(SECTION)[..] else {
         panic!("the README's section has other steps: follow them here too");
     };
 
@@ -93,15 +94,6 @@ impl Reader {
         symlink(crate::counterpart("LANDFALL_TEST_AWS_CLI"), programs.join("aws")).unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self { home, address: free.to_string(), codedeploy: codedeploy.to_owned() }
-    }
-
-    /// The code blocks of the section, without their indentation.
-    fn blocks(&self) -> Vec<String> {
-        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-        let section = readme.split("\n## ").find(|it| it.starts_with(SECTION)).expect("the section is there");
-        let blocks = section.split("```").skip(1).step_by(2);
-        let lines = |block: &str| block.lines().skip(1).map(|line| format!("{}\n", line.trim_start())).collect();
-        blocks.map(lines).collect()
     }
 
     fn writes(&self, name: &str, text: &str) {

@@ -21,6 +21,7 @@ mod host;
 mod intake;
 mod ledger;
 mod orders;
+mod own_server;
 mod program;
 mod push_to_deploy;
 mod report;

@@ -6,6 +6,8 @@ pub(crate) mod codedeploy;
 pub(crate) mod github;
 #[path = "../worlds/github_objects.rs"]
 mod github_objects;
+#[path = "../worlds/readme.rs"]
+pub(crate) mod readme;
 #[path = "../worlds/repository.rs"]
 pub(crate) mod repository;
 #[path = "../worlds/s3.rs"]
