@@ -24,6 +24,8 @@ use crate::ledger::{Filter, Health, Ledger, LedgerError};
 const RECORDS_AT_ONCE: usize = 200;
 /// How many deliveries a page holds.
 const DELIVERIES: usize = 50;
+/// How many commits are named where a beginning fits several.
+const NAMED_AT_MOST: usize = 8;
 /// Where commit statuses go, by the names that `report` gives these places in the ledger.
 const SINKS: [&str; 2] = ["github-status", "shown"];
 
@@ -103,8 +105,8 @@ impl Board {
         self.ask(move |inside| inside.deployment(id)).await
     }
 
-    /// Why a commit, given by its hash or the beginning of it, runs somewhere or does not. Nothing where no planned
-    /// commit begins like that.
+    /// Why a commit, given by its hash or the beginning of it, runs somewhere or does not. Nothing where no commit that
+    /// was pushed or deployed begins like that.
     pub async fn why(&self, sha: &str) -> Answer<Option<WhyPage>> {
         let sha = sha.to_ascii_lowercase();
         self.ask(move |inside| inside.why(&sha)).await
@@ -265,15 +267,12 @@ impl Inside {
         Ok(Some(WhyPage { sha, plans }))
     }
 
-    /// The commit that a text names: a whole hash is itself, a beginning must fit one deployed commit.
+    /// The commit that a text names: a whole hash is itself, a beginning must fit one commit that was pushed or deployed.
     fn whole(&self, text: &str) -> Answer<Option<CommitSha>> {
         if let Ok(sha) = CommitSha::parse(text) {
             return Ok(Some(sha));
         }
-        let mut found: Vec<CommitSha> =
-            self.ledger.deployments(&of_commit(text))?.iter().map(|it| it.order().sha.clone()).collect();
-        found.sort();
-        found.dedup();
+        let mut found = self.ledger.commits(text, NAMED_AT_MOST)?;
         if found.len() > 1 {
             let commits = found.iter().map(ToString::to_string).collect();
             return Err(BoardError::Ambiguous { prefix: text.to_owned(), commits });

@@ -174,6 +174,12 @@ pub(super) enum OfCommit {
     Delivery(Offset),
 }
 
+/// The commit of an entry of one: what stands between the kind and what it names.
+pub(super) fn commit_in(key: &[u8]) -> Option<CommitSha> {
+    let commit = key.get(1..key.len().checked_sub(17)?)?;
+    CommitSha::parse(hex::encode(commit)).ok()
+}
+
 /// Reads an entry of a commit: what stands before the last sixteen bytes of its key says what it names.
 pub(super) fn of_commit(key: &[u8], value: &[u8]) -> Option<OfCommit> {
     match key.len().checked_sub(17).map(|at| key[at])? {

@@ -189,6 +189,24 @@ impl Ledger {
         }
     }
 
+    /// The commits that were pushed or deployed and whose hash begins so, in order, at most so many.
+    pub fn commits(&self, beginning: &str, limit: usize) -> Result<Vec<CommitSha>, LedgerError> {
+        let mut found: Vec<CommitSha> = Vec::new();
+        for entry in self.0.index.forwards(&keys::commits(beginning))? {
+            let (key, _) = entry?;
+            let Some(commit) = keys::commit_in(&key).filter(|it| it.as_str().starts_with(beginning)) else { continue };
+            // A commit's entries stand side by side.
+            if found.last() == Some(&commit) {
+                continue;
+            }
+            if found.len() == limit {
+                break;
+            }
+            found.push(commit);
+        }
+        Ok(found)
+    }
+
     /// What the deliveries that pushed a commit meant, oldest first.
     pub fn plans_of(&self, sha: &CommitSha) -> Result<Vec<(DeliveryId, PlanLine)>, LedgerError> {
         let mut found = Vec::new();

@@ -74,8 +74,8 @@ pub(super) async fn why(_: Reader, state: Data<WebState>, sha: Path<String>) -> 
     DeploymentsQuery::parse([("sha", sha.as_str())])?;
     let found = state.board.why(&sha).await?;
     let found = found.ok_or_else(|| {
-        Refusal::new(404, format!("no planned commit begins with `{sha}`"))
-            .help("give the whole hash to ask about a commit that was not deployed")
+        Refusal::new(404, format!("no commit that was pushed begins with `{sha}`"))
+            .help("look at the webhook's recent deliveries on GitHub: it may not have been sent")
     })?;
     Ok(json(StatusCode::OK, &found))
 }

@@ -351,6 +351,14 @@ async fn why_tells_what_each_push_of_a_commit_meant() {
         }
     "#]],
     );
+    let of_beginning = world.get("/api/v1/why/0F0F0").await.json();
+    assert_eq!(of_beginning, world.get(&format!("/api/v1/why/{}", sha("0f"))).await.json(), "no deployment is needed");
+    world.push("0f0f1", "acme/shop", "feature/cart", "Try yet another cart").await;
+    let refused = world.get("/api/v1/why/0f0f").await;
+    assert_eq!(refused.status, 400);
+    let expected = format!("`0f0f` is the beginning of several commits: {}, {}", sha("0f"), sha("0f0f1"));
+    assert_eq!(refused.json()["detail"], expected);
+    assert_eq!(world.get("/api/v1/why/0f0f1").await.json()["sha"], sha("0f0f1").as_str());
     assert_eq!(world.get(&format!("/api/v1/why/{}", sha("77"))).await.json()["plans"], json!([]));
     assert_eq!(world.get("/api/v1/why/7777").await.status, 404);
 }
