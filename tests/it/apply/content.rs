@@ -178,3 +178,13 @@ fn content_that_the_ids_of_the_guide_decide() {
     stand.well(&second, &["-b", "OVERWRITE"]);
     assert_eq!(stand.listing(), "a=2 new=2", "X17");
 }
+
+#[test]
+fn a_group_that_is_made_anew_by_the_same_name_still_owns_its_files() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&files("a>{D}"), "a=1");
+    stand.well(&bundle, &["-g", "blog"]);
+    fs::remove_dir_all(stand.path("root/blog")).unwrap();
+    stand.well(&bundle, &["-g", "blog"]);
+    assert_eq!(stand.listing(), "a=1", "X16");
+}

@@ -54,11 +54,13 @@ fn the_ninth_example_replaces_and_records_what_it_wrote() {
     stand.well(&stand.bundle(&format!("{WHOLE}file_exists_behavior: OVERWRITE\n"), TB), &[]);
     assert_eq!(
         stand.listing(),
-        "appspec.yml=… my-folder/ my-folder/my-file-2.txt=2 my-folder/my-file-3.txt=3 my-folder/my-file.txt=1"
+        "appspec.yml=… my-folder/ my-folder/my-file-2.txt=2 my-folder/my-file-3.txt=3 my-folder/my-file.txt=1",
+        "F09"
     );
     assert_eq!(
         stand.manifest(),
-        "D/appspec.yml D/my-folder/my-file-2.txt D/my-folder/my-file-3.txt D/my-folder/my-file.txt"
+        "D/appspec.yml D/my-folder/my-file-2.txt D/my-folder/my-file-3.txt D/my-folder/my-file.txt",
+        "F09"
     );
 }
 

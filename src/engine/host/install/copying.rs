@@ -7,7 +7,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::{Gid, Uid};
 
+use super::acl::Acl;
+use super::label;
+use super::manifest::Given;
 use super::permissions::Change;
 
 /// Copies content, mode and time; what `permissions` changes comes on top. The system shares the blocks where it can.
@@ -24,7 +28,16 @@ pub(super) fn copy(from: &Path, to: &Path, change: Option<&Change>) -> io::Resul
         fchown(&file, change.uid, change.gid)?;
     }
     let mode = change.and_then(|it| it.mode).unwrap_or(about.permissions().mode() & 0o7777);
-    file.set_permissions(Permissions::from_mode(mode))
+    file.set_permissions(Permissions::from_mode(mode))?;
+    change.map_or(Ok(()), |change| extend(to, change, mode, false))
+}
+
+/// The attributes that come after the mode (D23).
+fn extend(path: &Path, change: &Change, mode: u32, is_directory: bool) -> io::Result<()> {
+    if let Some(acl) = &change.acl {
+        acl.set(path, mode, is_directory)?;
+    }
+    change.context.as_ref().map_or(Ok(()), |context| label::set(path, context))
 }
 
 /// Sets owner and mode of a new directory. The set-group-id bit of the directory above is inherited, as ever.
@@ -34,7 +47,37 @@ pub(super) fn settle(path: &Path, mode: u32, change: Option<&Change>) -> io::Res
     }
     let inherited = fs::symlink_metadata(path)?.permissions().mode() & 0o2000;
     let mode = change.and_then(|it| it.mode).unwrap_or(mode | inherited);
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    change.map_or(Ok(()), |change| extend(path, change, mode, true))
+}
+
+/// Makes a directory of ours as if it were new: the engine's, with the archive's mode, and what `permissions` says.
+pub(super) fn settle_anew(path: &Path, mode: Option<u32>, given: &Given, change: Option<&Change>) -> io::Result<()> {
+    if given.acl {
+        Acl::remove(path)?;
+    }
+    // Below a directory with the set-group-id bit, that directory's group is what a new one gets.
+    let above = path.parent().and_then(|it| fs::metadata(it).ok()).filter(|it| it.mode() & 0o2000 != 0);
+    let (uid, gid) = (Uid::effective().as_raw(), above.map_or(Gid::effective().as_raw(), |it| it.gid()));
+    if (given.uid, given.gid) != (uid, gid) {
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    settle(path, mode.unwrap_or(0o755), change)
+}
+
+/// Changes a directory only as `permissions` says.
+pub(super) fn adjust(path: &Path, change: &Change) -> io::Result<()> {
+    settle(path, fs::symlink_metadata(path)?.mode() & 0o7777, Some(change))
+}
+
+/// Gives a directory the owner and mode that it had.
+pub(super) fn put_back(path: &Path, was: &Given) -> io::Result<()> {
+    let now = Given::now(path, was.acl);
+    if now != Some(*was) {
+        lchown(path, Some(was.uid), Some(was.gid))?;
+        fs::set_permissions(path, Permissions::from_mode(was.mode))?;
+    }
+    Ok(())
 }
 
 /// Gives a file that is not ours a second place: a second name where that is possible, else a copy that keeps what the

@@ -74,6 +74,30 @@ pub(super) struct Entry {
     /// The name of its staged file, in the same directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) staged: Option<String>,
+    /// The owner and mode that a directory was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) given: Option<Given>,
+}
+
+/// Owner and mode of a directory when an Install was done with it.
+///
+/// One that nobody changed since follows the next revision; one that a person gave to somebody else is left so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Given {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
+    /// Whether it was given access control lists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) acl: bool,
+}
+
+impl Given {
+    /// How a directory is now.
+    pub(super) fn now(path: &Path, acl: bool) -> Option<Self> {
+        let about = fs::symlink_metadata(path).ok()?;
+        Some(Self { uid: about.uid(), gid: about.gid(), mode: about.mode() & 0o7777, acl })
+    }
 }
 
 /// Something of ours that stands under another name while something of another kind takes its place.
@@ -111,6 +135,8 @@ pub(super) struct Standing {
     pub(super) displaced: Vec<Displaced>,
     /// The Installs since the oldest of those.
     pub(super) installs: Vec<RunId>,
+    /// Owner and mode that our directories were given.
+    pub(super) given: BTreeMap<PathBuf, Given>,
 }
 
 impl Entry {
@@ -198,7 +224,17 @@ impl Manifest {
             self.entries.iter().filter(|entry| self.is_switched(entry)).map(|entry| &*entry.path).collect();
         let undone = |it: &Displaced| it.run == self.run && (!switched.contains(&*it.path) || is_back(&it.path));
         displaced.retain(|it| is_there(&it.kept) && (self.stage == Stage::Complete || !undone(it)));
-        Standing { owned, displaced, installs: self.installs.clone() }
+        let given = self.given(&owned);
+        Standing { owned, displaced, installs: self.installs.clone(), given }
+    }
+
+    /// What our directories were given. Where an Install died it is not known, and what they have is taken for it.
+    fn given(&self, owned: &Owned) -> BTreeMap<PathBuf, Given> {
+        if self.stage == Stage::Complete {
+            return self.entries.iter().filter_map(|it| Some((it.path.clone(), it.given?))).collect();
+        }
+        let directories = owned.iter().filter(|(_, kind)| **kind == EntryKind::Directory);
+        directories.filter_map(|(path, _)| Some((path.clone(), Given::now(path, true)?))).collect()
     }
 
     /// Where an entry's file is now.

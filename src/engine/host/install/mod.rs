@@ -4,11 +4,15 @@
 //! places and renamed over them, so that a failure up to that moment leaves the old revision as it was, and each path
 //! is at any moment the old file or the new one. AWS's agent removes first and copies then.
 
+mod acl;
 mod copying;
 mod displaced;
+mod label;
 mod manifest;
+mod patterns;
 mod permissions;
 mod plan;
+mod room;
 mod staging;
 mod tree;
 

@@ -1,14 +1,19 @@
-//! What `permissions` means for what is installed now (R71-R82). Everything is resolved before anything is touched.
+//! What `permissions` means for what is installed now (R71-R84). Everything is resolved before anything is touched.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Group, User};
+use nix::unistd::{Gid, Uid, getgroups};
 
 use super::Problem;
+use super::acl::{self, Acl};
+use super::label;
+use super::patterns::{Installed, matches};
 use super::plan::Plan;
 use super::tree::WantedKind;
-use crate::appspec::{Permission, ServerSpec};
+use crate::appspec::{Permission, SecurityContext, ServerSpec};
 
 /// What changes at one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,149 +21,170 @@ pub(super) struct Change {
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
     pub(super) mode: Option<u32>,
-    /// The entries that set owner, group and mode, for messages.
-    by: [Option<usize>; 3],
+    pub(super) acl: Option<Acl>,
+    pub(super) context: Option<SecurityContext>,
+    /// The items that set each of these, for messages.
+    by: [Option<usize>; 5],
 }
+
+/// What each of [`Change::by`] is called.
+const ATTRIBUTES: [&str; 5] = ["owner", "group", "mode", "access control list", "context"];
 
 /// The changes, by path.
 pub(super) type Changes = BTreeMap<PathBuf, Change>;
 
-/// Resolves all entries. Only files that are copied and directories that are made now can match (R72).
+/// Resolves all items. Only files that are copied and directories of ours can match (R72).
 pub(super) fn resolve(
     spec: &ServerSpec,
     plan: &Plan,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Changes {
-    let mut installed: BTreeMap<&Path, bool> =
-        plan.directories.iter().map(|(path, _)| (path.as_path(), true)).collect();
-    for placed in plan.files.iter().filter(|placed| !matches!(placed.what, WantedKind::Link { .. })) {
-        installed.insert(&placed.path, false);
-    }
+    let directories = plan.directories.iter().chain(&plan.kept).map(|(path, _)| (path.as_path(), true));
+    let files = plan.files.iter().filter(|placed| !matches!(placed.what, WantedKind::Link { .. }));
+    let installed: Installed<'_> = directories.chain(files.map(|placed| (placed.path.as_path(), false))).collect();
     let mut changes = Changes::new();
     for (index, permission) in spec.permissions.iter().enumerate() {
         let of = format!("item {} of `permissions` (line {})", index + 1, permission.place.line);
-        let owner = permission.owner.as_deref().and_then(|name| user(name, &of, problems));
-        let group = permission.group.as_deref().and_then(|name| group(name, &of, problems));
-        if !permission.acls.is_empty() {
-            problems.push(Problem::Machine(format!("{of} has `acls`, which this engine does not set yet")));
-        }
-        if permission.context.is_some() && !Path::new("/sys/fs/selinux/enforce").exists() {
-            warnings.push(format!("{of}: SELinux is off on this host, so `context` was passed over"));
-        } else if permission.context.is_some() {
-            problems.push(Problem::Machine(format!("{of} has a `context`, which this engine does not set yet")));
-        }
-        let matched = matches(permission, &installed, &of, problems);
-        if matched.is_empty() {
-            warnings.push(format!(
+        let wanted = Wanted::of(permission, &of, problems, warnings);
+        let matched = matches(permission, &installed).unwrap_or_else(|why| {
+            problems.push(Problem::Revision(format!("{of}: {why}")));
+            Vec::new()
+        });
+        match matched.first() {
+            Some(first) if wanted.acl.is_some() && !acl::is_supported(existing(first)) => {
+                problems.push(Problem::Machine(format!(
+                    "{of}: `{}` is on a filesystem without access control lists, which `acls` needs",
+                    first.display()
+                )));
+            }
+            Some(_) => {}
+            None => warnings.push(format!(
                 "{of}: nothing of this deployment matched `{}`; permissions apply only to what is installed now",
                 permission.object
-            ));
+            )),
         }
         for path in matched {
             let change = changes.entry(path.to_owned()).or_default();
-            let mut clash = |slot: usize, what: &str, set: bool| {
-                if set && let Some(other) = change.by[slot].replace(index) {
-                    problems.push(Problem::Revision(format!(
-                        "items {} and {} of `permissions` both set the {what} of `{}`: narrow one with `except`",
-                        other + 1,
-                        index + 1,
-                        path.display()
-                    )));
-                }
-            };
-            clash(0, "owner", owner.is_some());
-            clash(1, "group", group.is_some());
-            clash(2, "mode", permission.mode.is_some());
-            change.uid = owner.or(change.uid);
-            change.gid = group.or(change.gid);
-            change.mode = permission.mode.or(change.mode);
+            wanted.add_to(change, index, path, problems);
         }
     }
+    warn_of_masks(spec, plan, &changes, warnings);
     changes
 }
 
-fn user(name: &str, of: &str, problems: &mut Vec<Problem>) -> Option<u32> {
-    let found = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()).or_else(|| name.parse().ok());
-    if found.is_none() {
-        problems.push(Problem::Unknown(format!("{of}: user `{name}` does not exist on this host")));
-    }
-    found
+/// What one item sets, with names turned to numbers.
+struct Wanted {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mode: Option<u32>,
+    acl: Option<Acl>,
+    context: Option<SecurityContext>,
 }
 
-fn group(name: &str, of: &str, problems: &mut Vec<Problem>) -> Option<u32> {
-    let found = Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw()).or_else(|| name.parse().ok());
-    if found.is_none() {
-        problems.push(Problem::Unknown(format!("{of}: group `{name}` does not exist on this host")));
-    }
-    found
-}
-
-/// The installed paths that an entry speaks of (R73-R76).
-fn matches<'p>(
-    permission: &Permission,
-    installed: &BTreeMap<&'p Path, bool>,
-    of: &str,
-    problems: &mut Vec<Problem>,
-) -> Vec<&'p Path> {
-    let object: PathBuf = Path::new(&permission.object).components().collect();
-    let pattern = permission.pattern.as_deref().unwrap_or("**");
-    if let Some((path, false)) = installed.get_key_value(object.as_path()) {
-        if pattern != "**" || !permission.except.is_empty() {
-            problems.push(Problem::Revision(format!(
-                "{of}: `{}` is a file, so `pattern` and `except` mean nothing there",
-                permission.object
+impl Wanted {
+    fn of(permission: &Permission, of: &str, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) -> Self {
+        let mut unknown =
+            |what: String| problems.push(Problem::Unknown(format!("{of}: {what} does not exist on this host")));
+        let owner = permission.owner.as_deref();
+        let group = permission.group.as_deref();
+        let uid = owner.and_then(acl::user_id);
+        let gid = group.and_then(acl::group_id);
+        if let Some(name) = owner.filter(|_| uid.is_none()) {
+            unknown(format!("user `{name}`"));
+        }
+        if let Some(name) = group.filter(|_| gid.is_none()) {
+            unknown(format!("group `{name}`"));
+        }
+        let acl = (!permission.acls.is_empty()).then(|| Acl::parse(&permission.acls));
+        let acl = acl.map(|(acl, names)| {
+            names.into_iter().for_each(unknown);
+            acl
+        });
+        if acl.as_ref().is_some_and(Acl::repeats_itself) {
+            problems.push(Problem::Revision(format!("{of}: `acls` names a user or group twice")));
+        }
+        if let Some(what) = beyond_reach(uid, gid) {
+            problems.push(Problem::Machine(format!(
+                "{of}: only root can give a file to {what}, and the engine runs as `{}`",
+                crate::engine::host::account::Account::own().name
             )));
         }
-        return if permission.kinds.files { vec![*path] } else { Vec::new() };
+        let mut context = permission.context.clone();
+        if context.is_some() && !label::is_at_work() {
+            warnings.push(format!("{of}: SELinux is off on this host, so `context` was passed over"));
+            context = None;
+        }
+        Self { uid, gid, mode: permission.mode, acl, context }
     }
-    let mut matched = Vec::new();
-    for (path, is_directory) in installed {
-        let itself = *path == object;
-        if itself {
-            // D2: only a written `type: [directory]` without a pattern speaks of the object itself.
-            if permission.kinds.written && permission.kinds.directories && permission.pattern.is_none() {
-                matched.push(*path);
+
+    /// Two items may speak of one path, but not of the same attribute (R81).
+    fn add_to(&self, change: &mut Change, index: usize, path: &Path, problems: &mut Vec<Problem>) {
+        let Self { uid, gid, mode, acl, context } = self;
+        let set = [uid.is_some(), gid.is_some(), mode.is_some(), acl.is_some(), context.is_some()];
+        for slot in (0..set.len()).filter(|slot| set[*slot]) {
+            if let Some(other) = change.by[slot].replace(index) {
+                problems.push(Problem::Revision(format!(
+                    "items {} and {} of `permissions` both set the {} of `{}`: narrow one with `except`",
+                    other + 1,
+                    index + 1,
+                    ATTRIBUTES[slot],
+                    path.display()
+                )));
             }
-            continue;
         }
-        let Ok(below) = path.strip_prefix(&object) else { continue };
-        let wanted = if *is_directory { permission.kinds.directories } else { permission.kinds.files };
-        let deep = below.components().count() > 1;
-        let name = below.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        // D3, D4: a pattern reaches files directly inside and directories at any depth.
-        let fits = pattern == "**" || ((*is_directory || !deep) && like(pattern, &name));
-        if wanted && fits && !excepted(&permission.except, path, below, &name) {
-            matched.push(*path);
+        change.uid = uid.or(change.uid);
+        change.gid = gid.or(change.gid);
+        change.mode = mode.or(change.mode);
+        change.acl = acl.clone().or(change.acl.take());
+        change.context = context.clone().or(change.context.take());
+    }
+}
+
+/// The user or group that an engine which is not root cannot give anything to.
+fn beyond_reach(uid: Option<u32>, gid: Option<u32>) -> Option<&'static str> {
+    let own = Uid::effective();
+    if own.is_root() {
+        return None;
+    }
+    let in_group = |gid: u32| {
+        gid == Gid::effective().as_raw() || getgroups().is_ok_and(|all| all.iter().any(|it| it.as_raw() == gid))
+    };
+    let foreign_user = uid.is_some_and(|uid| uid != own.as_raw());
+    let foreign_group = gid.is_some_and(|gid| !in_group(gid));
+    foreign_user.then_some("another user").or(foreign_group.then_some("a group that it is not in"))
+}
+
+/// Named users and groups that get less than is written, because the mode's group bits are the mask (R80): one warning
+/// an item.
+fn warn_of_masks(spec: &ServerSpec, plan: &Plan, changes: &Changes, warnings: &mut Vec<String>) {
+    let mut told = Vec::new();
+    let directories = plan.directories.iter().chain(&plan.kept).map(|(path, mode)| (path, mode.unwrap_or(0o755)));
+    let files = plan.files.iter().filter_map(|placed| match &placed.what {
+        WantedKind::File { from, .. } => {
+            let change = changes.get(&placed.path)?;
+            change.acl.as_ref()?;
+            Some((&placed.path, change.mode.or_else(|| Some(fs::metadata(from).ok()?.permissions().mode()))?))
+        }
+        WantedKind::Link { .. } | WantedKind::Directory { .. } => None,
+    });
+    for (path, mode) in directories.chain(files) {
+        let Some(change) = changes.get(path) else { continue };
+        let (Some(acl), Some(item)) = (&change.acl, change.by[3]) else { continue };
+        if acl.is_cut_by(change.mode.unwrap_or(mode)) && !told.contains(&item) {
+            told.push(item);
+            warnings.push(format!(
+                "item {} of `permissions` (line {}): the mode of `{}` gives its group less than `acls` gives by name, \
+                 which counts: add `m::rw` or alike to `acls`, or raise `mode`",
+                item + 1,
+                spec.permissions[item].place.line,
+                path.display()
+            ));
         }
     }
-    matched
 }
 
-/// D5: an exception is a name, a path below the object, or an absolute path.
-fn excepted(except: &[String], path: &Path, below: &Path, name: &str) -> bool {
-    except.iter().any(|it| {
-        like(it, name)
-            || like(it.trim_start_matches("./"), &below.to_string_lossy())
-            || like(it, &path.to_string_lossy())
-    })
-}
-
-/// `*` is any run of letters without a slash; everything else is itself (R75).
-fn like(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(head) else { return false };
-    let run = text.find('/').unwrap_or(text.len());
-    (0..=run).filter(|at| text.is_char_boundary(*at)).any(|at| like(rest, &text[at..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::like;
-
-    #[test]
-    fn a_star_stops_at_a_slash_and_nothing_else_is_special() {
-        assert!(like("*.txt", "a.txt") && like("*", "a") && like("a*c*", "abcd") && like("*my-folder*", "my-folder-1"));
-        assert!(!like("*.txt", "d/a.txt") && !like("a?", "a1") && like("a?", "a?") && !like("a", "ab"));
-    }
+/// The path, or what exists above it.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"))
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use super::Problem;
 use super::displaced::Returning;
 use super::manifest::{Displaced, Entry, EntryKind, Owned};
+use super::room;
 use super::tree::{Tree, WantedKind};
 use crate::domain::FileExists;
 
@@ -19,8 +18,8 @@ pub(super) struct Plan {
     pub(super) aside: Vec<PathBuf>,
     /// Directories to make, parents first, with the mode of the archive's.
     pub(super) directories: Vec<(PathBuf, Option<u32>)>,
-    /// Directories that an earlier Install made and this one needs.
-    pub(super) kept: Vec<PathBuf>,
+    /// Directories that an earlier Install made and this one needs, with the mode of the archive's.
+    pub(super) kept: Vec<(PathBuf, Option<u32>)>,
     /// Files and links to put in place.
     pub(super) files: Vec<Placed>,
     /// Foreign files to put back.
@@ -94,7 +93,7 @@ impl Plan {
                 plan.remove.push((path.clone(), *kind));
             }
         }
-        plan.check_space(problems);
+        room::check(&plan, problems);
         plan
     }
 
@@ -104,7 +103,7 @@ impl Plan {
         match fs::metadata(&path) {
             Ok(about) if about.is_dir() => {
                 if known == Some(&EntryKind::Directory) {
-                    self.kept.push(path);
+                    self.kept.push((path, mode));
                 }
             }
             _ if !foreign && fs::symlink_metadata(&path).is_err() => self.directories.push((path, mode)),
@@ -177,33 +176,19 @@ impl Plan {
         }
     }
 
-    fn check_space(&self, problems: &mut Vec<Problem>) {
-        let mut needed: BTreeMap<PathBuf, u64> = BTreeMap::new();
-        for placed in &self.files {
-            if let WantedKind::File { bytes, .. } = placed.what {
-                let there = placed.path.ancestors().skip(1).find(|it| it.is_dir()).unwrap_or(Path::new("/"));
-                *needed.entry(there.to_owned()).or_default() += bytes;
-            }
-        }
-        for (path, bytes) in needed {
-            let Ok(about) = statvfs(&path) else { continue };
-            let free = about.blocks_available() * about.fragment_size();
-            if bytes > free {
-                problems.push(Problem::Machine(format!(
-                    "`{}` needs {bytes} bytes more and has {free} free",
-                    path.display()
-                )));
-            }
-        }
-    }
-
     /// The paths that this Install writes, for the manifest; `staged` names each staged file.
     pub(super) fn entries(&self, staged: impl Fn(usize) -> String) -> Vec<Entry> {
-        let directory = |path: &PathBuf| Entry { path: path.clone(), kind: EntryKind::Directory, staged: None };
-        let mut entries: Vec<Entry> = self.kept.iter().map(directory).collect();
-        entries.extend(self.directories.iter().map(|(path, _)| directory(path)));
+        let directory =
+            |path: &PathBuf| Entry { path: path.clone(), kind: EntryKind::Directory, staged: None, given: None };
+        let directories = self.kept.iter().chain(&self.directories);
+        let mut entries: Vec<Entry> = directories.map(|(path, _)| directory(path)).collect();
         for (index, placed) in self.files.iter().enumerate() {
-            entries.push(Entry { path: placed.path.clone(), kind: placed.kind(), staged: Some(staged(index)) });
+            entries.push(Entry {
+                path: placed.path.clone(),
+                kind: placed.kind(),
+                staged: Some(staged(index)),
+                given: None,
+            });
         }
         entries
     }

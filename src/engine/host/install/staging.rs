@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::syncfs;
 
-use super::copying::{copy, rename_to_nothing, second_place, settle};
-use super::manifest::{Aside, Displaced, Entry, EntryKind, Manifest, Stage, Standing, is_there};
+use super::copying::{adjust, copy, put_back, rename_to_nothing, second_place, settle, settle_anew};
+use super::manifest::{Aside, Displaced, Entry, EntryKind, Given, Manifest, Stage, Standing, is_there};
 use super::permissions::Changes;
 use super::plan::{Placed, Plan, Present};
 use super::tree::WantedKind;
@@ -35,6 +35,10 @@ pub(super) struct Staging<'a> {
     manifest_path: &'a Path,
     dir: RunDir,
     probe: &'a Probe,
+    /// What the group's directories were given by the last Install.
+    given: &'a BTreeMap<PathBuf, Given>,
+    /// What the directories that stay had before this one, to be undone.
+    were: Vec<(PathBuf, Given)>,
 }
 
 impl<'a> Staging<'a> {
@@ -44,14 +48,22 @@ impl<'a> Staging<'a> {
         plan: &'a Plan,
         changes: &'a Changes,
         previous: Option<Manifest>,
-        standing: &Standing,
+        standing: &'a Standing,
         manifest_path: &'a Path,
         probe: &'a Probe,
     ) -> Self {
         let dir = intent.dir();
         let run = &intent.run;
         let entries_of = |owned: &super::manifest::Owned| -> Vec<Entry> {
-            owned.iter().map(|(path, kind)| Entry { path: path.clone(), kind: *kind, staged: None }).collect()
+            owned
+                .iter()
+                .map(|(path, kind)| Entry {
+                    path: path.clone(),
+                    kind: *kind,
+                    staged: None,
+                    given: standing.given.get(path).copied(),
+                })
+                .collect()
         };
         let aside = plan.aside.iter().enumerate();
         let displacing = plan.files.iter().filter(|it| it.instead_of == Present::Foreign).enumerate();
@@ -86,7 +98,8 @@ impl<'a> Staging<'a> {
                 installs: standing.installs.clone(),
             },
         });
-        Self { plan, changes, manifest, previous, manifest_path, dir, probe }
+        let were = plan.kept.iter().filter_map(|(path, _)| Some((path.clone(), Given::now(path, false)?))).collect();
+        Self { plan, changes, manifest, previous, manifest_path, dir, probe, given: &standing.given, were }
     }
 
     /// Does it all. A failure leaves the host as it was.
@@ -191,6 +204,15 @@ impl<'a> Staging<'a> {
             let changed = settle(path, mode.unwrap_or(0o755), self.changes.get(path));
             changed.map_err(HostError::on("set owner and mode of", path))?;
         }
+        for (path, mode) in self.plan.kept.iter().rev() {
+            let change = self.changes.get(path);
+            let changed = match self.given.get(path) {
+                Some(given) if Given::now(path, given.acl) == Some(*given) => settle_anew(path, *mode, given, change),
+                // Somebody gave it another owner or mode since: only what `permissions` says is set.
+                Some(_) | None => change.map_or(Ok(()), |change| adjust(path, change)),
+            };
+            changed.map_err(HostError::on("set owner and mode of", path))?;
+        }
         Ok(())
     }
 
@@ -219,6 +241,9 @@ impl<'a> Staging<'a> {
         for (_, entry) in self.returning() {
             let had_ours = entry.old_path().is_some_and(|old| is_there(&old));
             self.take_back(entry, if had_ours { Present::Ours } else { Present::Nothing })?;
+        }
+        for (path, was) in &self.were {
+            put_back(path, was).map_err(HostError::on("set owner and mode of", path))?;
         }
         for it in self.displacing() {
             let _ = fs::remove_file(&it.kept);
@@ -285,6 +310,10 @@ impl<'a> Staging<'a> {
         manifest.aside.clear();
         for entry in &mut manifest.entries {
             entry.staged = None;
+            if entry.kind == EntryKind::Directory {
+                let acl = self.changes.get(&entry.path).is_some_and(|change| change.acl.is_some());
+                entry.given = Given::now(&entry.path, acl);
+            }
         }
         let back = std::mem::take(&mut manifest.returns);
         let is_back = |it: &Displaced| back.iter().any(|entry| entry.path == it.path);
@@ -305,6 +334,7 @@ fn returns(plan: &Plan, run: &str) -> Vec<Entry> {
         path: it.path.clone(),
         kind: EntryKind::File,
         staged: Some(format!(".{run}.back-{index}.new")),
+        given: None,
     };
     plan.returns.iter().enumerate().map(entry).collect()
 }
