@@ -5,5 +5,7 @@ mod content;
 mod files;
 mod hooks;
 mod permissions;
+mod random;
 mod revisions;
 mod stand;
+mod things;

@@ -125,21 +125,22 @@ fn a_rollback_plans_as_if_the_displaced_file_stood_there() {
 #[test]
 fn what_cannot_return_is_told_with_the_place_where_it_is_kept() {
     let stand = Stand::new();
-    plant(&stand.d(), "x=user d/y=user");
+    plant(&stand.d(), "x=user d/y=user e/z=user");
     let first = stand.well(&stand.bundle("", ""), &[]);
-    let failed = stand.badly(&failing(&stand, "OVERWRITE", "r/x=2 r/d/y=2"), &[], "host/script-failed");
+    let failed = stand.badly(&failing(&stand, "OVERWRITE", "r/x=2 r/d/y=2 r/e/z=2"), &[], "host/script-failed");
     stand.well(&stand.bundle("", ""), &[]);
-    assert_eq!(stand.listing(), "d/");
-    fs::remove_dir(stand.d().join("d")).unwrap();
-    plant(&stand.d(), "x=newer");
+    assert_eq!(stand.listing(), "d/ e/");
+    for name in ["d", "e"] {
+        fs::remove_dir(stand.d().join(name)).unwrap();
+    }
+    plant(&stand.d(), "x=newer e=newer");
     let story = stand.roll_back(&first);
-    assert_eq!(stand.listing(), "x=newer");
+    assert_eq!(stand.listing(), "d/ d/y=user e=newer x=newer", "a directory that is gone is made again");
     let warnings = story.warnings.join("\n");
-    let kept = stand.run_dir(&failed).path().join("displaced/1");
-    assert!(
-        warnings.contains(&format!("does not return: there is another file now; it is kept as `{}`", kept.display())),
-        "{warnings}"
-    );
+    let kept = stand.run_dir(&failed).path().join("displaced/2");
+    let told = format!("does not return: there is another file now; it is kept as `{}`", kept.display());
+    assert!(warnings.contains(&told), "{warnings}");
+    assert!(warnings.contains("e/z`, which deployment"), "{warnings}");
     assert!(warnings.contains("does not return: its directory is gone"), "{warnings}");
     assert_eq!(fs::read_to_string(kept).unwrap(), "user");
 }

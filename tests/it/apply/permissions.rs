@@ -97,6 +97,7 @@ fn described(path: &Path) -> String {
 }
 
 /// Whether this is root; if not, says which cases are left out.
+#[expect(clippy::print_stderr, reason = "a test says what it leaves out")]
 fn is_root(cases: &str) -> bool {
     let root = nix::unistd::Uid::effective().is_root();
     if !root {

@@ -202,8 +202,10 @@ impl Manifest {
         let is_back = |path: &Path| kept.get(path).is_some_and(|kept| is_same(path, kept));
         for entry in &self.entries {
             let place = self.place_of(entry);
-            // An undoing that died may have put a foreign file back already.
-            if self.stage == Stage::Complete || !is_back(&place) {
+            // What died may not have made a directory yet, and an undoing may have put a foreign file back already.
+            let is_made =
+                entry.kind != EntryKind::Directory || fs::symlink_metadata(&place).is_ok_and(|it| it.is_dir());
+            if self.stage == Stage::Complete || (is_made && !is_back(&place)) {
                 owned.insert(place, entry.kind);
             }
             self.insert_old(entry, &mut owned);

@@ -19,7 +19,7 @@ mod tree;
 use std::path::Path;
 
 pub(super) use displaced::keeps_foreign;
-use displaced::returning;
+use displaced::{returning, want_directories};
 use manifest::Manifest;
 use plan::{Host, Plan};
 
@@ -70,7 +70,8 @@ pub(super) fn install(
     let returning = back_to.map(|run| returning(&standing, run, &mut warnings)).unwrap_or_default();
     let behavior = spec.file_exists_behavior.or(intent.options.file_exists_behavior).unwrap_or(FileExists::Disallow);
     let mut problems = Vec::new();
-    let tree = tree::expand(spec, archive, &mut problems);
+    let mut tree = tree::expand(spec, archive, &mut problems);
+    want_directories(&returning, &mut tree, &mut problems);
     let host = Host { owned: &standing.owned, returning: &returning, behavior };
     let plan = Plan::against_host(tree, host, &mut problems);
     let changes = permissions::resolve(spec, &plan, &mut problems, &mut warnings);

@@ -75,8 +75,7 @@ impl Plan {
     /// Compares the tree with the host.
     pub(super) fn against_host(tree: Tree, host: Host<'_>, problems: &mut Vec<Problem>) -> Self {
         let mut plan = Self::default();
-        let wanted: BTreeMap<PathBuf, bool> =
-            tree.iter().map(|(path, it)| (path.clone(), matches!(it.kind, WantedKind::Directory { .. }))).collect();
+        let wanted: BTreeMap<PathBuf, bool> = tree.iter().map(|(path, it)| (path.clone(), it.is_directory())).collect();
         for (path, it) in tree {
             match it.kind {
                 WantedKind::Directory { mode } => plan.directory(path, mode, host, problems),
@@ -85,7 +84,9 @@ impl Plan {
                 }
             }
         }
-        plan.returns.extend(host.returning.values().filter(|it| !wanted.contains_key(&it.path)).cloned());
+        for kept in host.returning.values().filter(|it| !wanted.contains_key(&it.path)) {
+            plan.put_back(kept);
+        }
         for (path, kind) in host.owned.iter().rev() {
             let stays = wanted.get(path).is_some_and(|directory| *directory == (*kind == EntryKind::Directory));
             let aside = plan.aside.iter().any(|aside| path.starts_with(aside));
@@ -101,7 +102,7 @@ impl Plan {
         let foreign = host.returning.contains_key(&path);
         let known = host.owned.get(&path);
         match fs::metadata(&path) {
-            Ok(about) if about.is_dir() => {
+            Ok(about) if about.is_dir() && !foreign => {
                 if known == Some(&EntryKind::Directory) {
                     self.kept.push((path, mode));
                 }
@@ -125,7 +126,7 @@ impl Plan {
         }
         let Ok(about) = fs::symlink_metadata(path) else { return self.files.push(placed) };
         if about.is_dir() {
-            if is_wholly_ours(path, host) {
+            if is_wholly_ours(path, host.owned, host.returning) {
                 self.aside.push(path.clone());
                 self.files.push(placed);
             } else {
@@ -164,16 +165,26 @@ impl Plan {
         match behavior {
             // The foreign file stays where it is kept.
             FileExists::Overwrite => {
-                if fs::symlink_metadata(&placed.path).is_ok() {
+                if is_directory(&placed.path) {
+                    self.aside.push(placed.path.clone());
+                } else if fs::symlink_metadata(&placed.path).is_ok() {
                     placed.instead_of = Present::Ours;
                 }
                 self.files.push(placed);
             }
-            FileExists::Retain => self.returns.push(kept.clone()),
+            FileExists::Retain => self.put_back(kept),
             FileExists::Disallow => {
                 problems.push(Problem::Exists { path: placed.path.display().to_string(), by: None });
             }
         }
+    }
+
+    /// A foreign file returns. A directory there is ours: a later revision made it, and this one does not want it.
+    fn put_back(&mut self, kept: &Displaced) {
+        if is_directory(&kept.path) {
+            self.aside.push(kept.path.clone());
+        }
+        self.returns.push(kept.clone());
     }
 
     /// The paths that this Install writes, for the manifest; `staged` names each staged file.
@@ -194,16 +205,20 @@ impl Plan {
     }
 }
 
-/// Whether a directory and everything in it is ours.
-fn is_wholly_ours(path: &Path, host: Host<'_>) -> bool {
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.is_dir())
+}
+
+/// Whether a directory and everything in it is ours, and nothing returns into it.
+pub(super) fn is_wholly_ours(path: &Path, owned: &Owned, returning: &Returning) -> bool {
     let Ok(mut listing) = fs::read_dir(path) else { return false };
-    host.owned.get(path) == Some(&EntryKind::Directory)
-        && !host.returning.keys().any(|it| it.starts_with(path))
+    owned.get(path) == Some(&EntryKind::Directory)
+        && !returning.keys().any(|it| it != path && it.starts_with(path))
         && listing.all(|found| {
             found.is_ok_and(|found| {
                 let is_directory = found.file_type().is_ok_and(|kind| kind.is_dir());
                 let inner = found.path();
-                if is_directory { is_wholly_ours(&inner, host) } else { host.owned.contains_key(&inner) }
+                if is_directory { is_wholly_ours(&inner, owned, returning) } else { owned.contains_key(&inner) }
             })
         })
 }

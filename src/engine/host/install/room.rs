@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, faccessat};
@@ -46,7 +46,7 @@ pub(super) fn check(plan: &Plan, problems: &mut Vec<Problem>) {
         need.files += 1;
     }
     let changed = plan.aside.iter().chain(plan.returns.iter().map(|it| &it.path));
-    folders.extend(changed.filter_map(|path| path.parent()).map(Path::to_owned));
+    folders.extend(changed.filter_map(|path| path.parent()).filter(|it| it.is_dir()).map(Path::to_owned));
     problems.extend(needs.values().filter_map(too_full));
     problems.extend(folders.iter().filter_map(|folder| closed(folder)));
 }
@@ -69,10 +69,6 @@ fn too_full(need: &Need) -> Option<Problem> {
 fn closed(folder: &Path) -> Option<Problem> {
     let asked = AccessFlags::W_OK | AccessFlags::X_OK;
     let error = faccessat(AT_FDCWD, folder, asked, AtFlags::AT_EACCESS).err()?;
-    let why = match error {
-        Errno::EROFS => "it is on a read-only filesystem",
-        Errno::EACCES => "the engine's user may not",
-        other => other.desc(),
-    };
+    let why = crate::domain::plainly(&io::Error::from(error));
     Some(Problem::Machine(format!("cannot write to `{}`: {why}", folder.display())))
 }

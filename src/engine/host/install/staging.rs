@@ -115,6 +115,7 @@ impl<'a> Staging<'a> {
         self.sync()?;
         let returned = self.complete();
         self.manifest.write(self.manifest_path)?;
+        self.probe.at("install:complete");
         for kept in returned {
             let _ = fs::remove_file(kept);
         }
@@ -143,6 +144,7 @@ impl<'a> Staging<'a> {
             self.probe.at("install:aside");
         }
         for (path, _) in &self.plan.directories {
+            self.probe.at("install:directory");
             // Its final mode comes last: one that forbids writing would forbid what follows.
             DirBuilder::new().mode(0o700).create(path).map_err(HostError::on("create", path))?;
         }
@@ -168,6 +170,7 @@ impl<'a> Staging<'a> {
         }
         for (kept, entry) in self.returning() {
             let Some(staged) = entry.staged_path() else { continue };
+            self.probe.at("install:returning");
             second_place(&kept.kept, &staged).map_err(HostError::on("put back", &kept.path))?;
         }
         self.sync()
@@ -193,6 +196,7 @@ impl<'a> Staging<'a> {
     /// Gives all files their names, and directories their owner and mode.
     fn switch(&mut self) -> Result<(), HostError> {
         self.manifest.stage = Stage::Switching;
+        self.probe.at("install:staged");
         self.manifest.write(self.manifest_path)?;
         for (placed, entry) in self.files() {
             self.replace(entry, placed.instead_of)?;
@@ -200,6 +204,7 @@ impl<'a> Staging<'a> {
         for (it, entry) in self.returning() {
             self.replace(entry, if is_there(&it.path) { Present::Ours } else { Present::Nothing })?;
         }
+        self.probe.at("install:switched");
         for (path, mode) in self.plan.directories.iter().rev() {
             let changed = settle(path, mode.unwrap_or(0o755), self.changes.get(path));
             changed.map_err(HostError::on("set owner and mode of", path))?;
@@ -227,6 +232,7 @@ impl<'a> Staging<'a> {
                 // The replaced file keeps a name until all is well, so that this can be undone. On a filesystem that
                 // knows no second names it cannot, and the Install goes on all the same.
                 let _ = fs::hard_link(&entry.path, old);
+                self.probe.at("install:linked");
                 fs::rename(&staged, &entry.path)
             }
         };
@@ -245,6 +251,7 @@ impl<'a> Staging<'a> {
         for (path, was) in &self.were {
             put_back(path, was).map_err(HostError::on("set owner and mode of", path))?;
         }
+        self.probe.at("install:undoing");
         for it in self.displacing() {
             let _ = fs::remove_file(&it.kept);
         }
@@ -264,6 +271,7 @@ impl<'a> Staging<'a> {
     fn take_back(&self, entry: &Entry, present: Present) -> Result<(), HostError> {
         let (Some(staged), Some(old)) = (entry.staged_path(), entry.old_path()) else { return Ok(()) };
         let switched = self.manifest.stage == Stage::Switching && !is_there(&staged);
+        self.probe.at("install:undoing");
         let _ = fs::remove_file(&staged);
         let undone = match present {
             Present::Nothing if switched => fs::remove_file(&entry.path),
@@ -297,6 +305,7 @@ impl<'a> Staging<'a> {
             }
         }
         for (path, kind) in &self.plan.remove {
+            self.probe.at("install:removing");
             remove(path, *kind, &mut warnings);
         }
         warnings
@@ -315,6 +324,14 @@ impl<'a> Staging<'a> {
                 entry.given = Given::now(&entry.path, acl);
             }
         }
+        // A directory that somebody else's files keep is ours all the same: it goes once they have gone.
+        let left = self.plan.remove.iter().filter(|(path, kind)| *kind == EntryKind::Directory && path.is_dir());
+        manifest.entries.extend(left.filter(|(path, _)| !path.is_symlink()).map(|(path, kind)| Entry {
+            path: path.clone(),
+            kind: *kind,
+            staged: None,
+            given: self.given.get(path).copied(),
+        }));
         let back = std::mem::take(&mut manifest.returns);
         let is_back = |it: &Displaced| back.iter().any(|entry| entry.path == it.path);
         let (returned, kept) = std::mem::take(&mut manifest.displaced).into_iter().partition(is_back);

@@ -18,6 +18,18 @@ pub(super) struct Wanted {
     by: String,
 }
 
+impl Wanted {
+    /// A directory that no archive has.
+    pub(super) fn directory(by: String) -> Self {
+        Self { kind: WantedKind::Directory { mode: None }, by }
+    }
+
+    /// Whether it is one.
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.kind, WantedKind::Directory { .. })
+    }
+}
+
 /// The kinds of things that are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WantedKind {
