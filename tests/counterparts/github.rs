@@ -6,12 +6,11 @@
 use landfall::clients::Clock;
 use landfall::clients::github::{GitHubClient, GitHubError};
 use landfall::config::GitHub;
-use landfall::domain::{
-    BundleRules, CommitSha, EngineSpec, HostSpec, OnNewPush, RefName, RepositoryName, RevisionsSpec, Rule, SourceSpec,
-    Target, TargetName,
-};
+use landfall::domain::{CommitSha, RefName};
 use landfall::source::{Source, Sources};
 use serde_json::{Value, json};
+
+use crate::worlds::target::target;
 
 fn client() -> GitHubClient {
     let api_url = crate::counterpart("LANDFALL_TEST_PRISM");
@@ -20,31 +19,7 @@ fn client() -> GitHubClient {
 }
 
 fn source() -> Source {
-    Sources::new("/nowhere", client()).of(&Target {
-        name: TargetName::parse("blog").unwrap(),
-        repository: RepositoryName::parse("octocat/Hello-World").unwrap(),
-        source: SourceSpec::GitHub,
-        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
-        engine: EngineSpec::Host(HostSpec {
-            application: "blog".into(),
-            deployment_group: "blog".into(),
-            root: "/nowhere".into(),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
-    })
+    Sources::new("/nowhere", client()).of(&target("blog", "octocat/Hello-World"))
 }
 
 fn sha(digit: char) -> CommitSha {

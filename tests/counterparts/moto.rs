@@ -4,12 +4,13 @@ use aws_sdk_codedeploy::Client;
 use landfall::clients::Clock;
 use landfall::clients::aws::{Account, Aws};
 use landfall::domain::{
-    BundleFormat, BundleRules, Cause, CodeDeploySpec, CommitSha, DeploymentId, EngineSpec, Location, OnNewPush, Order,
-    Progress, RefName, Repository, RepositoryName, Revision, RevisionsSpec, Rule, SourceSpec, SuccessOn, Target,
-    TargetName,
+    BundleFormat, Cause, CodeDeploySpec, CommitSha, DeploymentId, EngineSpec, Location, Order, Progress, RefName,
+    Repository, Revision, SuccessOn, Target,
 };
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine};
 use landfall::engine::{Engine, Found, Intent};
+
+use crate::worlds::target::target;
 
 const REGION: &str = "eu-west-1";
 
@@ -47,26 +48,11 @@ async fn shop(application: &str) -> (Client, CodeDeployEngine, CodeDeploySpec) {
 fn intent(spec: &CodeDeploySpec) -> Intent {
     let deployment = DeploymentId::derive(Clock::system().now(), &[&spec.application]);
     let commit = CommitSha::parse("4f2c1e9a".repeat(5)).unwrap();
-    let repository = RepositoryName::parse("acme/shop").unwrap();
-    let target = Target {
-        name: TargetName::parse("shop-production").unwrap(),
-        repository: repository.clone(),
-        source: SourceSpec::GitHub,
-        rule: Rule::default(),
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
-        engine: EngineSpec::CodeDeploy(spec.clone()),
-    };
+    let engine = EngineSpec::CodeDeploy(spec.clone());
+    let target = Target { engine, ..target("shop-production", "acme/shop") };
     let order = Order {
+        repository: Repository { id: None, name: target.repository.clone() },
         target: target.into(),
-        repository: Repository { id: None, name: repository },
         reference: RefName::parse("refs/heads/main").unwrap(),
         sha: commit.clone(),
         before: None,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const SECRET: &str = "It's a Secret to Everybody";
+use crate::worlds::push::SECRET;
 
 /// The repository of the examples, mapped once for branches and once for tags.
 const CONFIGURATION: &str = r#"

@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
 use landfall::clients::{Clock, process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tempfile::TempDir;
 
 use crate::worlds::codedeploy::{Moves, World};
 use crate::worlds::github::{GitHubWorld, Status};
+use crate::worlds::push;
 use crate::worlds::readme::blocks;
 
 const SECTION: &str = "Five minutes to a first real target: AWS CodeDeploy";
@@ -160,23 +159,13 @@ impl Reader {
 
     /// GitHub sends the push event to the webhook, signed with the content of `webhook-secret`.
     fn github_delivers(&self, before: &str, after: &str) -> (u16, String) {
-        let body = json!({
-            "ref": "refs/heads/main", "before": before, "after": after,
-            "created": false, "deleted": false, "forced": false,
-            "repository": { "id": 1000, "full_name": "acme/shop", "default_branch": "main" },
-            "pusher": { "name": "mona" },
-            "commits": [{ "id": after, "added": [], "removed": [], "modified": ["index.html"] }],
-        });
+        let mut body = push::payload("acme/shop", after);
+        body["before"] = before.into();
+        body["repository"]["id"] = 1000.into();
+        body["commits"] = json!([{ "id": after, "added": [], "removed": [], "modified": ["index.html"] }]);
         let secret = std::fs::read_to_string(self.home.path().join("webhook-secret")).unwrap();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.trim().as_bytes()).unwrap();
-        let body = body.to_string();
-        mac.update(body.as_bytes());
-        let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-        self.http(|client, url| {
-            let request = client.post(format!("{url}/webhooks/github")).header("Content-Type", "application/json");
-            let request = request.header("X-GitHub-Event", "push").header("X-Hub-Signature-256", signature);
-            request.header("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958").body(body)
-        })
+        let id = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+        self.http(|client, url| push::delivery(client, url, secret.trim(), id, body.to_string()))
     }
 
     /// The object that CodeDeploy was told of is there, in that version, and named after target and commit.

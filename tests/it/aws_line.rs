@@ -11,9 +11,10 @@ use landfall::domain::{Ask, DeploymentEvent, Event, Record, Request, State};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::bot::{Bot, Repo, SECRET};
+use crate::bot::Bot;
 use crate::worlds::codedeploy::{Fault, Moves, Scenario, World};
 use crate::worlds::github::{GitHubWorld, Route, Status, Trouble};
+use crate::worlds::push::SECRET;
 use crate::worlds::repository::Repository;
 use crate::worlds::s3::Buckets;
 
@@ -133,7 +134,7 @@ impl Line {
 
 fn bot_at(dir: &Path) -> Bot {
     let text = fs::read_to_string(dir.join("landfall.toml")).unwrap();
-    Bot::configured(dir, Repo::at(dir), text)
+    Bot::configured(dir, Repository::lasting(dir), text)
 }
 
 /// Bytes without any pattern, the same every time.

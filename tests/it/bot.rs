@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
 use landfall::app::{App, Parts};
 use landfall::clients::aws::Aws;
-use landfall::clients::process::blocking_program;
 use landfall::config::{Config, Environment};
 use landfall::domain::{
     Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, SinkEvent, Stream,
@@ -20,78 +17,22 @@ use landfall::domain::{
 use landfall::ledger::Filter;
 use landfall::report;
 use landfall::steps::Probe;
-use serde_json::{Value, json};
-use sha2::Sha256;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub(crate) const SECRET: &str = "It's a Secret to Everybody";
+use crate::worlds::push::{self, SECRET};
+use crate::worlds::repository::Repository;
+
+/// The branch goes to where the working copy is, wherever it was.
+pub(crate) const MAIN: &[&str] = &["+HEAD:refs/heads/main"];
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_STATUSES: Duration = Duration::from_millis(10);
-
-/// A repository as a person has it: a clone to work in, and the bare one that it is pushed to.
-pub(crate) struct Repo {
-    dir: PathBuf,
-}
-
-impl Repo {
-    pub(crate) fn new(dir: &Path) -> Self {
-        let this = Self { dir: dir.to_owned() };
-        fs::create_dir_all(dir).unwrap();
-        this.git_in(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "site.git"]);
-        this.git_in(dir, &["init", "--quiet", "--initial-branch=main", "site"]);
-        this.git(&["remote", "add", "origin", "../site.git"]);
-        this
-    }
-
-    /// One that exists already, for a bot that comes back.
-    pub(crate) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
-    }
-
-    pub(crate) fn bare(&self) -> PathBuf {
-        self.dir.join("site.git")
-    }
-
-    fn git_in(&self, dir: &Path, arguments: &[&str]) -> String {
-        let output = blocking_program("git")
-            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.invalid", "-c", "commit.gpgsign=false"])
-            .args(arguments)
-            .current_dir(dir)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        self.git_in(&self.dir.join("site"), arguments)
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
-        let path = self.dir.join("site").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    /// Commits everything and gives the sha.
-    pub(crate) fn commit(&self, title: &str) -> String {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "-m", title]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    pub(crate) fn push(&self) {
-        self.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
-    }
-}
 
 /// A bot, its repository, and the directory that it deploys to.
 pub(crate) struct Bot {
     pub(crate) dir: PathBuf,
-    pub(crate) repo: Repo,
+    pub(crate) repo: Repository,
     pub(crate) runtime: Runtime,
     text: String,
     app: Option<App>,
@@ -131,7 +72,7 @@ impl Bot {
     pub(crate) fn asleep_at(dir: &Path, extra: &Extra) -> Self {
         let home = dir.join("repo");
         let is_new = !home.exists();
-        let repo = if is_new { Repo::new(&home) } else { Repo::at(&home) };
+        let repo = Repository::lasting(&home);
         let text = configuration(dir, &repo, extra);
         let bot = Self::configured(dir, repo, text);
         if is_new {
@@ -155,7 +96,7 @@ impl Bot {
     }
 
     /// A bot of any configuration. Whoever hands it in sees to its repository, too.
-    pub(crate) fn configured(dir: &Path, repo: Repo, text: String) -> Self {
+    pub(crate) fn configured(dir: &Path, repo: Repository, text: String) -> Self {
         install_tls();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { text, dir: dir.to_owned(), repo, runtime, app: None, _kept: None }
@@ -223,15 +164,14 @@ impl Bot {
 
     /// Writes the page, commits and pushes. Gives the sha; nothing is delivered.
     pub(crate) fn commit(&self, page: &str) -> String {
-        self.repo.write("index.html", page, 0o644);
-        let sha = self.repo.commit(page);
-        self.repo.push();
-        sha
+        let sha = self.repo.commit(page, &[("index.html", page)]);
+        self.repo.push(MAIN);
+        sha.to_string()
     }
 
     /// Delivers a push of `main` to this commit, signed. Gives the status and the answer.
     pub(crate) fn deliver(&self, id: &str, after: &str) -> (u16, Value) {
-        self.runtime.block_on(deliver(&self.url(), id, &push_payload(after)))
+        self.runtime.block_on(deliver(&self.url(), id, &push::payload("acme/site", after)))
     }
 
     /// Waits until every deployment is over.
@@ -404,7 +344,7 @@ fn appspec(www: &Path) -> String {
     )
 }
 
-pub(crate) fn configuration(dir: &Path, repo: &Repo, extra: &Extra) -> String {
+pub(crate) fn configuration(dir: &Path, repo: &Repository, extra: &Extra) -> String {
     let (data, bare) = (dir.join("data"), repo.bare());
     let secret = dir.join("secret");
     fs::write(&secret, SECRET).unwrap();
@@ -419,33 +359,9 @@ pub(crate) fn configuration(dir: &Path, repo: &Repo, extra: &Extra) -> String {
     )
 }
 
-/// The payload of a push of `main`, as GitHub writes it.
-pub(crate) fn push_payload(after: &str) -> Value {
-    json!({
-        "ref": "refs/heads/main",
-        "before": "0".repeat(40),
-        "after": after,
-        "created": false, "deleted": false, "forced": false,
-        "repository": {"id": 7, "full_name": "acme/site"},
-        "pusher": {"name": "ada"},
-        "head_commit": {"id": after, "message": "A page", "author": {"name": "Ada"}},
-        "commits": [],
-    })
-}
-
 /// Signs and sends one delivery.
 pub(crate) async fn deliver(url: &str, id: &str, payload: &Value) -> (u16, Value) {
-    let body = payload.to_string();
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(body.as_bytes());
-    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-    let request = reqwest::Client::new()
-        .post(format!("{url}/webhooks/github"))
-        .header("X-GitHub-Event", "push")
-        .header("X-GitHub-Delivery", id)
-        .header("X-Hub-Signature-256", signature)
-        .header("Content-Type", "application/json")
-        .body(body);
-    let answer = request.send().await.unwrap();
+    let client = reqwest::Client::new();
+    let answer = push::delivery(&client, url, SECRET, id, payload.to_string()).send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
 }

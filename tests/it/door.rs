@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use landfall::clients::process::blocking_program;
 use landfall::domain::{DeliveryEvent, Event, Offset, Record};
 use landfall::ledger::{Ledger, Options};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::bot::{Extra, Repo, SECRET, configuration, install_tls};
+use crate::bot::{Extra, configuration, install_tls};
+use crate::worlds::push::{self, SECRET};
+use crate::worlds::repository::Repository;
 
 const DISTINCT: usize = 1800;
 const REPEATS: usize = 200;
@@ -35,7 +35,7 @@ struct Letter {
 fn every_push_that_was_answered_is_kept_exactly_once_whatever_is_killed() {
     install_tls();
     let dir = tempfile::tempdir().unwrap();
-    let repo = Repo::new(&dir.path().join("repo"));
+    let repo = Repository::lasting(&dir.path().join("repo"));
     let port = free_port();
     let text = configuration(dir.path(), &repo, &Extra::default()).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     fs::write(dir.path().join("landfall.toml"), text).unwrap();
@@ -93,20 +93,10 @@ async fn fire(dir: &Path, port: u16, answered: Arc<Mutex<BTreeMap<String, u16>>>
 
 /// Sends one letter until it is answered with 2xx, as GitHub's user would by hand.
 async fn send(client: &reqwest::Client, port: u16, letter: &Letter) -> u16 {
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(letter.body.as_bytes());
-    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let url = format!("http://127.0.0.1:{port}");
     loop {
-        let sent = client
-            .post(format!("http://127.0.0.1:{port}/webhooks/github"))
-            .header("X-GitHub-Event", "push")
-            .header("X-GitHub-Delivery", &letter.id)
-            .header("X-Hub-Signature-256", &signature)
-            .header("Content-Type", "application/json")
-            .body(letter.body.clone())
-            .send()
-            .await;
-        match sent {
+        let delivery = push::delivery(client, &url, SECRET, &letter.id, letter.body.clone());
+        match delivery.send().await {
             Ok(answer) if answer.status().is_success() => return answer.status().as_u16(),
             Ok(answer) if answer.status().as_u16() == 503 => {}
             Ok(answer) => panic!("{}: {:?}", answer.status(), answer.text().await),
@@ -121,10 +111,8 @@ fn letters() -> Vec<Letter> {
     let letter = |number: usize| {
         // One in four goes to a mapped branch, and means a deployment.
         let reference = if number.is_multiple_of(4) { "refs/heads/main" } else { "refs/heads/elsewhere" };
-        let body = json!({
-            "ref": reference, "before": "0".repeat(40), "after": format!("{number:040x}"),
-            "repository": {"id": 7, "full_name": "acme/site"}, "pusher": {"name": "ada"}, "commits": [],
-        });
+        let mut body = push::payload("acme/site", &format!("{number:040x}"));
+        body["ref"] = reference.into();
         Letter { id: format!("delivery-{number}"), body: body.to_string() }
     };
     let mut all: Vec<Letter> = (1..=DISTINCT).map(letter).collect();

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 use landfall::clients::Clock;
 use landfall::domain::{
-    Blame, BundleFormat, BundleRules, Cause, CommitSha, DeploymentId, EngineSpec, HostSpec, Location, OnNewPush, Order,
-    Progress, RefName, Repository, RepositoryName, Revision, RevisionsSpec, Rule, RunId, RunOutcome, SourceSpec,
-    Target, TargetName, Verdict,
+    Blame, BundleFormat, Cause, CommitSha, DeploymentId, EngineSpec, HostSpec, Location, Order, Progress, RefName,
+    Repository, Revision, RunId, RunOutcome, Target, Verdict,
 };
 use landfall::engine::host::HostEngine;
 use landfall::engine::{Engine, Found, Intent, Started};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+
+use crate::worlds::target::{host, target};
 
 /// How a run is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +126,7 @@ impl Bench for HostBench {
                 self.bundle(&name, "AfterInstall", &work)
             }
         };
-        let spec = HostSpec {
-            application: "shop".into(),
-            deployment_group: "production".into(),
-            root: self.path("root"),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        };
+        let spec = HostSpec { application: "shop".into(), ..host("production", self.path("root")) };
         let mut intent = intent(&name, EngineSpec::Host(spec), revision);
         intent.run = self.engine().choose_run(intent.deployment);
         intent
@@ -238,26 +230,10 @@ pub(crate) async fn end(engine: &dyn Engine, run: &RunId) -> (Progress, RunOutco
 pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Intent {
     let deployment = DeploymentId::derive("2026-01-02T03:04:05Z".parse().unwrap(), &[name]);
     let commit = CommitSha::parse("4f2c1e9a".repeat(5)).unwrap();
-    let repository = RepositoryName::parse("acme/shop").unwrap();
-    let target = Target {
-        name: TargetName::parse("shop-production").unwrap(),
-        repository: repository.clone(),
-        source: SourceSpec::GitHub,
-        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/var/lib/landfall/revisions".into() },
-        engine,
-    };
+    let target = Target { engine, ..target("shop-production", "acme/shop") };
     let order = Order {
+        repository: Repository { id: Some(7), name: target.repository.clone() },
         target: target.into(),
-        repository: Repository { id: Some(7), name: repository },
         reference: RefName::parse("refs/heads/main").unwrap(),
         sha: commit.clone(),
         before: None,

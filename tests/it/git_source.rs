@@ -8,41 +8,14 @@ use futures_util::StreamExt;
 use landfall::clients::Clock;
 use landfall::clients::github::GitHubClient;
 use landfall::config::GitHub;
-use landfall::domain::{
-    BundleRules, CommitSha, EngineSpec, HostSpec, OnNewPush, RefName, Relation, RepositoryName, RevisionsSpec, Rule,
-    SourceSpec, Target, TargetName,
-};
+use landfall::domain::{CommitSha, RefName, Relation, SourceSpec, Target};
 use landfall::source::{ByteStream, RefHead, Source, SourceError, Sources};
 
-use crate::worlds::repository::Repository;
+use crate::worlds::{self, repository::Repository};
 
 /// A target that differs from others in its source only.
 pub(crate) fn target(source: SourceSpec) -> Target {
-    Target {
-        name: TargetName::parse("blog").unwrap(),
-        repository: RepositoryName::parse("acme/blog").unwrap(),
-        source,
-        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
-        engine: EngineSpec::Host(HostSpec {
-            application: "blog".into(),
-            deployment_group: "blog".into(),
-            root: "/nowhere".into(),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
-    }
+    Target { source, ..worlds::target::target("blog", "acme/blog") }
 }
 
 /// What an archive holds: paths below its top directory, and the commit its header names.

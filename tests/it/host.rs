@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use landfall::clients::{Clock, process::blocking_program};
 use landfall::domain::{
-    Blame, BundleFormat, BundleRules, Cause, CommitSha, DeliveryId, DeploymentId, EngineSpec, HostSpec, Location,
-    OnNewPush, Order, Progress, RefName, Repository, RepositoryName, Revision, RevisionsSpec, Rule, RunOutcome,
-    SourceSpec, StepStatus, Target, TargetName, Verdict,
+    Blame, BundleFormat, Cause, CommitSha, DeliveryId, DeploymentId, EngineSpec, Location, Order, Progress, RefName,
+    Repository, Revision, RunOutcome, StepStatus, Target, Verdict,
 };
 use landfall::engine::host::{HostEngine, Means, RunIntent, carry_out};
 use landfall::engine::{Engine, Found, Intent, StartError};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+
+use crate::worlds::target::{host, target};
 
 /// A host engine whose program is the real one, and a bundle for it.
 struct Host {
@@ -95,40 +96,16 @@ impl Host {
 
 fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
     let commit = CommitSha::parse("4f2c1e9".repeat(6)[..40].to_owned()).unwrap();
-    let repository = RepositoryName::parse("acme/blog").unwrap();
-    let target = Target {
-        name: TargetName::parse("blog").unwrap(),
-        repository: repository.clone(),
-        source: SourceSpec::GitHub,
-        rule: Rule::default(),
-        environment: "blog".into(),
-        on_new_push: OnNewPush::default(),
-        require_checks: Vec::new(),
-        notify: Vec::new(),
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 60,
-        bundle: BundleRules { root: String::new(), exclude: Vec::new(), format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: root.clone() },
-        engine: EngineSpec::Host(HostSpec {
-            application: "blog".into(),
-            deployment_group: "production".into(),
-            root,
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
-    };
+    let engine = EngineSpec::Host(host("production", root));
+    let target = Target { engine, ..target("blog", "acme/blog") };
     let deployment = DeploymentId::derive("2026-01-02T03:04:05Z".parse().unwrap(), &["d", "blog"]);
     Intent {
         deployment,
         marker: format!("landfall {deployment}"),
         run: None,
         order: Order {
+            repository: Repository { name: target.repository.clone(), id: None },
             target: target.into(),
-            repository: Repository { name: repository, id: None },
             reference: RefName::parse("refs/heads/main").unwrap(),
             sha: commit.clone(),
             before: None,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
 use expect_test::expect;
-use hmac::{Hmac, KeyInit, Mac};
 use landfall::clients::Clock;
 use landfall::config::{Config, Environment};
 use landfall::intake::{IntakeState, LARGEST_BODY, routes};
 use landfall::ledger::{Ledger, Options};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+
+use crate::worlds::push::{self, signature as sign};
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -133,12 +133,11 @@ struct Delivery<'a> {
 }
 
 fn push_body() -> Value {
-    json!({
-        "ref": "refs/heads/main", "before": A, "after": B, "created": false, "deleted": false, "forced": false,
-        "commits": [{"added": ["index.html"], "removed": [], "modified": []}],
-        "head_commit": {"message": "Say hello\n\nat length", "author": {"name": "Ann", "username": "ann"}},
-        "pusher": {"name": "ann"}, "repository": {"id": 7, "full_name": "acme/blog"}
-    })
+    let mut body = push::payload("acme/blog", B);
+    body["before"] = A.into();
+    body["commits"] = json!([{"added": ["index.html"], "removed": [], "modified": []}]);
+    body["head_commit"] = json!({"message": "Say hello\n\nat length", "author": {"name": "Ann", "username": "ann"}});
+    body
 }
 
 fn push() -> Delivery<'static> {
@@ -153,12 +152,6 @@ fn of(body: &Value) -> Delivery<'static> {
         secret: Some("new"),
         body: serde_json::to_vec(body).unwrap(),
     }
-}
-
-fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(body);
-    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use landfall::domain::State;
 
-use crate::bot::{Bot, Extra};
+use crate::bot::{Bot, Extra, MAIN};
 
 #[test]
 fn pushes_delivered_in_any_order_end_with_the_head_live() {
@@ -14,7 +14,7 @@ fn pushes_delivered_in_any_order_end_with_the_head_live() {
         let two = bot.commit("two");
         bot.commit("three");
         bot.repo.git(&["reset", "--quiet", "--hard", &one]);
-        bot.repo.push();
+        bot.repo.push(MAIN);
         let back = bot.commit("back and on");
         let shas = [one.clone(), two, bot.repo.git(&["rev-parse", "ORIG_HEAD"]), back.clone()];
         for number in order {
@@ -94,7 +94,7 @@ fn a_forced_push_can_be_forbidden() {
     bot.deliver("delivery-1", &two);
     bot.settle();
     bot.repo.git(&["reset", "--quiet", "--hard", &one]);
-    bot.repo.push();
+    bot.repo.push(MAIN);
     bot.deliver("delivery-2", &one);
     bot.settle();
     insta::assert_snapshot!(bot.story(), @r"

@@ -14,13 +14,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
-use crate::bot::{Extra, Repo, SECRET, configuration};
+use crate::bot::{Extra, MAIN, configuration};
+use crate::worlds::push::SECRET;
+use crate::worlds::repository::Repository;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory with a configuration, and a site whose hook waits until it is let go.
 struct Place {
-    repo: Repo,
+    repo: Repository,
     dir: tempfile::TempDir,
 }
 
@@ -40,7 +42,7 @@ struct Server {
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let repo = Repo::new(&dir.path().join("repo"));
+        let repo = Repository::lasting(&dir.path().join("repo"));
         fs::write(dir.path().join("landfall.toml"), configuration(dir.path(), &repo, &Extra::default())).unwrap();
         let at = dir.path().display();
         let hook = format!("#!/bin/sh\necho run >> {at}/runs\nuntil [ -e {at}/go ]; do sleep 0.02; done\n");
@@ -87,9 +89,8 @@ impl Place {
 
     /// Commits, pushes, and tells the server.
     fn push(&self, server: &Server, page: &str) {
-        self.repo.write("index.html", page, 0o644);
-        self.repo.commit(page);
-        self.repo.push();
+        self.repo.commit(page, &[("index.html", page)]);
+        self.repo.push(MAIN);
         fs::write(self.path("secret"), SECRET).unwrap();
         let (repo, url) = (self.repo.bare().display().to_string(), format!("http://{}", server.address));
         let words = ["send", "push", "--repo", &repo, "--name", "acme/site", "--ref", "main", "--url", &url];

@@ -6,9 +6,13 @@ pub(crate) mod codedeploy;
 pub(crate) mod github;
 #[path = "../worlds/github_objects.rs"]
 mod github_objects;
+#[path = "../worlds/push.rs"]
+pub(crate) mod push;
 #[path = "../worlds/readme.rs"]
 pub(crate) mod readme;
 #[path = "../worlds/repository.rs"]
 pub(crate) mod repository;
 #[path = "../worlds/s3.rs"]
 pub(crate) mod s3;
+#[path = "../worlds/target.rs"]
+pub(crate) mod target;

@@ -1,5 +1,7 @@
 //! A real git repository: a working copy that pushes into a bare one.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use landfall::clients::process;
@@ -9,24 +11,30 @@ use landfall::domain::CommitSha;
 pub(crate) struct Repository {
     work: PathBuf,
     bare: PathBuf,
-    _dir: tempfile::TempDir,
+    /// Removes the directory in the end, where it is ours.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Repository {
     /// An empty one, on branch `main`.
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let bare = dir.path().join("bare.git");
-        Self::pushing_to(bare, dir)
+        Self::made(dir.path().join("work"), dir.path().join("bare.git"), Some(dir))
     }
 
     /// One whose bare side lies at `bare`, which is made.
     pub(crate) fn with_bare(bare: &Path) -> Self {
-        Self::pushing_to(bare.to_owned(), tempfile::tempdir().unwrap())
+        let dir = tempfile::tempdir().unwrap();
+        Self::made(dir.path().join("work"), bare.to_owned(), Some(dir))
     }
 
-    fn pushing_to(bare: PathBuf, dir: tempfile::TempDir) -> Self {
-        let work = dir.path().join("work");
+    /// The working copy `site` and the bare `site.git` in a directory that stays: made, or as they were left there.
+    pub(crate) fn lasting(dir: &Path) -> Self {
+        let (work, bare) = (dir.join("site"), dir.join("site.git"));
+        if work.exists() { Self { work, bare, _dir: None } } else { Self::made(work, bare, None) }
+    }
+
+    fn made(work: PathBuf, bare: PathBuf, dir: Option<tempfile::TempDir>) -> Self {
         let this = Self { work, bare, _dir: dir };
         std::fs::create_dir_all(&this.work).unwrap();
         std::fs::create_dir_all(&this.bare).unwrap();
@@ -60,13 +68,19 @@ impl Repository {
     /// Commits these files, with nothing pushed yet.
     pub(crate) fn commit(&self, title: &str, files: &[(&str, &str)]) -> CommitSha {
         for (path, content) in files {
-            let path = self.work.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
+            self.write(path, content, 0o644);
         }
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", title]);
         self.head()
+    }
+
+    /// Writes a file into the working copy.
+    pub(crate) fn write(&self, path: &str, content: &str, mode: u32) {
+        let path = self.work.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
 
     /// The working copy's present commit.

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use landfall::domain::{
     BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId, EngineSpec, Event, HostSpec,
-    OnNewPush, Order, Outcome, Plan, Push, RefName, Repository, RepositoryName, RevisionsSpec, Rule, SourceSpec,
-    Stream, Target, TargetName,
+    Order, Outcome, Plan, Push, RefName, Repository, RepositoryName, RevisionsSpec, Stream, Target, TargetName,
 };
 use landfall::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use sha2::{Digest, Sha256};
+
+use crate::worlds::target;
 
 const START: &str = "2026-01-02T03:04:05.678Z";
 
@@ -34,30 +35,12 @@ pub(crate) fn name(text: &str) -> TargetName {
 }
 
 pub(crate) fn target(text: &str) -> Target {
+    let whole = target::target(text, "acme/shop");
     Target {
-        name: name(text),
-        repository: RepositoryName::parse("acme/shop").unwrap(),
-        source: SourceSpec::GitHub,
-        rule: Rule { branches: vec!["main".into()], ..Rule::default() },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: ".".into(), exclude: vec![], format: None, provenance: None },
+        bundle: BundleRules { root: ".".into(), ..whole.bundle },
         revisions: RevisionsSpec::Directory { path: "/tmp/revisions".into() },
-        engine: EngineSpec::Host(HostSpec {
-            application: "shop".into(),
-            deployment_group: text.into(),
-            root: "/tmp/root".into(),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
+        engine: EngineSpec::Host(HostSpec { application: "shop".into(), ..target::host(text, "/tmp/root") }),
+        ..whole
     }
 }
 

@@ -9,16 +9,17 @@ use futures_util::future::BoxFuture;
 use landfall::board::Board;
 use landfall::clients::Clock;
 use landfall::domain::{
-    ArchiveFacts, Ask, Blame, BundleFormat, BundleRules, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
-    DeploymentId, EngineSpec, Event, Failure, Finding, Hold, HoldKind, HostSpec, Instances, Lifecycle, Location,
-    NoticeState, OnNewPush, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision,
-    RevisionsSpec, Rule, RunId, RunOutcome, SinkEvent, SourceSpec, StepStatus, Stream, Target, TargetEvent, TargetName,
-    Verdict, plan,
+    ArchiveFacts, Ask, Blame, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId,
+    EngineSpec, Event, Failure, Finding, Hold, HoldKind, HostSpec, Instances, Lifecycle, Location, NoticeState, Place,
+    PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision, Rule, RunId, RunOutcome,
+    SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
 };
 use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
 use landfall::web::access::Tokens;
 use landfall::web::{AskError, Asked, Asks, WebState};
 use tokio_util::sync::CancellationToken;
+
+use crate::worlds::target::{self, host};
 
 /// A ledger, what shows it, and the deployments in it.
 pub(crate) struct World {
@@ -253,31 +254,9 @@ pub(crate) fn sha(hex: &str) -> CommitSha {
 }
 
 fn target(name: &str, repository: &str) -> Target {
-    Target {
-        name: TargetName::parse(name).unwrap(),
-        repository: RepositoryName::parse(repository).unwrap(),
-        source: SourceSpec::GitHub,
-        rule: Rule { branches: vec!["main".into()], tags: vec!["v*".into()], paths: vec![] },
-        environment: "production".into(),
-        on_new_push: OnNewPush::QueueLatest,
-        require_checks: vec![],
-        notify: vec![],
-        allow_forced: true,
-        deploy_on_start: false,
-        give_up_after_s: 7200,
-        bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
-        revisions: RevisionsSpec::Directory { path: "/srv/revisions".into() },
-        engine: EngineSpec::Host(HostSpec {
-            application: name.into(),
-            deployment_group: "host".into(),
-            root: "/srv/root".into(),
-            user: None,
-            file_exists_behavior: None,
-            ignore_application_stop_failures: false,
-            traffic_hooks: false,
-            max_revisions: 5,
-        }),
-    }
+    let rule = Rule { branches: vec!["main".into()], tags: vec!["v*".into()], paths: vec![] };
+    let engine = EngineSpec::Host(HostSpec { application: name.into(), ..host("host", "/srv/root") });
+    Target { rule, engine, ..target::target(name, repository) }
 }
 
 /// What a request writes, and what is born of it.
