@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::body::Unread;
 use super::payload::Malformed;
-use crate::domain::{DeliveryId, DeploymentId, PlanLine, RepositoryName, TargetName};
+use crate::domain::{DeliveryId, DeploymentId, PlanLine, RepositoryName, TargetName, plainly};
 use crate::ledger::{Accepted, LedgerError};
 
 /// How long a sender should wait before it comes again, in seconds.
@@ -240,7 +240,7 @@ impl Problem {
             Unread::Spool(error) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "intake/spool",
-                format!("the body cannot be kept: {error}"),
+                format!("the body cannot be kept: {}", plainly(error)),
                 "look at the disk of the data directory, then deliver it again",
             )
             .come_again(),

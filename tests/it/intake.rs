@@ -304,6 +304,18 @@ async fn bodies_up_to_the_largest_are_taken_and_leave_no_files_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_that_cannot_be_kept_is_said_plainly() {
+    let door = Door::open().await;
+    std::fs::remove_dir(door.dir().join("data/spool")).unwrap();
+    let (status, told) = door.send(Delivery { body: padded(300_000), ..push() }).await;
+    assert_eq!((status, &told["code"]), (503, &json!("intake/spool")));
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.starts_with("the body cannot be kept: no such file or directory"), "{told}");
+    assert!(!told.to_string().contains("os error"), "{told}");
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_under_way_have_a_budget_and_beyond_it_the_sender_shall_come_again() {
     let door = Door::open().await;
     // A raw connection that sends 20 of the 30 MiB and then falls silent.
