@@ -42,11 +42,28 @@ pub enum Seen {
         /// Its path.
         path: Vec<u8>,
     },
+    /// What lies there and does not come into the bundle.
+    LeftOut {
+        /// Its path.
+        path: Vec<u8>,
+        /// What to do, if it is wanted.
+        help: &'static str,
+    },
     /// What no archive of git's can hold: a pipe, a socket, a device.
     Special {
         /// Its path.
         path: Vec<u8>,
     },
+}
+
+impl Seen {
+    /// Its path.
+    pub fn path(&self) -> &[u8] {
+        match self {
+            Self::File { path, .. } | Self::Directory { path } | Self::Link { path, .. } => path,
+            Self::Empty { path } | Self::LeftOut { path, .. } | Self::Special { path } => path,
+        }
+    }
 }
 
 /// What came of it.
@@ -58,7 +75,7 @@ pub struct Inspected {
     pub findings: Findings,
 }
 
-/// Looks at everything that `seen` lists, parents before what is in them. `open` opens a file of the tree, `shown` is
+/// Looks at everything that `seen` lists, parents before what is in them. `open` opens a file of the tree, `root` is
 /// the tree's name for people.
 pub fn inspect<R: Read>(
     spec: Option<&ServerSpec>,
@@ -117,6 +134,13 @@ impl Look {
                 self.files += 1;
                 let at = self.path(&path)?;
                 self.survey.link(&at, &target).map_err(|reason| (path, reason))
+            }
+            Seen::LeftOut { path, help } => {
+                // A name that no bundle could have is missed by nobody.
+                if let Ok(at) = self.path(&path) {
+                    self.survey.leave_out(&at, help);
+                }
+                Ok(())
             }
             Seen::Special { path } => {
                 let why =

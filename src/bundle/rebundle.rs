@@ -38,6 +38,9 @@ pub fn rebundle(
     Ok(Bundled { sha256: packed.sha256, bytes: packed.bytes, archive, files, findings })
 }
 
+/// What to do about what a rule leaves out.
+const EXCLUDED: &str = "take it out of `exclude` in [target.bundle]";
+
 /// Where an entry goes.
 enum Place {
     /// Into the bundle, at this path.
@@ -137,7 +140,7 @@ impl<'a, W: Write> Pass<'a, W> {
                 self.keep(&path, member)
             }
             Ok(Place::Excluded(path)) => {
-                self.survey.exclude(&path);
+                self.survey.leave_out(&path, EXCLUDED);
                 self.pass_on_to(&path)
             }
             Ok(Place::Elsewhere) => Ok(()),

@@ -61,9 +61,9 @@ impl Survey {
         self.tree.links()
     }
 
-    /// Notes what a rule leaves out, for the help line.
-    pub(super) fn exclude(&mut self, path: &EntryPath) {
-        self.tree.exclude(path);
+    /// Notes what does not come into the bundle, and what to do where it should.
+    pub(super) fn leave_out(&mut self, path: &EntryPath, help: &'static str) {
+        self.tree.leave_out(path, help);
     }
 
     /// Takes back a directory of which nothing was kept.

@@ -41,7 +41,8 @@ struct Wanted {
     /// A BeforeInstall script may make it (R2).
     may_come: bool,
     resembles: Option<String>,
-    excluded: bool,
+    /// What to do, where it lies there and a rule keeps it out.
+    left_out: Option<&'static str>,
 }
 
 impl Wanted {
@@ -53,7 +54,7 @@ impl Wanted {
             place: place.clone(),
             may_come,
             resembles: None,
-            excluded: false,
+            left_out: None,
         }
     }
 
@@ -195,10 +196,13 @@ impl Tree {
         self.scripts.iter().any(|wanted| wanted.path.as_ref() == Some(path))
     }
 
-    /// Notes what a rule leaves out, for the help line.
-    pub(super) fn exclude(&mut self, path: &EntryPath) {
+    /// Notes what does not come into the bundle, for the help line.
+    pub(super) fn leave_out(&mut self, path: &EntryPath, help: &'static str) {
         for wanted in self.scripts.iter_mut().chain(&mut self.sources) {
-            wanted.excluded |= wanted.path.as_ref().is_some_and(|it| it == path || path.holds(it));
+            let Some(it) = wanted.path.as_ref().filter(|it| !it.is_root()) else { continue };
+            if it == path || path.holds(it) || it.holds(path) {
+                wanted.left_out.get_or_insert(help);
+            }
         }
     }
 
@@ -227,7 +231,7 @@ impl Tree {
     }
 
     fn check_source(&self, wanted: &Wanted, refusals: &mut Refusals) {
-        let Wanted { written, path, resembles, excluded, .. } = wanted;
+        let Wanted { written, path, resembles, left_out, .. } = wanted;
         let found = path.as_ref().and_then(|path| self.find(path));
         let message = match found {
             Some(Kind::File) if written.ends_with('/') => {
@@ -239,10 +243,10 @@ impl Tree {
             None => format!("`files` source `{written}` is not in the bundle"),
         };
         let finding = wanted.missing("bundle/source-missing", message);
-        refusals.push(match resembles {
-            _ if *excluded => finding.help("take it out of `exclude` in [target.bundle]"),
-            Some(other) => finding.help(format!("write `{other}`, if that is the one")),
-            None => finding.help(
+        refusals.push(match (left_out, resembles) {
+            (Some(help), _) => finding.help(*help),
+            (None, Some(other)) => finding.help(format!("write `{other}`, if that is the one")),
+            (None, None) => finding.help(
                 "write it relative to the bundle's root, as git has it; directories without files are not in git",
             ),
         });
@@ -311,7 +315,7 @@ impl Tree {
     }
 
     fn check_script(&self, wanted: &Wanted, refusals: &mut Refusals) {
-        let Wanted { written, path, resembles, excluded, .. } = wanted;
+        let Wanted { written, path, resembles, left_out, .. } = wanted;
         let finding = match path.as_ref().map(|path| self.find(path)) {
             Some(Some(Kind::File)) => return,
             Some(Some(Kind::Directory)) => {
@@ -326,13 +330,13 @@ impl Tree {
                 wanted.missing("bundle/script-missing", format!("hook script `{written}` is not in the bundle"))
             }
         };
-        refusals.push(match resembles {
-            _ if *excluded => finding.help("take it out of `exclude` in [target.bundle]"),
-            Some(other) => finding.help(format!("write `{other}`, if that is the one")),
-            None if written.starts_with('/') => {
+        refusals.push(match (left_out, resembles) {
+            (Some(help), _) => finding.help(*help),
+            (None, Some(other)) => finding.help(format!("write `{other}`, if that is the one")),
+            (None, None) if written.starts_with('/') => {
                 finding.help("write it relative to the bundle's root: a leading `/` means that root, not the machine's")
             }
-            None => finding.help("commit it, or correct `location` in appspec.yml"),
+            (None, None) => finding.help("commit it, or correct `location` in appspec.yml"),
         });
     }
 }

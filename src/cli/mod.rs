@@ -20,6 +20,7 @@ mod status;
 mod terminal;
 mod why;
 mod words;
+mod worktree;
 
 pub use configuration::ConfigArgs;
 pub use exit::{Exit, Trouble};

@@ -128,7 +128,7 @@ fn list(bundle: &[u8]) -> String {
     lines
 }
 
-fn git(directory: &Path, words: &[&str]) -> Vec<u8> {
+pub(super) fn git(directory: &Path, words: &[&str]) -> Vec<u8> {
     let out = blocking_program("git")
         .arg("-C")
         .arg(directory)

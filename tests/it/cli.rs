@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::web::seed::{Setup, World};
 
 /// What a run of the program came to.
-struct Ran {
-    exit: i32,
-    out: String,
-    talk: String,
+pub(super) struct Ran {
+    pub(super) exit: i32,
+    pub(super) out: String,
+    pub(super) talk: String,
 }
 
 /// Runs the program in `dir` with nothing of ours in its environment but these variables.
@@ -36,7 +36,7 @@ fn landfall_with(dir: &Path, words: &[&str], variables: &[(&str, &str)]) -> Ran 
     ran
 }
 
-fn landfall(dir: &Path, words: &[&str]) -> Ran {
+pub(super) fn landfall(dir: &Path, words: &[&str]) -> Ran {
     landfall_with(dir, words, &[])
 }
 
@@ -53,7 +53,12 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     let ran = landfall(dir.path(), &["check", "here"]);
     assert_eq!((ran.exit, ran.talk.as_str()), (0, "here/landfall.toml: 1 warning\n"), "{}", ran.out);
     let ran = landfall(dir.path(), &["check", "here/site", "--strict"]);
-    assert_eq!((ran.exit, ran.talk.as_str()), (0, "here/site/appspec.yml: no findings\n"), "{}", ran.out);
+    assert_eq!(
+        (ran.exit, ran.talk.as_str()),
+        (0, "here/site/appspec.yml, 4 files that the disk has: no findings\n"),
+        "{}",
+        ran.out
+    );
     let secret = fs::read(here.join("webhook-secret")).unwrap();
     fs::remove_file(here.join("landfall.toml")).unwrap();
     let ran = landfall(dir.path(), &["init", "here"]);
