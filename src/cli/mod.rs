@@ -5,6 +5,7 @@
 
 mod apply;
 mod ask;
+mod bundle;
 mod check;
 mod configuration;
 mod demo;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, check, demo, exec_as, init, send, serve, status, why};
+use super::{apply, ask, bundle, check, demo, exec_as, init, send, serve, status, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -31,8 +31,10 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// Write a commented landfall.toml, a webhook secret and an appspec.yml to start from
     Init(init::InitArgs),
-    /// Say what is wrong with a configuration or an AppSpec, with line and column
+    /// Say what is wrong with a configuration, an AppSpec or all that would be deployed, with line and column
     Check(check::CheckArgs),
+    /// Write the exact bundle that would be deployed
+    Bundle(bundle::BundleArgs),
     /// Run one bundle on this machine, as codedeploy-local does
     Apply(Box<apply::ApplyArgs>),
     /// Send something to a server as GitHub would
@@ -73,6 +75,7 @@ impl Verb {
             Self::Serve(it) => serve::run(&it, environment),
             Self::Init(it) => init::run(&it),
             Self::Check(it) => check::run(&it, environment),
+            Self::Bundle(it) => bundle::run(&it, environment),
             Self::Apply(it) => apply::run(&it),
             Self::Send(it) => send::run(it, environment),
             Self::Status(it) => status::run(&it, environment),

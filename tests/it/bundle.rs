@@ -109,7 +109,7 @@ fn hand(fill: impl FnOnce(&mut Hand)) -> Vec<u8> {
 }
 
 /// Everything in a tar or a tar.gz, one line an entry.
-fn list(bundle: &[u8]) -> String {
+pub(super) fn list(bundle: &[u8]) -> String {
     let mut plain = Vec::new();
     if bundle.starts_with(&[0x1f, 0x8b]) {
         flate2::read::GzDecoder::new(bundle).read_to_end(&mut plain).unwrap();

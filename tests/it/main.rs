@@ -7,6 +7,7 @@ mod appspec;
 mod aws_line;
 mod bot;
 mod bundle;
+mod bundle_verb;
 mod check;
 mod cli;
 mod codedeploy;
