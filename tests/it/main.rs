@@ -22,6 +22,7 @@ mod golden;
 mod host;
 mod intake;
 mod ledger;
+mod mutations;
 mod orders;
 mod own_server;
 mod program;

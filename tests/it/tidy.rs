@@ -41,6 +41,7 @@ const TOP_LEVEL: &[&str] = &[
     "README.md",
     "benches",
     "config",
+    "fuzz",
     "src",
     "target",
     "tests",

@@ -1,0 +1,279 @@
+//! What is read from outside, changed at random: AppSpecs and archives, from the seeds that the fuzz targets begin with.
+//!
+//! The changes are the same in every run, so that a failure comes again. `MUTATION_SECONDS` lets each test go on for as
+//! long as that, with other changes than the usual ones behind them.
+
+use std::fs;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use landfall::appspec::{parse, parse_bytes, parse_what_can_be};
+use landfall::bundle::{Limits, Request, rebundle};
+use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName};
+
+use super::cli::landfall;
+
+const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+/// No input of these sizes may take longer, in a debug build on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Changed inputs grow no further.
+const LARGEST: usize = 64 << 10;
+
+/// What an AppSpec is made of, and what YAML trips over.
+const WORDS: &[&str] = &[
+    "version: 0.0\n",
+    "os: linux\n",
+    "files:\n",
+    "hooks:\n",
+    "permissions:\n",
+    "Resources:\n",
+    "Hooks:\n",
+    "  - source: /\n",
+    "    destination: /x\n",
+    "  AfterInstall:\n",
+    "    - location: a.sh\n",
+    "      timeout: 010\n",
+    "  - object: /x\n",
+    "    mode: 04755\n",
+    "    type: [file, directory]\n",
+    "    except: [a/b, \"*\"]\n",
+    "    acls: [\"u:a:rw\"]\n",
+    "\t",
+    "  ",
+    "\n",
+    "\r\n",
+    ": ",
+    "- ",
+    "? ",
+    "| \n",
+    "> \n",
+    "&a ",
+    "*a",
+    "<<: *a\n",
+    "!!str ",
+    "!x ",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\"",
+    "'",
+    "#",
+    "~",
+    "null",
+    "\u{feff}",
+    "\u{a0}",
+    "“",
+    "–",
+    "\0",
+    "\u{85}",
+    "\u{2028}",
+    "𝔘",
+    "\\",
+    "@",
+    "`",
+    "0x10",
+    "1:30",
+    "x:y",
+    "é",
+];
+
+/// A small generator: the same numbers from the same seed on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+    }
+
+    fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
+        let from = self.below(bytes.len() + 1);
+        let most = 1 << self.below(9);
+        let length = 1 + self.below(most);
+        from..(from + length).min(bytes.len())
+    }
+}
+
+/// One change of `bytes`.
+fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], dice: &mut Dice) {
+    let at = dice.below(bytes.len() + 1);
+    match dice.below(10) {
+        0 | 1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+        2 if at < bytes.len() => bytes[at] = dice.next().to_le_bytes()[0],
+        3 => {
+            let gone = dice.range(bytes);
+            bytes.drain(gone);
+        }
+        4 => {
+            let copied = bytes[dice.range(bytes)].to_vec();
+            bytes.splice(at..at, copied);
+        }
+        5 => {
+            let other = &others[dice.below(others.len())];
+            let copied = other[dice.range(other)].to_vec();
+            bytes.splice(at..at, copied);
+        }
+        6 => bytes.truncate(at),
+        7 => {
+            let most = 1 << dice.below(8);
+            let word = WORDS[dice.below(WORDS.len())].repeat(1 + dice.below(most));
+            bytes.splice(at..at, word.into_bytes());
+        }
+        _ => {
+            let word = WORDS[dice.below(WORDS.len())].as_bytes().to_vec();
+            bytes.splice(at..at, word);
+        }
+    }
+    bytes.truncate(LARGEST);
+}
+
+/// The tar inside, with right checksums again: most changes of an archive are otherwise seen by their first header, and
+/// nothing behind it is ever read. Every other input stays as it is.
+fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut tar = Vec::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        // What comes before the damage is what is wanted.
+        let _ = flate2::read::GzDecoder::new(bytes).take(LARGEST as u64).read_to_end(&mut tar);
+    } else {
+        tar.extend_from_slice(bytes);
+    }
+    let mut at = 0;
+    while let Some(block) = tar.get_mut(at..at + 512) {
+        let mut header = tar::Header::new_old();
+        header.as_mut_bytes().copy_from_slice(block);
+        header.set_cksum();
+        block.copy_from_slice(header.as_bytes());
+        let size = header.entry_size().ok().and_then(|it| usize::try_from(it).ok()).filter(|it| *it < LARGEST);
+        at += 512 + size.unwrap_or(0).next_multiple_of(512);
+    }
+    Some(tar)
+}
+
+fn seeds(room: &str) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(room);
+    let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "`{room}` has seeds");
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long to go on is asked of whoever runs the tests")]
+fn budget() -> Duration {
+    let asked = std::env::var("MUTATION_SECONDS").ok().and_then(|it| it.parse().ok());
+    Duration::from_secs(asked.unwrap_or(0))
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::print_stdout, reason = "whoever lets it run for long wants to know what it did")]
+fn tell(text: &str) {
+    println!("{text}");
+}
+
+/// Hands changed seeds to `look`, `usual` of them and then for as long as was asked.
+fn mutate(room: &str, usual: u64, look: impl Fn(&[u8])) {
+    let seeds = seeds(room);
+    seeds.iter().for_each(|seed| look(seed));
+    let (began, budget) = (now(), budget());
+    let mut slowest = Duration::ZERO;
+    let mut turn = 0;
+    while turn < usual || began.elapsed() < budget {
+        let mut dice = Dice(turn);
+        let mut bytes = seeds[dice.below(seeds.len())].clone();
+        for _ in 0..=dice.below(6) {
+            change(&mut bytes, &seeds, &mut dice);
+        }
+        let start = now();
+        let looked = catch_unwind(AssertUnwindSafe(|| look(&bytes)));
+        let took = start.elapsed();
+        slowest = slowest.max(took);
+        assert!(looked.is_ok(), "{room}, turn {turn}: it panics at `{}`", bytes.escape_ascii());
+        assert!(took < PATIENCE, "{room}, turn {turn}: {took:?} for `{}`", bytes.escape_ascii());
+        turn += 1;
+    }
+    tell(&format!("{room}: {turn} mutations in {:?}, the slowest took {slowest:?}", began.elapsed()));
+}
+
+#[test]
+fn no_bytes_confuse_the_app_spec_reader() {
+    mutate("appspec", 4000, |bytes| {
+        let (spec, findings) = parse_bytes(bytes, "appspec.yml");
+        assert_eq!(spec.is_none(), findings.refuse(), "a specification exactly when nothing refuses: {findings}");
+        for finding in &findings.0 {
+            let place = finding.place.as_ref().expect("every finding has a place");
+            let lines = bytes.split(|it| matches!(it, b'\n' | b'\r')).count();
+            assert!((1..=lines + 1).contains(&usize::try_from(place.line).unwrap()), "{finding} of {lines} lines");
+            assert!(place.column > 0 && place.length > 0, "{finding}");
+        }
+        let again = parse_bytes(bytes, "appspec.yml").1;
+        assert_eq!(findings, again, "the same text is told the same");
+        let (part, told) = parse_what_can_be(bytes, "appspec.yml");
+        assert!(told == findings && (spec.is_none() || part.is_some()));
+    });
+}
+
+#[test]
+fn no_bytes_confuse_the_archive_reader() {
+    let text = include_str!("../../fuzz/seeds/appspec/server.yml");
+    let spec = parse(text, "appspec.yml").0;
+    assert!(spec.is_some(), "{}", parse(text, "appspec.yml").1);
+    let request = |format| Request {
+        commit: CommitSha::parse(SHA).unwrap(),
+        repository: RepositoryName::parse("acme/shop").unwrap(),
+        rules: BundleRules { root: String::new(), exclude: vec!["docs/**".into()], format: None, provenance: None },
+        format,
+        spec: spec.as_ref().and_then(|it| it.server().cloned()),
+    };
+    let limits = Limits { unpacked_bytes: 8 << 20, file_bytes: 4 << 20, ..Limits::default() };
+    mutate("archive", 1500, |bytes| {
+        let mended = mended(bytes);
+        let bytes = mended.as_deref().unwrap_or(bytes);
+        for format in [BundleFormat::Tgz, BundleFormat::Tar, BundleFormat::Zip] {
+            let mut out = Vec::new();
+            if let Ok(bundled) = rebundle(bytes, &mut out, &request(format), &limits) {
+                assert_eq!(bundled.bytes, out.len() as u64);
+                let mut again = Vec::new();
+                rebundle(bytes, &mut again, &request(format), &limits).unwrap();
+                assert!(out == again, "the same archive gives the same bundle");
+            }
+        }
+    });
+}
+
+#[test]
+fn no_text_confuses_who_shows_it() {
+    let home = tempfile::tempdir().unwrap();
+    let seeds = seeds("appspec");
+    for turn in 0..60 {
+        let mut dice = Dice(turn << 32);
+        let mut bytes = seeds[dice.below(seeds.len())].clone();
+        (0..=dice.below(4)).for_each(|_| change(&mut bytes, &seeds, &mut dice));
+        fs::write(home.path().join("appspec.yml"), &bytes).unwrap();
+        let format = ["human", "github", "json"][dice.below(3)];
+        let ran = landfall(home.path(), &["check", "appspec.yml", "--format", format]);
+        assert!(matches!(ran.exit, 0 | 2), "turn {turn}: {} for `{}`", ran.talk, bytes.escape_ascii());
+        if format == "json" {
+            serde_json::from_str::<serde_json::Value>(&ran.out).unwrap();
+        }
+    }
+}
