@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use crate::appspec::ServerSpec;
-use crate::domain::{BundleFormat, Finding, Findings};
+use crate::domain::{BundleFormat, Finding, Findings, plainly};
 
 use super::error::BundleError;
 use super::path::{EntryPath, Unsafe, shown};
@@ -156,8 +156,10 @@ impl Look {
                 if wanted > 0 {
                     let read = open(&path).and_then(|file| file.take(wanted).read_to_end(&mut head));
                     if let Err(error) = read {
-                        let finding =
-                            Finding::error("bundle/input", format!("`{}` cannot be read: {error}", at.shown()));
+                        let finding = Finding::error(
+                            "bundle/input",
+                            format!("`{}` cannot be read: {}", at.shown(), plainly(&error)),
+                        );
                         self.refusals.push(finding.at(self.survey.at(&at)).help("let this user read it"));
                         return Ok(());
                     }
