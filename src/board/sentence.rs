@@ -93,8 +93,8 @@ fn planned(order: &Order) -> String {
         Cause::Request { actor, .. } => format!("planned {what}: {actor} asked for it"),
         Cause::Redeploy { actor, .. } => format!("planned {what} again: {actor} asked for it"),
         Cause::Replay { actor, .. } => format!("planned {what} again: {actor} replayed the delivery"),
-        Cause::Rollback { actor: Some(actor) } => format!("planned {what}: {actor} asked to roll back"),
-        Cause::Rollback { actor: None } => format!("planned {what}: rolling back after a failure"),
+        Cause::Rollback { actor: Some(actor), .. } => format!("planned {what} again: {actor} asked to roll back"),
+        Cause::Rollback { actor: None, .. } => format!("planned {what} again: rolling back after a failure"),
         Cause::Promotion { actor: Some(actor) } => format!("planned {what}: promoted by {actor}"),
         Cause::Promotion { actor: None } => format!("planned {what}: promoted"),
     }

@@ -1,4 +1,4 @@
-//! `deploy`, `redeploy`, `stop`, `lock`, `unlock`: asking the server for something. The server decides.
+//! `deploy`, `redeploy`, `rollback`, `stop`, `lock`, `unlock`: asking the server for something. The server decides.
 
 use std::time::Duration;
 
@@ -53,6 +53,25 @@ pub(super) struct RedeployArgs {
     /// The deployment whose commit is deployed again
     #[arg(value_name = "ID")]
     deployment: DeploymentId,
+
+    /// Wait until it has ended; exits with 1 if it failed
+    #[arg(long)]
+    wait: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `rollback`.
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    /// The deployment whose revision is brought back; the one before what is there now, unless given
+    #[arg(long, value_name = "ID")]
+    to: Option<DeploymentId>,
 
     /// Wait until it has ended; exits with 1 if it failed
     #[arg(long)]
@@ -120,6 +139,12 @@ pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
 pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
     let server = args.asking.server.find(environment)?;
     born(&server, &Ask::Redeploy { deployment: args.deployment }, args.asking.json, args.wait)
+}
+
+pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Outcome {
+    let server = args.asking.server.find(environment)?;
+    let ask = Ask::Rollback { target: args.target.clone(), to: args.to };
+    born(&server, &ask, args.asking.json, args.wait)
 }
 
 pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {

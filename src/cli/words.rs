@@ -48,6 +48,8 @@ enum Verb {
     Deploy(ask::DeployArgs),
     /// Deploy the commit of an earlier deployment again
     Redeploy(ask::RedeployArgs),
+    /// Bring an earlier revision back, from where it was kept
+    Rollback(ask::RollbackArgs),
     /// Stop a deployment
     Stop(ask::StopArgs),
     /// Release nothing to a target until it is unlocked
@@ -82,6 +84,7 @@ impl Verb {
             Self::Why(it) => why::run(&it, environment),
             Self::Deploy(it) => ask::deploy(&it, environment),
             Self::Redeploy(it) => ask::redeploy(&it, environment),
+            Self::Rollback(it) => ask::rollback(&it, environment),
             Self::Stop(it) => ask::stop(&it, environment),
             Self::Lock(it) => ask::lock(&it, environment),
             Self::Unlock(it) => ask::unlock(&it, environment),

@@ -13,6 +13,7 @@ use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
+use super::rollback;
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,8 @@ impl Asks {
                 (vec![self.of_target(target, TargetEvent::Unlocked { actor })?], vec![])
             }
             Ask::Pause | Ask::Resume => (vec![], vec![]),
-            Ask::Rollback { .. } | Ask::Approve { .. } | Ask::Replay { .. } => return Err(not_yet()),
+            Ask::Rollback { target, to } => (vec![], vec![self.rollback(&request, target, *to).await?]),
+            Ask::Approve { .. } | Ask::Replay { .. } => return Err(not_yet()),
         };
         let requested = self.ledger.request(request, consequences, births).await?;
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments })
@@ -124,6 +126,19 @@ impl Asks {
         Ok(Birth { order, kind: format!("request {}", request.key) })
     }
 
+    /// An earlier revision again, to its target as it is configured now.
+    async fn rollback(
+        &self,
+        request: &Request,
+        target: &TargetName,
+        to: Option<DeploymentId>,
+    ) -> Result<Birth, AskError> {
+        let target = self.configured(target)?.clone();
+        let (ledger, request) = (self.ledger.clone(), request.clone());
+        let birth = blocking(move || rollback::of_request(&ledger, &request, &target, to)).await?;
+        birth.map_err(AskError::Refused)
+    }
+
     /// The same commit again, to its target as it is configured now.
     async fn redeploy(&self, request: &Request, id: DeploymentId) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
@@ -149,5 +164,5 @@ fn past(state: &State) -> &'static str {
 
 fn not_yet() -> AskError {
     let failure = Failure::setup("conductor/not-available", "this version cannot do that yet");
-    AskError::Refused(failure.help("deploy, redeploy, stop, lock, unlock, pause and resume are available"))
+    AskError::Refused(failure.help("deploy, redeploy, rollback, stop, lock, unlock, pause and resume are available"))
 }

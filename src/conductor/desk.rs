@@ -59,9 +59,9 @@ impl Desk {
     /// Puts a deployment on the desk, as it stands. Older ones of its ref that wait for nothing but their turn go to
     /// sleep.
     pub fn put(&mut self, deployment: Deployment) {
-        let (id, queues_all) = (deployment.id(), queues_all(&deployment));
+        let (id, takes_turns) = (deployment.id(), !queues_all(&deployment) && !deployment.order().is_repair());
         self.put_awake(deployment);
-        if !queues_all && self.open.contains_key(&id) {
+        if takes_turns && self.open.contains_key(&id) {
             self.let_older_sleep(id);
         }
     }
@@ -249,12 +249,14 @@ impl Desk {
         })
     }
 
-    /// A newer deployment of the lane that is on its way to the engine: it takes the place of all older ones.
+    /// A newer deployment of the lane that is on its way to the engine: it takes the place of all older ones, unless it
+    /// only mends what one of them left.
     fn newer_one_going(&self, deployment: &Deployment) -> Option<&Deployment> {
         if queues_all(deployment) {
             return None;
         }
-        self.lane_of(deployment).find(|mate| mate.id() > deployment.id() && !mate.state().is_before_release())
+        self.lane_of(deployment)
+            .find(|mate| mate.id() > deployment.id() && !mate.state().is_before_release() && !mate.order().is_repair())
     }
 
     fn lane_of(&self, deployment: &Deployment) -> impl DoubleEndedIterator<Item = &Deployment> {
@@ -324,7 +326,14 @@ impl Desk {
         if let Some(holder) = self.lane_of(deployment).filter(|mate| mate.id() != deployment.id()).find(calls_engine) {
             return Some(holder);
         }
+        if deployment.order().is_repair() {
+            return None;
+        }
         let id = deployment.id();
+        let mends = |mate: &&Deployment| mate.order().is_repair() && mate.id() != id && !waits(mate, now);
+        if let Some(repair) = self.lane_of(deployment).find(mends) {
+            return Some(repair);
+        }
         if queues_all(deployment) {
             return self.lane_of(deployment).find(|mate| mate.id() < id);
         }
@@ -333,8 +342,7 @@ impl Desk {
 
     /// Whether nothing of its own keeps a ready deployment waiting. Locks and pauses hold a whole lane alike.
     fn is_free(&self, deployment: &Deployment, now: Timestamp) -> bool {
-        let waits = deployment.stumble().is_some_and(|it| now < it.next_at);
-        let waits = waits || deployment.stop_asked_by().is_some();
+        let waits = waits(deployment, now);
         match deployment.state() {
             State::Ready { .. } => !waits,
             State::ReadyHeld { hold, .. } => !waits && is_of_the_lane(hold.kind),
@@ -381,6 +389,11 @@ pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
 
 fn lane_and_ref(deployment: &Deployment) -> (Destination, RefName) {
     (deployment.order().target.destination(), deployment.order().reference.clone())
+}
+
+/// Whether a deployment is about to end, or waits for its next try.
+fn waits(deployment: &Deployment, now: Timestamp) -> bool {
+    deployment.stumble().is_some_and(|it| now < it.next_at) || deployment.stop_asked_by().is_some()
 }
 
 fn queues_all(deployment: &Deployment) -> bool {

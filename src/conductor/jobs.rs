@@ -14,9 +14,10 @@ use crate::domain::{
 use crate::engine::{Found, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 use crate::source::RefHead;
-use crate::steps::{self, Weighing, World, release};
+use crate::steps::{self, Prepared, Weighing, World, release};
 
 use super::desk::is_held_on_its_own;
+use super::rollback;
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
 const BUSY_AGAIN: Duration = Duration::from_secs(15);
@@ -142,6 +143,11 @@ impl Job {
 
     /// What weighing says: go, or the event that says why not.
     async fn weighing(&self) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
+        if self.order().restores().is_some() {
+            // It was weighed when it came, and its order names the commit. The source may be down as well.
+            let commit = self.order().sha.clone();
+            return Ok(Ok(Weighed { head: commit.clone(), commit, forced: false }));
+        }
         let (ledger, order) = (self.ledger.clone(), self.order().clone());
         let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
         let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
@@ -196,8 +202,14 @@ impl Job {
     }
 
     async fn prepare(&mut self, weighed: Weighed) -> Done {
-        let known = self.known_revisions(&weighed.commit).await?;
-        match steps::prepare(&self.world, self.order(), &weighed, &known).await {
+        let prepared = match self.order().restores() {
+            Some(to) => self.restore(to).await?,
+            None => {
+                let known = self.known_revisions(&weighed.commit).await?;
+                steps::prepare(&self.world, self.order(), &weighed, &known).await
+            }
+        };
+        match prepared {
             Ok(it) => {
                 let (revision, archive, findings) = (it.revision, it.archive, it.findings);
                 self.append(DeploymentEvent::Prepared { revision, archive, findings }, vec![]).await
@@ -212,6 +224,17 @@ impl Job {
             }
             Err(failure) => self.append(DeploymentEvent::Failed { failure }, vec![]).await,
         }
+    }
+
+    /// The revision of an earlier deployment.
+    async fn restore(&self, to: DeploymentId) -> Result<Result<Prepared, Failure>, JobError> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployment(to)).await?;
+        Ok(match found.as_ref().and_then(Deployment::revision) {
+            Some(revision) => steps::restore(&self.world, self.order(), to, revision).await,
+            None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
+                .help("deploy a commit that works")),
+        })
     }
 
     async fn known_revisions(&self, commit: &CommitSha) -> Result<Vec<Revision>, JobError> {
@@ -310,7 +333,13 @@ impl Job {
 
     async fn verify(&mut self, outcome: RunOutcome) -> Done {
         let event = outcome.conclusion(self.deployment.stop_asked_by());
-        self.append(event, vec![]).await
+        if !rollback::is_due(&self.deployment, &outcome) {
+            return self.append(event, vec![]).await;
+        }
+        let (ledger, ended) = (self.ledger.clone(), self.deployment.clone());
+        let good = blocking(move || rollback::last_good(&ledger, &ended)).await?;
+        let births = good.iter().map(|good| rollback::of_failure(&self.deployment, good)).collect();
+        self.append(rollback::told(event, good.as_ref()), births).await
     }
 
     fn after(&self, wait: Duration) -> Timestamp {

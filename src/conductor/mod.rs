@@ -12,6 +12,7 @@ mod asks;
 mod catch_up;
 pub mod desk;
 mod jobs;
+mod rollback;
 mod run;
 
 pub use asks::{AskError, Asked, Asks};

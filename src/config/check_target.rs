@@ -34,7 +34,6 @@ const ONLY_CODEDEPLOY: &[&str] = &[
     "deployment_config",
     "update_outdated_only",
     "success_on",
-    "auto_rollback",
 ];
 const ONLY_HOST: &[&str] = &["root", "user", "traffic_hooks", "max_revisions"];
 
@@ -340,7 +339,8 @@ impl Checker<'_> {
             );
         }
         if let Some(rollback) = &raw.auto_rollback {
-            let finding = Finding::warning("config/not-yet", "`auto_rollback` is not available yet: it has no effect");
+            let message = "`auto_rollback` has no effect on engines of kind `codedeploy` yet";
+            let finding = Finding::warning("config/not-yet", message);
             let help = "set the rollback in the deployment group; landfall recognises CodeDeploy's own";
             self.reader.find(finding.help(help), &rollback.span);
         }
@@ -383,6 +383,7 @@ impl Checker<'_> {
             ignore_application_stop_failures: flag(raw.ignore_application_stop_failures.as_ref()),
             traffic_hooks: flag(raw.traffic_hooks.as_ref()),
             max_revisions: raw.max_revisions.as_ref().map_or(MAX_REVISIONS, |it| it.value),
+            auto_rollback: flag(raw.auto_rollback.as_ref()),
         })
     }
 

@@ -269,6 +269,10 @@ impl Deployment {
 
     /// The commit that counts as handled now that it is over: one that was proven newest, and not passed over since.
     pub fn handled(&self) -> Option<&CommitSha> {
+        if self.order.is_rollback() {
+            // What is brought back was handled when it came.
+            return None;
+        }
         // A success without a run is another deployment's: that one handled the commit.
         let passed_by = match self.state {
             State::Superseded { .. } => true,

@@ -42,11 +42,17 @@ pub enum Cause {
         /// The request's key.
         key: String,
     },
-    /// The parent failed, and the last good revision is brought back.
+    /// An earlier revision is brought back: the parent failed, or a person wants it away.
     Rollback {
         /// Who asked, when it was a person.
         #[serde(default)]
         actor: Option<String>,
+        /// The request's key, where it was asked for by itself and not together with a stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// The deployment whose revision is brought back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<DeploymentId>,
     },
     /// The parent succeeded at the target before this one.
     Promotion {
@@ -93,6 +99,25 @@ impl Order {
         match &self.cause {
             Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } => true,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => false,
+        }
+    }
+
+    /// Whether it brings an earlier revision back.
+    pub fn is_rollback(&self) -> bool {
+        matches!(self.cause, Cause::Rollback { .. })
+    }
+
+    /// Whether it mends what a deployment left broken: then it goes before what waits, and takes nobody's place.
+    pub fn is_repair(&self) -> bool {
+        matches!(self.cause, Cause::Rollback { key: None, .. })
+    }
+
+    /// The deployment whose revision it brings back.
+    pub fn restores(&self) -> Option<DeploymentId> {
+        match self.cause {
+            Cause::Rollback { to, .. } => to,
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Promotion { .. } => None,
         }
     }
 

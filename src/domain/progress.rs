@@ -167,6 +167,9 @@ pub struct RunOutcome {
     /// The run with which the engine itself rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_by: Option<RunId>,
+    /// Whether the engine ended before it touched anything: what ran before runs on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untouched: bool,
 }
 
 /// One look at a run.

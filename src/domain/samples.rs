@@ -36,6 +36,7 @@ pub(crate) fn target(name: &str) -> Target {
             ignore_application_stop_failures: false,
             traffic_hooks: false,
             max_revisions: 5,
+            auto_rollback: false,
         }),
     }
 }
@@ -81,7 +82,8 @@ pub(crate) fn revision() -> Revision {
 pub(crate) fn event(word: &str) -> DeploymentEvent {
     use DeploymentEvent as E;
     let hold = Hold { kind: HoldKind::Lane, reason: "another runs".into(), until: None };
-    let outcome = |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None };
+    let outcome =
+        |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None, untouched: false };
     match word {
         "planned" => E::Planned { order: order().into() },
         "weighing" => E::Weighing,

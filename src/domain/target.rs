@@ -221,6 +221,9 @@ pub struct HostSpec {
     pub traffic_hooks: bool,
     /// How many deployment archives are kept besides the current one (D9).
     pub max_revisions: u32,
+    /// Whether the last good revision is brought back after a failure (R86).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_rollback: bool,
 }
 
 /// What only one deployment at a time may touch: the name of a lane.
@@ -247,6 +250,32 @@ impl Target {
 }
 
 impl EngineSpec {
+    /// Whether a deployment that fails is to be rolled back by us. CodeDeploy's groups do that by themselves.
+    pub fn rolls_back(&self) -> bool {
+        match self {
+            Self::CodeDeploy(_) => false,
+            Self::Host(it) => it.auto_rollback,
+        }
+    }
+
+    /// What is done with files that exist already, where it is said.
+    pub fn file_exists_behavior(&self) -> Option<FileExists> {
+        match self {
+            Self::CodeDeploy(it) => it.file_exists_behavior,
+            Self::Host(it) => it.file_exists_behavior,
+        }
+    }
+
+    /// The same engine, with another word for files that exist already.
+    #[must_use]
+    pub fn with_file_exists_behavior(mut self, behavior: Option<FileExists>) -> Self {
+        match &mut self {
+            Self::CodeDeploy(it) => it.file_exists_behavior = behavior,
+            Self::Host(it) => it.file_exists_behavior = behavior,
+        }
+        self
+    }
+
     /// `codedeploy` or `host`.
     pub fn kind(&self) -> &'static str {
         match self {

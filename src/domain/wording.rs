@@ -65,10 +65,11 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         State::Releasing { .. } => (Pending, format!("handing over to the engine{stumble}")),
         State::Running { running } => (Pending, format!("{}{stumble}", progress(&running.progress))),
         State::Verifying { .. } => (Pending, "looking at what came of it".into()),
-        State::Succeeded { warnings } if warnings.is_empty() => {
-            (Success, format!("live after {}", seconds(deployment)))
+        State::Succeeded { warnings } => {
+            let how = if deployment.order().is_rollback() { "rolled back to this, and live" } else { "live" };
+            let warning = warnings.first().map(|it| format!("; {it}")).unwrap_or_default();
+            (Success, format!("{how} after {}{warning}", seconds(deployment)))
         }
-        State::Succeeded { warnings } => (Success, format!("live after {}; {}", seconds(deployment), warnings[0])),
         State::Failed { failure } => {
             (if failure.blame == Blame::Revision { Failure } else { Error }, format!("failed: {}", failure.message))
         }

@@ -6,6 +6,7 @@
 pub mod codedeploy;
 pub mod host;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Intent {
     pub commit: CommitSha,
     /// What to deploy.
     pub revision: Revision,
+    /// Where the revision lies on this machine, for an engine that reads it there.
+    pub bundle: Option<PathBuf>,
 }
 
 /// A run that the engine has taken.
@@ -70,6 +73,11 @@ pub enum Found {
 pub trait Engine: Send + Sync {
     /// The run's id, where we choose it: derived from the deployment's, so that it is the same every time.
     fn choose_run(&self, deployment: DeploymentId) -> Option<RunId>;
+
+    /// The bundle of an earlier deployment, where the engine keeps it on this machine.
+    fn kept(&self, _deployment: DeploymentId) -> Option<PathBuf> {
+        None
+    }
 
     /// Starts the run. Called once for an intent that stands in the ledger.
     fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>>;

@@ -7,6 +7,7 @@ mod engines;
 mod prepare;
 pub mod release;
 mod resolve;
+mod restore;
 mod weigh;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::source::Sources;
 pub use engines::Engines;
 pub use prepare::{Prepared, prepare};
 pub use resolve::{Resolved, resolve};
+pub use restore::restore;
 pub use weigh::{Weighing, weigh};
 
 /// How many archives are turned into bundles at once: one a core of a small machine, and 64 MiB in all.

@@ -25,6 +25,7 @@ pub fn intent(deployment: DeploymentId, order: &Order, ready: &Ready, run: Optio
         order: order.clone(),
         commit: ready.commit.clone(),
         revision: ready.revision.clone(),
+        bundle: None,
     }
 }
 
@@ -32,7 +33,7 @@ pub fn intent(deployment: DeploymentId, order: &Order, ready: &Ready, run: Optio
 pub async fn start(world: &World, mut intent: Intent) -> Result<Started, StartError> {
     let engine = world.engines.of(&intent.order.target);
     if let EngineSpec::Host(_) = intent.order.target.engine {
-        intent.revision = local(world, &intent).await.map_err(StartError::NotSent)?;
+        intent.bundle = Some(local(world, &intent, engine.as_ref()).await.map_err(StartError::NotSent)?);
     }
     engine.start(&intent).await
 }
@@ -42,18 +43,24 @@ pub async fn find(world: &World, intent: &Intent, since: Timestamp) -> Result<Fo
     world.engines.of(&intent.order.target).find(intent, since).await
 }
 
-/// The revision as a file of this machine, fetched where it lies elsewhere. May run twice: the file is replaced whole.
-async fn local(world: &World, intent: &Intent) -> Result<Revision, Failure> {
-    let Revision::Bundle { format, location, sha256, bytes, files } = &intent.revision else {
+/// The revision's file on this machine: where it lies, where the engine kept it, or fetched. May run twice: the file is
+/// replaced whole.
+async fn local(world: &World, intent: &Intent, engine: &dyn Engine) -> Result<PathBuf, Failure> {
+    let Revision::Bundle { location, sha256, .. } = &intent.revision else {
         return Err(Failure::revision("steps/not-a-server-appspec", "the host engine runs server AppSpecs only")
             .help("deploy Lambda and ECS AppSpecs with the `codedeploy` engine"));
     };
-    let Location::S3 { .. } = location else { return Ok(intent.revision.clone()) };
+    let stored = match location {
+        Location::File { path } if path.is_file() => Some(path.clone()),
+        Location::File { .. } | Location::S3 { .. } => None,
+    };
+    if let Some(path) = stored.or_else(|| engine.kept(intent.order.restores()?)) {
+        return Ok(path);
+    }
     let path = fetched(&world.spool, intent.deployment);
     let store = world.stores.of(&intent.order.target.revisions)?;
     store.fetch(location, sha256, &path).await?;
-    let location = Location::File { path };
-    Ok(Revision::Bundle { format: *format, location, sha256: sha256.clone(), bytes: *bytes, files: *files })
+    Ok(path)
 }
 
 fn fetched(spool: &Path, deployment: DeploymentId) -> PathBuf {

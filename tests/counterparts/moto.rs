@@ -70,7 +70,7 @@ fn intent(spec: &CodeDeploySpec) -> Intent {
         etag: Some("9b1d".into()),
     };
     let revision = Revision::Bundle { format: BundleFormat::Tgz, location, sha256: "00".into(), bytes: 7, files: 1 };
-    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision }
+    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision, bundle: None }
 }
 
 #[tokio::test]

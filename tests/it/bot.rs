@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use landfall::app::{App, Parts};
 use landfall::clients::aws::Aws;
+use landfall::conductor::{AskError, Asked};
 use landfall::config::{Config, Environment};
 use landfall::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, SinkEvent, Stream,
-    TargetEvent,
+    Ask, Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, Request, SinkEvent,
+    Stream, TargetEvent,
 };
 use landfall::ledger::Filter;
 use landfall::report;
@@ -46,6 +47,7 @@ pub(crate) struct Extra {
     pub(crate) top: &'static str,
     pub(crate) github: String,
     pub(crate) target: String,
+    pub(crate) engine: &'static str,
 }
 
 impl Bot {
@@ -93,6 +95,12 @@ impl Bot {
     /// A rule that takes these branches instead of `main`, from the next start on.
     pub(crate) fn take(&mut self, branches: &str) {
         self.text = self.text.replacen("branches = [\"main\"]", &format!("branches = {branches}"), 1);
+    }
+
+    /// Another word in the configuration, from the next start on.
+    pub(crate) fn change(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{}", self.text);
+        self.text = self.text.replace(from, to);
     }
 
     /// A bot of any configuration. Whoever hands it in sees to its repository, too.
@@ -172,6 +180,16 @@ impl Bot {
     /// Delivers a push of `main` to this commit, signed. Gives the status and the answer.
     pub(crate) fn deliver(&self, id: &str, after: &str) -> (u16, Value) {
         self.runtime.block_on(deliver(&self.url(), id, &push::payload("acme/site", after)))
+    }
+
+    /// Asks for something, as Ada.
+    pub(crate) fn ask(&self, key: &str, what: Ask) -> Result<Asked, AskError> {
+        self.runtime.block_on(self.app().asks.ask(Request { actor: "ada".into(), key: key.into(), what }))
+    }
+
+    /// What stands at the site's only page.
+    pub(crate) fn page(&self) -> String {
+        fs::read_to_string(self.www().join("index.html")).unwrap_or_default()
     }
 
     /// Waits until every deployment is over.
@@ -349,13 +367,14 @@ pub(crate) fn configuration(dir: &Path, repo: &Repository, extra: &Extra) -> Str
     let secret = dir.join("secret");
     fs::write(&secret, SECRET).unwrap();
     format!(
-        "data_dir = \"{}\"\n{}\n[server]\nlisten = \"127.0.0.1:0\"\n[github]\nwebhook_secrets = [{{ file = \"{}\" }}]\n{}\n[[target]]\nname = \"site\"\nrepository = \"acme/site\"\nbranches = [\"main\"]\nsource = {{ git = \"file://{}\" }}\n{}\n[target.engine]\nkind = \"host\"\n",
+        "data_dir = \"{}\"\n{}\n[server]\nlisten = \"127.0.0.1:0\"\n[github]\nwebhook_secrets = [{{ file = \"{}\" }}]\n{}\n[[target]]\nname = \"site\"\nrepository = \"acme/site\"\nbranches = [\"main\"]\nsource = {{ git = \"file://{}\" }}\n{}\n[target.engine]\nkind = \"host\"\n{}\n",
         data.display(),
         extra.top,
         secret.display(),
         extra.github,
         bare.display(),
         extra.target,
+        extra.engine,
     )
 }
 

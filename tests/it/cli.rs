@@ -298,6 +298,10 @@ fn asking_sends_one_request_under_a_key() {
     assert!(ran.talk.ends_with("help: name it: `landfall deploy shop REF`\n"), "{}", ran.talk);
     assert_eq!(api.landfall(&["redeploy", ID]).exit, 0);
     assert_eq!(api.last_ask(), json!({"ask": "redeploy", "deployment": ID}));
+    assert_eq!(api.landfall(&["rollback", "blog"]).exit, 0);
+    assert_eq!(api.last_ask(), json!({"ask": "rollback", "target": "blog"}));
+    assert_eq!(api.landfall(&["rollback", "blog", "--to", ID]).exit, 0);
+    assert_eq!(api.last_ask(), json!({"ask": "rollback", "target": "blog", "to": ID}));
     assert_eq!(api.landfall(&["stop", ID, "--rollback"]).exit, 0);
     assert_eq!(api.last_ask(), json!({"ask": "stop", "deployment": ID, "rollback": true}));
     assert_eq!(api.landfall(&["lock", "blog", "--reason", "moving", "--for", "2h"]).exit, 0);

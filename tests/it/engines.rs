@@ -243,5 +243,5 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         rule: "branch main".into(),
         parent: None,
     };
-    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision }
+    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision, bundle: None }
 }

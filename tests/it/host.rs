@@ -123,6 +123,7 @@ fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
             bytes: bytes.len() as u64,
             files: 4,
         },
+        bundle: None,
     }
 }
 

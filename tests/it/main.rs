@@ -29,6 +29,7 @@ mod program;
 mod push_to_deploy;
 mod report;
 mod revisions;
+mod rollback;
 mod send;
 mod tidy;
 mod web;

@@ -122,7 +122,7 @@ fn a_push_while_another_runs_waits_for_it() {
     bot.wait_for("the first to run", |bot| bot.runs() == 1);
     let two = bot.commit("two");
     bot.deliver("delivery-2", &two);
-    bot.wait_for("the second to wait", |bot| bot.story().contains("held: waiting for d1"));
+    bot.wait_for("the second to wait (B11)", |bot| bot.story().contains("held: waiting for d1"));
     std::fs::write(&gate, "").unwrap();
     bot.settle();
     insta::assert_snapshot!(bot.story(), @r"

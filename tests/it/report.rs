@@ -143,7 +143,13 @@ impl World {
     }
 
     async fn succeed(&self, id: DeploymentId) {
-        let outcome = RunOutcome { verdict: Verdict::Succeeded, failure: None, warnings: vec![], rolled_back_by: None };
+        let outcome = RunOutcome {
+            verdict: Verdict::Succeeded,
+            failure: None,
+            warnings: vec![],
+            rolled_back_by: None,
+            untouched: false,
+        };
         self.append(id, E::Ended { outcome }).await;
         self.append(id, E::Succeeded { warnings: vec![] }).await;
     }

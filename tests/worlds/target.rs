@@ -35,5 +35,6 @@ pub(crate) fn host(group: &str, root: impl Into<std::path::PathBuf>) -> HostSpec
         ignore_application_stop_failures: false,
         traffic_hooks: false,
         max_revisions: 5,
+        auto_rollback: false,
     }
 }

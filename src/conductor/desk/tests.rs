@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::samples::{at, event, target};
-use crate::domain::{Lock, Order, StepName, Target};
+use crate::domain::{Cause, Lock, Order, StepName, Target};
 
 const READY: &str = "weighing weighed prepared";
 const RUNNING: &str = "weighing weighed prepared releasing released";
@@ -67,6 +67,28 @@ fn a_newer_one_that_is_not_free_itself_takes_nobodys_place() {
     check(QueueLatest, &[READY, "weighing weighed"], &["release", "prepare"]);
     check(QueueLatest, &[READY, "weighing"], &["release", "weigh"]);
     check(QueueLatest, &[READY, &format!("{READY} stop-asked")], &["release", "stopped"]);
+}
+
+#[test]
+fn what_mends_a_failure_goes_first_and_takes_nobodys_place() {
+    for policy in [OnNewPush::QueueLatest, OnNewPush::QueueAll] {
+        let (mut desk, mut ids) = desk(policy, &[READY]);
+        let DeploymentEvent::Planned { mut order } = event("planned") else { unreachable!("it is that one") };
+        order.target.on_new_push = policy;
+        order.cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]) };
+        ids.push(DeploymentId::derive(at(9), &["rollback"]));
+        desk.apply(ids[1], at(0), &DeploymentEvent::Planned { order }).unwrap();
+        let told = |desk: &Desk| [ids[0], ids[1]].map(|id| tell(&desk.decide(id, at(0)), &ids));
+        assert_eq!(told(&desk), ["held: waiting for d1", "weigh"], "{policy:?}");
+        for word in READY.split(' ') {
+            desk.apply(ids[1], at(0), &event(word)).unwrap();
+        }
+        assert_eq!(told(&desk), ["held: waiting for d1", "release"], "{policy:?}");
+        for word in ["releasing", "released"] {
+            desk.apply(ids[1], at(0), &event(word)).unwrap();
+        }
+        assert_eq!(told(&desk), ["held: waiting for d1", "watch"], "{policy:?}");
+    }
 }
 
 #[test]

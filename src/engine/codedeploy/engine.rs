@@ -108,7 +108,10 @@ impl CodeDeployEngine {
             _ => vec![],
         };
         let rolled_back_by = reading.rolled_back_by.as_deref().and_then(|id| RunId::parse(id).ok());
-        Observation { progress, outcome: Some(RunOutcome { verdict, failure, warnings, rolled_back_by }) }
+        Observation {
+            progress,
+            outcome: Some(RunOutcome { verdict, failure, warnings, rolled_back_by, untouched: false }),
+        }
     }
 
     /// What failed, if it can be found out. An outcome is told with or without it.
@@ -127,8 +130,13 @@ impl CodeDeployEngine {
         let message = format!("CodeDeploy does not know {run} any more");
         let failure = Failure::setup("codedeploy/deployment-gone", message)
             .help(format!("check whether application `{application}` or group `{group}` was deleted"));
-        let outcome =
-            RunOutcome { verdict: Verdict::Failed, failure: Some(failure), warnings: vec![], rolled_back_by: None };
+        let outcome = RunOutcome {
+            verdict: Verdict::Failed,
+            failure: Some(failure),
+            warnings: vec![],
+            rolled_back_by: None,
+            untouched: false,
+        };
         Observation { progress: last.clone(), outcome: Some(outcome) }
     }
 

@@ -57,11 +57,14 @@ impl HostEngine {
             return Err(wrong("the deployment's engine is not this host"));
         };
         let (bundle, bundle_type, sha256) = match &intent.revision {
-            Revision::Bundle { format, location: Location::File { path }, sha256, .. } => {
-                (path.clone(), BundleType::from(*format), sha256.clone())
-            }
-            Revision::Bundle { location: Location::S3 { .. }, .. } => {
-                return Err(wrong("the bundle is not on this host: it has to be fetched first"));
+            Revision::Bundle { format, location, sha256, .. } => {
+                let path = match (&intent.bundle, location) {
+                    (Some(path), _) | (None, Location::File { path }) => path.clone(),
+                    (None, Location::S3 { .. }) => {
+                        return Err(wrong("the bundle is not on this host: it has to be fetched first"));
+                    }
+                };
+                (path, BundleType::from(*format), sha256.clone())
             }
             Revision::AppSpec { .. } | Revision::GitHub { .. } => {
                 return Err(wrong("the revision is no bundle"));
@@ -69,7 +72,7 @@ impl HostEngine {
         };
         Ok(RunIntent {
             marker: intent.marker.clone(),
-            run: intent.run.clone().unwrap_or_else(|| run_id(intent.deployment)),
+            run: run_of(intent),
             application: spec.application.clone(),
             deployment_group: spec.deployment_group.clone(),
             group: GroupId::of(&spec.application, &spec.deployment_group),
@@ -130,9 +133,17 @@ impl HostEngine {
         Ok(Started { run: intent.run, url: None })
     }
 
+    /// The directory of an intent's run. What is to be deployed need not be at hand for it.
+    fn dir_of(&self, intent: &Intent) -> Result<RunDir, Failure> {
+        let EngineSpec::Host(spec) = &intent.order.target.engine else {
+            return Err(Failure::setup("host/wrong-intent", "the deployment's engine is not this host"));
+        };
+        let group = GroupId::of(&spec.application, &spec.deployment_group);
+        Ok(self.layout.run(&group, &run_of(intent)))
+    }
+
     fn find_now(&self, intent: &Intent) -> Result<Found, Failure> {
-        let intent = self.run_intent(intent)?;
-        let dir = intent.dir();
+        let dir = self.dir_of(intent)?;
         let ours = match RunIntent::read(&dir) {
             Ok(present) => present.marker == intent.marker,
             Err(HostError::Files { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => false,
@@ -140,7 +151,7 @@ impl HostEngine {
         };
         // Without a `started` line nothing was touched, and starting again is safe even if a child is on its way.
         let begun = ours && Story::read(&dir).map_err(|error| error.failure())?.started;
-        Ok(if begun { Found::Run(Started { run: intent.run, url: None }) } else { Found::Absent })
+        Ok(if begun { Found::Run(Started { run: run_of(intent), url: None }) } else { Found::Absent })
     }
 
     /// One look at a run that was begun: at work, ended, or dead.
@@ -210,6 +221,11 @@ fn told(story: &Story) -> Observation {
     Observation { progress: story.progress(), outcome: story.outcome() }
 }
 
+/// The id of an intent's run.
+fn run_of(intent: &Intent) -> RunId {
+    intent.run.clone().unwrap_or_else(|| run_id(intent.deployment))
+}
+
 /// `d-` and nine letters or digits, the same every time for a deployment.
 fn run_id(deployment: DeploymentId) -> RunId {
     const LETTERS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -226,6 +242,11 @@ fn run_id(deployment: DeploymentId) -> RunId {
 impl Engine for HostEngine {
     fn choose_run(&self, deployment: DeploymentId) -> Option<RunId> {
         Some(run_id(deployment))
+    }
+
+    fn kept(&self, deployment: DeploymentId) -> Option<PathBuf> {
+        let bundle = self.run_dir(&run_id(deployment))?.bundle();
+        bundle.is_file().then_some(bundle)
     }
 
     fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>> {

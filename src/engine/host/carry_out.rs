@@ -16,7 +16,7 @@ use super::layout::{Layout, RunDir, sync_directory, write_durably};
 use super::log::ScriptLog;
 use super::probe::Probe;
 use crate::clients::Clock;
-use crate::domain::{Failure, Verdict};
+use crate::domain::Failure;
 
 /// How often a lock is tried.
 const TICK: Duration = Duration::from_millis(25);
@@ -87,18 +87,17 @@ fn work(
     events: Result<Vec<String>, String>,
     journal: &mut Journal,
 ) -> End {
-    let failed = |failure| End { verdict: Verdict::Failed, failed_event: None, failure: Some(failure) };
     let events = match events {
         Ok(events) => events,
-        Err(text) => return failed(Failure::setup("host/events", text)),
+        Err(text) => return End::failed(None, Failure::setup("host/events", text)).untouched(),
     };
     let layout = intent.layout();
     let result = wait_for_group(&layout, intent, dir).and_then(|lock| {
-        let Some(_lock) = lock else { return Ok(End { verdict: Verdict::Stopped, failed_event: None, failure: None }) };
+        let Some(_lock) = lock else { return Ok(End::stopped().untouched()) };
         let log = ScriptLog::open(&layout, dir, &intent.run, &means.clock)?;
         Course::new(intent, dir, means, journal, log).run(&events)
     });
-    result.unwrap_or_else(|error| failed(error.failure()))
+    result.unwrap_or_else(|error| End::failed(None, error.failure()))
 }
 
 /// The run's lock, for the first who comes; nothing for everyone after.
@@ -158,7 +157,7 @@ pub(super) fn give_up(dir: &RunDir, clock: &Clock, failure: Failure) -> Result<b
         return Ok(false);
     }
     let mut journal = Journal::open(dir)?;
-    let end = End { verdict: Verdict::Failed, failed_event: None, failure: Some(failure) };
+    let end = End::failed(None, failure).untouched();
     journal.tell(&Line::Started { at: clock.now(), pid: std::process::id(), events: Vec::new() })?;
     journal.tell_durably(&Line::Ended { at: clock.now(), end })?;
     Ok(true)

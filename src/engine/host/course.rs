@@ -94,21 +94,22 @@ impl<'a> Course<'a> {
                     self.event_ended(event, status, false, self.now())?;
                 }
                 self.log.note(&trouble.failure.message);
-                return Ok(failed(trouble.event, *trouble.failure));
+                return Ok(End::failed(trouble.event, *trouble.failure).untouched());
             }
         };
         for (index, event) in events.iter().enumerate() {
             if self.dir.stop().exists() {
                 self.skip(&events[index..])?;
-                return Ok(End { verdict: Verdict::Stopped, failed_event: None, failure: None });
+                let stopped = End::stopped();
+                return Ok(if index == 0 { stopped.untouched() } else { stopped });
             }
             if let Some(failure) = self.event(event, &spec)? {
                 self.skip(&events[index + 1..])?;
-                return Ok(failed(Some(event.clone()), failure));
+                return Ok(End::failed(Some(event.clone()), failure));
             }
         }
         self.layout.point(&self.intent.group, Pointer::LastSuccessfulDeployment, self.dir)?;
-        Ok(End { verdict: Verdict::Succeeded, failed_event: None, failure: None })
+        Ok(End { verdict: Verdict::Succeeded, failed_event: None, failure: None, untouched: false })
     }
 
     fn skip(&mut self, events: &[String]) -> Result<(), HostError> {
@@ -391,10 +392,6 @@ impl<'a> Course<'a> {
 /// Whether nobody works on a run or will: one that waits for its turn is not over.
 fn is_over(run: &RunDir) -> bool {
     Story::read(run).is_ok_and(|story| story.started) && !is_locked(run)
-}
-
-fn failed(event: Option<String>, failure: Failure) -> End {
-    End { verdict: Verdict::Failed, failed_event: event, failure: Some(failure) }
 }
 
 /// The server AppSpec for this host, or why there is none.

@@ -42,6 +42,27 @@ pub struct End {
     /// Why, unless it succeeded.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// Whether it ended before anything was touched: what ran before runs on.
+    #[serde(default)]
+    pub untouched: bool,
+}
+
+impl End {
+    /// A failure, and the event that it belongs to.
+    pub(super) fn failed(failed_event: Option<String>, failure: Failure) -> Self {
+        Self { verdict: Verdict::Failed, failed_event, failure: Some(failure), untouched: false }
+    }
+
+    /// A stop between two events.
+    pub(super) fn stopped() -> Self {
+        Self { verdict: Verdict::Stopped, failed_event: None, failure: None, untouched: false }
+    }
+
+    /// The same, before anything was touched.
+    #[must_use]
+    pub(super) fn untouched(self) -> Self {
+        Self { untouched: true, ..self }
+    }
 }
 
 /// How one script went.
@@ -187,7 +208,7 @@ impl Story {
         }
         let failure = Failure::setup("host/interrupted", format!("the engine was ended{during}"))
             .help("deploy again: it is not resumed, since nobody knows how far its script came");
-        self.end = Some(End { verdict: Verdict::Failed, failed_event, failure: Some(failure) });
+        self.end = Some(End::failed(failed_event, failure));
         self
     }
 
@@ -219,6 +240,7 @@ impl Story {
             failure: end.failure.clone(),
             warnings: self.warnings.clone(),
             rolled_back_by: None,
+            untouched: end.untouched,
         })
     }
 }

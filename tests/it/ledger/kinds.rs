@@ -68,7 +68,7 @@ fn causes() -> Vec<Cause> {
         Some(Cause::CatchUp) => Some(Cause::Request { actor: ada(), key: key() }),
         Some(Cause::Request { .. }) => Some(Cause::Redeploy { actor: ada(), key: key() }),
         Some(Cause::Redeploy { .. }) => Some(Cause::Replay { delivery: delivery(), actor: ada(), key: key() }),
-        Some(Cause::Replay { .. }) => Some(Cause::Rollback { actor: Some(ada()) }),
+        Some(Cause::Replay { .. }) => Some(Cause::Rollback { actor: Some(ada()), key: None, to: None }),
         Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None }),
         Some(Cause::Promotion { .. }) => None,
     })
@@ -128,6 +128,7 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         failure: Some(failure()),
         warnings: vec!["one instance was skipped".into()],
         rolled_back_by: Some(run()),
+        untouched: false,
     };
     let archive = ArchiveFacts { bytes: 10, unpacked_bytes: 100, files: 4, reused: false };
     let findings = vec![Finding::warning("bundle/lfs-pointer", "`logo.png` is a pointer of Git LFS")];

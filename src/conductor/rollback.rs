@@ -1,0 +1,153 @@
+//! Rollbacks: which earlier revision is brought back, and what the deployment that brings it is born with (R85-R91).
+//!
+//! A rollback is a deployment of its own: it runs the whole AppSpec of the earlier revision, hooks too, and the one that
+//! failed stays failed. Born of a failure, it is written together with that failure, so that no crash can lose it or
+//! make two. It never reverts what scripts did, and a rollback that fails is not rolled back.
+
+use crate::domain::{
+    Cause, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunOutcome, State, Target, TargetName,
+    Verdict,
+};
+use crate::ledger::{Birth, Filter, Ledger, LedgerError};
+
+/// How many deployments are looked at for an earlier one that succeeded.
+const LOOKED_AT: usize = 200;
+
+/// What is brought back after a deployment that ended badly. The very commit that failed is not, unless a person wants
+/// it: a success of it would read as if it had not failed.
+pub(super) fn last_good(ledger: &Ledger, ended: &Deployment) -> Result<Option<Deployment>, LedgerError> {
+    let good = live(ledger, &ended.order().target)?;
+    Ok(good.filter(|good| ended.wants_rollback() || commit(good) != commit(ended)))
+}
+
+/// The deployment that brought what is live at a target, where its engine still deploys to the same place.
+fn live(ledger: &Ledger, target: &Target) -> Result<Option<Deployment>, LedgerError> {
+    let Some(live) = ledger.target(&target.name)?.live else { return Ok(None) };
+    let found = ledger.deployment(live.deployment)?;
+    Ok(found.filter(|it| brought_something(it) && it.order().target.destination() == target.destination()))
+}
+
+/// Whether the end of a run is one after which the last good revision is wanted back (R86).
+pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
+    let order = ended.order();
+    if order.is_rollback() || outcome.untouched || outcome.rolled_back_by.is_some() {
+        return false;
+    }
+    let failed = match outcome.verdict {
+        Verdict::Failed => order.target.engine.rolls_back(),
+        Verdict::Succeeded | Verdict::Stopped => false,
+    };
+    failed || ended.wants_rollback()
+}
+
+/// What is born of a run that ended badly: the last good revision again, in that deployment's stead.
+pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
+    let actor = ended.stop_asked_by().filter(|_| ended.wants_rollback()).map(str::to_owned);
+    let cause = Cause::Rollback { actor, key: None, to: Some(good.id()) };
+    Birth { order: order(good, ended.order().target.clone(), cause, Some(ended.id())), kind: "rollback".into() }
+}
+
+/// The end of a deployment with a word on its rollback, for the person who looks at it.
+pub(super) fn told(event: DeploymentEvent, good: Option<&Deployment>) -> DeploymentEvent {
+    let note = match good {
+        Some(good) => format!("{} is brought back", commit(good)),
+        None => "nothing is brought back: no other commit was live before".to_owned(),
+    };
+    match event {
+        DeploymentEvent::Failed { failure } => {
+            let help = failure.help.as_ref().map_or_else(|| note.clone(), |help| format!("{help}; {note}"));
+            DeploymentEvent::Failed { failure: failure.help(help) }
+        }
+        other => other,
+    }
+}
+
+/// What is born of a person's wish (R91): `to`, or the one before what is there now.
+pub(super) fn of_request(
+    ledger: &Ledger,
+    request: &Request,
+    target: &Target,
+    to: Option<DeploymentId>,
+) -> Result<Result<Birth, Failure>, LedgerError> {
+    let filter = Filter { target: Some(target.name.clone()), limit: LOOKED_AT, ..Filter::default() };
+    let known = ledger.deployments(&filter)?;
+    let there_now = known.iter().find(|it| it.run().is_some());
+    let good = match to {
+        Some(id) => match ledger.deployment(id)? {
+            Some(found) => chosen(found, target),
+            None => Err(Failure::setup("conductor/nothing-before", format!("there is no deployment `{id}`"))),
+        },
+        None => before(&known, there_now, live(ledger, target)?, target),
+    };
+    let parent = there_now.map(Deployment::id);
+    Ok(good.map(|good| {
+        let (actor, key) = (Some(request.actor.clone()), Some(request.key.clone()));
+        let cause = Cause::Rollback { actor, key, to: Some(good.id()) };
+        Birth { order: order(&good, target.clone(), cause, parent), kind: format!("rollback {}", request.key) }
+    }))
+}
+
+/// A deployment that a person named, if it can be brought back.
+fn chosen(found: Deployment, target: &Target) -> Result<Deployment, Failure> {
+    let (id, of) = (found.id(), &found.order().target);
+    if of.name != target.name {
+        let text = format!("{id} is a deployment of `{}`, not of `{}`", of.name, target.name);
+        return Err(Failure::setup("conductor/other-target", text).help("name one of the target's own deployments"));
+    }
+    if of.destination() != target.destination() {
+        let text = format!("{id} went to another place than `{}` deploys to now", target.name);
+        return Err(
+            Failure::setup("conductor/other-target", text).help("deploy its commit again with `landfall redeploy`")
+        );
+    }
+    if brought_something(&found) {
+        return Ok(found);
+    }
+    let text = format!("{id} never was live: it is {}", found.state().name());
+    Err(Failure::setup("conductor/never-live", text)
+        .help("name one that succeeded, or try it again with `landfall redeploy`"))
+}
+
+/// The one before what is there now: what is live, where something else was tried since, or else the commit before it.
+fn before(
+    known: &[Deployment],
+    there_now: Option<&Deployment>,
+    live: Option<Deployment>,
+    target: &Target,
+) -> Result<Deployment, Failure> {
+    let Some(live) = live else { return Err(nothing_before(&target.name)) };
+    if there_now.is_some_and(|it| it.id() != live.id()) {
+        return Ok(live);
+    }
+    let earlier = known.iter().find(|it| {
+        it.id() < live.id()
+            && brought_something(it)
+            && commit(it) != commit(&live)
+            && it.order().target.destination() == target.destination()
+    });
+    earlier.cloned().ok_or_else(|| nothing_before(&target.name))
+}
+
+fn nothing_before(target: &TargetName) -> Failure {
+    Failure::setup("conductor/nothing-before", format!("no earlier deployment of `{target}` succeeded"))
+        .help("push or deploy a commit that works")
+}
+
+/// Whether a deployment put its revision in place, and its revision is known.
+fn brought_something(deployment: &Deployment) -> bool {
+    let succeeded = matches!(deployment.state(), State::Succeeded { .. });
+    succeeded && deployment.run().is_some() && deployment.revision().is_some()
+}
+
+fn commit(deployment: &Deployment) -> &str {
+    deployment.weighed().map_or_else(|| deployment.order().sha.short(), |it| it.commit.short())
+}
+
+/// The order of a rollback: the earlier commit to the target as it is now, with the earlier word for files that exist
+/// already (R87).
+fn order(good: &Deployment, target: Target, cause: Cause, parent: Option<DeploymentId>) -> Order {
+    let behavior = good.order().target.engine.file_exists_behavior();
+    let engine = target.engine.clone().with_file_exists_behavior(behavior);
+    let sha = good.weighed().map_or_else(|| good.order().sha.clone(), |it| it.commit.clone());
+    Order { target: Target { engine, ..target }, cause, parent, sha, before: None, ..good.order().clone() }
+}
