@@ -206,9 +206,12 @@ fn world(config: &Config, github: &GitHubClient, parts: Parts) -> Result<World, 
     let stores = Stores::new(aws.clone());
     let accounts = Accounts::paced(aws, pace, clock.clone());
     let engine_clock = clock.clone();
+    let mask = config.mask();
     let engines = Engines::new(move |spec| match spec {
         EngineSpec::CodeDeploy(spec) => Arc::new(CodeDeployEngine::new(spec, &accounts)),
-        EngineSpec::Host(spec) => Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone())),
+        EngineSpec::Host(spec) => {
+            Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone()).masked(mask.clone()))
+        }
     });
     Ok(World::new(sources, stores, engines, clock, spool, probe))
 }

@@ -120,7 +120,10 @@ fn progressed(progress: &Progress) -> String {
     } else if let Some(phase) = &progress.phase {
         let at_work = last(StepStatus::InProgress).filter(|it| it.name == *phase && it.script.is_some());
         parts.push(match (at_work, instances) {
-            (Some(it), _) => format!("{phase} runs{}", script(it)),
+            (Some(it), _) => {
+                let said = progress.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
+                format!("{phase} runs{}{said}", script(it))
+            }
             (None, Some(_)) => phase.clone(),
             (None, None) => format!("{phase} began"),
         });

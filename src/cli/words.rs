@@ -78,7 +78,7 @@ impl Verb {
             Self::Init(it) => init::run(&it),
             Self::Check(it) => check::run(&it, environment),
             Self::Bundle(it) => bundle::run(&it, environment),
-            Self::Apply(it) => apply::run(&it),
+            Self::Apply(it) => apply::run(&it, environment),
             Self::Send(it) => send::run(it, environment),
             Self::Status(it) => status::run(&it, environment),
             Self::Why(it) => why::run(&it, environment),

@@ -53,13 +53,9 @@ pub(super) fn told(event: DeploymentEvent, good: Option<&Deployment>) -> Deploym
         Some(good) => format!("{} is brought back", commit(good)),
         None => "nothing is brought back: no other commit was live before".to_owned(),
     };
-    match event {
-        DeploymentEvent::Failed { failure } => {
-            let help = failure.help.as_ref().map_or_else(|| note.clone(), |help| format!("{help}; {note}"));
-            DeploymentEvent::Failed { failure: failure.help(help) }
-        }
-        other => other,
-    }
+    let DeploymentEvent::Failed { failure } = event else { return event };
+    let help = failure.help.as_ref().map_or_else(|| note.clone(), |help| format!("{help}; {note}"));
+    DeploymentEvent::Failed { failure: failure.help(help) }
 }
 
 /// What is born of a person's wish (R91): `to`, or the one before what is there now.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::SecretRef;
-use crate::domain::{Findings, Target, TargetName};
+use crate::domain::{Findings, Mask, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -100,6 +100,14 @@ impl Default for LedgerOptions {
 }
 
 impl Config {
+    /// Takes every secret out of text that people will read. One that cannot be read now is passed over.
+    pub fn mask(&self) -> Mask {
+        let github = self.github.webhook_secrets.iter().chain(&self.github.token);
+        let hooks = self.github.hooks.iter().flat_map(|hook| &hook.secrets);
+        let all = github.chain(hooks).chain(self.chat.iter().map(|chat| &chat.webhook));
+        Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
+    }
+
     /// The target of this name.
     pub fn target(&self, name: &TargetName) -> Option<&Target> {
         self.targets.iter().map(Arc::as_ref).find(|target| target.name == *name)

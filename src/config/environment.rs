@@ -34,6 +34,12 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// What programs that a person starts with us may see: everything but what is meant for us.
+    pub fn for_others(&self) -> Vec<(String, String)> {
+        let theirs = self.0.iter().filter(|(name, _)| !name.starts_with("LANDFALL_"));
+        theirs.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// The names that begin with `LANDFALL_` and mean nothing to us.
     ///
     /// Kubernetes and Docker links make such names by themselves for a service called `landfall`; tests have theirs.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::RunId;
+use super::masking::Mask;
 
 /// Why a deployment waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,6 +140,9 @@ pub struct Progress {
     /// A wait inside the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_state: Option<SubState>,
+    /// The last line that the script at work wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 /// How a run ended.
@@ -170,6 +174,22 @@ pub struct RunOutcome {
     /// Whether the engine ended before it touched anything: what ran before runs on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untouched: bool,
+}
+
+impl Observation {
+    /// The same, without these secrets in what scripts wrote.
+    #[must_use]
+    pub fn masked(mut self, mask: &Mask) -> Self {
+        self.progress.said = self.progress.said.map(|said| mask.apply(&said));
+        if let Some(outcome) = &mut self.outcome {
+            outcome.warnings.iter_mut().for_each(|warning| *warning = mask.apply(warning));
+            if let Some(failure) = &mut outcome.failure {
+                failure.message = mask.apply(&failure.message);
+                failure.detail = failure.detail.as_deref().map(|detail| mask.apply(detail));
+            }
+        }
+        self
+    }
 }
 
 /// One look at a run.

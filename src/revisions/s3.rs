@@ -72,15 +72,15 @@ impl Bucket {
         }
     }
 
-    /// Brings the object to a file.
+    /// Brings the object to a file, and says which it was.
     pub(super) async fn fetch(
         &self,
         key: &str,
         version: Option<&str>,
         etag: Option<&str>,
-        sha256: &str,
+        sha256: Option<&str>,
         to: &Path,
-    ) -> Result<(), RevisionError> {
+    ) -> Result<Location, RevisionError> {
         let get = self.client().await.get_object().bucket(&self.name).key(key);
         let object = get
             .set_version_id(version.map(Into::into))
@@ -89,13 +89,22 @@ impl Bucket {
             .send()
             .await
             .map_err(|error| self.doing(key, "s3:GetObject").failed(error))?;
+        let found = Location::S3 {
+            bucket: self.name.clone(),
+            key: key.to_owned(),
+            region: self.account.region.clone(),
+            // A bucket that never kept versions says nothing, or `null`.
+            version: object.version_id().filter(|version| *version != "null").map(str::to_owned),
+            etag: object.e_tag().map(unquoted).map(str::to_owned),
+        };
         let mut landing = Landing::at(to);
         let mut body = object.body;
         while let Some(bytes) = body.next().await {
             let said = |error| RevisionError::Unavailable { what: self.name.clone(), said: chain(&error) };
             landing.write(bytes.map_err(said)?).await?;
         }
-        landing.finish(format!("s3://{}/{key}", self.name), sha256).await
+        landing.finish(format!("s3://{}/{key}", self.name), sha256).await?;
+        Ok(found)
     }
 }
 

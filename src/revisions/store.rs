@@ -111,11 +111,27 @@ impl Store {
         }
     }
 
+    /// Brings what somebody else stored, whose digest nobody told us, to the file `to`. Gives the place as it was found:
+    /// with its version and eTag.
+    pub async fn fetch_unseen(&self, location: &Location, to: &Path) -> Result<Location, RevisionError> {
+        match (&self.0, location) {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+                store.fetch(key, version.as_deref(), etag.as_deref(), None, to).await
+            }
+            (Kind::S3(_) | Kind::Directory(_), Location::S3 { key: what, .. }) => {
+                Err(RevisionError::Elsewhere { what: what.clone() })
+            }
+            (Kind::S3(_) | Kind::Directory(_), Location::File { path }) => {
+                Err(RevisionError::Elsewhere { what: path.display().to_string() })
+            }
+        }
+    }
+
     /// Brings a revision to the file `to`, which is there whole and with this SHA-256 afterwards, or not at all.
     pub async fn fetch(&self, location: &Location, sha256: &str, to: &Path) -> Result<(), RevisionError> {
         match (&self.0, location) {
             (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
-                store.fetch(key, version.as_deref(), etag.as_deref(), sha256, to).await
+                store.fetch(key, version.as_deref(), etag.as_deref(), Some(sha256), to).await.map(drop)
             }
             (Kind::Directory(_), Location::File { path }) => directory::fetch(path, sha256, to).await,
             (Kind::S3(_) | Kind::Directory(_), Location::S3 { key, .. }) => {

@@ -81,6 +81,16 @@ impl GitHubSource {
         Ok(commit.map(|commit| RefHead { object: sha, commit }))
     }
 
+    pub(super) async fn default_branch(&self) -> Result<RefName, SourceError> {
+        #[derive(Deserialize)]
+        struct About {
+            default_branch: String,
+        }
+        let about = self.client.get_json::<About>(&format!("/repos/{}", self.repository)).await;
+        let name = about.map_err(|error| self.error(error))?.default_branch;
+        RefName::parse(format!("refs/heads/{name}")).map_err(|unfit| self.broken(unfit.to_string()))
+    }
+
     pub(super) async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
         let mut all = Vec::new();
         for page in 1.. {

@@ -11,7 +11,7 @@ use super::SourceError;
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
 use crate::clients::github::GitHubClient;
-use crate::domain::{CommitSha, RefName, Relation, SourceSpec, Target};
+use crate::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
 
 /// An AppSpec that is longer is none.
 pub(super) const PEEK_AT_MOST: u64 = 1 << 20;
@@ -53,6 +53,16 @@ impl Sources {
         // git runs in `/`, so that it does not matter what becomes of the directory that the bot was started in.
         let mirrors = std::path::absolute(&mirrors).unwrap_or(mirrors);
         Self { github, mirrors, places: Arc::default() }
+    }
+
+    /// A repository at GitHub that no target names.
+    pub fn at_github(&self, repository: RepositoryName) -> Source {
+        Source::GitHub(GitHubSource::new(self.github.clone(), repository))
+    }
+
+    /// The branch that a repository at GitHub shows to who names none.
+    pub async fn default_branch(&self, repository: RepositoryName) -> Result<RefName, SourceError> {
+        GitHubSource::new(self.github.clone(), repository).default_branch().await
     }
 
     /// Where this target's commits come from.

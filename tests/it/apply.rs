@@ -6,6 +6,8 @@ mod files;
 mod hooks;
 mod permissions;
 mod random;
+mod remote;
 mod revisions;
+mod samples;
 mod stand;
 mod things;

@@ -13,12 +13,14 @@ use tokio::time::Instant;
 
 use super::carry_out::{give_up, is_locked, prepare_run};
 use super::error::HostError;
-use super::intent::{BundleType, RunIntent, RunOptions};
+use super::intent::{BundleObject, BundleType, RunIntent, RunOptions};
 use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
+use super::log;
 use crate::clients::{Clock, process};
 use crate::domain::{
-    DeploymentId, EngineSpec, Failure, Finding, Location, Observation, Progress, Revision, RunId, plainly,
+    DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId, StepStatus,
+    plainly,
 };
 use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
 
@@ -37,12 +39,19 @@ pub struct HostEngine {
     layout: Layout,
     program: PathBuf,
     clock: Clock,
+    mask: Mask,
 }
 
 impl HostEngine {
     /// An engine with its files under `root`. `program` is `landfall` itself, whose `apply` carries runs out.
     pub fn new(root: impl Into<PathBuf>, program: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { layout: Layout::new(root), program: program.into(), clock }
+        Self { layout: Layout::new(root), program: program.into(), clock, mask: Mask::default() }
+    }
+
+    /// The same, with secrets taken out of everything that it tells.
+    #[must_use]
+    pub fn masked(self, mask: Mask) -> Self {
+        Self { mask, ..self }
     }
 
     /// Where a run's files lie, for those who show its log.
@@ -56,7 +65,7 @@ impl HostEngine {
         let EngineSpec::Host(spec) = &intent.order.target.engine else {
             return Err(wrong("the deployment's engine is not this host"));
         };
-        let (bundle, bundle_type, sha256) = match &intent.revision {
+        let (bundle, bundle_type, sha256, object) = match &intent.revision {
             Revision::Bundle { format, location, sha256, .. } => {
                 let path = match (&intent.bundle, location) {
                     (Some(path), _) | (None, Location::File { path }) => path.clone(),
@@ -64,7 +73,7 @@ impl HostEngine {
                         return Err(wrong("the bundle is not on this host: it has to be fetched first"));
                     }
                 };
-                (path, BundleType::from(*format), sha256.clone())
+                (path, BundleType::from(*format), sha256.clone(), BundleObject::at(location))
             }
             Revision::AppSpec { .. } | Revision::GitHub { .. } => {
                 return Err(wrong("the revision is no bundle"));
@@ -81,6 +90,7 @@ impl HostEngine {
             bundle_type,
             sha256: Some(sha256),
             commit: Some(intent.commit.clone()),
+            object,
             options: RunOptions {
                 user: spec.user.clone(),
                 file_exists_behavior: spec.file_exists_behavior,
@@ -89,7 +99,7 @@ impl HostEngine {
                 max_revisions: spec.max_revisions,
                 appspec: None,
                 events: None,
-                rolls_back_to: None,
+                rolls_back_to: intent.order.restores().map(run_id),
             },
         })
     }
@@ -179,12 +189,12 @@ impl HostEngine {
         let mut seen = None;
         loop {
             let now = Instant::now();
-            let length = fs::metadata(dir.journal()).map(|it| it.len()).ok();
+            let length = [dir.journal(), dir.scripts_log()].map(|path| fs::metadata(path).map(|it| it.len()).ok());
             // Reading all of it again is needed only where it grew, or where its writer may have died.
             if seen != Some(length) || !is_locked(&dir) {
                 seen = Some(length);
                 let story = Self::look(&dir).map_err(|error| error.failure())?;
-                let observation = story.as_ref().map(told);
+                let observation = story.as_ref().map(|story| told(story, &dir).masked(&self.mask));
                 if let Some(told) = observation.filter(|it| it.outcome.is_some() || it.progress != *last) {
                     return Ok(told);
                 }
@@ -217,8 +227,12 @@ impl HostEngine {
     }
 }
 
-fn told(story: &Story) -> Observation {
-    Observation { progress: story.progress(), outcome: story.outcome() }
+fn told(story: &Story, dir: &RunDir) -> Observation {
+    let mut progress = story.progress();
+    if progress.lifecycle.iter().any(|it| it.status == StepStatus::InProgress && it.script.is_some()) {
+        progress.said = log::last_said(&dir.scripts_log());
+    }
+    Observation { progress, outcome: story.outcome() }
 }
 
 /// The id of an intent's run.

@@ -30,6 +30,10 @@ pub struct Means {
     pub clock: Clock,
     /// How long a script may go on after TERM (R40).
     pub kill_after: Duration,
+    /// How long one event's scripts may take together, and each without a word of its own (D1, R44).
+    pub event_time: Duration,
+    /// What hooks find in their environment besides what the engine puts there: nothing of a bot's own.
+    pub environment: Vec<(String, String)>,
     /// Is told of each seam.
     pub probe: Probe,
 }
@@ -41,8 +45,16 @@ impl Means {
             program: "/proc/self/exe".into(),
             clock: Clock::system(),
             kill_after: Duration::from_secs(10),
+            event_time: Duration::from_secs(3600),
+            environment: Vec::new(),
             probe: Probe::default(),
         }
+    }
+
+    /// The same, for hooks that a person runs: they find what that person's own programs find.
+    #[must_use]
+    pub fn with_environment(self, environment: Vec<(String, String)>) -> Self {
+        Self { environment, ..self }
     }
 }
 

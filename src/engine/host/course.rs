@@ -20,8 +20,6 @@ use super::unpack::{find_appspec, unpack};
 use crate::appspec::{AppSpec, LIFECYCLE, Os, Script, ServerSpec, parse_with_events};
 use crate::domain::{Failure, Findings, StepStatus, Verdict};
 
-/// One event's scripts together, and each without a word of its own, may take this long (D1, R44).
-const EVENT_TIME: Duration = Duration::from_secs(3600);
 /// The events whose scripts are the previous revision's (R15).
 const PREVIOUS: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
 
@@ -94,6 +92,7 @@ impl<'a> Course<'a> {
                     self.event_ended(event, status, false, self.now())?;
                 }
                 self.log.note(&trouble.failure.message);
+                self.clear_away();
                 return Ok(End::failed(trouble.event, *trouble.failure).untouched());
             }
         };
@@ -110,6 +109,12 @@ impl<'a> Course<'a> {
         }
         self.layout.point(&self.intent.group, Pointer::LastSuccessfulDeployment, self.dir)?;
         Ok(End { verdict: Verdict::Succeeded, failed_event: None, failure: None, untouched: false })
+    }
+
+    /// A bundle that was refused is of no use to anybody. What cannot be removed goes with its run.
+    fn clear_away(&self) {
+        let _ = fs::remove_dir_all(self.dir.unpacking());
+        let _ = fs::remove_file(self.dir.bundle());
     }
 
     fn skip(&mut self, events: &[String]) -> Result<(), HostError> {
@@ -212,8 +217,9 @@ impl<'a> Course<'a> {
             Err(failure) if !can_make || failure.code == "host/not-root" => return Err(failure),
             Ok(_) | Err(_) => {}
         }
-        let path = hook::script_path(archive, &script.location);
-        if !can_make && !path.exists() {
+        if !can_make && !hook::script_path(archive, &script.location).exists() {
+            // Told as the place where it would be run.
+            let path = hook::script_path(&self.dir.archive(), &script.location);
             return Err(hook::missing(event, &script.location, &path));
         }
         Ok(())
@@ -277,7 +283,7 @@ impl<'a> Course<'a> {
     /// An event with scripts; one without is over at once (R18).
     fn hooks(&mut self, event: &str, spec: &ServerSpec, began: Timestamp) -> Result<Came, HostError> {
         let origin = if PREVIOUS.contains(&event) && !self.downloaded {
-            match self.previous() {
+            match self.previous(event) {
                 Ok(Some(origin)) => origin,
                 Ok(None) => return Ok(Came::Well),
                 Err(came) => return Ok(came),
@@ -285,20 +291,16 @@ impl<'a> Course<'a> {
         } else {
             Origin { archive: self.dir.archive(), spec: spec.clone(), run: None }
         };
-        let event_ends = began + SignedDuration::try_from(EVENT_TIME).unwrap_or(SignedDuration::MAX);
+        let event_ends = began + SignedDuration::try_from(self.means.event_time).unwrap_or(SignedDuration::MAX);
         for script in origin.spec.scripts_of(event) {
             if let Some(failure) = self.script(event, script, &origin, event_ends)? {
-                return Ok(Came::Badly(self.with_origin(failure, &origin, event)));
+                return Ok(Came::Badly(match &origin.run {
+                    Some(run) => with_origin(failure, run, event),
+                    None => failure,
+                }));
             }
         }
         Ok(Came::Well)
-    }
-
-    fn with_origin(&self, failure: Failure, origin: &Origin, event: &str) -> Failure {
-        let Some(run) = &origin.run else { return failure };
-        let message = format!("{} (the script is the previous deployment's, {run})", failure.message);
-        Failure { message, ..failure }
-            .help(format!("deploy with `ignore_application_stop_failures`: this revision's own {event} runs next time"))
     }
 
     fn script(
@@ -326,8 +328,8 @@ impl<'a> Course<'a> {
             location: &script.location,
             archive: &origin.archive,
             account: &account,
-            variables: variables(self.intent, event, &account, &origin.archive),
-            timeout: script.timeout.unwrap_or(EVENT_TIME).min(left),
+            variables: variables(self.intent, event, &account, &origin.archive, &self.means.environment),
+            timeout: script.timeout.unwrap_or(self.means.event_time).min(left),
             program: &self.means.program,
             kill_after: self.means.kill_after,
             clock: &self.means.clock,
@@ -343,7 +345,7 @@ impl<'a> Course<'a> {
     }
 
     /// The previous successful deployment's revision; nothing on the first one (R16).
-    fn previous(&self) -> Result<Option<Origin>, Came> {
+    fn previous(&self, event: &str) -> Result<Option<Origin>, Came> {
         let Some(run) = self.layout.pointed(&self.intent.group, Pointer::LastSuccessfulDeployment) else {
             return Ok(None);
         };
@@ -355,12 +357,13 @@ impl<'a> Course<'a> {
         }
         let intent = RunIntent::read(&run).ok();
         let asked = intent.as_ref().and_then(|it| it.options.appspec.clone());
-        let (name, text) = find_appspec(&archive, asked.as_deref()).map_err(Came::Badly)?;
+        let named = run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let badly = |failure| Came::Badly(with_origin(failure, &named, event));
+        let (name, text) = find_appspec(&archive, asked.as_deref()).map_err(badly)?;
         let own = intent.and_then(|it| it.options.events).unwrap_or_default();
         let (spec, findings) = parse_with_events(&text, &name, &own);
-        let spec = usable(spec, &name, &findings).map_err(Came::Badly)?;
-        let run = run.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(Some(Origin { archive, spec, run }))
+        let spec = usable(spec, &name, &findings).map_err(badly)?;
+        Ok(Some(Origin { archive, spec, run: Some(named) }))
     }
 
     /// Removes the oldest runs of the group, but none that a pointer names (R8). What cannot be removed stays.
@@ -392,6 +395,13 @@ impl<'a> Course<'a> {
 /// Whether nobody works on a run or will: one that waits for its turn is not over.
 fn is_over(run: &RunDir) -> bool {
     Story::read(run).is_ok_and(|story| story.started) && !is_locked(run)
+}
+
+/// A failure of something that the previous deployment brought, which nobody would look for there (E73).
+fn with_origin(failure: Failure, run: &str, event: &str) -> Failure {
+    let message = format!("{} (in {event} of the previous deployment, {run})", failure.message);
+    Failure { message, ..failure }
+        .help(format!("deploy with `ignore_application_stop_failures`: this revision's own {event} runs next time"))
 }
 
 /// The server AppSpec for this host, or why there is none.

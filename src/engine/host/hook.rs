@@ -17,11 +17,12 @@ use super::account::Account;
 use super::journal::ScriptTold;
 use super::log::ScriptLog;
 use super::outputs::{Outputs, Said};
+use super::processes::of_group;
 use super::unpack_entries::stays_inside;
 use crate::clients::{Clock, process};
 use crate::domain::{Failure, plainly};
 
-/// How often an ending is looked for.
+/// How often the time is looked at while nothing is heard.
 const TICK: Duration = Duration::from_millis(20);
 
 /// One script, ready to run.
@@ -195,57 +196,54 @@ fn not_started(hook: &HookScript<'_>, error: &io::Error) -> Failure {
 
 fn attend(
     hook: &HookScript<'_>,
-    mut child: Child,
+    child: Child,
     began: Timestamp,
     log: &mut ScriptLog,
     told: &mut ScriptTold,
 ) -> Option<Failure> {
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        unreachable!("both were asked for");
-    };
-    let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id is positive and small"));
-    let mut outputs = Outputs::read(stdout, stderr);
+    let group = child.id();
+    let mut outputs = Outputs::of(child);
     let deadline = began + SignedDuration::try_from(hook.timeout).unwrap_or(SignedDuration::MAX);
-    let ending = wait(hook, &mut child, &mut outputs, deadline, log, told);
+    let ending = wait(hook, &mut outputs, deadline, log, told);
     let failure = match ending {
         Ending::Exit(status) => of_status(hook, status)?,
         Ending::TimeUp => {
             told.timed_out = true;
-            let status = end_group(hook, &mut child, group, &mut outputs, log);
+            let late = too_late(hook, group);
+            let status = end_group(hook, group, &mut outputs, log);
             told.exit_code = status.and_then(|it| it.code());
             told.signal = status.and_then(|it| it.signal());
-            Failure::revision(
-                "host/script-timed-out",
-                format!(
-                    "`{}` failed to complete in {} seconds in {}",
-                    hook.location,
-                    hook.timeout.as_secs(),
-                    hook.event
-                ),
-            )
-            .help("raise its `timeout`, or start what runs long in the background with its outputs redirected")
+            late
         }
         Ending::OutputsHeld(holders) => {
             told.timed_out = true;
+            let (location, event, seconds) = (hook.location, hook.event, hook.timeout.as_secs());
             Failure::revision(
                 "host/outputs-left-open",
-                format!(
-                    "`{}` ended in {}, but its {holders} stayed open for {} seconds",
-                    hook.location,
-                    hook.event,
-                    hook.timeout.as_secs()
-                ),
+                format!("`{location}` ended in {event}, but its {holders} stayed open for {seconds} seconds"),
             )
             .help("start background programs with `> /dev/null 2> /dev/null < /dev/null &`")
         }
     };
+    log.note(&format!("{} ran as {} in {}", hook.location, hook.account.name, hook.archive.display()));
     Some(failure.detail(&log.tail()))
+}
+
+/// The failure of a script whose time is up, with what it is waiting for (R39).
+fn too_late(hook: &HookScript<'_>, group: u32) -> Failure {
+    const NAMED: usize = 5;
+    let running = of_group(group).into_iter().filter(|it| it.pid != group);
+    let running: Vec<String> = running.take(NAMED).map(|it| format!("{} ({})", it.name, it.pid)).collect();
+    let running = if running.is_empty() { String::new() } else { format!(", and still runs {}", running.join(", ")) };
+    let (location, event, seconds) = (hook.location, hook.event, hook.timeout.as_secs());
+    let text = format!("`{location}` failed to complete in {seconds} seconds in {event}{running}");
+    Failure::revision("host/script-timed-out", text)
+        .help("raise its `timeout`, or start what runs long in the background with its outputs redirected")
 }
 
 /// Listens until the script has ended and its outputs are closed, or its time is up.
 fn wait(
     hook: &HookScript<'_>,
-    child: &mut Child,
     outputs: &mut Outputs,
     deadline: Timestamp,
     log: &mut ScriptLog,
@@ -255,60 +253,52 @@ fn wait(
     const LAST_WORDS: SignedDuration = SignedDuration::from_millis(500);
     let mut ended: Option<(ExitStatus, Timestamp)> = None;
     loop {
-        if outputs.all_closed() {
-            std::thread::sleep(if ended.is_none() { TICK } else { Duration::ZERO });
-        } else if let Some(Said::Line(stream, text)) = outputs.next(TICK) {
-            log.output(stream, &text);
-            if hook.clock.now() < deadline {
-                continue;
-            }
-        }
         let now = hook.clock.now();
-        if ended.is_none() {
-            ended = child.try_wait().ok().flatten().map(|status| (status, now));
-        }
-        match ended {
-            Some((status, at)) => {
-                (told.exit_code, told.signal) = (status.code(), status.signal());
-                let given_up = !status.success() && now.duration_since(at) > LAST_WORDS;
-                if outputs.all_closed() || given_up {
-                    return Ending::Exit(status);
-                }
-                if now >= deadline {
-                    return Ending::OutputsHeld(outputs.holders());
-                }
+        if let Some((status, at)) = ended {
+            let given_up = !status.success() && now.duration_since(at) > LAST_WORDS;
+            if outputs.all_closed() || given_up {
+                return Ending::Exit(status);
             }
-            None if now >= deadline => return Ending::TimeUp,
-            None => {}
+            if now >= deadline {
+                return Ending::OutputsHeld(outputs.holders());
+            }
+        } else if now >= deadline {
+            return Ending::TimeUp;
+        }
+        match outputs.next(TICK) {
+            Some(Said::Line(stream, text)) => log.output(stream, &text),
+            Some(Said::Ended(status)) => {
+                (told.exit_code, told.signal) = (status.code(), status.signal());
+                ended = Some((status, hook.clock.now()));
+            }
+            Some(Said::Closed(_)) | None => {}
         }
     }
 }
 
 /// Ends the script and everything of its process group: TERM, a grace, KILL (R40).
-fn end_group(
-    hook: &HookScript<'_>,
-    child: &mut Child,
-    group: Pid,
-    outputs: &mut Outputs,
-    log: &mut ScriptLog,
-) -> Option<ExitStatus> {
-    // The group may be gone already: that is what is wanted.
-    let _ = killpg(group, Signal::SIGTERM);
-    let grace_ends = hook.clock.now() + SignedDuration::try_from(hook.kill_after).unwrap_or_default();
+fn end_group(hook: &HookScript<'_>, group: u32, outputs: &mut Outputs, log: &mut ScriptLog) -> Option<ExitStatus> {
+    /// A process that was killed is gone within this time, unless the system holds it.
+    const LAST_BREATH: SignedDuration = SignedDuration::from_secs(2);
+    let group = Pid::from_raw(i32::try_from(group).expect("a process id is positive and small"));
     let mut status = None;
-    while hook.clock.now() < grace_ends {
-        if outputs.all_closed() {
-            std::thread::sleep(TICK);
-        } else if let Some(Said::Line(stream, text)) = outputs.next(TICK) {
-            log.output(stream, &text);
-        }
-        status = status.or_else(|| child.try_wait().ok().flatten());
-        if status.is_some() && killpg(group, None).is_err() {
-            return status;
+    let grace = SignedDuration::try_from(hook.kill_after).unwrap_or_default();
+    for (signal, grace) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, LAST_BREATH)] {
+        // The group may be gone already: that is what is wanted.
+        let _ = killpg(group, signal);
+        let grace_ends = hook.clock.now() + grace;
+        while hook.clock.now() < grace_ends {
+            match outputs.next(TICK) {
+                Some(Said::Line(stream, text)) => log.output(stream, &text),
+                Some(Said::Ended(ended)) => status = Some(ended),
+                Some(Said::Closed(_)) | None => {}
+            }
+            if status.is_some() && killpg(group, None).is_err() {
+                return status;
+            }
         }
     }
-    let _ = killpg(group, Signal::SIGKILL);
-    status.or_else(|| child.wait().ok())
+    status
 }
 
 /// The failure of an exit status, if it is one.
@@ -319,10 +309,13 @@ fn of_status(hook: &HookScript<'_>, status: ExitStatus) -> Option<Failure> {
     let (location, event) = (hook.location, hook.event);
     if let Some(number) = status.signal() {
         let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-        return Some(Failure::revision(
-            "host/script-killed",
-            format!("`{location}` was killed by signal {number} ({name}) in {event}"),
-        ));
+        return Some(
+            Failure::revision(
+                "host/script-killed",
+                format!("`{location}` was killed by signal {number} ({name}) in {event}"),
+            )
+            .help("see who ended it: when memory runs out, the kernel's log says so"),
+        );
     }
     let code = status.code().unwrap_or(-1);
     let failure =

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
 use super::layout::{GroupId, Layout, RunDir};
-use crate::domain::{BundleFormat, CommitSha, FileExists, RunId};
+use crate::domain::{BundleFormat, CommitSha, FileExists, Location, RunId};
 
 /// One run, as intended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +34,38 @@ pub struct RunIntent {
     /// `BUNDLE_COMMIT` for hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
+    /// The object in S3 that the bundle came from: `BUNDLE_BUCKET` and its like for hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<BundleObject>,
     /// How.
     pub options: RunOptions,
+}
+
+/// An object in S3.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// The version, where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The eTag, without its quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+impl BundleObject {
+    /// The object that a location names, if it is one.
+    pub fn at(location: &Location) -> Option<Self> {
+        match location {
+            Location::S3 { bucket, key, region: _, version, etag } => {
+                Some(Self { bucket: bucket.clone(), key: key.clone(), version: version.clone(), etag: etag.clone() })
+            }
+            Location::File { .. } => None,
+        }
+    }
 }
 
 /// What a bundle can be.

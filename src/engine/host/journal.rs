@@ -229,6 +229,7 @@ impl Story {
             instances: None,
             percent: None,
             sub_state: None,
+            said: None,
         }
     }
 

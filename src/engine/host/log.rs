@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::error::HostError;
@@ -12,6 +12,8 @@ use crate::domain::RunId;
 
 /// More than a failure carries (4 KiB), so that it can cut at a line.
 const KEPT: usize = 8 * 1024;
+/// The length of a line's date and time, with the space after it.
+const STAMP: usize = 24;
 
 /// Writes one run's script output.
 pub(super) struct ScriptLog {
@@ -78,6 +80,31 @@ impl ScriptLog {
             let _ = all.write_all(format!("[{now}] [{}]{text}\n", self.run).as_bytes());
         }
     }
+}
+
+/// The last line that the script at work wrote, as much of it as a person reads at a glance.
+pub(super) fn last_said(path: &Path) -> Option<String> {
+    const LOOKED_AT: u64 = 4096;
+    const LONGEST: usize = 200;
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOOKED_AT))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LOOKED_AT).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A line at work may be half written.
+    let whole = &text[..text.rfind('\n')?];
+    for line in whole.lines().rev() {
+        let line = line.get(STAMP..).unwrap_or_default();
+        if line.starts_with("Script - ") || line.starts_with("LifecycleEvent - ") {
+            return None;
+        }
+        let said = line.strip_prefix("[stdout]").or(line.strip_prefix("[stderr]"));
+        if let Some(said) = said.map(str::trim).filter(|said| !said.is_empty()) {
+            return Some(said.chars().take(LONGEST).collect());
+        }
+    }
+    None
 }
 
 fn append_to(path: &Path) -> Result<File, HostError> {

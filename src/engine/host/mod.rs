@@ -20,6 +20,7 @@ mod layout;
 mod log;
 mod outputs;
 mod probe;
+mod processes;
 mod unpack;
 mod unpack_entries;
 
@@ -27,7 +28,7 @@ pub use account::{Account, become_user};
 pub use bot_side::HostEngine;
 pub use carry_out::{Means, carry_out, prepare_run};
 pub use error::HostError;
-pub use intent::{BundleType, RunIntent, RunOptions};
+pub use intent::{BundleObject, BundleType, RunIntent, RunOptions};
 pub use journal::{End, EventTold, ScriptTold, Story};
 pub use layout::{GroupId, Layout, RunDir};
 pub use probe::Probe;

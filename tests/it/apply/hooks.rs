@@ -80,7 +80,8 @@ fn a_script_finds_its_variables_and_none_of_ours() {
          read x; echo read ended with $?\n",
     );
     let mut command = stand.command(&bundle, &["-g", "G", "--application", "shop"]);
-    let output = command.env("GITHUB_TOKEN", "hush").env("LANDFALL_TOKEN", "hush").output().unwrap();
+    command.env("MY_OWN", "mine").env("LANDFALL_TOKEN", "hush").env("HOME", "/somewhere").env("BUNDLE_KEY", "stale");
+    let output = command.output().unwrap();
     assert!(output.status.success(), "H07 H37 H38: {}", String::from_utf8_lossy(&output.stdout));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let env = fs::read_to_string(stand.path("env")).unwrap();
@@ -90,10 +91,14 @@ fn a_script_finds_its_variables_and_none_of_ours() {
         "DEPLOYMENT_GROUP_NAME=G",
         "DEPLOYMENT_GROUP_ID=G",
         "LIFECYCLE_EVENT=AfterInstall",
+        // What a person runs finds what that person's programs find, but nothing that is meant for us.
+        "MY_OWN=mine",
+        "HOME=/somewhere",
     ] {
         assert!(env.lines().any(|it| it == line), "H20: {line} in {env}");
     }
-    assert!(!env.contains("hush"), "H22: {env}");
+    assert!(!env.contains("hush") && !env.contains("LANDFALL_"), "H22: {env}");
+    assert!(!env.contains("BUNDLE_"), "R34: a local bundle has none of these: {env}");
     let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("[stdout]read ended with 1"), "H23: {log}");
 }
@@ -103,6 +108,8 @@ fn a_script_that_takes_too_long_is_ended_with_all_its_children() {
     let stand = Stand::new();
     let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 300 & echo $! > {HERE}/pid; sleep 300\n");
     fails(&told, "host/script-timed-out", "`a.sh` failed to complete in 1 seconds");
+    let children = told.text("message").split("and still runs sleep (").count();
+    assert_eq!(children, 2, "E67: the message names who is waited for: {}", told.text("message"));
     assert_eq!(told.json["events"][4]["scripts"][0]["timed_out"], true, "H09");
     let pid = fs::read_to_string(stand.path("pid")).unwrap();
     let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
@@ -123,6 +130,21 @@ fn outputs_left_open_fail_in_time_and_the_holder_is_named() {
 }
 
 #[test]
+fn a_foreground_sleep_beyond_its_time_fails_and_stderr_alone_can_be_held() {
+    let stand = Stand::new();
+    let body = format!("{}      timeout: 1\n", hook("AfterInstall", &["a.sh"]));
+    let bundle = stand.bundle(&body, "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\n$(dirname $0)/sleep.sh\n");
+    stand.script(&bundle, "sleep.sh", "#!/bin/sh\nsleep 180\n");
+    fails(&stand.apply(&bundle, &[]), "host/script-timed-out", "failed to complete in 1 seconds");
+    let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 30 > /dev/null & echo $! > {HERE}/pid\n");
+    let pid = fs::read_to_string(stand.path("pid")).unwrap().trim().to_owned();
+    let holder = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+    nix::sys::signal::kill(holder, nix::sys::signal::Signal::SIGKILL).unwrap();
+    fails(&told, "host/outputs-left-open", &format!("its stderr (held by sleep, process {pid}) stayed open"));
+}
+
+#[test]
 fn background_programs_that_let_go_do_no_harm() {
     let stand = Stand::new();
     let told = one(&stand, "      timeout: 20\n", "#!/bin/sh\nsleep 2 > /dev/null 2> /dev/null < /dev/null &\n");
@@ -135,10 +157,17 @@ fn background_programs_that_let_go_do_no_harm() {
 
 #[test]
 fn scripts_that_cannot_start_say_why() {
+    // H05 H06 H28 H29 H31 H33 H34 H36, in this order but for H36.
     let stand = Stand::new();
     let bundle = stand.bundle(&hook("AfterInstall", &["scripts/nope.sh"]), "");
     let told = stand.apply(&bundle, &[]);
-    fails(&told, "host/script-missing", "deployment-archive/scripts/nope.sh".trim_start_matches("deployment-archive/"));
+    fails(&told, "host/script-missing", "/deployment-archive/scripts/nope.sh");
+    assert!(told.text("help").contains("a path inside the bundle"), "H05 E61: {}", told.text("help"));
+    let command = stand.bundle(&hook("AfterInstall", &["service nginx stop"]), "");
+    let told = stand.badly(&command, &[], "host/appspec");
+    assert!(told.text("message").contains("service nginx stop"), "H06 E60: {}", told.text("message"));
+    let outside = stand.bundle(&hook("AfterInstall", &["../../x.sh"]), "");
+    stand.badly(&outside, &[], "host/appspec");
     fails(&one(&stand, "", "#!/bin/bash\r\necho\r\n"), "host/script-not-executable", "Windows line endings");
     fails(&one(&stand, "", "\u{feff}#!/bin/sh\n"), "host/script-not-executable", "byte-order mark");
     fails(
@@ -163,6 +192,10 @@ fn scripts_that_can_be_mended_run_with_a_warning() {
     assert!(told.exit == 0 && told.warnings().contains("no `#!` line"), "H30: {:#}", told.json);
     let told = one(&stand, "", "");
     assert_eq!(told.exit, 0, "H32: {:#}", told.json);
+    let spaced = stand.bundle(&hook("AfterInstall", &["a b.sh"]), "");
+    stand.script(&spaced, "a b.sh", "#!/bin/sh\necho spaced\n");
+    let told = stand.well(&spaced, &[]);
+    assert!(stand.log(&told).contains("[stdout]spaced"), "H35");
     let told = one(&stand, "", "#!/bin/sh\nprintf '\\377\\376 x'\n");
     assert!(told.exit == 0 && stand.log(&told).contains(" x"), "H40");
 }
@@ -180,10 +213,19 @@ fn users_are_checked_before_the_first_event() {
     let told = one(&stand, "      runas: nosuch\n", "#!/bin/sh\n");
     fails(&told, "host/unknown-user", "runs as `nosuch`");
     assert!(told.events().starts_with("ApplicationStop:Skipped DownloadBundle:Skipped"), "H25: {}", told.events());
+    let made_later =
+        format!("{}      runas: nosuch\n  BeforeInstall:\n    - location: b.sh\n", hook("AfterInstall", &["a.sh"]));
+    let bundle = stand.bundle(&made_later, "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\n");
+    stand.script(&bundle, "b.sh", "#!/bin/sh\ntouch {HERE}/before\n");
+    fails(&stand.apply(&bundle, &[]), "host/unknown-user", "runs as `nosuch`");
+    assert!(stand.path("before").exists(), "H25: a BeforeInstall script might have made the user");
     if !nix::unistd::Uid::effective().is_root() {
+        println!("H24, H26 and the closed archive need root: skipped");
         fails(&one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "the engine is not root");
         return;
     }
+    println!("H27 needs an ordinary user: skipped");
     let told = one(&stand, "      runas: root\n", "#!/bin/sh\n");
     assert_eq!(told.exit, 0, "H26: {:#}", told.json);
     fs::set_permissions(stand.path(""), fs::Permissions::from_mode(0o700)).unwrap();

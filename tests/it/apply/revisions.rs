@@ -35,7 +35,7 @@ fn the_stop_script_is_the_previous_successful_revisions() {
     stand.well(&with_stop(&stand, "three", ""), &[]);
     assert_eq!(stops(&stand), "one one ", "S09");
     stand.well(&stand.bundle("", ""), &["-g", "another"]);
-    assert_eq!(stops(&stand), "one one ", "S12");
+    assert_eq!(stops(&stand), "one one ", "S12 L09: each group runs its own");
 }
 
 #[test]
@@ -51,6 +51,74 @@ fn a_stop_script_that_fails_is_told_and_can_be_passed_over() {
     assert_eq!(told.events(), "ApplicationStop:Failed(ignored)", "S05");
     stand.well(&second, &[]);
     assert_eq!(stops(&stand), "bad bad good ", "S06");
+}
+
+#[test]
+fn a_stop_script_that_is_new_runs_at_the_deployment_after() {
+    let stand = Stand::new();
+    stand.well(&stand.bundle("", ""), &[]);
+    let second = with_stop(&stand, "two", "  BeforeInstall:\n    - location: before.sh\n");
+    stand.script(&second, "before.sh", "#!/bin/sh\necho before-two >> {HERE}/stops\n");
+    stand.well(&second, &[]);
+    assert_eq!(stops(&stand), "before-two ", "S03 S13");
+    let third = with_stop(&stand, "three", "  BeforeInstall:\n    - location: before.sh\n");
+    stand.script(&third, "before.sh", "#!/bin/sh\necho before-three >> {HERE}/stops\n");
+    stand.well(&third, &[]);
+    assert_eq!(stops(&stand), "before-two two before-three ", "S03 S13");
+}
+
+#[test]
+fn traffic_hooks_that_fail_can_be_passed_over_as_well() {
+    for event in ["BeforeBlockTraffic", "AfterBlockTraffic"] {
+        let stand = Stand::new();
+        let first = stand.bundle(&format!("hooks:\n  {event}:\n    - location: bad.sh\n"), "");
+        stand.script(&first, "bad.sh", "#!/bin/sh\nexit 1\n");
+        stand.well(&first, &["--traffic-hooks"]);
+        let second = stand.bundle("", "");
+        let told = stand.badly(&second, &["--traffic-hooks"], "host/script-failed");
+        assert_eq!(told.text("failed_event"), event, "S07");
+        let told = stand.well(&second, &["--traffic-hooks", "--ignore-application-stop-failures"]);
+        assert_eq!(told.events(), format!("{event}:Failed(ignored)"), "S07");
+    }
+}
+
+#[test]
+fn a_revision_whose_appspec_broke_fails_the_events_that_are_its_own() {
+    let stand = Stand::new();
+    let first = stand.well(&with_stop(&stand, "one", ""), &[]);
+    let archive = Path::new(first.text("log")).ancestors().nth(2).unwrap().join("deployment-archive");
+    fs::write(archive.join("appspec.yml"), "version: 9\n").unwrap();
+    let second = with_stop(&stand, "two", "");
+    let told = stand.badly(&second, &[], "host/appspec");
+    assert_eq!(told.text("failed_event"), "ApplicationStop", "S11");
+    assert!(told.text("message").contains(first.text("deployment_id")), "S11 E73: {}", told.text("message"));
+    assert!(told.text("help").contains("ignore"), "S11 E73: {}", told.text("help"));
+    stand.well(&second, &["--ignore-application-stop-failures"]);
+}
+
+#[test]
+fn each_revision_remembers_the_name_of_its_appspec() {
+    let stand = Stand::new();
+    let first = with_stop(&stand, "one", "");
+    fs::rename(first.join("appspec.yml"), first.join("deploy.yml")).unwrap();
+    stand.well(&first, &["-A", "deploy.yml"]);
+    stand.well(&with_stop(&stand, "two", ""), &[]);
+    assert_eq!(stops(&stand), "one ", "the AppSpec of the first is still found");
+}
+
+#[test]
+fn the_archive_is_checked_before_the_old_revision_is_stopped() {
+    let stand = Stand::new();
+    stand.well(&with_stop(&stand, "one", ""), &[]);
+    fs::write(stand.path("broken.tgz"), "no archive").unwrap();
+    let told = stand.badly(&stand.path("broken.tgz"), &["-t", "tgz"], "host/bundle-unreadable");
+    assert!(told.events().starts_with("ApplicationStop:Skipped DownloadBundle:Failed"), "R2: {}", told.events());
+    let missing = stand.bundle("files:\n  - source: nope\n    destination: {D}\n", "");
+    assert_eq!(stand.apply(&missing, &[]).exit, 1);
+    assert_eq!(stops(&stand), "", "R2: the service was never stopped");
+    let root = stand.path("root/default-local-deployment-group");
+    let left = |name: &str| fs::read_dir(&root).unwrap().flatten().any(|run| run.path().join(name).exists());
+    assert!(!left("unpacking"), "nothing of a refused bundle stays");
 }
 
 #[test]
@@ -114,6 +182,26 @@ fn pointers_and_archives_are_kept_as_the_guide_says() {
     assert!(pointer("-install.json").contains(&last) && !pointer("-cleanup").is_empty(), "A08");
     fs::write(&config, ":max_revisions: 0\n").unwrap();
     assert_eq!(stand.apply(&good, &options).exit, 2, "A04");
+}
+
+#[test]
+fn the_current_archive_and_five_more_are_kept() {
+    let stand = Stand::new();
+    let bundle = stand.bundle("", "");
+    let last: Vec<_> = (0..8).map(|_| stand.well(&bundle, &[]).text("deployment_id").to_owned()).collect();
+    let group = stand.path("root/default-local-deployment-group");
+    let kept = last.iter().filter(|run| group.join(run).join("deployment-archive").is_dir()).collect::<Vec<_>>();
+    assert_eq!(kept, last[2..].iter().collect::<Vec<_>>(), "A01");
+    for wrong in ["0", "-1", "x"] {
+        fs::write(stand.path("agent.yml"), format!(":max_revisions: {wrong}\n")).unwrap();
+        let told = stand.apply(&bundle, &["-c", stand.path("agent.yml").to_str().unwrap()]);
+        assert!(told.exit == 2 && told.errors.contains("`max_revisions` must be"), "A04: {}", told.errors);
+    }
+    fs::write(stand.path("agent.yml"), format!("---\n:root_dir: {}\n", stand.path("agents-root").display())).unwrap();
+    let mut command = blocking_program(env!("CARGO_BIN_EXE_landfall"));
+    command.args(["apply", "-c"]).arg(stand.path("agent.yml")).arg("-l").arg(&bundle);
+    assert!(command.output().unwrap().status.success(), "R109");
+    assert!(stand.path("agents-root/default-local-deployment-group").is_dir(), "R109");
 }
 
 #[test]
@@ -195,6 +283,7 @@ fn a_missing_appspec_is_told_with_the_one_that_is_nested() {
     let bundle = stand.bundle("", "");
     fs::rename(bundle.join("appspec.yml"), bundle.join("appspec.yaml")).unwrap();
     stand.well(&bundle, &["-A", "appspec.yaml"]);
+    // L03: found without its name as well.
     stand.well(&bundle, &[]);
     fs::copy(bundle.join("appspec.yaml"), bundle.join("appspec.yml")).unwrap();
     stand.badly(&bundle, &[], "host/two-appspecs");
@@ -212,6 +301,14 @@ fn asked_events_run_in_the_asked_order() {
         .map(|event| format!("  {event}:\n    - location: say.sh\n"));
     let bundle = stand.bundle(&format!("hooks:\n{}", hooks.concat()), "");
     stand.script(&bundle, "say.sh", "#!/bin/sh\nprintf '%s ' $LIFECYCLE_EVENT >> {HERE}/said\n");
+    let l07 = "ApplicationStop,DownloadBundle,BeforeInstall,Install,HealthCheck,ApplicationStart";
+    let order: Vec<String> = stand.well(&bundle, &["-e", l07]).json["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(order.join(","), l07, "L07");
     for (id, events, said) in [
         ("L04", "BeforeInstall,ApplicationStart,HealthCheck", "BeforeInstall ApplicationStart HealthCheck "),
         ("L05", "ApplicationStop,HealthCheck", "ApplicationStop HealthCheck "),

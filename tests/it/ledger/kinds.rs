@@ -116,6 +116,7 @@ fn progress() -> Progress {
         instances: Some(Instances { succeeded: 1, in_progress: 1, ..Instances::default() }),
         percent: Some(50),
         sub_state: Some(SubState::ReadyForTraffic),
+        said: None,
     }
 }
 

@@ -1,28 +1,36 @@
-//! `landfall apply`: runs one bundle with the host engine, with the options of `codedeploy-local`. It fetches nothing.
+//! `landfall apply`: runs one bundle with the host engine, with the options of `codedeploy-local`.
 //!
 //! With the hidden `--run-dir` it is the child that a host engine started: the run is written down there already.
+
+mod agent_file;
+mod bundle;
+mod telling;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Outcome, Trouble};
 use super::terminal::{say, talk};
-use crate::domain::{FileExists, RunId, StepStatus, Verdict, plainly};
+use crate::config::Environment;
+use crate::domain::{FileExists, RunId, Verdict, plainly};
 use crate::engine::host::{
-    Account, BundleType, End, EventTold, GroupId, HostError, Means, RunDir, RunIntent, RunOptions, Story, carry_out,
-    prepare_run,
+    Account, GroupId, HostError, Means, RunDir, RunIntent, RunOptions, Story, carry_out, prepare_run,
 };
+use agent_file::AgentFile;
+use bundle::BundleTypeArg;
+use telling::{Teller, as_json, tell_end};
 
 /// What `apply` is told.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ApplyArgs {
-    /// The bundle: an archive or a directory of this machine [default: the current directory]
-    #[arg(short = 'l', long, value_name = "PATH")]
+    /// The bundle: a path, s3://BUCKET/KEY, https://github.com/OWNER/NAME, or an archive's address at GitHub's API
+    /// [default: the current directory]
+    #[arg(short = 'l', long, value_name = "LOCATION")]
     bundle_location: Option<String>,
     /// What it is
     #[arg(short = 't', long = "type", value_enum, default_value = "directory")]
@@ -69,14 +77,6 @@ pub(super) struct ApplyArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum BundleTypeArg {
-    Tgz,
-    Tar,
-    Zip,
-    Directory,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "UPPER")]
 enum FileExistsArg {
     Disallow,
@@ -85,7 +85,7 @@ enum FileExistsArg {
 }
 
 /// Runs it.
-pub(super) fn run(args: &ApplyArgs) -> Outcome {
+pub(super) fn run(args: &ApplyArgs, environment: &Environment) -> Outcome {
     if let Some(dir) = &args.run_dir {
         return as_child(dir);
     }
@@ -93,9 +93,11 @@ pub(super) fn run(args: &ApplyArgs) -> Outcome {
         say(concat!("landfall ", env!("CARGO_PKG_VERSION"), "\n"));
         return Ok(Exit::Done);
     }
-    let intent = intent(args)?;
+    // What was fetched stays until the run is over.
+    let (intent, _fetched) = intent(args, environment)?;
     let dir = prepare_run(&intent).map_err(unusable)?;
-    let story = follow(&dir, args.json)?;
+    let means = Means::own().with_environment(environment.for_others());
+    let story = follow(&dir, means, args.json)?;
     if args.json {
         say(&format!("{}\n", as_json(&intent, &story)));
     } else {
@@ -124,7 +126,7 @@ fn exit_of(story: &Story) -> Exit {
 }
 
 /// Carries the run out, and tells each event as it ends. Ctrl-C lets the event at work end and stops then.
-fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
+fn follow(dir: &RunDir, means: Means, quiet: bool) -> Result<Story, Trouble> {
     const TICK: Duration = Duration::from_millis(40);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let deaf = |error| Trouble::unreachable(format!("cannot wait for signals: {}", plainly(&error)));
@@ -136,9 +138,9 @@ fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
     };
     let worker = {
         let dir = dir.clone();
-        std::thread::spawn(move || carry_out(&dir, &Means::own()))
+        std::thread::spawn(move || carry_out(&dir, &means))
     };
-    let mut told = Vec::new();
+    let mut teller = Teller::default();
     runtime.block_on(async {
         while !worker.is_finished() {
             tokio::select! {
@@ -147,7 +149,7 @@ fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
                 () = tokio::time::sleep(TICK) => {}
             }
             if !quiet && let Ok(story) = Story::read(dir) {
-                tell_events(&story, &mut told);
+                teller.look(&story, TICK);
             }
         }
     });
@@ -157,7 +159,7 @@ fn follow(dir: &RunDir, quiet: bool) -> Result<Story, Trouble> {
     };
     let story = story.ok_or_else(|| Trouble::unreachable("another process carries this run out"))?;
     if !quiet {
-        tell_events(&story, &mut told);
+        teller.look(&story, TICK);
     }
     Ok(story)
 }
@@ -167,98 +169,19 @@ fn ask_to_stop(dir: &RunDir) {
     talk("stopping after the event at work\n");
 }
 
-fn tell_events(story: &Story, told: &mut Vec<String>) {
-    for event in &story.events {
-        let ended = matches!(event.status, StepStatus::Succeeded | StepStatus::Failed);
-        if !ended || told.contains(&event.name) {
-            continue;
-        }
-        told.push(event.name.clone());
-        let word = if event.status == StepStatus::Succeeded { "ok" } else { "failed" };
-        let seconds = Duration::from_millis(event.took_ms.unwrap_or(0)).as_secs_f64();
-        let scripts: Vec<&str> = event.scripts.iter().map(|script| script.location.as_str()).collect();
-        let scripts = if scripts.is_empty() { String::new() } else { format!("  {}", scripts.join(", ")) };
-        say(&format!("{:<20} {word:<7} {seconds:.1} s{scripts}\n", event.name));
-    }
-}
-
-fn tell_end(intent: &RunIntent, dir: &RunDir, story: &Story) {
-    for warning in &story.warnings {
-        talk(&format!("warning: {warning}\n"));
-    }
-    let Some(End { verdict, failure, .. }) = &story.end else { return };
-    let word = match verdict {
-        Verdict::Succeeded => "succeeded",
-        Verdict::Failed => "failed",
-        Verdict::Stopped => "stopped",
-    };
-    say(&format!("{} {word}\n", intent.run));
-    let Some(failure) = failure else { return };
-    talk(&format!("{failure}\n"));
-    if let Some(detail) = &failure.detail {
-        talk(&format!("{detail}\n"));
-    }
-    talk(&format!("the whole output is in {}\n", dir.scripts_log().display()));
-    if let Some(help) = &failure.help {
-        talk(&format!("{help}\n"));
-    }
-}
-
-fn as_json(intent: &RunIntent, story: &Story) -> serde_json::Value {
-    let end = story.end.as_ref();
-    let failure = end.and_then(|end| end.failure.as_ref());
-    let status = match end.map(|end| end.verdict) {
-        Some(Verdict::Succeeded) => "Succeeded",
-        Some(Verdict::Stopped) => "Stopped",
-        Some(Verdict::Failed) | None => "Failed",
-    };
-    json!({
-        "deployment_id": intent.run.as_str(),
-        "deployment_group": intent.group.as_str(),
-        "status": status,
-        "failed_event": end.and_then(|end| end.failed_event.as_ref()),
-        "code": failure.map(|failure| &failure.code),
-        "message": failure.map(|failure| &failure.message),
-        "help": failure.and_then(|failure| failure.help.as_ref()),
-        "detail": failure.and_then(|failure| failure.detail.as_ref()),
-        "events": story.events.iter().map(event_json).collect::<Vec<_>>(),
-        "warnings": story.warnings,
-        "log": intent.dir().scripts_log().display().to_string(),
-    })
-}
-
-fn event_json(event: &EventTold) -> serde_json::Value {
-    let status = match event.status {
-        StepStatus::Succeeded => "Succeeded",
-        StepStatus::Failed => "Failed",
-        StepStatus::Pending | StepStatus::InProgress | StepStatus::Skipped | StepStatus::Unknown => "Skipped",
-    };
-    let scripts: Vec<_> = event
-        .scripts
-        .iter()
-        .map(|script| {
-            json!({
-                "location": script.location,
-                "exit_code": script.exit_code,
-                "signal": script.signal,
-                "timed_out": script.timed_out,
-                "seconds": script.seconds,
-            })
-        })
-        .collect();
-    json!({ "name": event.name, "status": status, "ignored": event.ignored, "scripts": scripts })
-}
-
 /// What is to be run, of the words typed.
-fn intent(args: &ApplyArgs) -> Result<RunIntent, Trouble> {
+fn intent(args: &ApplyArgs, environment: &Environment) -> Result<(RunIntent, Option<TempDir>), Trouble> {
     let agent = args.agent_configuration_file.as_deref().map(AgentFile::read).transpose()?.unwrap_or_default();
     let location = args.bundle_location.clone().unwrap_or_else(|| ".".into());
-    let (bundle, bundle_type) = bundle(&location, args.bundle_type)?;
     let group = GroupId::parse(&args.deployment_group).ok_or_else(|| {
         Trouble::wrong(format!("`{}` is no name for a group: it becomes a directory's name", args.deployment_group))
     })?;
-    let root = args.root.clone().or(agent.root_dir).unwrap_or_else(usual_root);
+    let root = args.root.clone().or(agent.root_dir.clone()).unwrap_or_else(usual_root);
     let root = std::path::absolute(&root).map_err(|error| Trouble::unreachable(error.to_string()))?;
+    for warning in &agent.warnings {
+        talk(&format!("warning: {warning}\n"));
+    }
+    let bundle = bundle::bring(&location, args.bundle_type, &root, environment)?;
     let run = drawn_run_id().map_err(Trouble::unreachable)?;
     let intent = RunIntent {
         marker: format!("landfall apply {run}"),
@@ -267,10 +190,11 @@ fn intent(args: &ApplyArgs) -> Result<RunIntent, Trouble> {
         deployment_group: args.deployment_group_name.clone().unwrap_or_else(|| args.deployment_group.clone()),
         group,
         root,
-        bundle,
-        bundle_type,
+        bundle: bundle.path,
+        bundle_type: bundle.kind,
         sha256: None,
-        commit: None,
+        commit: bundle.commit,
+        object: bundle.object,
         options: RunOptions {
             user: None,
             file_exists_behavior: args.file_exists_behavior.map(|it| match it {
@@ -287,35 +211,7 @@ fn intent(args: &ApplyArgs) -> Result<RunIntent, Trouble> {
         },
     };
     intent.events().map_err(Trouble::wrong)?;
-    Ok(intent)
-}
-
-fn unreadable(name: &str, error: &std::io::Error) -> Trouble {
-    Trouble::unreachable(format!("`{name}` cannot be read: {}", plainly(error)))
-}
-
-fn bundle(location: &str, kind: BundleTypeArg) -> Result<(PathBuf, BundleType), Trouble> {
-    if location.contains("://") {
-        return Err(Trouble::wrong(format!("`{location}` is not on this machine")).help("fetch it first"));
-    }
-    let path = fs::canonicalize(location).map_err(|error| unreadable(location, &error))?;
-    let kind = match kind {
-        BundleTypeArg::Tgz => BundleType::Tgz,
-        BundleTypeArg::Tar => BundleType::Tar,
-        BundleTypeArg::Zip => BundleType::Zip,
-        BundleTypeArg::Directory => BundleType::Directory,
-    };
-    match (kind, path.is_dir()) {
-        (BundleType::Directory, false) => {
-            Err(Trouble::wrong(format!("`{location}` is a file")).help("say what it is with `--type`"))
-        }
-        (BundleType::Tgz | BundleType::Tar | BundleType::Zip, true) => {
-            Err(Trouble::wrong(format!("`{location}` is a directory")).help("leave `--type` out"))
-        }
-        (BundleType::Directory, true) | (BundleType::Tgz | BundleType::Tar | BundleType::Zip, false) => {
-            Ok((path, kind))
-        }
-    }
+    Ok((intent, bundle.fetched))
 }
 
 /// Where the engine's directory is when nobody says: never the CodeDeploy agent's.
@@ -332,36 +228,4 @@ fn drawn_run_id() -> Result<RunId, String> {
     getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;
     let letters: String = random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     RunId::parse(format!("d-{letters}-local")).map_err(|error| error.to_string())
-}
-
-/// What is used of a CodeDeploy agent's configuration file.
-#[derive(Default)]
-struct AgentFile {
-    root_dir: Option<PathBuf>,
-    max_revisions: Option<u32>,
-}
-
-impl AgentFile {
-    fn read(path: &Path) -> Result<Self, Trouble> {
-        let text = fs::read_to_string(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
-        let mut file = Self::default();
-        for line in text.lines() {
-            let Some((key, value)) = line.trim().strip_prefix(':').and_then(|line| line.split_once(": ")) else {
-                continue;
-            };
-            let value = value.trim().trim_matches(['"', '\'']);
-            match key.trim_end_matches(':') {
-                "root_dir" => file.root_dir = Some(value.into()),
-                "max_revisions" => {
-                    let number = value.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-                        let text = format!("`max_revisions` in `{}` must be above 0, and is `{value}`", path.display());
-                        Trouble::wrong(text)
-                    })?;
-                    file.max_revisions = Some(number);
-                }
-                _ => {}
-            }
-        }
-        Ok(file)
-    }
 }

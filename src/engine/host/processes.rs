@@ -1,0 +1,42 @@
+//! Other processes, as far as the system shows them: for messages that name who is in the way. It ends none.
+
+use std::fs;
+
+/// A process, and the name of its program.
+pub(super) struct Process {
+    pub(super) pid: u32,
+    pub(super) name: String,
+}
+
+/// A process other than this one that has the pipe open.
+pub(super) fn holding(pipe: &str) -> Option<Process> {
+    let own = std::process::id();
+    let holds = |pid: &u32| {
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        descriptors.flatten().any(|it| fs::read_link(it.path()).is_ok_and(|name| name.to_string_lossy() == pipe))
+    };
+    let pid = all().find(|pid| *pid != own && !pipe.is_empty() && holds(pid))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(Process { pid, name: name.trim().to_owned() })
+}
+
+/// The living processes of a process group.
+pub(super) fn of_group(group: u32) -> Vec<Process> {
+    all().filter_map(|pid| in_group(pid, group)).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let listing = fs::read_dir("/proc").into_iter().flatten().flatten();
+    listing.filter_map(|it| it.file_name().to_str()?.parse().ok())
+}
+
+/// `4711 (a name) S 1 4700 …`: the name may hold anything, so what follows begins after the last `)`.
+fn in_group(pid: u32, group: u32) -> Option<Process> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (before, after) = text.rsplit_once(')')?;
+    let mut fields = after.split_whitespace();
+    let lives = fields.next()? != "Z";
+    let is_of_it = fields.nth(1)?.parse() == Ok(group);
+    let name = before.split_once('(')?.1.to_owned();
+    (lives && is_of_it).then_some(Process { pid, name })
+}
