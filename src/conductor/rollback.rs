@@ -44,7 +44,7 @@ pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
 pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
     let actor = ended.stop_asked_by().filter(|_| ended.wants_rollback()).map(str::to_owned);
     let cause = Cause::Rollback { actor, key: None, to: Some(good.id()) };
-    Birth { order: order(good, ended.order().target.clone(), cause, Some(ended.id())), kind: "rollback".into() }
+    Birth { order: order(good, &ended.order().target, cause, Some(ended.id())), kind: "rollback".into() }
 }
 
 /// The end of a deployment with a word on its rollback, for the person who looks at it.
@@ -79,7 +79,7 @@ pub(super) fn of_request(
     Ok(good.map(|good| {
         let (actor, key) = (Some(request.actor.clone()), Some(request.key.clone()));
         let cause = Cause::Rollback { actor, key, to: Some(good.id()) };
-        Birth { order: order(&good, target.clone(), cause, parent), kind: format!("rollback {}", request.key) }
+        Birth { order: order(&good, target, cause, parent), kind: format!("rollback {}", request.key) }
     }))
 }
 
@@ -141,9 +141,10 @@ fn commit(deployment: &Deployment) -> &str {
 
 /// The order of a rollback: the earlier commit to the target as it is now, with the earlier word for files that exist
 /// already (R87).
-fn order(good: &Deployment, target: Target, cause: Cause, parent: Option<DeploymentId>) -> Order {
+fn order(good: &Deployment, target: &Target, cause: Cause, parent: Option<DeploymentId>) -> Order {
     let behavior = good.order().target.engine.file_exists_behavior();
     let engine = target.engine.clone().with_file_exists_behavior(behavior);
     let sha = good.weighed().map_or_else(|| good.order().sha.clone(), |it| it.commit.clone());
-    Order { target: Target { engine, ..target }, cause, parent, sha, before: None, ..good.order().clone() }
+    let target = Target { engine, ..target.clone() };
+    Order { target: target.into(), cause, parent, sha, before: None, ..good.order().clone() }
 }

@@ -117,6 +117,76 @@ fn whoever_dies_while_a_host_run_begins_or_works_it_runs_once_and_is_told() {
     }
 }
 
+/// A hook that kills the bot whose deployment it is part of, once.
+const HOOK_KILLS_BOT: &str = "if mkdir HERE/killed 2> /dev/null; then kill -9 $(cat HERE/bot); sleep 0.2; fi";
+
+#[test]
+fn a_hook_that_ends_the_bot_itself_is_still_run_to_its_end_and_told() {
+    let kept = tempfile::tempdir().unwrap();
+    let dir = kept.path();
+    let bot = Bot::asleep_at(dir, &Extra::default());
+    bot.write_site(&HOOK_KILLS_BOT.replace("HERE", &dir.display().to_string()));
+    fs::write(dir.join("sha"), bot.commit("hello")).unwrap();
+    assert!(!child(CHILD, dir, "").success(), "the hook ends the bot: {}", log(dir));
+    assert!(child(CHILD, dir, "").success(), "{}", log(dir));
+    assert_eq!(fs::read_to_string(dir.join("outcome")).unwrap(), LIVE, "{}", log(dir));
+}
+
+/// Seams around the moment at which a failure and its rollback become one fact.
+const ROLLBACK_SEAMS: &[&str] = &["before-append", "after-append", "after-write", "after-sync", "release:after-start"];
+
+#[test]
+fn whatever_the_moment_of_the_crash_a_failure_is_rolled_back_once() {
+    let cases: Vec<String> = ROLLBACK_SEAMS.iter().flat_map(|seam| passings(seam)).collect();
+    let crashes = side_by_side(&cases, |orders| {
+        let kept = tempfile::tempdir().unwrap();
+        let dir = kept.path();
+        let died = !child(ROLLBACK_CHILD, dir, orders).success();
+        assert!(child(ROLLBACK_CHILD, dir, "").success(), "after {orders}:\n{}", log(dir));
+        let outcome = fs::read_to_string(dir.join("outcome")).unwrap();
+        assert_eq!(outcome, "succeeded failed succeeded, runs 3, page one", "after {orders}:\n{}", log(dir));
+        died
+    });
+    assert!(crashes > 10, "only {crashes} of {} crashes came about", cases.len());
+}
+
+/// The passings that lie at the end of the second deployment and in the third.
+fn passings(seam: &str) -> Vec<String> {
+    let passings = if seam == "release:after-start" { 2..=3 } else { 13..=18 };
+    passings.map(|nth| format!("{seam} {nth}")).collect()
+}
+
+const ROLLBACK_CHILD: &str = "crash::child_of_the_rollback_test";
+
+/// Not a test of its own: a good push, a bad one, and what comes of it.
+#[test]
+fn child_of_the_rollback_test() {
+    let Some((dir, probe)) = orders() else { return };
+    let dir = &dir;
+    let is_new = !dir.join("repo").exists();
+    let mut bot = Bot::asleep_at(dir, &Extra { engine: "auto_rollback = true", ..Extra::default() });
+    if is_new {
+        fs::write(dir.join("good"), bot.commit("one")).unwrap();
+    }
+    bot.start_with(probe);
+    let good = fs::read_to_string(dir.join("good")).unwrap();
+    bot.deliver("delivery-1", &good);
+    bot.settle();
+    if !dir.join("bad").exists() {
+        bot.write_site("exit 1");
+        fs::write(dir.join("bad.new"), bot.commit("two")).unwrap();
+        fs::rename(dir.join("bad.new"), dir.join("bad")).unwrap();
+    }
+    bot.deliver("delivery-2", &fs::read_to_string(dir.join("bad")).unwrap());
+    bot.settle_and_tell();
+    let mut deployments = bot.deployments();
+    deployments.sort_by_key(landfall::domain::Deployment::id);
+    let states: Vec<&str> = deployments.iter().map(|it| it.state().name()).collect();
+    let outcome = format!("{}, runs {}, page {}", states.join(" "), bot.runs(), bot.page());
+    bot.stop();
+    fs::write(dir.join("outcome"), outcome).unwrap();
+}
+
 pub(crate) fn log(dir: &Path) -> String {
     fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
@@ -160,6 +230,7 @@ const CHILD: &str = "crash::child_of_the_crash_test";
 fn child_of_the_crash_test() {
     let Some((dir, probe)) = orders() else { return };
     let dir = &dir;
+    fs::write(dir.join("bot"), std::process::id().to_string()).unwrap();
     let mut bot = Bot::asleep_at(dir, &Extra::default());
     bot.start_with(probe);
     let sha = fs::read_to_string(dir.join("sha")).unwrap();

@@ -198,7 +198,9 @@ async fn a_child_that_is_killed_leaves_a_failed_run_that_is_never_resumed() {
     host.engine.start(&host.intent).await.unwrap();
     host.until("at-work").await;
     nix::sys::signal::kill(child_of(&host), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let died = Clock::system().now();
     let (_, outcome) = host.end().await;
+    assert!(Clock::system().now().duration_since(died).as_secs() < 5, "B10: told within seconds");
     let failure = outcome.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.blame), ("host/interrupted", Blame::Setup));
     assert_eq!(failure.message, "the engine was ended during AfterInstall");

@@ -136,14 +136,20 @@ fn follow(dir: &RunDir, means: Means, quiet: bool) -> Result<Story, Trouble> {
         let _entered = runtime.enter();
         (signal(SignalKind::interrupt()).map_err(deaf)?, signal(SignalKind::terminate()).map_err(deaf)?)
     };
+    let (done, mut ended) = tokio::sync::oneshot::channel::<()>();
     let worker = {
         let dir = dir.clone();
-        std::thread::spawn(move || carry_out(&dir, &means))
+        std::thread::spawn(move || {
+            // Dropped when the run is over, however it ends.
+            let _done = done;
+            carry_out(&dir, &means)
+        })
     };
     let mut teller = Teller::default();
     runtime.block_on(async {
-        while !worker.is_finished() {
+        loop {
             tokio::select! {
+                _ = &mut ended => break,
                 _ = interrupt.recv() => ask_to_stop(dir),
                 _ = end.recv() => ask_to_stop(dir),
                 () = tokio::time::sleep(TICK) => {}

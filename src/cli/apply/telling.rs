@@ -19,11 +19,21 @@ pub(super) struct Teller {
     ended: usize,
     at_work: Option<(String, Duration)>,
     told_at_work: bool,
+    waited: Duration,
 }
 
 impl Teller {
     /// Tells what is new in the story, `since` after the last look.
     pub(super) fn look(&mut self, story: &Story, since: Duration) {
+        if story.started && story.events.iter().all(|event| event.status == StepStatus::Pending) && story.end.is_none()
+        {
+            // Told once: before it was short, afterwards it is said.
+            let (before, after) = (self.waited, self.waited + since);
+            self.waited = after;
+            if before < LONG && after >= LONG {
+                talk("waiting: another run of this group is at work\n");
+            }
+        }
         let ended = story.events.iter().filter(|event| event.status != StepStatus::Pending);
         let ended: Vec<_> = ended.filter(|event| event.status != StepStatus::InProgress).collect();
         for event in ended.iter().skip(self.ended) {

@@ -73,9 +73,10 @@ fn a_newer_one_that_is_not_free_itself_takes_nobodys_place() {
 fn what_mends_a_failure_goes_first_and_takes_nobodys_place() {
     for policy in [OnNewPush::QueueLatest, OnNewPush::QueueAll] {
         let (mut desk, mut ids) = desk(policy, &[READY]);
-        let DeploymentEvent::Planned { mut order } = event("planned") else { unreachable!("it is that one") };
-        order.target.on_new_push = policy;
-        order.cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]) };
+        let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
+        let target = Arc::new(Target { on_new_push: policy, ..(*order.target).clone() });
+        let cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]) };
+        let order = Order { target, cause, ..(*order).clone() }.into();
         ids.push(DeploymentId::derive(at(9), &["rollback"]));
         desk.apply(ids[1], at(0), &DeploymentEvent::Planned { order }).unwrap();
         let told = |desk: &Desk| [ids[0], ids[1]].map(|id| tell(&desk.decide(id, at(0)), &ids));

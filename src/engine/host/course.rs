@@ -220,7 +220,8 @@ impl<'a> Course<'a> {
         if !can_make && !hook::script_path(archive, &script.location).exists() {
             // Told as the place where it would be run.
             let path = hook::script_path(&self.dir.archive(), &script.location);
-            return Err(hook::missing(event, &script.location, &path));
+            let like = hook::alike(archive, &script.location);
+            return Err(hook::missing(event, &script.location, &path, like.as_deref()));
         }
         Ok(())
     }

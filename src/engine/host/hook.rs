@@ -20,6 +20,7 @@ use super::outputs::{Outputs, Said};
 use super::processes::of_group;
 use super::unpack_entries::stays_inside;
 use crate::clients::{Clock, process};
+use crate::config::nearest;
 use crate::domain::{Failure, plainly};
 
 /// How often the time is looked at while nothing is heard.
@@ -79,7 +80,8 @@ fn ready(hook: &HookScript<'_>, log: &mut ScriptLog, warnings: &mut Vec<String>)
     let path = script_path(hook.archive, hook.location);
     let named = format!("`{}`", hook.location);
     let Ok(about) = fs::metadata(&path) else {
-        return Err(missing(hook.event, hook.location, &path));
+        let like = alike(hook.archive, hook.location);
+        return Err(missing(hook.event, hook.location, &path, like.as_deref()));
     };
     let name = path.strip_prefix(hook.archive).unwrap_or(&path);
     if !stays_inside(hook.archive, name) {
@@ -118,12 +120,25 @@ pub(super) fn script_path(archive: &Path, location: &str) -> PathBuf {
 }
 
 /// The failure of a script that is not there (R29).
-pub(super) fn missing(event: &str, location: &str, path: &Path) -> Failure {
-    Failure::revision(
-        "host/script-missing",
-        format!("`{location}` in {event} is not in the bundle: looked for `{}`", path.display()),
-    )
-    .help("commit the script; `location` is a path inside the bundle, not a command")
+pub(super) fn missing(event: &str, location: &str, path: &Path, like: Option<&str>) -> Failure {
+    let text = format!("`{location}` in {event} is not in the bundle: looked for `{}`", path.display());
+    let help = match like {
+        Some(like) => format!("did you mean `{like}`? Names differ by upper and lower case, too"),
+        None => "commit the script; `location` is a path inside the bundle, not a command".to_owned(),
+    };
+    Failure::revision("host/script-missing", text).help(help)
+}
+
+/// A file beside a script that is not there, whose name is nearly its own (E61).
+pub(super) fn alike(archive: &Path, location: &str) -> Option<String> {
+    let path = script_path(archive, location);
+    let name = path.file_name()?.to_str()?.to_owned();
+    let listing = fs::read_dir(path.parent()?).ok()?;
+    let there: Vec<String> = listing.flatten().filter_map(|it| it.file_name().into_string().ok()).collect();
+    let same = there.iter().map(String::as_str).find(|it| it.eq_ignore_ascii_case(&name));
+    let near = same.or_else(|| nearest(&name, there.iter().map(String::as_str)))?;
+    let folder = path.parent()?.strip_prefix(archive).ok()?;
+    Some(folder.join(near).display().to_string())
 }
 
 /// Whether the system can start the file itself; without `#!` it is the shell's (R31).

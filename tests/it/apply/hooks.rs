@@ -163,6 +163,9 @@ fn scripts_that_cannot_start_say_why() {
     let told = stand.apply(&bundle, &[]);
     fails(&told, "host/script-missing", "/deployment-archive/scripts/nope.sh");
     assert!(told.text("help").contains("a path inside the bundle"), "H05 E61: {}", told.text("help"));
+    let near = stand.bundle(&hook("AfterInstall", &["scripts/Stop.sh"]), "scripts/stop.sh=x");
+    let told = stand.badly(&near, &[], "host/script-missing");
+    assert!(told.text("help").starts_with("did you mean `scripts/stop.sh`?"), "E61: {}", told.text("help"));
     let command = stand.bundle(&hook("AfterInstall", &["service nginx stop"]), "");
     let told = stand.badly(&command, &[], "host/appspec");
     assert!(told.text("message").contains("service nginx stop"), "H06 E60: {}", told.text("message"));

@@ -342,6 +342,65 @@ fn no_options_deploy_the_current_directory() {
 }
 
 #[test]
+fn a_person_in_a_terminal_sees_what_went_how_and_what_to_do() {
+    let stand = Stand::new();
+    let bundle = stand.bundle("hooks:\n  AfterInstall:\n    - location: a.sh\n", "");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\nfor i in $(seq 30); do echo line $i; done; sleep 2.3; nosuchcommand\n");
+    let root = stand.path("root");
+    let mut command = blocking_program(env!("CARGO_BIN_EXE_landfall"));
+    let output = command.args(["apply", "--root"]).arg(&root).arg("-l").arg(&bundle).output().unwrap();
+    let (said, talk) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "R108");
+    let events: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(events[0][..2], ["ApplicationStop", "ok"], "{said}");
+    assert_eq!(
+        (events[4][0], events[4][1], events[4][3], events[4][4]),
+        ("AfterInstall", "failed", "s", "a.sh"),
+        "{said}"
+    );
+    assert!(said.lines().last().unwrap().ends_with(" failed"), "{said}");
+    assert!(talk.contains("AfterInstall         runs a.sh\n"), "what takes long is told while it runs: {talk}");
+    assert!(talk.contains("`a.sh` ended with exit code 127 in AfterInstall (host/script-failed)\n"), "{talk}");
+    assert!(talk.contains("  [stdout]line 30\n") && !talk.contains("line 10\n"), "its last lines: {talk}");
+    assert!(talk.contains("the whole output is in ") && talk.contains("logs/scripts.log\n"), "R108: {talk}");
+    assert!(talk.ends_with("127 means: a command in it was not found\n"), "E65: {talk}");
+}
+
+#[test]
+fn a_disk_that_fills_up_fails_the_download_and_leaves_nothing() {
+    let stand = Stand::new();
+    let disk = stand.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mounted = nix::unistd::Uid::effective().is_root()
+        && blocking_program("mount")
+            .args(["-t", "tmpfs", "-o", "size=512k", "none"])
+            .arg(&disk)
+            .output()
+            .is_ok_and(|it| it.status.success());
+    if !mounted {
+        println!("A06 needs root and a file system of its own: skipped");
+        return;
+    }
+    let bundle = stand.bundle("", "");
+    fs::write(bundle.join("large"), vec![7; 2 << 20]).unwrap();
+    let mut command = blocking_program(env!("CARGO_BIN_EXE_landfall"));
+    let output =
+        command.args(["apply", "--json", "--root"]).arg(disk.join("root")).arg("-l").arg(&bundle).output().unwrap();
+    let left = fs::read_dir(disk.join("root/default-local-deployment-group"))
+        .unwrap()
+        .flatten()
+        .any(|run| run.path().join("unpacking").exists() || run.path().join("deployment-archive").exists());
+    assert!(blocking_program("umount").arg(&disk).status().unwrap().success());
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["code"], &told["failed_event"]),
+        (&"host/disk-full".into(), &"DownloadBundle".into()),
+        "A06: {told:#}"
+    );
+    assert!(!left, "A06: nothing of it stays");
+}
+
+#[test]
 fn traffic_hooks_run_only_when_asked() {
     let stand = Stand::new();
     let body: String = ["BeforeBlockTraffic", "AfterAllowTraffic"]

@@ -152,8 +152,10 @@ async fn a_targets_user_is_who_hooks_run_as() {
         println!("another user than the bot's needs root: `user` is the present one");
     }
     let mut intent = host.intent.clone();
-    let EngineSpec::Host(spec) = &mut intent.order.target.engine else { panic!("it is a host's") };
+    let mut target = (*intent.order.target).clone();
+    let EngineSpec::Host(spec) = &mut target.engine else { panic!("it is a host's") };
     spec.user = Some(user.clone());
+    intent.order.target = target.into();
     host.engine.start(&intent).await.unwrap();
     let (_, outcome) = host.end().await;
     assert_eq!(outcome.verdict, Verdict::Succeeded, "{outcome:?}");
