@@ -60,7 +60,7 @@ pub(super) async fn at_target(
     ask(&state, actor, &fields, what, &back).await
 }
 
-/// `POST /deployments/{id}/{act}`: redeploy, stop, approve.
+/// `POST /deployments/{id}/{act}`: redeploy, rollback, stop, approve.
 pub(super) async fn at_deployment(
     writer: Writer,
     state: Data<WebState>,
@@ -74,6 +74,10 @@ pub(super) async fn at_deployment(
     let back = format!("/deployments/{deployment}");
     let what = match act.as_str() {
         "redeploy" => Ask::Redeploy { deployment },
+        "rollback" => {
+            let target = TargetName::parse(fields.filled("target").unwrap_or_default())?;
+            Ask::Rollback { target, to: Some(deployment) }
+        }
         "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
         "approve" => Ask::Approve { deployment },
         _ => return Err(no_such(&act)),

@@ -152,7 +152,7 @@ fn whatever_the_moment_of_the_crash_a_failure_is_rolled_back_once() {
 
 /// The passings that lie at the end of the second deployment and in the third.
 fn passings(seam: &str) -> Vec<String> {
-    let passings = if seam == "release:after-start" { 2..=3 } else { 13..=18 };
+    let passings = if seam == "release:after-start" { 2..=3 } else { 14..=17 };
     passings.map(|nth| format!("{seam} {nth}")).collect()
 }
 

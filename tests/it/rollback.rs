@@ -279,3 +279,30 @@ fn a_rollback_gives_the_files_of_others_back() {
     assert_eq!(fs::read_to_string(seen).unwrap(), "two", "B04");
     assert_eq!(bot.page(), "the user's own", "B04: {}", bot.story());
 }
+
+#[test]
+fn the_api_and_the_dashboard_ask_for_a_rollback() {
+    let bot = Bot::new();
+    push(&bot, "one", "exit 0");
+    let first = bot.deployments()[0].id();
+    push(&bot, "two", "exit 0");
+    let token = fs::read_to_string(bot.dir.join("data/token")).unwrap();
+    let (api, url) = (reqwest::Client::new(), bot.url());
+    let ask = |body: &str| {
+        let request = api.post(format!("{url}/api/v1/requests")).bearer_auth(token.trim()).body(body.to_owned());
+        let request = request.header("Content-Type", "application/json");
+        bot.runtime.block_on(async {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    };
+    let (status, answer) = ask(r#"{"key":"k1","what":{"ask":"rollback","target":"site"}}"#);
+    assert_eq!(status, 202, "{answer}");
+    bot.settle();
+    assert_eq!(bot.page(), "one");
+    let nowhere = format!(r#"{{"key":"k2","what":{{"ask":"rollback","target":"nowhere","to":"{first}"}}}}"#);
+    assert_eq!(ask(&nowhere).0, 404);
+    let page = api.get(format!("{url}/deployments/{first}")).bearer_auth(token.trim());
+    let page = bot.runtime.block_on(async { page.send().await.unwrap().text().await.unwrap() });
+    assert!(!page.contains("Roll back to this"), "only who signed in has buttons");
+}

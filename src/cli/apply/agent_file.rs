@@ -42,7 +42,7 @@ impl AgentFile {
     pub(super) fn read(path: &Path) -> Result<Self, Trouble> {
         let name = path.display();
         let text = fs::read_to_string(path)
-            .map_err(|error| Trouble::unreachable(format!("cannot read `{name}`: {}", plainly(&error))))?;
+            .map_err(|error| Trouble::unreachable(format!("`{name}` cannot be read: {}", plainly(&error))))?;
         let help = "write it as the agent has it: a line such as `:max_revisions: 5` for each setting";
         let pairs = pairs(&text).map_err(|why| Trouble::wrong(format!("`{name}` cannot be read: {why}")).help(help))?;
         let mut file = Self::default();

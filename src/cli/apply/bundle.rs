@@ -90,7 +90,8 @@ fn cannot_fetch(failure: Failure) -> Trouble {
 }
 
 fn here(location: &str, kind: BundleTypeArg) -> Result<Bundle, Trouble> {
-    let unusable = |error: std::io::Error| Trouble::unreachable(format!("`{location}`: {}", plainly(&error)));
+    let unusable =
+        |error: std::io::Error| Trouble::unreachable(format!("`{location}` cannot be read: {}", plainly(&error)));
     let path = fs::canonicalize(location).map_err(unusable)?;
     let kind = match kind {
         BundleTypeArg::Tgz => BundleType::Tgz,

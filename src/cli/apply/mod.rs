@@ -28,7 +28,7 @@ use telling::{Teller, as_json, tell_end};
 /// What `apply` is told.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ApplyArgs {
-    /// The bundle: a path, s3://BUCKET/KEY, https://github.com/OWNER/NAME, or an archive's address at GitHub's API
+    /// The bundle: a path, an object in S3 by its `s3` address, or a repository or archive at GitHub by its address
     /// [default: the current directory]
     #[arg(short = 'l', long, value_name = "LOCATION")]
     bundle_location: Option<String>,

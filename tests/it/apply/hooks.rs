@@ -19,9 +19,10 @@ fn one(stand: &Stand, more: &str, text: &str) -> Told {
 }
 
 #[track_caller]
-fn fails(told: &Told, code: &str, says: &str) {
-    assert_eq!((told.exit, told.text("code"), told.text("failed_event")), (1, code, "AfterInstall"), "{:#}", told.json);
-    assert!(told.text("message").contains(says), "{}", told.text("message"));
+fn fails(id: &str, told: &Told, code: &str, says: &str) {
+    let found = (told.exit, told.text("code"), told.text("failed_event"));
+    assert_eq!(found, (1, code, "AfterInstall"), "{id}: {:#}", told.json);
+    assert!(told.text("message").contains(says), "{id}: {}", told.text("message"));
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn the_first_script_that_fails_ends_the_deployment() {
     stand.script(&bundle, "a.sh", "#!/bin/sh\nfor i in $(seq 200); do echo line $i; done\nexit 3\n");
     stand.script(&bundle, "b.sh", "#!/bin/sh\ntouch {HERE}/ran\n");
     let told = stand.apply(&bundle, &[]);
-    fails(&told, "host/script-failed", "`a.sh` ended with exit code 3 in AfterInstall");
+    fails("H02", &told, "host/script-failed", "`a.sh` ended with exit code 3 in AfterInstall");
     assert_eq!(told.events(), "AfterInstall:Failed ApplicationStart:Skipped ValidateService:Skipped", "H02");
     assert!(!stand.path("ran").exists());
     assert!(told.text("detail").ends_with("[stdout]line 200") && told.text("detail").len() <= 4096, "H39");
@@ -107,7 +108,7 @@ fn a_script_finds_its_variables_and_none_of_ours() {
 fn a_script_that_takes_too_long_is_ended_with_all_its_children() {
     let stand = Stand::new();
     let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 300 & echo $! > {HERE}/pid; sleep 300\n");
-    fails(&told, "host/script-timed-out", "`a.sh` failed to complete in 1 seconds");
+    fails("H09", &told, "host/script-timed-out", "`a.sh` failed to complete in 1 seconds");
     let children = told.text("message").split("and still runs sleep (").count();
     assert_eq!(children, 2, "E67: the message names who is waited for: {}", told.text("message"));
     assert_eq!(told.json["events"][4]["scripts"][0]["timed_out"], true, "H09");
@@ -125,7 +126,7 @@ fn outputs_left_open_fail_in_time_and_the_holder_is_named() {
     // The test's own process, by its id.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.trim().parse().unwrap()), nix::sys::signal::Signal::SIGKILL)
         .unwrap();
-    fails(&told, "host/outputs-left-open", &format!("stdout (held by sleep, process {})", pid.trim()));
+    fails("H12", &told, "host/outputs-left-open", &format!("stdout (held by sleep, process {})", pid.trim()));
     assert_eq!(running.trim(), "sleep", "H12: it goes on");
 }
 
@@ -136,12 +137,12 @@ fn a_foreground_sleep_beyond_its_time_fails_and_stderr_alone_can_be_held() {
     let bundle = stand.bundle(&body, "");
     stand.script(&bundle, "a.sh", "#!/bin/sh\n$(dirname $0)/sleep.sh\n");
     stand.script(&bundle, "sleep.sh", "#!/bin/sh\nsleep 180\n");
-    fails(&stand.apply(&bundle, &[]), "host/script-timed-out", "failed to complete in 1 seconds");
+    fails("H11", &stand.apply(&bundle, &[]), "host/script-timed-out", "failed to complete in 1 seconds");
     let told = one(&stand, "      timeout: 1\n", "#!/bin/sh\nsleep 30 > /dev/null & echo $! > {HERE}/pid\n");
     let pid = fs::read_to_string(stand.path("pid")).unwrap().trim().to_owned();
     let holder = nix::unistd::Pid::from_raw(pid.parse().unwrap());
     nix::sys::signal::kill(holder, nix::sys::signal::Signal::SIGKILL).unwrap();
-    fails(&told, "host/outputs-left-open", &format!("its stderr (held by sleep, process {pid}) stayed open"));
+    fails("H13", &told, "host/outputs-left-open", &format!("its stderr (held by sleep, process {pid}) stayed open"));
 }
 
 #[test]
@@ -157,11 +158,10 @@ fn background_programs_that_let_go_do_no_harm() {
 
 #[test]
 fn scripts_that_cannot_start_say_why() {
-    // H05 H06 H28 H29 H31 H33 H34 H36, in this order but for H36.
     let stand = Stand::new();
     let bundle = stand.bundle(&hook("AfterInstall", &["scripts/nope.sh"]), "");
     let told = stand.apply(&bundle, &[]);
-    fails(&told, "host/script-missing", "/deployment-archive/scripts/nope.sh");
+    fails("H05", &told, "host/script-missing", "/deployment-archive/scripts/nope.sh");
     assert!(told.text("help").contains("a path inside the bundle"), "H05 E61: {}", told.text("help"));
     let near = stand.bundle(&hook("AfterInstall", &["scripts/Stop.sh"]), "scripts/stop.sh=x");
     let told = stand.badly(&near, &[], "host/script-missing");
@@ -170,17 +170,19 @@ fn scripts_that_cannot_start_say_why() {
     let told = stand.badly(&command, &[], "host/appspec");
     assert!(told.text("message").contains("service nginx stop"), "H06 E60: {}", told.text("message"));
     let outside = stand.bundle(&hook("AfterInstall", &["../../x.sh"]), "");
-    stand.badly(&outside, &[], "host/appspec");
-    fails(&one(&stand, "", "#!/bin/bash\r\necho\r\n"), "host/script-not-executable", "Windows line endings");
-    fails(&one(&stand, "", "\u{feff}#!/bin/sh\n"), "host/script-not-executable", "byte-order mark");
+    let told = stand.badly(&outside, &[], "host/appspec");
+    assert!(told.text("message").contains("../../x.sh"), "H36: {}", told.text("message"));
+    fails("H28", &one(&stand, "", "#!/bin/bash\r\necho\r\n"), "host/script-not-executable", "Windows line endings");
+    fails("H29", &one(&stand, "", "\u{feff}#!/bin/sh\n"), "host/script-not-executable", "byte-order mark");
     fails(
+        "H31",
         &one(&stand, "", "#!/usr/bin/nope\n"),
         "host/script-not-executable",
         "`/usr/bin/nope`, which is not on this host",
     );
-    fails(&one(&stand, "", "#!/bin/sh\nkill -9 $$\n"), "host/script-killed", "killed by signal 9 (SIGKILL)");
+    fails("H33", &one(&stand, "", "#!/bin/sh\nkill -9 $$\n"), "host/script-killed", "killed by signal 9 (SIGKILL)");
     let bundle = stand.bundle(&hook("AfterInstall", &["scripts"]), "scripts/x=1");
-    fails(&stand.apply(&bundle, &[]), "host/script-not-executable", "is no file");
+    fails("H34", &stand.apply(&bundle, &[]), "host/script-not-executable", "is no file");
 }
 
 #[test]
@@ -214,25 +216,25 @@ fn blank_and_absent_events_do_nothing() {
 fn users_are_checked_before_the_first_event() {
     let stand = Stand::new();
     let told = one(&stand, "      runas: nosuch\n", "#!/bin/sh\n");
-    fails(&told, "host/unknown-user", "runs as `nosuch`");
+    fails("H25", &told, "host/unknown-user", "runs as `nosuch`");
     assert!(told.events().starts_with("ApplicationStop:Skipped DownloadBundle:Skipped"), "H25: {}", told.events());
     let made_later =
         format!("{}      runas: nosuch\n  BeforeInstall:\n    - location: b.sh\n", hook("AfterInstall", &["a.sh"]));
     let bundle = stand.bundle(&made_later, "");
     stand.script(&bundle, "a.sh", "#!/bin/sh\n");
     stand.script(&bundle, "b.sh", "#!/bin/sh\ntouch {HERE}/before\n");
-    fails(&stand.apply(&bundle, &[]), "host/unknown-user", "runs as `nosuch`");
+    fails("H25", &stand.apply(&bundle, &[]), "host/unknown-user", "runs as `nosuch`");
     assert!(stand.path("before").exists(), "H25: a BeforeInstall script might have made the user");
     if !nix::unistd::Uid::effective().is_root() {
         println!("H24, H26 and the closed archive need root: skipped");
-        fails(&one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "the engine is not root");
+        fails("H27", &one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "the engine is not root");
         return;
     }
     println!("H27 needs an ordinary user: skipped");
     let told = one(&stand, "      runas: root\n", "#!/bin/sh\n");
     assert_eq!(told.exit, 0, "H26: {:#}", told.json);
     fs::set_permissions(stand.path(""), fs::Permissions::from_mode(0o700)).unwrap();
-    fails(&one(&stand, "      runas: daemon\n", "#!/bin/sh\n"), "host/archive-closed", "cannot enter");
+    fails("R36", &one(&stand, "      runas: daemon\n", "#!/bin/sh\n"), "host/archive-closed", "cannot enter");
     fs::set_permissions(stand.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let told =
         one(&stand, "      runas: daemon\n", "#!/bin/sh\nid -un; id -Gn; echo $HOME $USER $DEPLOYMENT_ID; pwd\n");
