@@ -360,6 +360,7 @@ impl World {
             bundle_type: BundleType::Directory,
             sha256: None,
             commit: None,
+            object: None,
             options: RunOptions { max_revisions: 1000, rolls_back_to: back_to.cloned(), ..RunOptions::default() },
         };
         let dir = prepare_run(&intent).unwrap();
