@@ -1,5 +1,7 @@
 //! Which installed paths an item of `permissions` speaks of (R73-R76). Pure: it knows paths, and no disk.
 
+use std::borrow::Cow;
+
 use super::Permission;
 
 /// What an item says of one path.
@@ -22,9 +24,9 @@ pub enum Spoken {
 impl Permission {
     /// What it says of `path`, an absolute path that this deployment installs.
     pub fn speaks_of(&self, path: &str, is_directory: bool) -> Spoken {
-        let object = self.object.trim_end_matches('/');
+        let object = in_order(&self.object);
         let pattern = self.pattern.as_deref().unwrap_or("**");
-        let Some(below) = path.strip_prefix(object) else { return Spoken::Not };
+        let Some(below) = path.strip_prefix(&*object) else { return Spoken::Not };
         if below.is_empty() {
             return match (is_directory, self.kinds.files) {
                 (true, _) if self.kinds.written && self.kinds.directories && self.pattern.is_none() => Spoken::Of,
@@ -48,13 +50,26 @@ impl Permission {
 
     /// D5: an exception is a name, a path below the object, or an absolute path.
     fn excepts(&self, path: &str, below: &str, name: &str) -> bool {
-        self.except.iter().any(|it| like(it, name) || like(it.trim_start_matches("./"), below) || like(it, path))
+        self.except.iter().any(|it| {
+            let bare = it.strip_prefix("./").unwrap_or(it);
+            like(bare, name) || like(bare, below) || like(it, path)
+        })
     }
+}
+
+/// A path without the slashes that say nothing.
+fn in_order(path: &str) -> Cow<'_, str> {
+    let trimmed = path.trim_end_matches('/');
+    if !trimmed.contains("//") {
+        return Cow::Borrowed(trimmed);
+    }
+    let parts: Vec<&str> = trimmed.split('/').filter(|part| !part.is_empty()).collect();
+    Cow::Owned(format!("/{}", parts.join("/")))
 }
 
 /// `*` is any run of letters without a slash; everything else is itself (R75). Takes no more than the product of both
 /// lengths.
-pub(super) fn like(pattern: &str, text: &str) -> bool {
+fn like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut seen) = (0, 0);
     // Where to go on when what follows the last star does not fit.
@@ -79,7 +94,12 @@ pub(super) fn like(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::like;
+    use super::{in_order, like};
+
+    #[test]
+    fn slashes_that_say_nothing_are_left_out() {
+        assert_eq!(["/a/b", "/a//b/", "//a/b//", "/"].map(in_order), ["/a/b", "/a/b", "/a/b", ""]);
+    }
 
     #[test]
     fn a_star_stops_at_a_slash_and_nothing_else_is_special() {
@@ -91,8 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn a_star_may_take_nothing_but_no_slash() {
+        assert!(like("d/*", "d/x") && like("*/x", "d/x") && like("*é*", "caféx") && !like("", "a"));
+        assert!(!like("a*b*c", "a/b/c") && like("a*b", "aXbXb") && !like("*b", "bX"));
+    }
+
+    #[test]
     fn many_stars_take_no_more_than_a_product() {
         assert!(!like(&"*a".repeat(2000), &"a".repeat(1999)));
-        assert!(!like(&"*a".repeat(100), &"ab".repeat(2000)));
+        assert!(!like(&format!("{}b", "*a".repeat(50)), &"a".repeat(10_000)));
     }
 }

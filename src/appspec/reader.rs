@@ -6,6 +6,9 @@ use crate::domain::{Finding, Findings, Place};
 /// Twice the longest key that there is.
 const LONGEST_WORD: usize = 64;
 
+/// Every item is held against every file of the bundle, which is a product that must stay small.
+const MOST_ITEMS: usize = 2000;
+
 /// A map's pairs, by key.
 pub(super) struct Fields<'n> {
     pub(super) pairs: Vec<(&'n Node, &'n Node)>,
@@ -83,6 +86,15 @@ impl Reader<'_> {
     /// The items of a list.
     pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str, help: &str) -> &'n [Node] {
         match &node.kind {
+            Kind::List(items) if items.len() > MOST_ITEMS => {
+                self.error(
+                    "appspec/too-many",
+                    node,
+                    format!("{what} has {} items, and {MOST_ITEMS} is the limit", items.len()),
+                    "copy directories instead of single files, or let one script call the others",
+                );
+                &items[..MOST_ITEMS]
+            }
             Kind::List(items) => items,
             Kind::Scalar { .. } | Kind::Map(_) => {
                 self.error(

@@ -56,7 +56,10 @@ fn lines(text: &str) -> Vec<Line> {
         let continued = line.strip_suffix('\\');
         let part = continued.unwrap_or(line).trim_end();
         match lines.last_mut().filter(|_| open) {
-            Some(last) => last.text = format!("{} {part}", last.text),
+            Some(last) => {
+                last.text.push(' ');
+                last.text.push_str(part);
+            }
             None => lines.push(Line { number: index + 1, text: part.to_owned() }),
         }
         open = continued.is_some();

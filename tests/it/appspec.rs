@@ -44,8 +44,12 @@ fn help(text: &str) -> String {
 fn the_first_two_keys_are_checked_letter_by_letter() {
     check("V01", "", &["Error empty 1:1"]);
     check("V01", "# nothing\n\n", &["Error empty 1:1"]);
+    check("1.2 whitespace only", " \n\n  \n", &["Error empty 1:1"]);
+    check("1.2 whitespace only", "---\n", &["Error empty 1:1"]);
     check("V02", "files: []\n", &["Error version 1:1", "Error os 1:1"]);
-    check("V03", "version: 1.0\nos: linux\n", &["Error version 1:10"]);
+    for other in ["1.0", "0", "0.00", "00.0", "0.0.0", "\"1.0\"", "[0.0]", "{0.0: x}"] {
+        check("V03", &format!("version: {other}\nos: linux\n"), &["Error version 1:10"]);
+    }
     check("V04", "version: \"0.0\"\nos: linux\n", &["Portability version 1:10"]);
     check("V05", "version: 0.0\nos: Linux\n", &["Error os 2:5"]);
     assert_eq!(help("version: 0.0\nos: Linux\n"), "write `os: linux`");
@@ -260,6 +264,29 @@ fn every_blank_field_of_a_template_is_named() {
             "Warning blank 14:7",
         ],
     );
+}
+
+/// The specification's ids of what can be seen in an AppSpec or its bundle, each of which some test names.
+#[test]
+fn every_case_of_the_validator_is_tested() {
+    let tests = [
+        include_str!("appspec.rs"),
+        include_str!("appspec/catalogue.rs"),
+        include_str!("appspec/examples.rs"),
+        include_str!("appspec/serverless.rs"),
+        include_str!("bundle/contents.rs"),
+        include_str!("check.rs"),
+    ]
+    .concat();
+    let named = |id: &str| {
+        let ends = |at: usize| tests[at + id.len()..].starts_with([' ', '"', '-']);
+        tests.match_indices(id).any(|(at, _)| tests[..at].ends_with(['"', ' ']) && ends(at))
+    };
+    // E14 asks for the host's own system, which the engine does.
+    let ids =
+        (1..=40).map(|at| format!("V{at:02}")).chain((1..=34).filter(|at| *at != 14).map(|at| format!("E{at:02}")));
+    let missing: Vec<String> = ids.filter(|id| !named(id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -36,6 +36,13 @@ fn nesting_is_bounded_however_it_is_written() {
 }
 
 #[test]
+fn lists_are_bounded() {
+    let files = |count: usize| format!("{HEAD}files:\n{}", "  - source: x\n    destination: /d\n".repeat(count));
+    assert!(parse(&files(2000), "appspec.yml").0.is_some());
+    assert!(refused(&files(2001)).contains("`files` has 2001 items, and 2000 is the limit"));
+}
+
+#[test]
 fn aliases_and_merges_are_read_and_told_as_not_portable() {
     check_body(
         "1.2 merge",
