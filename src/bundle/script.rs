@@ -23,23 +23,26 @@ pub(super) fn check(path: &str, file: &str, text: &[u8], size: u64, executable: 
     if [".bat", ".cmd", ".ps1", ".exe"].iter().any(|end| lower.ends_with(end)) {
         return findings;
     }
-    let place = |line: usize| Place {
+    let place = |line: usize, length: u32| Place {
         file: file.to_owned(),
         line: u32::try_from(line).unwrap_or(u32::MAX),
         column: 1,
-        length: 1,
+        length,
     };
     if let Some(finding) = start(path, text, size) {
-        findings.push(finding.at(place(1)));
+        findings.push(finding.at(place(1, 1)));
     } else {
         let text = String::from_utf8_lossy(text);
-        findings.extend(shell::check(path, &text).into_iter().map(|(line, finding)| finding.at(place(line))));
+        let long = |line: usize| text.lines().nth(line - 1).map_or(1, |it| it.chars().count().max(1));
+        for (line, finding) in shell::check(path, &text) {
+            findings.push(finding.at(place(line, u32::try_from(long(line)).unwrap_or(1))));
+        }
     }
     if !executable && size > 0 {
         findings.push(
-            Finding::warning("bundle/script-mode", format!("hook script `{path}` is not executable in git"))
-                .at(place(1))
-                .help(format!("run `git update-index --chmod=+x {file}`")),
+            Finding::warning("bundle/script-mode", format!("hook script `{path}` is not executable"))
+                .at(place(1, 1))
+                .help(format!("run `git update-index --chmod=+x {file}`, or `chmod +x {file}` where there is no git")),
         );
     }
     findings

@@ -99,7 +99,10 @@ fn subjects(args: &CheckArgs) -> Result<Subjects, Trouble> {
             }
             return Ok(subjects);
         }
-        Some(dir) => subjects.config = subjects.config.or_else(|| existing(dir.join("landfall.toml"))),
+        Some(dir) => {
+            let within = PathBuf::from(shown(&dir.join("landfall.toml")));
+            subjects.config = subjects.config.or_else(|| existing(within));
+        }
         None => subjects.config = subjects.config.or_else(|| existing(args.config.path())),
     }
     let dir = args.path.clone().unwrap_or_else(|| PathBuf::from("."));

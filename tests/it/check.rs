@@ -119,7 +119,7 @@ fn git_says_what_is_in_a_bundle_and_with_which_mode() {
     let dir = home.path();
     git(dir, &["update-index", "--chmod=-x", "scripts/after.sh"]);
     assert_eq!(found(dir), ["warning bundle/script-mode scripts/after.sh:1"], "D16: git's mode, not the disk's");
-    assert_eq!(help_of(dir), "run `git update-index --chmod=+x scripts/after.sh`");
+    assert!(help_of(dir).starts_with("run `git update-index --chmod=+x scripts/after.sh`"));
     git(dir, &["rm", "-q", "--cached", "-f", "scripts/after.sh"]);
     assert_eq!(found(dir), ["error bundle/script-missing appspec.yml:8"]);
     assert_eq!(help_of(dir), "add it to git: `git add` it, and commit");
@@ -215,6 +215,17 @@ fn a_directory_of_a_repository_is_checked_by_its_own_paths() {
     assert!(told(&["check", "./site/"]).contains(&" --> site/scripts/after.sh:1:1".to_owned()));
     let absolute = dir.join("site").display().to_string();
     assert!(told(&["check", &absolute]).contains(&format!(" --> {absolute}/scripts/after.sh:1:1")));
+}
+
+#[test]
+fn a_configuration_beside_it_is_told_first_and_by_the_same_name() {
+    let home = site(true);
+    let dir = home.path();
+    fs::write(dir.join("landfall.toml"), "data_dri = \"x\"\n").unwrap();
+    put(dir, "scripts/after.sh", "#!/bin/sh\ncd /srv\ndate\n");
+    let told = found(dir);
+    assert_eq!(told[0], "error config/unknown-key landfall.toml:1");
+    assert_eq!(told[1], "warning bundle/script-cd scripts/after.sh:2", "what has no place comes last: {told:?}");
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn missing_scripts_and_sources_are_told_with_what_resembles_them() {
         Error bundle/source-missing: appspec.yml:13:1: `files` source `x/../../y` is not in the bundle (write it relative to the bundle's root, as git has it; directories without files are not in git)
         Error bundle/source-missing: appspec.yml:14:1: `files` source `Bin/Start.sh` is not in the bundle (write `bin/start.sh`, if that is the one)
         Error bundle/source-not-directory: appspec.yml:15:1: `files` source `run.sh/` is a file, and a trailing `/` is for directories (write `run.sh`)
-        Warning bundle/script-mode: scripts/stop.sh:1:1: hook script `scripts/stop.sh` is not executable in git (run `git update-index --chmod=+x scripts/stop.sh`)
+        Warning bundle/script-mode: scripts/stop.sh:1:1: hook script `scripts/stop.sh` is not executable (run `git update-index --chmod=+x scripts/stop.sh`, or `chmod +x scripts/stop.sh` where there is no git)
         Style bundle/whole-bundle: appspec.yml:10:1: the whole bundle is installed, and with it the AppSpec and the scripts (name what is to be copied, if nobody should find the rest there)
     "#]]
     .assert_eq(&refusal(&archive, &request));
