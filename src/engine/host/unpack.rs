@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use flate2::read::MultiGzDecoder;
@@ -14,6 +16,9 @@ use super::intent::{BundleType, RunIntent};
 use super::layout::RunDir;
 use super::unpack_entries::{Entries, broken, stays_inside};
 use crate::domain::{Failure, plainly};
+
+/// How much of a bundle is read at once.
+const READ: usize = 128 * 1024;
 
 /// Unpacks the bundle into [`RunDir::unpacking`] and returns what a person should know. What is left of a failure is
 /// removed.
@@ -38,10 +43,16 @@ fn bring(intent: &RunIntent, dir: &RunDir, into: &Path) -> Result<Vec<String>, F
         BundleType::Directory => directory(&intent.bundle, &raw)?,
         BundleType::Tgz | BundleType::Tar | BundleType::Zip => {
             let copy = dir.bundle();
-            fs::copy(&intent.bundle, &copy)
-                .map_err(|error| HostError::on("read the bundle", &intent.bundle)(error).failure())?;
-            check_digest(intent, &copy)?;
-            archive(&copy, &raw, &mut warnings)?;
+            take(intent, &copy).map_err(|error| HostError::on("read the bundle", &intent.bundle)(error).failure())?;
+            // Hashing takes as long as unpacking, so both are done at once. What was unpacked of a bundle that is not
+            // the one meant is removed, and the digest is what is told: such a bundle may well be unreadable, too.
+            let (checked, unpacked) = thread::scope(|scope| {
+                let checking = scope.spawn(|| check_digest(intent, &copy));
+                let unpacked = archive(&copy, &raw, &mut warnings);
+                (checking.join().unwrap_or_else(|panic| resume_unwind(panic)), unpacked)
+            });
+            checked?;
+            unpacked?;
         }
     }
     let root = single_directory(&raw).unwrap_or(raw);
@@ -50,6 +61,16 @@ fn bring(intent: &RunIntent, dir: &RunDir, into: &Path) -> Result<Vec<String>, F
     // Hooks of other users must be able to enter it.
     fs::set_permissions(&stripped, fs::Permissions::from_mode(0o755)).map_err(|error| broken(&stripped, &error))?;
     Ok(warnings)
+}
+
+/// Brings the bundle into the run's directory: as a second name where its digest is known, for then it lies in a store
+/// whose bundles are never written to again; else, or on another filesystem, as a copy.
+fn take(intent: &RunIntent, copy: &Path) -> io::Result<()> {
+    let is_file = fs::symlink_metadata(&intent.bundle)?.is_file();
+    if intent.sha256.is_some() && is_file && fs::hard_link(&intent.bundle, copy).is_ok() {
+        return Ok(());
+    }
+    fs::copy(&intent.bundle, copy).map(drop)
 }
 
 fn check_digest(intent: &RunIntent, copy: &Path) -> Result<(), Failure> {
@@ -81,9 +102,9 @@ fn archive(path: &Path, into: &Path, warnings: &mut Vec<String>) -> Result<(), F
     let mut magic = [0; 2];
     let known = open()?.read_exact(&mut magic).is_ok();
     match magic {
-        [0x1f, 0x8b] if known => tar(MultiGzDecoder::new(BufReader::new(open()?)), into),
+        [0x1f, 0x8b] if known => tar(MultiGzDecoder::new(BufReader::with_capacity(READ, open()?)), into),
         [b'P', b'K'] if known => zip(open()?, into, warnings),
-        _ => tar(BufReader::new(open()?), into),
+        _ => tar(BufReader::with_capacity(READ, open()?), into),
     }
 }
 
@@ -121,7 +142,7 @@ fn tar(input: impl Read, into: &Path) -> Result<(), Failure> {
 fn zip(input: File, into: &Path, warnings: &mut Vec<String>) -> Result<(), Failure> {
     const LONGEST_LINK: u64 = 4096;
     let mut entries = Entries::new(into)?;
-    let mut archive = zip::ZipArchive::new(BufReader::new(input)).map_err(unreadable)?;
+    let mut archive = zip::ZipArchive::new(BufReader::with_capacity(READ, input)).map_err(unreadable)?;
     let mut finder = false;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(unreadable)?;

@@ -1,7 +1,7 @@
 //! Writes the entries of a bundle below one directory, and nothing anywhere else, whatever they are called.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
@@ -22,13 +22,22 @@ pub(super) struct Entries {
     modes: Vec<(PathBuf, u32)>,
     count: u64,
     bytes: u64,
+    /// Large pieces: each costs a call of the system.
+    buffer: Vec<u8>,
 }
 
 impl Entries {
     /// Begins below `root`, which is made.
     pub(super) fn new(root: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(root).map_err(|error| broken(root, &error))?;
-        Ok(Self { root: root.to_owned(), links: Vec::new(), modes: Vec::new(), count: 0, bytes: 0 })
+        Ok(Self {
+            root: root.to_owned(),
+            links: Vec::new(),
+            modes: Vec::new(),
+            count: 0,
+            bytes: 0,
+            buffer: vec![0; 256 * 1024],
+        })
     }
 
     /// The place of an entry; nothing for the root itself.
@@ -92,10 +101,18 @@ impl Entries {
             }
             Err(error) => return Err(broken(&place, &error)),
         };
-        let mut limited = content.take(MOST_BYTES - self.bytes + 1);
-        self.bytes += io::copy(&mut limited, &mut file).map_err(|error| broken(&place, &error))?;
-        if self.bytes > MOST_BYTES {
-            return Err(refused(name, "makes the bundle larger than 64 GiB unpacked"));
+        loop {
+            let read = match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(&place, &error)),
+            };
+            self.bytes += read as u64;
+            if self.bytes > MOST_BYTES {
+                return Err(refused(name, "makes the bundle larger than 64 GiB unpacked"));
+            }
+            file.write_all(&self.buffer[..read]).map_err(|error| broken(&place, &error))?;
         }
         finish_file(&file, mode, modified).map_err(|error| broken(&place, &error))
     }

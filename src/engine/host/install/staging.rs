@@ -176,12 +176,14 @@ impl<'a> Staging<'a> {
         self.sync()
     }
 
-    /// Makes everything durable on all filesystems that this Install writes to.
+    /// Makes everything durable on all filesystems that this Install writes files to.
     fn sync(&self) -> Result<(), HostError> {
         let mut places: BTreeMap<u64, PathBuf> = BTreeMap::new();
-        let folders = self.manifest.entries.iter().chain(&self.manifest.returns).filter_map(|it| it.path.parent());
+        let entries = self.manifest.entries.iter().chain(&self.manifest.returns);
+        let folders = entries.filter(|it| it.staged.is_some()).filter_map(|it| it.path.parent());
+        let kept = self.displacing().filter_map(|it| it.kept.parent());
         let mut last = None;
-        for folder in folders.chain([self.dir.path()]).filter(|it| last.replace(*it) != Some(*it)) {
+        for folder in folders.chain(kept).filter(|it| last.replace(*it) != Some(*it)) {
             if let Ok(about) = fs::metadata(folder) {
                 places.entry(about.dev()).or_insert_with(|| folder.to_owned());
             }
