@@ -14,7 +14,7 @@ use super::hook::{self, HookScript};
 use super::install;
 use super::intent::RunIntent;
 use super::journal::{End, Journal, Line, Story};
-use super::layout::{Layout, Pointer, RunDir, write_durably};
+use super::layout::{Layout, Pointer, RunDir, write_whole};
 use super::log::ScriptLog;
 use super::unpack::{find_appspec, unpack};
 use crate::appspec::{AppSpec, LIFECYCLE, Os, Script, ServerSpec, parse_with_events};
@@ -260,7 +260,7 @@ impl<'a> Course<'a> {
             "bundle": self.intent.bundle.display().to_string(),
             "destinations": spec.files.iter().map(|file| &file.destination).collect::<Vec<_>>(),
         });
-        write_durably(&self.layout.install_json(&self.intent.group), told.to_string().as_bytes())?;
+        write_whole(&self.layout.install_json(&self.intent.group), told.to_string().as_bytes())?;
         self.sweep();
         Ok(Came::Well)
     }

@@ -148,9 +148,14 @@ impl Layout {
         Some(RunDir(PathBuf::from(text.trim_end_matches('\n'))))
     }
 
-    /// Turns a pointer to a run directory.
+    /// Turns a pointer to a run directory. Whose scripts run next must outlive a power cut; the other two are for people
+    /// and for scripts written for AWS, and each sync costs a deployment milliseconds.
     pub(super) fn point(&self, group: &GroupId, pointer: Pointer, to: &RunDir) -> Result<(), HostError> {
-        write_durably(&self.pointer(group, pointer), to.path().as_os_str().as_encoded_bytes())
+        let (path, bytes) = (self.pointer(group, pointer), to.path().as_os_str().as_encoded_bytes());
+        match pointer {
+            Pointer::LastSuccessfulDeployment => write_durably(&path, bytes),
+            Pointer::MostRecentInstall | Pointer::LastSuccessfulInstall => write_whole(&path, bytes),
+        }
     }
 }
 
@@ -214,6 +219,17 @@ impl RunDir {
     pub(super) fn displaced(&self) -> PathBuf {
         self.0.join("displaced")
     }
+}
+
+/// Writes a whole file so that every reader finds the old one or the new one. A power cut may lose it.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(HostError::on("create", folder))?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    fs::write(&new, bytes).map_err(HostError::on("write", &new))?;
+    fs::rename(&new, path).map_err(HostError::on("write", path))
 }
 
 /// Writes a whole file so that after a crash it is the old one or the new one.
