@@ -8,7 +8,8 @@
 //! * `webhook`: Debian's `webhook` (adnanh/webhook) with the same HMAC rule, running `/bin/true`; it keeps nothing.
 //! * `bare file`: the limit: the same verification in front of a file with group-committed `fdatasync`, nothing else.
 //!
-//! `cargo bench --bench intake -- [--seconds N] [--rounds N] [--only NAME]`; `webhook` comes from `apt-get install
+//! `cargo bench --profile dist --bench intake -- [--seconds N] [--rounds N] [--only NAME]` measures the program as it is
+//! shipped; «cpu» is the server's own processor time for a request. `webhook` comes from `apt-get install
 //! webhook`, and is left out, saying so, where it is missing.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the time and starts programs")]

@@ -55,7 +55,7 @@ pub(super) enum Unread {
 pub struct Verified {
     body: Bytes,
     voice: Voice,
-    _share: Share,
+    share: Share,
 }
 
 impl Room {
@@ -90,6 +90,11 @@ impl Verified {
     /// The raw bytes.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The raw bytes alone, with their share of the room.
+    pub(super) fn into_body(self) -> (Bytes, Share) {
+        (self.body, self.share)
     }
 
     /// Who signed.
@@ -131,7 +136,7 @@ async fn receive(mut payload: web::Payload, room: &Room, mut hearing: Hearing) -
     }
     let voice = hearing.judge().ok_or(Unread::BadSignature)?;
     let body = kept.into_bytes(share.bytes).await.map_err(Unread::Spool)?;
-    Ok(Verified { body, voice, _share: share })
+    Ok(Verified { body, voice, share })
 }
 
 impl Kept {

@@ -111,15 +111,11 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
         return Err(Problem::wrong_voice(&push.repository.name));
     }
     let plans = plan(&push, &Cause::Push { delivery: id.clone() }, &state.config.targets);
-    let delivery = Delivery {
-        id,
-        event: event.to_owned(),
-        digest,
-        body: verified.body().clone(),
-        received_at: state.clock.now(),
-        push,
-    };
-    match state.ledger.accept(delivery, plans).await {
+    let (body, share) = verified.into_body();
+    let (event, received_at) = (event.to_owned(), state.clock.now());
+    let stored = state.ledger.accept(Delivery { id, event, digest, body, received_at, push }, plans).await;
+    drop(share);
+    match stored {
         Ok(accepted) => Ok(answer::accepted(&accepted)),
         Err(error) => Err(Problem::not_stored(&error)),
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{BodyAt, Delivery};
+use crate::domain::BodyAt;
 
 use super::error::LedgerError;
 use super::log::sync_dir;
@@ -37,10 +37,14 @@ impl Bodies {
         Ok(Self { dir: dir.to_owned(), count: AtomicU64::new(0) })
     }
 
-    /// Where the body of this delivery is kept: in its line, when it is short and text.
-    pub(super) fn inline(delivery: &Delivery) -> Option<BodyAt> {
-        let text = std::str::from_utf8(&delivery.body).ok().filter(|text| text.len() <= LONGEST_INLINE);
-        text.map(|text| BodyAt::Inline { text: text.to_owned() })
+    /// A body for its delivery's line, when it is short and text; else it comes back. One that nobody else holds is not
+    /// copied.
+    pub(super) fn inline(body: Bytes) -> Result<BodyAt, Bytes> {
+        if body.len() > LONGEST_INLINE || std::str::from_utf8(&body).is_err() {
+            return Err(body);
+        }
+        let text = String::from_utf8(body.into()).expect("it was just found to be text");
+        Ok(BodyAt::Inline { text })
     }
 
     /// Keeps a body in a file. Returns when it would survive a power cut. May run twice: its digest names it.

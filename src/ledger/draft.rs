@@ -1,9 +1,9 @@
 //! What a group of commits will change in the index, seen as if it had happened. Never writes by itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sled::Batch;
 
 use crate::domain::{
@@ -27,79 +27,54 @@ pub(super) struct Snapshot {
     pub(super) deployment: Deployment,
 }
 
+/// What commits change in the index.
 #[derive(Debug, Default)]
-struct Changes {
+pub(super) struct Changes {
     keys: HashMap<Key, Option<Vec<u8>>>,
     deployments: HashMap<DeploymentId, Snapshot>,
-}
-
-/// Values that are JSON in the index and are asked for again and again within a group: each is read once.
-#[derive(Debug)]
-struct Values<T> {
-    what: &'static str,
-    read: HashMap<Key, T>,
-    settled: HashMap<Key, T>,
-    tried: HashMap<Key, T>,
-}
-
-impl<T: Clone + Default + Serialize + DeserializeOwned> Values<T> {
-    fn new(what: &'static str) -> Self {
-        Self { what, read: HashMap::new(), settled: HashMap::new(), tried: HashMap::new() }
-    }
-
-    fn get(&mut self, index: &Index, key: Key) -> Result<T, LedgerError> {
-        if let Some(found) = self.tried.get(&key).or_else(|| self.settled.get(&key)).or_else(|| self.read.get(&key)) {
-            return Ok(found.clone());
-        }
-        let found: T = index.json(self.what, &key)?.unwrap_or_default();
-        self.read.insert(key, found.clone());
-        Ok(found)
-    }
-
-    fn put(&mut self, key: Key, value: T) {
-        self.tried.insert(key, value);
-    }
-
-    fn write(self, batch: &mut Batch) {
-        for (key, value) in self.settled {
-            batch.insert(key, serde_json::to_vec(&value).expect("what the index keeps has string keys only"));
-        }
-    }
+    heads: HashMap<Key, Head>,
+    targets: HashMap<Key, TargetState>,
 }
 
 /// The index as it will be after the commits of a group that were settled, and the one that is being tried.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     index: &'a Index,
+    /// What is on its way into the index.
+    before: Arc<Changes>,
     settled: Changes,
     tried: Changes,
-    heads: Values<Head>,
-    targets: Values<TargetState>,
+    /// What was read of the index, so that it is read once.
+    read: Changes,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(index: &'a Index) -> Self {
-        let (heads, targets) = (Values::new("head"), Values::new("target"));
-        Self { index, settled: Changes::default(), tried: Changes::default(), heads, targets }
+    /// A draft upon the index and what is on its way there.
+    pub(super) fn new(index: &'a Index, before: Arc<Changes>) -> Self {
+        Self { index, before, settled: Changes::default(), tried: Changes::default(), read: Changes::default() }
     }
 
     /// Keeps what was tried.
     pub(super) fn settle(&mut self) {
-        self.settled.keys.extend(self.tried.keys.drain());
-        self.settled.deployments.extend(self.tried.deployments.drain());
-        self.heads.settled.extend(self.heads.tried.drain());
-        self.targets.settled.extend(self.targets.tried.drain());
+        let Changes { keys, deployments, heads, targets } = &mut self.tried;
+        self.settled.keys.extend(keys.drain());
+        self.settled.deployments.extend(deployments.drain());
+        self.settled.heads.extend(heads.drain());
+        self.settled.targets.extend(targets.drain());
     }
 
     /// Forgets what was tried.
     pub(super) fn discard(&mut self) {
         self.tried = Changes::default();
-        self.heads.tried.clear();
-        self.targets.tried.clear();
+    }
+
+    /// From the newest to the oldest.
+    fn layers(&self) -> [&Changes; 4] {
+        [&self.tried, &self.settled, &self.before, &self.read]
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
-        match self.tried.keys.get(key).or_else(|| self.settled.keys.get(key)) {
+        match self.layers().iter().find_map(|it| it.keys.get(key)) {
             Some(value) => Ok(value.clone()),
             None => Ok(self.index.get(key)?.map(|it| it.to_vec())),
         }
@@ -128,11 +103,23 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn head(&mut self, target: &TargetName, reference: &RefName) -> Result<Head, LedgerError> {
-        self.heads.get(self.index, keys::head(target, reference))
+        let key = keys::head(target, reference);
+        if let Some(head) = self.layers().iter().find_map(|it| it.heads.get(&key)) {
+            return Ok(head.clone());
+        }
+        let head: Head = self.index.json("head", &key)?.unwrap_or_default();
+        self.read.heads.insert(key, head.clone());
+        Ok(head)
     }
 
     pub(super) fn target(&mut self, target: &TargetName) -> Result<TargetState, LedgerError> {
-        self.targets.get(self.index, keys::target(target))
+        let key = keys::target(target);
+        if let Some(state) = self.layers().iter().find_map(|it| it.targets.get(&key)) {
+            return Ok(state.clone());
+        }
+        let state: TargetState = self.index.json("target", &key)?.unwrap_or_default();
+        self.read.targets.insert(key, state.clone());
+        Ok(state)
     }
 
     pub(super) fn deployment(&self, id: DeploymentId) -> Result<Option<Snapshot>, LedgerError> {
@@ -143,7 +130,7 @@ impl<'a> Draft<'a> {
     }
 
     fn drafted(&self, id: DeploymentId) -> Option<Snapshot> {
-        self.tried.deployments.get(&id).or_else(|| self.settled.deployments.get(&id)).cloned()
+        self.layers().iter().find_map(|it| it.deployments.get(&id)).cloned()
     }
 
     /// Takes a record that is, or will be, in the log. Refuses what cannot follow.
@@ -235,7 +222,7 @@ impl<'a> Draft<'a> {
         if !order.is_insisted() {
             let mut head = self.head(&order.target.name, &order.reference)?;
             head.planned = Some((order.sha.clone(), id));
-            self.heads.put(keys::head(&order.target.name, &order.reference), head);
+            self.tried.heads.insert(keys::head(&order.target.name, &order.reference), head);
         }
         Ok(())
     }
@@ -245,11 +232,11 @@ impl<'a> Draft<'a> {
         self.remove(keys::unfinished(deployment.id()));
         let mut state = self.target(name)?;
         state.conclude(deployment.changed_at(), deployment);
-        self.targets.put(keys::target(name), state);
+        self.tried.targets.insert(keys::target(name), state);
         if let Some(commit) = deployment.handled() {
             let mut head = self.head(name, reference)?;
             (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
-            self.heads.put(keys::head(name, reference), head);
+            self.tried.heads.insert(keys::head(name, reference), head);
         }
         Ok(())
     }
@@ -257,12 +244,12 @@ impl<'a> Draft<'a> {
     fn targeted(&mut self, name: &TargetName, record: &Record, event: &TargetEvent) -> Result<(), LedgerError> {
         let mut state = self.target(name)?;
         state.apply(record.at, event);
-        self.targets.put(keys::target(name), state);
+        self.tried.targets.insert(keys::target(name), state);
         match event {
             TargetEvent::Seen { reference, sha } => {
                 let mut head = self.head(name, reference)?;
                 (head.seen, head.seen_by) = (Some(sha.clone()), None);
-                self.heads.put(keys::head(name, reference), head);
+                self.tried.heads.insert(keys::head(name, reference), head);
             }
             TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}
             TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
@@ -292,26 +279,40 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Everything that was settled as one batch, with how far the index has come by it: its last commit and where the
-    /// next one begins.
-    pub(super) fn into_batch(self, last: (Place, Header), next: Place) -> Batch {
+    /// Everything that was settled.
+    pub(super) fn into_changes(self) -> Changes {
+        self.settled
+    }
+}
+
+impl Changes {
+    /// These as one batch, with how far the index has come by it: its last commit and where the next one begins.
+    pub(super) fn batch(&self, last: (Place, Header), next: Place) -> Batch {
         let (place, header) = last;
         let end = Offset(header.offset.0 + header.records);
         let reached = Reached::new(end, next, Some((header.offset, place, header.crc32)));
         let mut batch = Batch::default();
-        for (key, value) in self.settled.keys {
+        for (key, value) in &self.keys {
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(&key[..], &value[..]),
+                None => batch.remove(&key[..]),
             }
         }
         // One that was only born stands in the log, and among the unfinished.
-        for (id, snapshot) in self.settled.deployments.iter().filter(|(_, it)| it.deployment.events() > 1) {
+        for (id, snapshot) in self.deployments.iter().filter(|(_, it)| it.deployment.events() > 1) {
             batch.insert(keys::deployment(*id), value_of(snapshot));
         }
-        self.heads.write(&mut batch);
-        self.targets.write(&mut batch);
-        batch.insert(keys::REACHED, serde_json::to_vec(&reached).expect("a fixed shape"));
+        for (key, head) in &self.heads {
+            batch.insert(&key[..], json(head));
+        }
+        for (key, state) in &self.targets {
+            batch.insert(&key[..], json(state));
+        }
+        batch.insert(keys::REACHED, json(&reached));
         batch
     }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("what the index keeps has string keys only")
 }

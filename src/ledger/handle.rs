@@ -15,6 +15,7 @@ use super::decide::{Accepted, Append, Appended, Arrival, Birth, Decided, Request
 use super::error::LedgerError;
 use super::health::{Door, Health, Seams, Space, Urgency};
 use super::index::Index;
+use super::keeper::Keeper;
 use super::keys;
 use super::log::sync_dir;
 use super::opening::{lock, open_files};
@@ -74,12 +75,13 @@ impl Ledger {
         let (jobs, queue) = channel();
         let seams = seams.into();
         let tail = Arc::new(Tail::new(log.end()));
-        let (of_door, of_end, of_tail) = (door.clone(), end.clone(), tail.clone());
-        let writer = Writer { log, index: index.clone(), door: of_door, end: of_end, tail: of_tail, now, seams };
+        let writer = Writer { ahead: log.ahead(), index: index.clone(), door: door.clone(), now: now.clone() };
+        let (of_index, of_door, of_end, of_tail) = (index.clone(), door.clone(), end.clone(), tail.clone());
+        let keeper = Keeper { log, index: of_index, door: of_door, end: of_end, tail: of_tail, now, seams };
         let guard = ClosesOnPanic(door.clone());
         let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             let _guard = guard;
-            writer.run(&queue);
+            writer.run(keeper, &queue);
         });
         let writer = Mutex::new(Some(writer.map_err(LedgerError::storage("start the writer of", dir))?));
         let (jobs, lock) = (Mutex::new(Some(jobs)), Mutex::new(Some(lock)));
@@ -88,16 +90,15 @@ impl Ledger {
 
     /// Writes a delivery down together with everything planned from it, once. A repeat gets the first one's answer.
     pub async fn accept(&self, delivery: Delivery, plans: Vec<Plan>) -> Result<Accepted, LedgerError> {
-        let (id, inner) = (delivery.id.clone(), self.0.clone());
-        let body = match Bodies::inline(&delivery) {
-            Some(body) => body,
-            None => {
-                let (digest, bytes) = (delivery.digest.clone(), delivery.body.clone());
-                let known = (keys::delivery(&delivery.id), keys::body(&digest, delivery.push.after.as_ref()));
-                blocking(move || inner.keep_body(&known.into(), &digest, &bytes)).await?
+        let Delivery { id, event, digest, body, received_at, push } = delivery;
+        let body = match Bodies::inline(body) {
+            Ok(body) => body,
+            Err(body) => {
+                let (inner, digest) = (self.0.clone(), digest.clone());
+                let known = (keys::delivery(&id), keys::body(&digest, push.after.as_ref()));
+                blocking(move || inner.keep_body(&known.into(), &digest, &body)).await?
             }
         };
-        let Delivery { event, digest, body: _, received_at, push, .. } = delivery;
         let arrival = Arrival { id: id.clone(), event, digest, body, push, received_at, plans };
         match self.ask(|answer| Job::Accept(Box::new(arrival), answer)).await? {
             Decided::Write(plans) => Ok(Accepted { repeat: false, delivery: id, plans }),

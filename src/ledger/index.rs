@@ -21,8 +21,8 @@ use super::scan::{Found, Scan};
 
 /// Changes with the meaning of any key or value: an index of another one is made again.
 const SCHEMA: u32 = 3;
-/// sled's own default is 1 GB.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// sled's own default is 1 GB. What it counts as a byte takes about four: its nodes are small and full of pointers.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Keys with their values.
 pub(super) type Entries = Box<dyn Iterator<Item = Result<(IVec, IVec), LedgerError>>>;

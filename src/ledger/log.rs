@@ -37,10 +37,33 @@ pub(super) struct Stamp {
 #[derive(Debug)]
 pub(super) struct Log {
     dir: PathBuf,
-    segment_bytes: u64,
     file: File,
-    place: Place,
-    end: Offset,
+    at: Ahead,
+}
+
+/// Where the log will be when everything that was handed over to be written is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    segment_bytes: u64,
+    /// Where the next commit will begin.
+    pub(super) place: Place,
+    /// The offset after the last record.
+    pub(super) end: Offset,
+}
+
+impl Ahead {
+    /// Begins a new segment where the present one is long enough. Called between two writes.
+    pub(super) fn roll(&mut self) {
+        if self.place.byte >= self.segment_bytes && self.end > self.place.segment {
+            self.place = Place { segment: self.end, byte: 0 };
+        }
+    }
+
+    /// Counts what is handed over.
+    pub(super) fn go_on(&mut self, bytes: usize, end: Offset) {
+        self.place.byte += bytes as u64;
+        self.end = end;
+    }
 }
 
 /// A segment's file.
@@ -98,37 +121,45 @@ impl Log {
         // What a killed process wrote may not have been synced by it.
         file.sync_all().map_err(LedgerError::storage("sync", &path))?;
         sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), segment_bytes, file, place: Place { segment: last, byte }, end })
+        let at = Ahead { segment_bytes, place: Place { segment: last, byte }, end };
+        Ok(Self { dir: dir.to_owned(), file, at })
     }
 
     fn begin(dir: &Path, segment_bytes: u64) -> Result<Self, LedgerError> {
         let end = Offset::default();
         let file = create(dir, end)?;
-        Ok(Self { dir: dir.to_owned(), segment_bytes, file, place: Place { segment: end, byte: 0 }, end })
+        let at = Ahead { segment_bytes, place: Place { segment: end, byte: 0 }, end };
+        Ok(Self { dir: dir.to_owned(), file, at })
     }
 
     /// The offset after the last record.
     pub(super) fn end(&self) -> Offset {
-        self.end
+        self.at.end
     }
 
     /// Where the next commit will begin.
     pub(super) fn place(&self) -> Place {
-        self.place
+        self.at.place
+    }
+
+    /// Where it is, for whoever runs ahead of it.
+    pub(super) fn ahead(&self) -> Ahead {
+        self.at
     }
 
     /// Begins a new segment where the present one is long enough. Called between two writes.
     pub(super) fn roll(&mut self) -> Result<(), LedgerError> {
-        if self.place.byte >= self.segment_bytes && self.end > self.place.segment {
-            self.file = create(&self.dir, self.end)?;
-            self.place = Place { segment: self.end, byte: 0 };
+        let before = self.at.place.segment;
+        self.at.roll();
+        if self.at.place.segment != before {
+            self.file = create(&self.dir, self.at.end)?;
         }
         Ok(())
     }
 
     /// Writes whole commits at the end, and returns when they would survive a power cut.
     pub(super) fn write(&mut self, commits: &[u8], end: Offset, seams: &Seams) -> Result<(), LedgerError> {
-        let path = segment_path(&self.dir, self.place.segment);
+        let path = segment_path(&self.dir, self.at.place.segment);
         (seams.probe)("before-write");
         (seams.storage)("write")
             .and_then(|()| self.file.write_all(commits))
@@ -136,8 +167,7 @@ impl Log {
         (seams.probe)("after-write");
         (seams.storage)("sync").and_then(|()| self.file.sync_data()).map_err(LedgerError::storage("sync", &path))?;
         (seams.probe)("after-sync");
-        self.place.byte += commits.len() as u64;
-        self.end = end;
+        self.at.go_on(commits.len(), end);
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ mod frame;
 mod handle;
 mod health;
 mod index;
+mod keeper;
 mod keys;
 mod log;
 mod opening;

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Offset;
@@ -127,7 +128,8 @@ fn check_oldest(index: &Index, oldest: Offset) -> Result<(), LedgerError> {
 
 /// Puts what the log has beyond the index into the index. Gives how many records it took.
 fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, LedgerError> {
-    let mut waiting = Draft::new(index);
+    let fresh = || Draft::new(index, Arc::default());
+    let mut waiting = fresh();
     let (mut commits, mut last) = (0, None);
     index.reader.commits(
         from,
@@ -143,15 +145,15 @@ fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, Ledger
             let next = Place { byte: place.byte + bytes, ..place };
             last = Some(((place, header), next));
             if commits % REPLAYED_AT_ONCE == 0 {
-                let full = std::mem::replace(&mut waiting, Draft::new(index));
-                index.write(full.into_batch((place, header), next))?;
+                let full = std::mem::replace(&mut waiting, fresh());
+                index.write(full.into_changes().batch((place, header), next))?;
                 last = None;
             }
             Ok(true)
         },
     )?;
     if let Some((commit, next)) = last {
-        index.write(waiting.into_batch(commit, next))?;
+        index.write(waiting.into_changes().batch(commit, next))?;
     }
     Ok(log.end().0.saturating_sub(from.0.0))
 }

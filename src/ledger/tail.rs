@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{Offset, Record, StreamKind};
 
-/// How many records are kept: some megabytes at most.
-const KEPT: usize = 4096;
+/// How many records are kept: a megabyte or two.
+const KEPT: usize = 1024;
 
 /// The end of the log.
 #[derive(Debug)]

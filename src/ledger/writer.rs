@@ -1,30 +1,25 @@
-//! The one thread that writes: it takes what has gathered, decides it, writes and syncs once, and answers all.
+//! The thread that decides: it takes what has gathered, decides it, renders it, and hands it over to be kept. It runs one
+//! group ahead of the disk, and tells nobody anything.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::domain::{Event, Offset, PlanLine, Record, Request, Stream};
 
 use super::decide::{Append, Appended, Arrival, Birth, Commit, Decided, Requested};
-use super::draft::Draft;
+use super::draft::{Changes, Draft};
 use super::error::LedgerError;
 use super::frame::{Header, encode};
-use super::health::{Door, Seams, Space, Urgency};
+use super::health::{Door, Space, Urgency};
 use super::index::Index;
-use super::log::{Log, Place};
-use super::tail::Tail;
+use super::keeper::{Keeper, Tell, ToKeep};
+use super::log::{Ahead, Place};
 
 /// How many wait for one sync at most: beyond this, a longer group makes the first one wait for nothing.
 const LONGEST_GROUP: usize = 512;
-/// How long the index's buffers may wait to be written out: what is lost of them is read from the log again.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// How many commits may pass in the meantime.
-const FLUSH_AFTER: u64 = 20_000;
-
 /// The way back to whoever waits.
 pub(super) type Answer<T> = oneshot::Sender<Result<Decided<T>, LedgerError>>;
 
@@ -34,9 +29,6 @@ pub(super) struct Asked {
     pub(super) consequences: Vec<(Stream, Event)>,
     pub(super) births: Vec<Birth>,
 }
-
-/// Tells whoever waits how it went; with a reason, that nothing was kept.
-type Tell = Box<dyn FnOnce(Option<&str>) + Send>;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -51,13 +43,11 @@ pub(super) type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The writer's own things.
 pub(super) struct Writer {
-    pub(super) log: Log,
+    /// Where the log will be.
+    pub(super) ahead: Ahead,
     pub(super) index: Index,
     pub(super) door: Arc<Door>,
-    pub(super) end: Arc<watch::Sender<Offset>>,
-    pub(super) tail: Arc<Tail>,
     pub(super) now: Now,
-    pub(super) seams: Seams,
 }
 
 /// A group of commits in the making.
@@ -73,60 +63,53 @@ struct Group {
 
 impl Writer {
     /// Works until nobody is left to ask, or somebody closes the ledger.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let (mut unflushed, mut flushed_at) = (0, (self.now)());
-        loop {
-            let first = match jobs.recv_timeout(FLUSH_EVERY) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let idle = first.is_none();
-            let mut group: Vec<Job> = first.into_iter().collect();
-            group.extend(jobs.try_iter().take(LONGEST_GROUP - 1));
+    ///
+    /// Two threads: while one group is synced and put into the index, the next is decided. A group waits for the one
+    /// before it, so that what is on its way to the disk and into the index is one group at most.
+    pub(super) fn run(mut self, keeper: Keeper, jobs: &Receiver<Job>) {
+        let (hand_over, handed_over) = sync_channel(0);
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("ledger-keeper".into());
+            match thread.spawn_scoped(scope, move || keeper.run(&handed_over)) {
+                Ok(_) => self.work(jobs, &hand_over),
+                Err(error) => self.door.close(&format!("cannot start the thread that keeps what is written: {error}")),
+            }
+            drop(hand_over);
+        });
+    }
+
+    fn work(&mut self, jobs: &Receiver<Job>, hand_over: &SyncSender<ToKeep>) {
+        let mut before = Arc::default();
+        while let Ok(first) = jobs.recv() {
+            let group: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(LONGEST_GROUP - 1)).collect();
             let closing = group.iter().any(|job| matches!(job, Job::Close));
-            unflushed += self.write(group);
-            let late = (self.now)().duration_since(flushed_at).unsigned_abs() >= FLUSH_EVERY;
-            if unflushed > 0 && (idle || late || unflushed >= FLUSH_AFTER) {
-                self.flush();
-                (unflushed, flushed_at) = (0, (self.now)());
+            // Once the door is closed, what was on its way to the index is there or lost.
+            let upon_index = self.door.check_open().is_err();
+            if upon_index {
+                before = Arc::default();
+            }
+            let decided = self.decide_all(group, &before, upon_index);
+            before = decided.changes.clone();
+            if hand_over.send(decided).is_err() {
+                self.door.close("the thread that keeps what is written has ended");
+                return;
             }
             if closing {
-                break;
+                return;
             }
         }
-        self.flush();
     }
 
-    fn flush(&self) {
-        if let Err(error) = self.index.flush() {
-            self.door.close(&error.to_string());
-        }
-    }
-
-    /// Writes one group. Gives how many commits it had.
-    fn write(&mut self, jobs: Vec<Job>) -> u64 {
+    /// Decides one group.
+    fn decide_all(&mut self, jobs: Vec<Job>, before: &Arc<Changes>, upon_index: bool) -> ToKeep {
         let index = self.index.clone();
-        let mut draft = Draft::new(&index);
-        if let Err(error) = self.log.roll() {
-            self.close(&error);
-        }
-        let mut group = Group::new(self.log.end());
+        let mut draft = Draft::new(&index, before.clone());
+        self.ahead.roll();
+        let mut group = Group::new(self.ahead.end);
         jobs.into_iter().for_each(|job| self.take(job, &mut draft, &mut group));
-        let commits = group.commits;
-        let answers = std::mem::take(&mut group.answers);
-        let kept = self.keep(draft, group);
-        if let Err(error) = &kept {
-            self.close(error);
-        }
-        let why = kept.err().map(|error| error.to_string());
-        answers.into_iter().for_each(|answer| answer(why.as_deref()));
-        commits
-    }
-
-    fn close(&self, error: &LedgerError) {
-        tracing::error!(%error, "the ledger is closed until the program starts again");
-        self.door.close(&error.to_string());
+        let Group { bytes, records, next: end, commits, last, answers, space: _ } = group;
+        self.ahead.go_on(bytes.len(), end);
+        ToKeep { bytes, changes: Arc::new(draft.into_changes()), records, commits, last, end, answers, upon_index }
     }
 
     fn take(&self, job: Job, draft: &mut Draft<'_>, group: &mut Group) {
@@ -172,9 +155,9 @@ impl Writer {
         });
         let (decided, records) = decided.inspect_err(|_| draft.discard())?;
         if !records.is_empty() {
-            let place = Place { byte: self.log.place().byte + group.bytes.len() as u64, ..self.log.place() };
+            let place = Place { byte: self.ahead.place.byte + group.bytes.len() as u64, ..self.ahead.place };
             let before = group.bytes.len();
-            let header = encode(&records, self.log.end(), &mut group.bytes);
+            let header = encode(&records, self.ahead.end, &mut group.bytes);
             draft.placed(header.offset, place, (group.bytes.len() - before) as u64);
             draft.settle();
             group.next = Offset(group.next.0 + header.records);
@@ -183,18 +166,6 @@ impl Writer {
             group.records.extend(records);
         }
         Ok(decided)
-    }
-
-    /// Makes a group durable, then visible.
-    fn keep(&mut self, draft: Draft<'_>, group: Group) -> Result<(), LedgerError> {
-        let Group { bytes, records, next: end, last: Some(last), .. } = group else { return Ok(()) };
-        self.log.write(&bytes, end, &self.seams)?;
-        (self.seams.probe)("before-index");
-        self.index.write(draft.into_batch(last, self.log.place()))?;
-        (self.seams.probe)("after-index");
-        self.tail.push(records, end);
-        self.end.send_replace(end);
-        Ok(())
     }
 }
 
