@@ -248,21 +248,10 @@ pub(super) fn escapes(path: &str) -> bool {
 
 fn destination(reader: &mut Reader<'_>, fields: &Fields<'_>, text: String, windows: bool) -> Option<String> {
     let value = fields.value("destination")?;
-    let drive = matches!(text.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic());
-    if windows && drive {
-        let parts = text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
-        if parts {
-            reader.error(
-                "appspec/destination",
-                value,
-                format!("`destination` has `.` or `..` in it: `{text}`"),
-                "write the path without them",
-            );
-            return None;
-        }
-        return Some(text);
-    }
-    if windows || !text.starts_with('/') {
+    let is_on_drive = matches!(text.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic());
+    let (is_full, separators): (_, &[char]) =
+        if windows { (is_on_drive, &['/', '\\']) } else { (text.starts_with('/'), &['/']) };
+    if !is_full {
         let help = match text.chars().next() {
             _ if windows => "write a full path such as `c:\\inetpub`",
             Some('~' | '$') => "write the whole path: nothing expands `~` or variables here",
@@ -271,7 +260,7 @@ fn destination(reader: &mut Reader<'_>, fields: &Fields<'_>, text: String, windo
         reader.error("appspec/relative-destination", value, format!("`destination` is not absolute: `{text}`"), help);
         return None;
     }
-    if text.split('/').any(|part| matches!(part, "." | "..")) {
+    if text.split(separators).any(|part| matches!(part, "." | "..")) {
         reader.error(
             "appspec/destination",
             value,
