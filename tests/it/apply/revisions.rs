@@ -54,6 +54,18 @@ fn a_stop_script_that_fails_is_told_and_can_be_passed_over() {
 }
 
 #[test]
+fn a_group_of_one_host_succeeds_and_fails_with_it() {
+    let stand = Stand::new();
+    let body = "hooks:\n  ValidateService:\n    - location: a.sh\n";
+    for (script, exit, status) in [("exit 0", 0, "Succeeded"), ("exit 1", 1, "Failed")] {
+        let bundle = stand.bundle(body, "");
+        stand.script(&bundle, "a.sh", &format!("#!/bin/sh\n{script}\n"));
+        let told = stand.apply(&bundle, &[]);
+        assert_eq!((told.exit, told.text("status")), (exit, status), "M06 D24");
+    }
+}
+
+#[test]
 fn a_stop_script_that_is_new_runs_at_the_deployment_after() {
     let stand = Stand::new();
     stand.well(&stand.bundle("", ""), &[]);
@@ -283,8 +295,8 @@ fn a_missing_appspec_is_told_with_the_one_that_is_nested() {
     let bundle = stand.bundle("", "");
     fs::rename(bundle.join("appspec.yml"), bundle.join("appspec.yaml")).unwrap();
     stand.well(&bundle, &["-A", "appspec.yaml"]);
-    // L03: found without its name as well.
-    stand.well(&bundle, &[]);
+    let told = stand.well(&bundle, &[]);
+    assert_eq!(told.events(), "", "L03: found without its name as well");
     fs::copy(bundle.join("appspec.yaml"), bundle.join("appspec.yml")).unwrap();
     stand.badly(&bundle, &[], "host/two-appspecs");
     let windows = stand.path("windows");
