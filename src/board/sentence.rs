@@ -117,6 +117,8 @@ fn progressed(progress: &Progress) -> String {
     if let Some(it) = last(StepStatus::Failed) {
         let at = if it.script.is_some() { " at" } else { "" };
         parts.push(format!("{} failed{at}{}", it.name, script(it)));
+    } else if let Some(traffic) = &progress.traffic {
+        parts.push(progress.phase.as_ref().map_or_else(|| traffic.to_string(), |phase| format!("{phase}: {traffic}")));
     } else if let Some(phase) = &progress.phase {
         let at_work = last(StepStatus::InProgress).filter(|it| it.name == *phase && it.script.is_some());
         parts.push(match (at_work, instances) {
@@ -224,7 +226,7 @@ fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Instances, RunId};
+    use crate::domain::{Instances, RunId, Traffic};
 
     #[test]
     fn progress_is_told_by_what_is_newest() {
@@ -245,6 +247,10 @@ mod tests {
             (Progress { lifecycle: vec![install.clone()], ..Progress::default() }, "Install ended well"),
             (at("x", vec![step("x", StepStatus::Failed, Some("up.sh"))]), "x failed at `up.sh`"),
             (Progress { instances: Some(fleet), ..at("Install", vec![]) }, "Install, 1 of 3 instances done"),
+            (
+                Progress { traffic: Some(Traffic::from_weight(0.3, "version 8")), ..at("AllowTraffic", vec![]) },
+                "AllowTraffic: 30 % on version 8",
+            ),
             (Progress { percent: Some(40), ..Progress::default() }, "40 % of traffic shifted"),
         ] {
             assert_eq!(progressed(&progress), expected);

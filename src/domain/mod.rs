@@ -55,7 +55,7 @@ pub use pattern::Pattern;
 pub use plain::{causes, plainly, root_cause, size};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
-    Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Verdict,
+    Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Traffic, Verdict,
 };
 pub use push::{Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};

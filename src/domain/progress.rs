@@ -1,5 +1,7 @@
 //! What engines tell while they work, and why deployments wait.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +121,32 @@ pub enum SubState {
     Baking,
 }
 
+/// How much of the traffic goes to what is being deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// From 0 to 100.
+    pub percent: u8,
+    /// What receives it, as people call it: `version 8`, `the replacement task set`.
+    pub label: String,
+}
+
+impl Traffic {
+    /// From a weight as CodeDeploy tells it. Whether it counts to 1 or to 100 is not documented: up to 1 is a share.
+    pub fn from_weight(weight: f64, label: &str) -> Self {
+        let percent = if weight <= 1.0 { weight * 100.0 } else { weight };
+        // A cast of a float to an integer saturates, and what is no number becomes 0.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is held between 0 and 100")]
+        let percent = percent.round().clamp(0.0, 100.0) as u8;
+        Self { percent, label: label.to_owned() }
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} % on {}", self.percent, self.label)
+    }
+}
+
 /// How far a run is. Two equal values are one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -134,9 +162,12 @@ pub struct Progress {
     /// Instances, for an engine that has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
-    /// Traffic shifted, percent.
+    /// Traffic shifted, percent: read from old ledgers, and no longer written. [`Progress::traffic`] is its successor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
+    /// How far traffic has moved to what is deployed, for an engine that moves it by degrees (Lambda, ECS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// A wait inside the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_state: Option<SubState>,
@@ -199,4 +230,19 @@ pub struct Observation {
     pub progress: Progress,
     /// How it ended, when it did.
     pub outcome: Option<RunOutcome>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_a_share_or_a_percentage_row_63() {
+        for (weight, percent) in [(0.0, 0), (0.1, 10), (0.3, 30), (1.0, 100), (10.0, 10), (33.4, 33), (100.0, 100)] {
+            assert_eq!(Traffic::from_weight(weight, "version 8").to_string(), format!("{percent} % on version 8"));
+        }
+        for (odd, percent) in [(-5.0, 0), (250.0, 100), (f64::NAN, 0)] {
+            assert_eq!(Traffic::from_weight(odd, "it").percent, percent, "{odd}");
+        }
+    }
 }

@@ -88,7 +88,11 @@ fn progress(progress: &Progress) -> String {
     if let Some(percent) = progress.percent {
         parts.push(format!("{percent} % of traffic"));
     }
-    if let Some(phase) = &progress.phase {
+    if let Some(traffic) = &progress.traffic {
+        // While traffic moves by degrees, how far it has moved says more than how many phases are done.
+        let phase = progress.phase.as_ref().map(|phase| format!("{phase}: ")).unwrap_or_default();
+        parts.push(format!("{phase}{traffic}"));
+    } else if let Some(phase) = &progress.phase {
         let done = progress.lifecycle.iter().filter(|it| it.status == StepStatus::Succeeded).count();
         let all = progress.lifecycle.len();
         parts.push(if all > 1 { format!("{phase} ({} of {all})", (done + 1).min(all)) } else { phase.clone() });
@@ -126,6 +130,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Traffic;
 
     #[test]
     fn a_description_fits_in_140_characters() {
@@ -133,5 +138,13 @@ mod tests {
         assert_eq!(shorten(&long).chars().count(), 140);
         assert!(shorten(&long).ends_with('…'));
         assert_eq!(shorten("two\n  lines"), "two lines");
+    }
+
+    #[test]
+    fn traffic_is_told_with_its_phase_row_63() {
+        let traffic = Some(Traffic { percent: 30, label: "version 8".into() });
+        let moving = Progress { phase: Some("AllowTraffic".into()), traffic, ..Progress::default() };
+        assert_eq!(progress(&moving), "AllowTraffic: 30 % on version 8");
+        assert_eq!(progress(&Progress { phase: None, ..moving }), "30 % on version 8");
     }
 }

@@ -228,6 +228,7 @@ impl Story {
             lifecycle: self.events.iter().map(EventTold::lifecycle).collect(),
             instances: None,
             percent: None,
+            traffic: None,
             sub_state: None,
             said: None,
         }

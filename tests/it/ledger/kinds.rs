@@ -5,7 +5,7 @@ use std::sync::Arc;
 use landfall::domain::{
     ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event, Failure,
     Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress, Request,
-    Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Verdict,
+    Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
 };
 use landfall::domain::{Cause, CodeDeploySpec, EngineSpec, FileExists, Order, RevisionsSpec, SourceSpec, SuccessOn};
 
@@ -114,7 +114,8 @@ fn progress() -> Progress {
         phase: Some("AfterInstall".into()),
         lifecycle: vec![lifecycle],
         instances: Some(Instances { succeeded: 1, in_progress: 1, ..Instances::default() }),
-        percent: Some(50),
+        percent: None,
+        traffic: Some(Traffic { percent: 50, label: "version 8".into() }),
         sub_state: Some(SubState::ReadyForTraffic),
         said: None,
     }
