@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
     Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced, OnNewPush, RefName,
-    State, Step, TargetName, TargetState,
+    State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -405,8 +405,8 @@ fn patience(deployment: &Deployment) -> SignedDuration {
 }
 
 fn give_up(deployment: &Deployment, last: &Failure) -> DeploymentEvent {
-    let minutes = deployment.order().target.give_up_after_s / 60;
-    let message = format!("gave up after {minutes} min: {}", last.message);
+    let patience = spell(deployment.order().target.give_up_after());
+    let message = format!("gave up after {patience}: {}", last.message);
     let failure = Failure { message, passing: false, ..last.clone() };
     DeploymentEvent::Failed { failure }
 }

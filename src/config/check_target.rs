@@ -35,7 +35,7 @@ const ONLY_CODEDEPLOY: &[&str] = &[
     "update_outdated_only",
     "success_on",
 ];
-const ONLY_HOST: &[&str] = &["root", "user", "traffic_hooks", "max_revisions"];
+const ONLY_HOST: &[&str] = &["root", "user", "traffic_hooks", "strict", "max_revisions"];
 
 /// How long passing failures are retried unless the file says so.
 const GIVE_UP_AFTER_S: u64 = 2 * 60 * 60;
@@ -382,6 +382,7 @@ impl Checker<'_> {
             file_exists_behavior,
             ignore_application_stop_failures: flag(raw.ignore_application_stop_failures.as_ref()),
             traffic_hooks: flag(raw.traffic_hooks.as_ref()),
+            strict: flag(raw.strict.as_ref()),
             max_revisions: raw.max_revisions.as_ref().map_or(MAX_REVISIONS, |it| it.value),
             auto_rollback: flag(raw.auto_rollback.as_ref()),
         })

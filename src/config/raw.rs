@@ -146,6 +146,7 @@ table! {
         root: String,
         user: String,
         traffic_hooks: bool,
+        strict: bool,
         max_revisions: u32,
     }
 }

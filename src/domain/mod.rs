@@ -52,7 +52,7 @@ pub use finding::{Finding, Findings, Place, Severity};
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;
 pub use pattern::Pattern;
-pub use plain::{causes, plainly, root_cause, size};
+pub use plain::{causes, plainly, root_cause, size, spell};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
     Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Traffic, Verdict,

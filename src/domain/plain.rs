@@ -39,6 +39,15 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |it| Error::source(*it))
 }
 
+/// A length of time in the largest unit that says it well: `45 s`, `90 min`, `12 h`.
+pub fn spell(time: std::time::Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..10_800 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
 /// Bytes in the unit that needs at most three digits, by thousands.
 pub fn size(bytes: u64) -> String {
     match bytes {
@@ -72,5 +81,12 @@ mod tests {
         let inner = || io::Error::from_raw_os_error(111);
         assert_eq!(causes(&Outer("Dispatch failure", inner())), ["dispatch failure", "connection refused"]);
         assert_eq!(causes(&Outer("not sent: connection refused", inner())), ["not sent: connection refused"]);
+    }
+
+    #[test]
+    fn a_time_is_said_in_the_unit_that_fits() {
+        let said =
+            [0, 45, 119, 120, 7200, 10_800, 43_200].map(|seconds| spell(std::time::Duration::from_secs(seconds)));
+        assert_eq!(said, ["0 s", "45 s", "119 s", "2 min", "120 min", "3 h", "12 h"]);
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn target(name: &str) -> Target {
             file_exists_behavior: None,
             ignore_application_stop_failures: false,
             traffic_hooks: false,
+            strict: false,
             max_revisions: 5,
             auto_rollback: false,
         }),

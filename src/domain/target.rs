@@ -219,6 +219,9 @@ pub struct HostSpec {
     /// Whether the traffic hooks run (D26).
     #[serde(default)]
     pub traffic_hooks: bool,
+    /// Whether it fails where AWS's agent would, although it could go on (R17).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// How many deployment archives are kept besides the current one (D9).
     pub max_revisions: u32,
     /// Whether the last good revision is brought back after a failure (R86).

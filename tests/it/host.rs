@@ -1,6 +1,7 @@
 //! The host engine's start protocol: one run, whatever is spawned twice, killed or restarted.
 
 mod hooks;
+mod limits;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

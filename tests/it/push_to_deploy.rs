@@ -272,7 +272,7 @@ fn a_token_that_stays_refused_is_given_up_in_the_end() {
     bot.settle();
     let State::Failed { failure } = bot.deployments()[0].state().clone() else { panic!("{}", bot.story()) };
     assert_eq!((failure.code.as_str(), failure.passing), ("source/unauthorized", false));
-    assert!(failure.message.starts_with("gave up after "), "{failure:?}");
+    assert!(failure.message.starts_with("gave up after 2 s: "), "{failure:?}");
     assert_eq!(bot.runs(), 0);
 }
 

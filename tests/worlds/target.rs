@@ -34,6 +34,7 @@ pub(crate) fn host(group: &str, root: impl Into<std::path::PathBuf>) -> HostSpec
         file_exists_behavior: None,
         ignore_application_stop_failures: false,
         traffic_hooks: false,
+        strict: false,
         max_revisions: 5,
         auto_rollback: false,
     }

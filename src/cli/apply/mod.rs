@@ -68,6 +68,9 @@ pub(super) struct ApplyArgs {
     /// Runs the traffic hooks too
     #[arg(long)]
     traffic_hooks: bool,
+    /// Fails where AWS's agent would, although it could go on: when the previous revision's directory is gone
+    #[arg(long)]
+    strict: bool,
     /// Prints one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -210,6 +213,7 @@ fn intent(args: &ApplyArgs, environment: &Environment) -> Result<(RunIntent, Opt
             }),
             ignore_application_stop_failures: args.ignore_application_stop_failures,
             traffic_hooks: args.traffic_hooks,
+            strict: args.strict,
             max_revisions: agent.max_revisions.unwrap_or(5),
             appspec: args.appspec_filename.clone(),
             events: Some(args.events.clone()).filter(|events| !events.is_empty()),

@@ -96,6 +96,7 @@ impl HostEngine {
                 file_exists_behavior: spec.file_exists_behavior,
                 ignore_application_stop_failures: spec.ignore_application_stop_failures,
                 traffic_hooks: spec.traffic_hooks,
+                strict: spec.strict,
                 max_revisions: spec.max_revisions,
                 appspec: None,
                 events: None,

@@ -13,6 +13,7 @@ use super::error::HostError;
 use super::intent::RunIntent;
 use super::journal::{End, Journal, Line, Story};
 use super::layout::{Layout, RunDir, sync_directory, write_durably};
+use super::limits::RunTime;
 use super::log::ScriptLog;
 use super::probe::Probe;
 use crate::clients::Clock;
@@ -32,6 +33,8 @@ pub struct Means {
     pub kill_after: Duration,
     /// How long one event's scripts may take together, and each without a word of its own (D1, R44).
     pub event_time: Duration,
+    /// How long the whole run may take, the wait for another run of its group too (R25).
+    pub run_time: Duration,
     /// What hooks find in their environment besides what the engine puts there: nothing of a bot's own.
     pub environment: Vec<(String, String)>,
     /// Is told of each seam.
@@ -46,6 +49,7 @@ impl Means {
             clock: Clock::system(),
             kill_after: Duration::from_secs(10),
             event_time: Duration::from_secs(3600),
+            run_time: Duration::from_secs(12 * 3600),
             environment: Vec::new(),
             probe: Probe::default(),
         }
@@ -84,9 +88,11 @@ pub fn carry_out(dir: &RunDir, means: &Means) -> Result<Option<Story>, HostError
     let mut journal = Journal::open(dir)?;
     let events = intent.events();
     let planned = events.clone().unwrap_or_default();
-    journal.tell_durably(&Line::Started { at: means.clock.now(), pid: std::process::id(), events: planned })?;
+    let began = means.clock.now();
+    journal.tell_durably(&Line::Started { at: began, pid: std::process::id(), events: planned })?;
     sync_directory(dir.path())?;
-    let end = work(&intent, dir, means, events, &mut journal);
+    let time = RunTime::new(began, means.run_time);
+    let end = work(&intent, dir, means, events, time, &mut journal);
     journal.tell_durably(&Line::Ended { at: means.clock.now(), end })?;
     Story::read(dir).map(Some)
 }
@@ -97,6 +103,7 @@ fn work(
     dir: &RunDir,
     means: &Means,
     events: Result<Vec<String>, String>,
+    time: RunTime,
     journal: &mut Journal,
 ) -> End {
     let events = match events {
@@ -104,10 +111,13 @@ fn work(
         Err(text) => return End::failed(None, Failure::setup("host/events", text)).untouched(),
     };
     let layout = intent.layout();
-    let result = wait_for_group(&layout, intent, dir).and_then(|lock| {
-        let Some(_lock) = lock else { return Ok(End::stopped().untouched()) };
+    let result = wait_for_group(intent, dir, time, &means.clock, journal).and_then(|turn| {
+        let _lock = match turn {
+            Turn::Ours(lock) => lock,
+            Turn::Over(end) => return Ok(end.untouched()),
+        };
         let log = ScriptLog::open(&layout, dir, &intent.run, &means.clock)?;
-        Course::new(intent, dir, means, journal, log).run(&events)
+        Course::new(intent, dir, means, time, journal, log).run(&events)
     });
     result.unwrap_or_else(|error| End::failed(None, error.failure()))
 }
@@ -128,20 +138,59 @@ fn take(dir: &RunDir) -> Result<Option<File>, HostError> {
     }
 }
 
-/// One run of a group at a time (R23), whoever started it. Nothing comes back when it was stopped meanwhile.
-fn wait_for_group(layout: &Layout, intent: &RunIntent, dir: &RunDir) -> Result<Option<File>, HostError> {
+/// What waiting for one's turn comes to.
+enum Turn {
+    /// The group's lock.
+    Ours(File),
+    /// The run is over before it began.
+    Over(End),
+}
+
+/// One run of a group at a time (R23), whoever started it. Who is in the way is told, once it takes a while.
+fn wait_for_group(
+    intent: &RunIntent,
+    dir: &RunDir,
+    time: RunTime,
+    clock: &Clock,
+    journal: &mut Journal,
+) -> Result<Turn, HostError> {
+    /// Long enough that an ordinary deployment that is about to end is not spoken of.
+    const A_WHILE: Duration = Duration::from_secs(2);
+    let layout = intent.layout();
     let path = layout.group_lock(&intent.group);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(HostError::on("create", folder))?;
     }
     let file = open_lock(&path)?;
+    let speaks_from = clock.now() + A_WHILE;
+    let mut has_spoken = false;
     while !try_lock(&file, &path)? {
+        let now = clock.now();
         if dir.stop().exists() {
-            return Ok(None);
+            return Ok(Turn::Over(End::stopped()));
+        }
+        if time.is_up(now) {
+            let meanwhile = format!("all of which it waited for {}", at_work(&layout, intent, dir));
+            return Ok(Turn::Over(End::failed(None, time.failure(&meanwhile))));
+        }
+        if now >= speaks_from && !has_spoken {
+            has_spoken = true;
+            let message = format!("it waited for {} to end", at_work(&layout, intent, dir));
+            journal.tell(&Line::Warned { at: now, message })?;
         }
         sleep(TICK);
     }
-    Ok(Some(file))
+    Ok(Turn::Ours(file))
+}
+
+/// The other run of the group that is at work now.
+fn at_work(layout: &Layout, intent: &RunIntent, own: &RunDir) -> String {
+    let listing = fs::read_dir(layout.group(&intent.group)).into_iter().flatten().flatten();
+    let runs = listing.map(|found| RunDir::at(found.path())).filter(|run| run != own && is_locked(run));
+    // One that waits as well has begun nothing yet.
+    let busy = |run: &RunDir| Story::read(run).is_ok_and(|story| story.is_busy());
+    let name = runs.into_iter().find(busy).and_then(|run| Some(run.path().file_name()?.to_string_lossy().into_owned()));
+    name.map_or_else(|| "another deployment of the group".to_owned(), |name| format!("deployment {name} of the group"))
 }
 
 fn open_lock(path: &Path) -> Result<File, HostError> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::account::Account;
 use super::carry_out::{Means, is_locked};
@@ -15,6 +15,7 @@ use super::install;
 use super::intent::RunIntent;
 use super::journal::{End, Journal, Line, Story};
 use super::layout::{Layout, Pointer, RunDir, write_whole};
+use super::limits::RunTime;
 use super::log::ScriptLog;
 use super::unpack::{find_appspec, unpack};
 use crate::appspec::{AppSpec, LIFECYCLE, Os, Script, ServerSpec, parse_with_events};
@@ -29,6 +30,7 @@ pub(super) struct Course<'a> {
     dir: &'a RunDir,
     layout: Layout,
     means: &'a Means,
+    time: RunTime,
     journal: &'a mut Journal,
     log: ScriptLog,
     /// Whether `deployment-archive` is there: before that, some events speak of the previous revision.
@@ -61,10 +63,11 @@ impl<'a> Course<'a> {
         intent: &'a RunIntent,
         dir: &'a RunDir,
         means: &'a Means,
+        time: RunTime,
         journal: &'a mut Journal,
         log: ScriptLog,
     ) -> Self {
-        Self { intent, dir, layout: intent.layout(), means, journal, log, downloaded: false }
+        Self { intent, dir, layout: intent.layout(), means, time, journal, log, downloaded: false }
     }
 
     fn now(&self) -> Timestamp {
@@ -101,6 +104,12 @@ impl<'a> Course<'a> {
                 self.skip(&events[index..])?;
                 let stopped = End::stopped();
                 return Ok(if index == 0 { stopped.untouched() } else { stopped });
+            }
+            if self.time.is_up(self.now()) {
+                self.skip(&events[index..])?;
+                let failure = self.time.failure(&format!("and {event} had not begun"));
+                self.log.note(&failure.message);
+                return Ok(End::failed(None, failure));
             }
             if let Some(failure) = self.event(event, &spec)? {
                 self.skip(&events[index + 1..])?;
@@ -292,7 +301,7 @@ impl<'a> Course<'a> {
         } else {
             Origin { archive: self.dir.archive(), spec: spec.clone(), run: None }
         };
-        let event_ends = began + SignedDuration::try_from(self.means.event_time).unwrap_or(SignedDuration::MAX);
+        let event_ends = self.time.event_ends(began, self.means.event_time);
         for script in origin.spec.scripts_of(event) {
             if let Some(failure) = self.script(event, script, &origin, event_ends)? {
                 return Ok(Came::Badly(match &origin.run {
@@ -341,8 +350,15 @@ impl<'a> Course<'a> {
             self.warn(warning)?;
         }
         let at = self.now();
+        let cut_off = told.timed_out && self.time.is_up(at);
         self.journal.tell(&Line::ScriptEnded { at, event: event.to_owned(), script: told })?;
-        Ok(failure)
+        Ok(failure.map(|failure| if cut_off { self.cut_off(failure, script, event) } else { failure }))
+    }
+
+    /// The failure of a script that the end of the whole run's time ended, with what the script had said.
+    fn cut_off(&self, failure: Failure, script: &Script, event: &str) -> Failure {
+        let why = self.time.failure(&format!("when `{}` ran in {event}", script.location));
+        Failure { detail: failure.detail, blame: failure.blame, ..why }
     }
 
     /// The previous successful deployment's revision; nothing on the first one (R16).
@@ -351,15 +367,18 @@ impl<'a> Course<'a> {
             return Ok(None);
         };
         let archive = run.archive();
+        let named = run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let badly = |failure| Came::Badly(with_origin(failure, &named, event));
         if !archive.is_dir() {
-            let text =
-                format!("the previous revision's archive `{}` is gone: its scripts were skipped", archive.display());
-            return Err(Came::Skipped(text));
+            let text = format!("the previous revision's archive `{}` is gone", archive.display());
+            return Err(if self.intent.options.strict {
+                badly(Failure::setup("host/previous-gone", text))
+            } else {
+                Came::Skipped(format!("{text} (deleted by hand?): {event} was skipped"))
+            });
         }
         let intent = RunIntent::read(&run).ok();
         let asked = intent.as_ref().and_then(|it| it.options.appspec.clone());
-        let named = run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let badly = |failure| Came::Badly(with_origin(failure, &named, event));
         let (name, text) = find_appspec(&archive, asked.as_deref()).map_err(badly)?;
         let own = intent.and_then(|it| it.options.events).unwrap_or_default();
         let (spec, findings) = parse_with_events(&text, &name, &own);

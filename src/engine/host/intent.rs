@@ -97,6 +97,9 @@ pub struct RunOptions {
     /// Whether the traffic hooks run (D26).
     #[serde(default)]
     pub traffic_hooks: bool,
+    /// Whether it fails where AWS's agent would, although it could go on: the previous revision's directory is gone (R17).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// How many archives are kept besides the current one (D9).
     #[serde(default)]
     pub max_revisions: u32,

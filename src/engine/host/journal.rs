@@ -191,6 +191,11 @@ impl Story {
         &mut self.events[at]
     }
 
+    /// Whether an event of it has begun and it is not over.
+    pub(super) fn is_busy(&self) -> bool {
+        self.end.is_none() && self.events.iter().any(|event| event.status != StepStatus::Pending)
+    }
+
     /// The story of a run whose engine died at work (R26): what was in progress has failed.
     #[must_use]
     pub fn interrupted(mut self) -> Self {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::common_log::CommonLog;
 use super::error::HostError;
 use super::layout::{Layout, RunDir};
 use crate::clients::Clock;
@@ -19,7 +20,7 @@ const STAMP: usize = 24;
 pub(super) struct ScriptLog {
     run: RunId,
     own: File,
-    all: Option<File>,
+    all: Option<CommonLog>,
     clock: Clock,
     tail: VecDeque<String>,
     tail_bytes: usize,
@@ -32,7 +33,7 @@ impl ScriptLog {
         Ok(Self {
             run: run.clone(),
             own,
-            all: append_to(&layout.deployments_log()).ok(),
+            all: CommonLog::open(&layout.deployments_log(), clock.now()).ok(),
             clock: clock.clone(),
             tail: VecDeque::new(),
             tail_bytes: 0,
@@ -73,11 +74,12 @@ impl ScriptLog {
     }
 
     fn write(&mut self, text: &str) {
-        let now = self.clock.now().strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
+        let at = self.clock.now();
+        let now = at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
         // A log that cannot be written must not fail a deployment that works.
         let _ = self.own.write_all(format!("{now} {text}\n").as_bytes());
         if let Some(all) = &mut self.all {
-            let _ = all.write_all(format!("[{now}] [{}]{text}\n", self.run).as_bytes());
+            all.write(format!("[{now}] [{}]{text}\n", self.run).as_bytes(), at);
         }
     }
 }
@@ -107,7 +109,8 @@ pub(super) fn last_said(path: &Path) -> Option<String> {
     None
 }
 
-fn append_to(path: &Path) -> Result<File, HostError> {
+/// Opens a log, and makes its directory.
+pub(super) fn append_to(path: &Path) -> Result<File, HostError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(HostError::on("create", folder))?;
     }

@@ -9,6 +9,7 @@
 mod account;
 mod bot_side;
 mod carry_out;
+mod common_log;
 mod course;
 mod environment;
 mod error;
@@ -17,6 +18,7 @@ mod install;
 mod intent;
 mod journal;
 mod layout;
+mod limits;
 mod log;
 mod outputs;
 mod probe;

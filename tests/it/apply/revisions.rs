@@ -142,9 +142,15 @@ fn a_vanished_revision_is_skipped_and_a_broken_new_one_stops_nothing() {
     assert!(told.text("message").contains("appspec.yml:4:3"), "S10: {}", told.text("message"));
     assert_eq!(stops(&stand), "", "S10");
     fs::remove_dir_all(Path::new(first.text("log")).ancestors().nth(2).unwrap()).unwrap();
-    let told = stand.well(&with_stop(&stand, "two", ""), &[]);
+    let second = with_stop(&stand, "two", "");
+    let told = stand.badly(&second, &["--strict"], "host/previous-gone");
+    assert_eq!(told.text("failed_event"), "ApplicationStop", "S08: as AWS's agent does");
+    assert!(told.text("message").contains(first.text("deployment_id")), "S08: {}", told.text("message"));
+    stand.well(&second, &["--strict", "--ignore-application-stop-failures"]);
+    fs::remove_dir_all(stand.path("root/default-local-deployment-group")).unwrap();
+    let told = stand.well(&second, &[]);
     assert_eq!(told.events(), "ApplicationStop:Skipped", "S08");
-    assert!(told.warnings().contains("is gone"), "S08");
+    assert!(told.warnings().contains("is gone (deleted by hand?): ApplicationStop was skipped"), "S08 E74");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Host, LANDFALL, since};
 use landfall::clients::process::blocking_program;
 
 /// The host's bundle unpacked, with more in its AppSpec and other scripts, as a run of its own.
-fn changed(host: &Host, run: &str, change: impl Fn(&str) -> String, scripts: &[(&str, &str)]) -> RunDir {
+pub(super) fn changed(host: &Host, run: &str, change: impl Fn(&str) -> String, scripts: &[(&str, &str)]) -> RunDir {
     let folder = host.path(run);
     fs::create_dir(&folder).unwrap();
     let bundle = host.path("bundle.tgz");
@@ -49,7 +49,7 @@ fn carried_out(dir: &RunDir, means: Means) -> Story {
     carry_out(dir, &means).unwrap().unwrap()
 }
 
-fn means() -> Means {
+pub(super) fn means() -> Means {
     Means { program: LANDFALL.into(), kill_after: Duration::from_millis(200), ..Means::own() }
 }
 

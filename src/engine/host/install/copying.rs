@@ -100,7 +100,7 @@ pub(super) fn second_place(path: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Renames a staged file to a path where nothing is expected; if something came there meanwhile, it is not replaced.
-pub(super) fn rename_to_nothing(staged: &Path, path: &Path) -> io::Result<()> {
+pub(in crate::engine::host) fn rename_to_nothing(staged: &Path, path: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, staged, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
         Ok(()) => Ok(()),
         // Not every filesystem knows this kind of renaming.
