@@ -12,6 +12,7 @@
 //! | step | one effect on the way: weigh, prepare, release, watch, verify | [`Step`] |
 //! | run | the engine's own name for one deployment (`d-…`) | [`RunId`] |
 //! | progress | what an engine tells while it works | [`Progress`] |
+//! | hint | a word from outside that a run may have gone on; it is never believed | [`Hint`] |
 //! | lane | the queue of one engine destination | [`Destination`] |
 //! | hold | why a deployment waits | [`Hold`] |
 //! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
@@ -25,6 +26,7 @@ mod deployment;
 mod event;
 mod failure;
 mod finding;
+mod hint;
 mod ids;
 mod masking;
 mod pattern;
@@ -49,6 +51,7 @@ pub use event::{
 };
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
+pub use hint::Hint;
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;
 pub use pattern::Pattern;

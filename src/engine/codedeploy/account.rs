@@ -8,10 +8,11 @@ use aws_sdk_codedeploy::Client;
 use jiff::Timestamp;
 use tokio::sync::{Notify, OnceCell};
 
+use super::hints::Hints;
 use super::poller::Watched;
 use crate::clients::Clock;
 use crate::clients::aws::{self, Aws};
-use crate::domain::CodeDeploySpec;
+use crate::domain::{CodeDeploySpec, Hint};
 use crate::engine::Answer;
 
 /// How long things take and how often they are asked. The defaults are what CodeDeploy bears.
@@ -102,6 +103,13 @@ impl Accounts {
         let open = || Arc::new(Account::new(whom.clone(), self));
         lock(&self.known).entry(whom.clone()).or_insert_with(open).clone()
     }
+
+    /// Lets the next look at what a hint speaks of come at once; how many runs that are. A run that nobody watches is
+    /// none of ours, and nothing is asked for it.
+    pub fn nudge(&self, hint: &Hint) -> usize {
+        let accounts: Vec<_> = lock(&self.known).values().cloned().collect();
+        accounts.iter().filter(|it| it.is_meant_by(hint)).map(|it| it.hint(hint)).sum()
+    }
 }
 
 /// One account and region.
@@ -113,6 +121,7 @@ pub(super) struct Account {
     pub(super) clock: Clock,
     pub(super) watched: Mutex<Watched>,
     pub(super) nudge: Notify,
+    pub(super) hints: Mutex<Hints>,
     /// Calls whose outcome is unknown, by marker: they may have left long after their intent was written.
     lost: Mutex<HashMap<String, Timestamp>>,
 }
@@ -127,8 +136,17 @@ impl Account {
             clock: from.clock.clone(),
             watched: Mutex::default(),
             nudge: Notify::new(),
+            hints: Mutex::default(),
             lost: Mutex::default(),
         }
+    }
+
+    /// Whether a hint speaks of this account and region. Which account the machine's own credentials belong to is not
+    /// known here, so that without a role any account may be meant.
+    fn is_meant_by(&self, hint: &Hint) -> bool {
+        let role = self.whom.assume_role.as_deref().and_then(|arn| arn.split(':').nth(4));
+        let fits = role.zip(hint.account.as_deref()).is_none_or(|(ours, theirs)| ours == theirs);
+        self.whom.region == hint.region && fits
     }
 
     /// The client, made at its first use.

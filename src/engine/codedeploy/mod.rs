@@ -5,12 +5,14 @@
 //! anything was sent, and that an unknown outcome is looked for before anybody calls again.
 //!
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
+//! `hints` (what makes a look come sooner),
 //! `reading` (what a deployment says, as we understand it), `culprit` (which instance, event and script),
 //! `reasons` (what CodeDeploy's codes mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
 mod culprit;
 mod engine;
+mod hints;
 mod poller;
 mod preflight;
 mod reading;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::account::{Account, Pace, lock};
 use super::reading::{Reading, rollback_events};
 use super::trouble::Trouble;
-use crate::domain::RunId;
+use crate::domain::{Hint, RunId};
 
 /// How many deployments one call may name.
 const BATCH: usize = 25;
@@ -84,12 +84,13 @@ impl Account {
                     watched.worker = None;
                     return;
                 }
+                self.take_hints(&mut watched, now);
                 watched.due(now)
             };
             match due {
                 Due::Now(runs) => self.look(&runs).await,
                 Due::At(at) => tokio::select! {
-                    () = self.clock.sleep_until(at) => {}
+                    () = self.clock.sleep_until(self.or_the_next_hint(at)) => {}
                     () = self.nudge.notified() => {}
                 },
             }
@@ -216,6 +217,33 @@ impl Watched {
             return Due::At(runs.first().map_or(idle, |(_, run)| run.next_at));
         }
         Due::Now(runs.iter().take(due.next_multiple_of(BATCH)).map(|(id, _)| (*id).clone()).collect())
+    }
+
+    /// The next look at this run comes at once.
+    pub(super) fn wake(&mut self, id: &RunId, now: Timestamp) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.next_at = run.next_at.min(now);
+        }
+    }
+
+    /// The runs that a hint speaks of: the one it names or, where that is not watched, those of its group.
+    pub(super) fn meant_by(&self, hint: &Hint) -> Vec<RunId> {
+        if let Some(run) = hint.run.as_ref().filter(|run| self.runs.contains_key(*run)) {
+            return vec![run.clone()];
+        }
+        let Some((application, group)) = &hint.group else { return vec![] };
+        let is_in_it = |run: &Run| match &*run.told.borrow() {
+            Some(Look::Seen { reading, .. }) => {
+                (reading.application.as_ref(), reading.group.as_ref()) == (Some(application), Some(group))
+            }
+            Some(Look::Gone | Look::Failed(_)) | None => false,
+        };
+        self.runs.iter().filter(|(_, run)| !run.settled && is_in_it(run)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether CodeDeploy throttled lately.
+    pub(super) fn is_slowed(&self) -> bool {
+        self.slowness > 0
     }
 
     /// What was found out about an ended run's group, at its last look.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall::domain::{Blame, Instances, Progress, RunId, StepStatus, SubState, Verdict};
+use landfall::domain::{Blame, Hint, Instances, Progress, RunId, StepStatus, SubState, Verdict};
 use landfall::engine::Engine;
 use landfall::engine::codedeploy::CodeDeployEngine;
 
@@ -171,6 +171,48 @@ async fn a_look_that_fails_says_nothing_about_the_run() {
     assert_eq!((failure.code.as_str(), failure.passing), ("codedeploy/access-denied", true));
     let seen = engine.observe(&started.run, &Progress::default()).await.unwrap();
     assert_eq!(seen.progress.status, "Created");
+}
+
+/// A hint at the pace that CodeDeploy bears: the look comes with it and not fifteen seconds later, again after five
+/// seconds at the earliest, and not for what nobody watches.
+#[tokio::test]
+async fn a_hint_brings_the_next_look_at_once() {
+    let mut bench = CodeDeployBench::standing();
+    bench.pace.quick_looks = 0;
+    bench.world.moves(Moves::WhenTold);
+    let accounts = bench.accounts();
+    let engine = CodeDeployEngine::new(&spec(&bench.world.url()), &accounts);
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    let seen = engine.observe(&started.run, &Progress::default()).await.unwrap();
+    let looks = || bench.world.count("BatchGetDeployments");
+    let hint = |region: &str, account: Option<&str>, run: Option<&RunId>, group: &str| Hint {
+        region: region.into(),
+        account: account.map(str::to_owned),
+        run: run.cloned(),
+        group: Some(("shop".into(), group.into())),
+    };
+    let foreign = RunId::parse("d-FOREIGN").unwrap();
+    assert_eq!(accounts.nudge(&hint("us-east-1", None, Some(&started.run), "production")), 0, "another region");
+    assert_eq!(accounts.nudge(&hint("eu-west-1", None, Some(&foreign), "staging")), 0, "another group");
+    let last = seen.progress;
+    let watching = engine.observe(&started.run, &last);
+    tokio::pin!(watching);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut watching).await.is_err());
+    assert_eq!(looks(), 1, "the tick has not come");
+    bench.world.tick();
+    assert_eq!(accounts.nudge(&hint("eu-west-1", Some("123456789012"), Some(&started.run), "")), 1);
+    let seen = watching.await.unwrap();
+    assert_eq!((seen.progress.status.as_str(), looks()), ("Queued", 2), "and the clock stood still");
+    // Of another run of the same group, such as CodeDeploy's own rollback: the group's runs are meant.
+    let last = seen.progress;
+    let watching = engine.observe(&started.run, &last);
+    tokio::pin!(watching);
+    bench.world.tick();
+    assert_eq!(accounts.nudge(&hint("eu-west-1", None, Some(&foreign), "production")), 1);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut watching).await.is_err(), "not within five seconds");
+    assert_eq!(looks(), 2);
+    let (seen, ()) = tokio::join!(watching, async { bench.clock.advance(Duration::from_secs(5)) });
+    assert_eq!((seen.unwrap().progress.status.as_str(), looks()), ("InProgress", 3));
 }
 
 #[tokio::test]

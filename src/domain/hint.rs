@@ -1,0 +1,17 @@
+//! A word from outside that a run may have gone on. It is no news itself: whoever hears it looks for himself.
+
+use super::RunId;
+
+/// Something said that there is news, and of what. Nothing in it is believed: a hint makes a look come sooner, and never
+/// says how it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The region that it speaks of.
+    pub region: String,
+    /// The AWS account that it speaks of.
+    pub account: Option<String>,
+    /// The run.
+    pub run: Option<RunId>,
+    /// The run's application and deployment group.
+    pub group: Option<(String, String)>,
+}
