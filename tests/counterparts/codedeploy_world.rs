@@ -2,6 +2,7 @@
 
 use landfall::clients::{Clock, process};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::worlds::codedeploy::{Moves, Scenario, World};
 
@@ -128,4 +129,109 @@ fn a_deployment_that_waits_for_traffic_is_continued() {
     assert_eq!(status(), "Ready");
     aws(&world, &["continue-deployment", "--deployment-id", &id, "--deployment-wait-type", "READY_WAIT"]).unwrap();
     assert_eq!(status(), "Succeeded");
+}
+
+/// A world with an application of this platform and its group, both made by the CLI.
+fn of_platform(platform: &str, application: &str) -> World {
+    let world = World::serve(0, Clock::system());
+    world.moves(Moves::WhenTold);
+    let words = ["create-application", "--application-name", application, "--compute-platform", platform];
+    aws(&world, &words).unwrap();
+    let names = ["--application-name", application, "--deployment-group-name", "production"];
+    aws(&world, &[&["create-deployment-group", "--service-role-arn", ROLE], &names[..]].concat()).unwrap();
+    world
+}
+
+fn inline(appspec: &Value) -> String {
+    let content = appspec.to_string();
+    let sha256 = hex::encode(Sha256::digest(content.as_bytes()));
+    json!({ "revisionType": "AppSpecContent", "appSpecContent": { "content": content, "sha256": sha256 } }).to_string()
+}
+
+fn create_of(world: &World, application: &str, revision: &str, more: &[&str]) -> Result<String, String> {
+    let words = ["create-deployment", "--application-name", application, "--deployment-group-name", "production"];
+    let words = [&words[..], &["--revision", revision], more].concat();
+    aws(world, &words).map(|it| it["deploymentId"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_function_is_deployed_by_its_appspec_rows_21_63() {
+    let world = of_platform("Lambda", "login");
+    let properties = json!({ "Name": "login", "Alias": "live", "CurrentVersion": "7", "TargetVersion": "8" });
+    let resource = json!({ "login": { "Type": "AWS::Lambda::Function", "Properties": properties } });
+    let appspec = json!({ "version": 0.0, "Resources": [resource] });
+    let config = ["--deployment-config-name", "CodeDeployDefault.LambdaCanary10Percent5Minutes"];
+    let id = create_of(&world, "login", &inline(&appspec), &config).unwrap();
+    (0..4).for_each(|_| world.tick());
+    let words = ["batch-get-deployment-targets", "--deployment-id", &id, "--target-ids", "login"];
+    let target = aws(&world, &words).unwrap()["deploymentTargets"][0].clone();
+    assert_eq!(target["deploymentTargetType"], "LambdaTarget");
+    let function = &target["lambdaTarget"]["lambdaFunctionInfo"];
+    assert_eq!((&function["functionAlias"], &function["targetVersionWeight"]), (&json!("live"), &json!(1.0)));
+    let info = aws(&world, &["get-deployment", "--deployment-id", &id]).unwrap()["deploymentInfo"].clone();
+    assert_eq!((&info["computePlatform"], &info["deploymentConfigName"]), (&json!("Lambda"), &json!(config[1])));
+    assert_eq!(info["revision"]["appSpecContent"].get("content"), None, "CodeDeploy gives the digest alone");
+    let odd = inline(&json!({ "version": 0.0, "Resources": [] }));
+    let refused = create_of(&world, "login", &odd, &[]).unwrap_err();
+    assert!(refused.contains("(InvalidRevisionException)"), "{refused}");
+}
+
+#[test]
+fn a_service_shows_both_its_task_sets_row_63() {
+    let world = of_platform("ECS", "web");
+    let balancer = json!({ "ContainerName": "web", "ContainerPort": 8080 });
+    let task = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3";
+    let properties = json!({ "TaskDefinition": task, "LoadBalancerInfo": balancer });
+    let resource = json!({ "TargetService": { "Type": "AWS::ECS::Service", "Properties": properties } });
+    let appspec = json!({ "version": 0.0, "Resources": [resource] });
+    let id = create_of(&world, "web", &inline(&appspec), &[]).unwrap();
+    (0..9).for_each(|_| world.tick());
+    let listed = aws(&world, &["list-deployment-targets", "--deployment-id", &id]).unwrap();
+    let name = listed["targetIds"][0].as_str().unwrap().to_owned();
+    let words = ["batch-get-deployment-targets", "--deployment-id", &id, "--target-ids", &name];
+    let target = aws(&world, &words).unwrap()["deploymentTargets"][0]["ecsTarget"].clone();
+    let weights: Vec<_> = (0..2).map(|at| target["taskSetsInfo"][at]["trafficWeight"].as_f64().unwrap()).collect();
+    assert_eq!(weights, [0.0, 100.0], "{target}");
+    assert_eq!(target["taskSetsInfo"][1]["identifer"], "ecs-svc/Green", "botocore knows the misspelt name");
+}
+
+#[test]
+fn options_go_through_botocores_own_checks_rows_27_to_34() {
+    let world = served();
+    let config = ["create-deployment-config", "--deployment-config-name", "slow", "--minimum-healthy-hosts"];
+    aws(&world, &[&config[..], &["type=HOST_COUNT,value=1"]].concat()).unwrap();
+    let got = aws(&world, &["get-deployment-config", "--deployment-config-name", "slow"]).unwrap();
+    assert_eq!(got["deploymentConfigInfo"]["computePlatform"], "Server");
+    let listed = aws(&world, &["list-deployment-configs"]).unwrap();
+    assert!(listed["deploymentConfigsList"].as_array().unwrap().contains(&json!("slow")), "{listed}");
+    let green = ["--target-instances", "tagFilters=[{Key=Env,Value=green,Type=KEY_AND_VALUE}]"];
+    let refused = create_of(&world, "shop", REVISION, &green).unwrap_err();
+    assert!(refused.contains("(InvalidTargetInstancesException)"), "{refused}");
+    world.blue_green("shop", "production");
+    let more = [
+        "--deployment-config-name",
+        "slow",
+        "--file-exists-behavior",
+        "OVERWRITE",
+        "--ignore-application-stop-failures",
+        "--update-outdated-instances-only",
+        "--auto-rollback-configuration",
+        "enabled=true,events=DEPLOYMENT_FAILURE,DEPLOYMENT_STOP_ON_ALARM",
+        "--override-alarm-configuration",
+        "enabled=true,ignorePollAlarmFailure=true,alarms=[{name=errors}]",
+    ];
+    let id = create_of(&world, "shop", REVISION, &[&more[..], &green].concat()).unwrap();
+    let info = aws(&world, &["get-deployment", "--deployment-id", &id]).unwrap()["deploymentInfo"].clone();
+    let events = json!(["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]);
+    assert_eq!(info["autoRollbackConfiguration"], json!({ "enabled": true, "events": events }));
+    assert_eq!(info["overrideAlarmConfiguration"]["alarms"], json!([{ "name": "errors" }]));
+    assert_eq!(
+        (&info["fileExistsBehavior"], &info["updateOutdatedInstancesOnly"]),
+        (&json!("OVERWRITE"), &json!(true))
+    );
+    let unlinked = r#"{"revisionType":"GitHub","gitHubLocation":{"repository":"acme/shop","commitId":"4f2c1e9a4f2c1e9a4f2c1e9a4f2c1e9a4f2c1e9a"}}"#;
+    world.add_group("other");
+    let words = ["create-deployment", "--application-name", "shop", "--deployment-group-name", "other", "--revision"];
+    let refused = aws(&world, &[&words[..], &[unlinked]].concat()).unwrap_err();
+    assert!(refused.contains("(InvalidGitHubAccountTokenException)"), "{refused}");
 }

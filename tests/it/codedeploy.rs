@@ -1,6 +1,7 @@
 //! The CodeDeploy engine against a CodeDeploy world over HTTP, with the real AWS SDK: deployments begun, and found.
 
 mod watch;
+mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use landfall::domain::{BundleFormat, CodeDeploySpec, EngineSpec, FileExists, Loc
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine, Connect, Pace};
 use landfall::engine::{Engine, Found, Intent, StartError, Started};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::engines::{Bench, Course};
 use crate::worlds::codedeploy::{Fault, Moves, Scenario, World};
@@ -450,12 +452,12 @@ async fn an_appspec_is_sent_as_it_is_and_without_options_for_servers() {
         spec.file_exists_behavior = Some(FileExists::Retain);
         spec.ignore_application_stop_failures = true;
     });
-    let content = "version: 0.0\nResources: []\n";
-    let revision = Revision::AppSpec { content: content.into(), sha256: "5e".into() };
+    let (content, sha256) = (world::LAMBDA, hex::encode(Sha256::digest(world::LAMBDA)));
+    let revision = Revision::AppSpec { content: content.into(), sha256: sha256.clone() };
     engine.start(&Intent { revision, ..bench.next_intent() }).await.unwrap();
     let input = &bench.world.deployments()[0].input;
     let expected =
-        json!({ "revisionType": "AppSpecContent", "appSpecContent": { "content": content, "sha256": "5e" } });
+        json!({ "revisionType": "AppSpecContent", "appSpecContent": { "content": content, "sha256": sha256 } });
     assert_eq!(input["revision"], expected);
     assert_eq!(input.get("fileExistsBehavior"), None);
     assert_eq!(input["ignoreApplicationStopFailures"], false);

@@ -3,6 +3,10 @@
 
 #[path = "codedeploy/operations.rs"]
 mod operations;
+#[path = "codedeploy/options.rs"]
+mod options;
+#[path = "codedeploy/serverless.rs"]
+mod serverless;
 #[path = "codedeploy/state.rs"]
 mod state;
 
@@ -129,6 +133,29 @@ impl World {
     /// Another group of `shop`.
     pub(crate) fn add_group(&self, group: &str) {
         self.state().add_group("shop", group);
+    }
+
+    /// The group's deployments go to replacement instances.
+    pub(crate) fn blue_green(&self, application: &str, group: &str) {
+        let mut state = self.state();
+        let group = state.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        group.expect("the group was added before").blue_green = true;
+    }
+
+    /// The application may fetch from GitHub.
+    pub(crate) fn link_to_github(&self, application: &str) {
+        self.state().applications.get_mut(application).expect("the application was added before").linked_to_github =
+            true;
+    }
+
+    /// A deployment configuration besides CodeDeploy's own.
+    pub(crate) fn add_config(&self, name: &str, platform: &str) {
+        self.state().configs.insert(name.to_owned(), platform.to_owned());
+    }
+
+    /// The revisions registered for an application, with their descriptions, oldest first.
+    pub(crate) fn registered(&self, application: &str) -> Vec<(Value, Option<String>)> {
+        self.state().applications[application].revisions.clone()
     }
 
     /// The next deployment goes like this, and the one after it like the next such call says. Default: it succeeds.

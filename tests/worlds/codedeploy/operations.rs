@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::{Deployment, LIFECYCLE, Refusal, State};
+use super::state::{Deployment, Group, Refusal, State};
+use super::{options, serverless};
 
 type Answer = Result<Value, Refusal>;
 
@@ -23,6 +24,9 @@ impl State {
             "StopDeployment" => self.stop_deployment(input),
             "ContinueDeployment" => self.continue_deployment(input),
             "ListDeploymentTargets" => self.list_deployment_targets(input),
+            "CreateDeploymentConfig" => self.create_deployment_config(input),
+            "GetDeploymentConfig" => self.get_deployment_config(input),
+            "ListDeploymentConfigs" => Ok(json!({ "deploymentConfigsList": self.deployment_configs() })),
             "BatchGetDeploymentTargets" => self.batch_get_deployment_targets(input),
             other => Err(Refusal::new("UnknownOperationException", format!("this world has no {other}"))),
         }
@@ -59,10 +63,10 @@ impl State {
 
     fn get_application(&mut self, input: &Value) -> Answer {
         let name = self.application_of(input)?;
-        let platform = &self.applications[&name].platform;
+        let kept = &self.applications[&name];
         Ok(json!({ "application": {
             "applicationId": format!("application-{name}"), "applicationName": name,
-            "computePlatform": platform, "createTime": 1.5, "linkedToGitHub": false,
+            "computePlatform": kept.platform, "createTime": 1.5, "linkedToGitHub": kept.linked_to_github,
         } }))
     }
 
@@ -82,6 +86,7 @@ impl State {
             "deploymentGroupId": format!("group-{group}"), "computePlatform": kept.platform,
             "deploymentConfigName": "CodeDeployDefault.OneAtATime",
             "autoRollbackConfiguration": rollback(kept.groups[&group].rolls_back),
+            "deploymentStyle": style(&kept.platform, &kept.groups[&group]),
         });
         if let Some(role) = kept.groups[&group].input.get("serviceRoleArn") {
             info["serviceRoleArn"] = role.clone();
@@ -104,8 +109,11 @@ impl State {
     fn register_application_revision(&mut self, input: &Value) -> Answer {
         let name = self.application_of(input)?;
         let revision = input.get("revision").ok_or_else(no_revision)?;
+        description_fits(input)?;
+        let description = input["description"].as_str().map(str::to_owned);
         let application = self.applications.get_mut(&name).expect("it was just looked up");
-        application.revisions.push(revision.clone());
+        serverless::check_revision(application, revision)?;
+        application.revisions.push((revision.clone(), description));
         Ok(Value::Object(Map::new()))
     }
 
@@ -113,15 +121,10 @@ impl State {
         let (application, group) = self.group_of(input)?;
         let revision = input.get("revision").ok_or_else(no_revision)?;
         let kept = &self.applications[&application];
-        let by_content = revision["revisionType"] == "AppSpecContent";
-        if by_content != (kept.platform != "Server") {
-            let text = format!("this kind of revision is not for the platform {}", kept.platform);
-            return Err(Refusal::new("InvalidRevisionException", text));
-        }
-        if input["description"].as_str().is_some_and(|it| it.chars().count() > 512) {
-            return Err(Refusal::new("DescriptionTooLongException", "The description is too long"));
-        }
-        if self.wants_registered && !kept.revisions.contains(revision) {
+        serverless::check_revision(kept, revision)?;
+        description_fits(input)?;
+        self.check_options(&application, &group, input)?;
+        if self.wants_registered && !kept.revisions.iter().any(|(known, _)| known == revision) {
             return Err(Refusal::new("RevisionDoesNotExistException", "The revision does not exist"));
         }
         let active = |it: &&Deployment| it.application == application && it.group == group && it.is_active();
@@ -218,7 +221,7 @@ impl State {
         let wanted = |instance: &&String| {
             statuses.is_empty() || statuses.iter().any(|status| status == it.instance_status(instance))
         };
-        Ok(json!({ "targetIds": it.scenario.instances.iter().filter(wanted).collect::<Vec<_>>() }))
+        Ok(json!({ "targetIds": it.targets().iter().filter(wanted).collect::<Vec<_>>() }))
     }
 
     fn batch_get_deployment_targets(&mut self, input: &Value) -> Answer {
@@ -230,9 +233,13 @@ impl State {
         }
         let mut targets = Vec::new();
         for instance in wanted {
-            if !it.scenario.instances.contains(&instance) {
+            if !it.targets().contains(&instance) {
                 let text = format!("The target {instance} does not exist");
                 return Err(Refusal::new("DeploymentTargetDoesNotExistException", text));
+            }
+            if let Some(target) = serverless::target(it, &instance, events(it, &instance)) {
+                targets.push(target);
+                continue;
             }
             targets.push(json!({ "deploymentTargetType": "InstanceTarget", "instanceTarget": {
                 "deploymentId": id, "targetId": instance, "status": it.instance_status(&instance),
@@ -255,8 +262,8 @@ impl State {
 
     fn info(&self, id: &str) -> Option<Value> {
         let it = self.deployments.iter().find(|it| it.id == id)?;
-        let count = |status: &str| it.scenario.instances.iter().filter(|i| it.instance_status(i) == status).count();
-        let group = self.applications[&it.application].groups.get(&it.group);
+        let count = |status: &str| it.targets().iter().filter(|i| it.instance_status(i) == status).count();
+        let group = &self.applications[&it.application].groups[&it.group];
         let mut info = json!({
             "applicationName": it.application, "deploymentGroupName": it.group, "deploymentId": it.id,
             "deploymentConfigName": "CodeDeployDefault.OneAtATime",
@@ -265,13 +272,20 @@ impl State {
             "ignoreApplicationStopFailures": it.input["ignoreApplicationStopFailures"] == true,
             "updateOutdatedInstancesOnly": it.input["updateOutdatedInstancesOnly"] == true,
             "instanceTerminationWaitTimeStarted": false,
-            "deploymentStyle": { "deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL" },
+            "deploymentStyle": style(&it.platform, group),
             "deploymentStatusMessages": [], "rollbackInfo": {},
         });
         if !self.hides_rollback_rules {
-            info["autoRollbackConfiguration"] = rollback(group.is_some_and(|it| it.rolls_back));
+            let events = options::rolls_back_on(it, group);
+            info["autoRollbackConfiguration"] = json!({ "enabled": !events.is_empty(), "events": events });
         }
-        for name in ["description", "fileExistsBehavior", "deploymentConfigName"] {
+        for name in [
+            "description",
+            "fileExistsBehavior",
+            "deploymentConfigName",
+            "targetInstances",
+            "overrideAlarmConfiguration",
+        ] {
             if let Some(value) = it.input.get(name) {
                 info[name] = value.clone();
             }
@@ -356,7 +370,25 @@ fn events(it: &Deployment, instance: &str) -> Vec<Value> {
         }
         event
     };
-    LIFECYCLE.iter().enumerate().map(event).collect()
+    it.lifecycle().iter().enumerate().map(event).collect()
+}
+
+/// Where the deployment takes place: on the same instances, or on others that replace them.
+fn style(platform: &str, group: &Group) -> Value {
+    if platform != "Server" || group.blue_green {
+        json!({ "deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL" })
+    } else {
+        json!({ "deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL" })
+    }
+}
+
+fn description_fits(input: &Value) -> Result<(), Refusal> {
+    match input["description"].as_str() {
+        Some(text) if text.chars().count() > 512 => {
+            Err(Refusal::new("DescriptionTooLongException", "The description is too long"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn rollback(enabled: bool) -> Value {
@@ -364,11 +396,11 @@ fn rollback(enabled: bool) -> Value {
 }
 
 /// Epoch seconds with a fraction, as the protocol has times.
-fn seconds(it: &Deployment) -> f64 {
+pub(super) fn seconds(it: &Deployment) -> f64 {
     it.created.as_millisecond() as f64 / 1000.0
 }
 
-fn required<'a>(input: &'a Value, name: &str, exception: &'static str) -> Result<&'a str, Refusal> {
+pub(super) fn required<'a>(input: &'a Value, name: &str, exception: &'static str) -> Result<&'a str, Refusal> {
     let missing = || Refusal::new(exception, format!("{name} is required"));
     input[name].as_str().filter(|it| !it.is_empty()).ok_or_else(missing)
 }
@@ -377,6 +409,6 @@ fn no_revision() -> Refusal {
     Refusal::new("RevisionRequiredException", "A revision is required")
 }
 
-fn texts(list: &Value) -> Vec<String> {
+pub(super) fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

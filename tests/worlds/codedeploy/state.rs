@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use landfall::clients::Clock;
 use serde_json::{Value, json};
 
+use super::{options, serverless};
+
 /// What makes deployments move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moves {
@@ -28,6 +30,10 @@ pub(crate) struct Scenario {
     pub(crate) strange_status: Option<&'static str>,
     /// Whether it waits before traffic moves.
     pub(crate) waits_for_traffic: bool,
+    /// On Lambda and ECS: the percentages by which traffic moves, a step each.
+    pub(crate) shifts: Vec<f64>,
+    /// On ECS: for how many steps the deployment goes on once its target is done, until the old tasks end.
+    pub(crate) old_tasks_stay: usize,
 }
 
 /// How a deployment ends.
@@ -59,7 +65,14 @@ pub(crate) struct Failing {
 impl Default for Scenario {
     fn default() -> Self {
         let instances = vec!["i-0a".to_owned(), "i-0b".to_owned()];
-        Self { instances, ending: Ending::Succeeds, strange_status: None, waits_for_traffic: false }
+        Self {
+            instances,
+            ending: Ending::Succeeds,
+            strange_status: None,
+            waits_for_traffic: false,
+            shifts: vec![10.0, 100.0],
+            old_tasks_stay: 0,
+        }
     }
 }
 
@@ -104,17 +117,23 @@ pub(super) struct State {
     pub(super) moves: Moves,
     pub(super) wants_registered: bool,
     pub(super) hides_rollback_rules: bool,
+    /// Deployment configurations besides CodeDeploy's own: name to platform.
+    pub(super) configs: BTreeMap<String, String>,
 }
 
 pub(super) struct Application {
     pub(super) platform: String,
     pub(super) groups: BTreeMap<String, Group>,
-    pub(super) revisions: Vec<Value>,
+    /// What was registered: the revision and its description.
+    pub(super) revisions: Vec<(Value, Option<String>)>,
+    pub(super) linked_to_github: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) rolls_back: bool,
+    /// Whether replacement instances take over, instead of the same ones.
+    pub(super) blue_green: bool,
     /// From which look at a failed deployment on its rollback is there.
     from_look: u32,
     pub(super) input: Value,
@@ -124,6 +143,7 @@ pub(super) struct Deployment {
     pub(super) id: String,
     pub(super) application: String,
     pub(super) group: String,
+    pub(super) platform: String,
     pub(super) creator: String,
     pub(super) created: Timestamp,
     pub(super) input: Value,
@@ -159,11 +179,17 @@ impl State {
             moves: Moves::AtEachLook,
             wants_registered: false,
             hides_rollback_rules: false,
+            configs: BTreeMap::new(),
         }
     }
 
     pub(super) fn add_application(&mut self, name: &str, platform: &str) {
-        let application = Application { platform: platform.to_owned(), groups: BTreeMap::new(), revisions: vec![] };
+        let application = Application {
+            platform: platform.to_owned(),
+            groups: BTreeMap::new(),
+            revisions: vec![],
+            linked_to_github: false,
+        };
         self.applications.insert(name.to_owned(), application);
     }
 
@@ -194,6 +220,7 @@ impl State {
             id: id.clone(),
             application: application.to_owned(),
             group: group.to_owned(),
+            platform: self.applications[application].platform.clone(),
             creator: creator.to_owned(),
             created: self.clock.now(),
             input,
@@ -224,11 +251,12 @@ impl State {
                 }
             }
         }
-        if matches!(it.status(), "Failed") && it.creator == "user" && it.rolled_back_by.is_none() {
+        if matches!(it.status(), "Failed" | "Stopped") && it.creator == "user" && it.rolled_back_by.is_none() {
             it.looks_since_end += 1;
             let (looks, application, group) = (it.looks_since_end, it.application.clone(), it.group.clone());
             let rule = &self.applications[&application].groups[&group];
-            if rule.rolls_back && looks >= rule.from_look {
+            let event = if it.status() == "Failed" { "DEPLOYMENT_FAILURE" } else { "DEPLOYMENT_STOP_ON_REQUEST" };
+            if options::rolls_back_on(it, rule).iter().any(|it| it == event) && looks >= rule.from_look {
                 let description = format!("Deployment {id} is rolled back");
                 let rollback = self.foreign(&application, &group, "codeDeployRollback", &description);
                 self.deployments[at].rolled_back_by = Some(rollback);
@@ -268,18 +296,65 @@ impl Deployment {
         self.status() == "Ready"
     }
 
-    /// How many events run before it ends.
+    /// Its events, in the order in which they run.
+    pub(super) fn lifecycle(&self) -> &'static [&'static str] {
+        serverless::lifecycle(&self.platform).unwrap_or(&LIFECYCLE)
+    }
+
+    /// Which event is at work at each step.
+    pub(super) fn course(&self) -> Vec<usize> {
+        let times = |event: &str| if self.moves_traffic_at(event) { self.scenario.shifts.len() } else { 1 };
+        self.lifecycle().iter().enumerate().flat_map(|(at, event)| std::iter::repeat_n(at, times(event))).collect()
+    }
+
+    fn moves_traffic_at(&self, event: &str) -> bool {
+        event == "AllowTraffic" && self.platform != "Server"
+    }
+
+    /// How many steps of its course are behind it; nothing before it has begun.
+    pub(super) fn position(&self) -> Option<usize> {
+        self.step.checked_sub(BEFORE)
+    }
+
+    /// The event at work, or the number of all once they are done.
+    fn at_work(&self) -> Option<usize> {
+        let course = self.course();
+        self.position().map(|at| course.get(at).copied().unwrap_or(self.lifecycle().len()))
+    }
+
+    /// Whether the event at `at` is over.
+    fn is_past(&self, at: usize) -> bool {
+        self.at_work().is_some_and(|now| now > at)
+    }
+
+    fn place_of(&self, event: &str) -> Option<usize> {
+        self.lifecycle().iter().position(|it| *it == event)
+    }
+
+    /// How many steps it takes before it ends.
     fn length(&self) -> usize {
         match &self.scenario.ending {
-            Ending::FailsAt(it) => LIFECYCLE.iter().position(|event| *event == it.event).map_or(0, |at| at + 1),
-            Ending::Succeeds | Ending::SucceedsWith(_) => LIFECYCLE.len(),
+            Ending::FailsAt(it) => {
+                let at = self.place_of(it.event);
+                self.course().iter().rposition(|now| Some(*now) == at).map_or(0, |last| last + 1)
+            }
+            Ending::Succeeds | Ending::SucceedsWith(_) => self.course().len() + self.scenario.old_tasks_stay,
             Ending::Mute | Ending::GivesUp(..) => 1,
         }
+    }
+
+    /// On Lambda and ECS it waits right before traffic moves.
+    fn waits_before_traffic(&self) -> bool {
+        let before = self.place_of("AllowTraffic").filter(|_| self.platform != "Server");
+        self.scenario.waits_for_traffic && !self.continued && before.is_some() && self.at_work() == before
     }
 
     pub(super) fn status(&self) -> &'static str {
         if self.stopped {
             return "Stopped";
+        }
+        if self.waits_before_traffic() {
+            return "Ready";
         }
         let done = BEFORE + self.length();
         match self.step {
@@ -298,8 +373,8 @@ impl Deployment {
     pub(super) fn failing(&self) -> Option<&Failing> {
         match &self.scenario.ending {
             Ending::FailsAt(it) | Ending::SucceedsWith(it) => {
-                let at = LIFECYCLE.iter().position(|event| *event == it.event)?;
-                (self.step > BEFORE + at).then_some(it)
+                let at = self.place_of(it.event)?;
+                self.is_past(at).then_some(it)
             }
             Ending::Succeeds | Ending::Mute | Ending::GivesUp(..) => None,
         }
@@ -308,8 +383,8 @@ impl Deployment {
     /// The status of the event at `at` on `instance`.
     pub(super) fn event_status(&self, instance: &str, at: usize) -> &'static str {
         let failed_at = self.failing().and_then(|it| {
-            let at = LIFECYCLE.iter().position(|event| *event == it.event)?;
-            Some((it.instance == instance, at))
+            let is_here = it.instance == instance || self.platform != "Server";
+            Some((is_here, self.place_of(it.event)?))
         });
         let ended = !self.is_active();
         if self.scenario.ending == Ending::Mute {
@@ -318,15 +393,15 @@ impl Deployment {
         match failed_at {
             Some((true, failed)) if at == failed => "Failed",
             Some((true, failed)) if at > failed => "Skipped",
-            _ if self.step > BEFORE + at => "Succeeded",
+            _ if self.is_past(at) => "Succeeded",
             _ if ended => "Skipped",
-            _ if self.step == BEFORE + at => "InProgress",
+            _ if self.at_work() == Some(at) => "InProgress",
             _ => "Pending",
         }
     }
 
     pub(super) fn instance_status(&self, instance: &str) -> &'static str {
-        let events: Vec<&str> = (0..LIFECYCLE.len()).map(|at| self.event_status(instance, at)).collect();
+        let events: Vec<&str> = (0..self.lifecycle().len()).map(|at| self.event_status(instance, at)).collect();
         let any = |status| events.contains(&status);
         let all = |status| events.iter().all(|it| *it == status);
         match () {
