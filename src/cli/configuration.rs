@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::exit::Trouble;
 use super::findings::{Format, count, render};
 use super::terminal::talk;
-use crate::config::{Config, Environment, Whereabouts};
-use crate::domain::Findings;
+use crate::config::{Config, Environment, Whereabouts, nearest};
+use crate::domain::{Findings, Target};
 
 const USUAL: &[&str] = &["landfall.toml", "/etc/landfall/landfall.toml"];
 
@@ -39,10 +40,31 @@ impl ConfigArgs {
         }
     }
 
+    /// The same, for a verb that needs none of the secrets: nothing is said of them, nor of what is only a warning.
+    pub(super) fn load_without_secrets(&self, environment: &Environment) -> Result<Config, Trouble> {
+        Config::load_without_secrets(&self.path(), environment).map_err(|it| refused(&self.path(), &it))
+    }
+
     /// Only where the server is and where its token lies: whoever asks it needs none of its secrets.
     pub(super) fn whereabouts(&self, environment: &Environment) -> Result<Whereabouts, Trouble> {
         Whereabouts::load(&self.path(), environment).map_err(|findings| refused(&self.path(), &findings))
     }
+}
+
+/// The targets of these names, in the configuration's order; without names all of them.
+pub(super) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Target>>, Trouble> {
+    let known = || config.targets.iter().map(|it| it.name.as_str());
+    if let Some(name) = names.iter().find(|name| !known().any(|it| it == *name)) {
+        let help = match nearest(name, known()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                format!("the configuration has {}", known().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        return Err(Trouble::wrong(format!("no target is called `{name}`")).help(help));
+    }
+    let wanted = |it: &&Arc<Target>| names.is_empty() || names.iter().any(|name| name == it.name.as_str());
+    Ok(config.targets.iter().filter(wanted).cloned().collect())
 }
 
 fn refused(path: &Path, findings: &Findings) -> Trouble {

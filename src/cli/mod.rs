@@ -5,6 +5,7 @@
 
 mod apply;
 mod ask;
+mod aws;
 mod bundle;
 mod check;
 mod configuration;

@@ -30,24 +30,27 @@ const SHORTEST_CATCH_UP: Duration = Duration::from_secs(1);
 impl Config {
     /// Reads and checks a file. With findings of which one is an error there is no configuration.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, Findings> {
-        let name = path.display().to_string();
-        let text = fs::read(path).map_err(|error| crate::domain::plainly(&error));
-        match text.map(String::from_utf8) {
-            Ok(Ok(text)) => Self::parse(&text, path, environment),
-            Ok(Err(_)) => Err(Findings(vec![
-                Finding::error("config/unreadable", format!("`{name}` is not text in UTF-8"))
-                    .help("save it as UTF-8, or name another file with `-c FILE`"),
-            ])),
-            Err(why) => Err(Findings(vec![
-                Finding::error("config/unreadable", format!("the configuration `{name}` cannot be read: {why}"))
-                    .help("name another file with `-c FILE`, or write one with `landfall init`"),
-            ])),
-        }
+        Self::parse(&text_of(path)?, path, environment)
+    }
+
+    /// The same for whoever needs none of the secrets, or looks for each of them by itself: one that is out of reach is
+    /// no finding.
+    pub fn load_without_secrets(path: &Path, environment: &Environment) -> Result<Self, Findings> {
+        let about_a_secret = |it: &Finding| it.code.starts_with("config/secret-");
+        Self::checked(&text_of(path)?, path, environment, &|it| !about_a_secret(it))
     }
 
     /// Checks a text. `file` is what findings call it, and its directory is what relative paths start from.
     pub fn parse(text: &str, file: impl AsRef<Path>, environment: &Environment) -> Result<Self, Findings> {
-        let file = file.as_ref();
+        Self::checked(text, file.as_ref(), environment, &|_| true)
+    }
+
+    fn checked(
+        text: &str,
+        file: &Path,
+        environment: &Environment,
+        minded: &dyn Fn(&Finding) -> bool,
+    ) -> Result<Self, Findings> {
         let name = file.display().to_string();
         let mut reader = Reader::new(&name, text);
         let raw = Raw::parse(text, &mut reader);
@@ -55,6 +58,7 @@ impl Config {
         let path = checker.base.join(file.file_name().unwrap_or_default());
         let config = raw.and_then(|raw| checker.config(&raw, path));
         let mut findings = checker.reader.findings;
+        findings.0.retain(minded);
         findings.0.sort_by_key(|it| it.place.as_ref().map_or((u32::MAX, 0), |place| (place.line, place.column)));
         match config {
             Some(config) if !findings.refuse() => Ok(Self { warnings: findings, ..config }),
@@ -65,6 +69,23 @@ impl Config {
     /// The dotted name of every key that the file may have.
     pub fn keys() -> Vec<String> {
         Raw::all_keys()
+    }
+}
+
+/// The text of a file, or the one finding that there is none.
+fn text_of(path: &Path) -> Result<String, Findings> {
+    let name = path.display().to_string();
+    let text = fs::read(path).map_err(|error| crate::domain::plainly(&error));
+    match text.map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(_)) => Err(Findings(vec![
+            Finding::error("config/unreadable", format!("`{name}` is not text in UTF-8"))
+                .help("save it as UTF-8, or name another file with `-c FILE`"),
+        ])),
+        Err(why) => Err(Findings(vec![
+            Finding::error("config/unreadable", format!("the configuration `{name}` cannot be read: {why}"))
+                .help("name another file with `-c FILE`, or write one with `landfall init`"),
+        ])),
     }
 }
 

@@ -7,6 +7,7 @@ mod github;
 mod moto;
 mod octokit;
 mod s3;
+mod setup;
 mod walkthrough;
 
 #[path = "../it/worlds.rs"]

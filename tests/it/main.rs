@@ -5,6 +5,7 @@
 mod apply;
 mod appspec;
 mod aws_line;
+mod aws_setup;
 mod bot;
 mod bundle;
 mod bundle_verb;

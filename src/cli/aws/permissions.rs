@@ -1,0 +1,142 @@
+//! What the bot may do, and no more: for its own role, and for roles of other accounts that it takes. Pure.
+
+use super::document::{Node, map};
+use super::statement::{Place, Statement, one_or_many};
+use crate::domain::{CodeDeploySpec, EngineSpec, RevisionsSpec, Target};
+
+/// What CodeDeploy is asked about an application.
+const OF_APPLICATIONS: &[&str] = &[
+    "codedeploy:GetApplication",
+    "codedeploy:RegisterApplicationRevision",
+    "codedeploy:GetApplicationRevision",
+    "codedeploy:ListApplicationRevisions",
+    "codedeploy:BatchGetApplicationRevisions",
+    "codedeploy:ListDeploymentGroups",
+];
+/// What CodeDeploy is asked about a deployment group, and told to do there.
+const OF_GROUPS: &[&str] = &[
+    "codedeploy:CreateDeployment",
+    "codedeploy:GetDeployment",
+    "codedeploy:BatchGetDeployments",
+    "codedeploy:ListDeployments",
+    "codedeploy:GetDeploymentGroup",
+    "codedeploy:BatchGetDeploymentGroups",
+];
+/// Actions that IAM knows no resource for; the region is what can be held fast.
+const WITHOUT_RESOURCES: &[&str] = &[
+    "codedeploy:ListDeploymentTargets",
+    "codedeploy:GetDeploymentTarget",
+    "codedeploy:BatchGetDeploymentTargets",
+    "codedeploy:StopDeployment",
+    "codedeploy:ContinueDeployment",
+];
+/// What is done with bundles.
+const OF_OBJECTS: &[&str] =
+    &["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
+/// What is asked about their bucket.
+const OF_BUCKETS: &[&str] = &["s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket"];
+/// A bucket that encrypts with a key of its own: `Decrypt` is for uploads in parts.
+const OF_KEYS: &[&str] = &["kms:GenerateDataKey", "kms:Decrypt"];
+
+/// What is wanted besides what the targets need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extras {
+    /// The key that buckets encrypt with.
+    pub(super) kms_key: Option<String>,
+    /// Whether `landfall doctor` may ask all that it would like to.
+    pub(super) doctor: bool,
+}
+
+/// A bucket as a target uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) bucket: String,
+    /// What every key begins with: never nothing, so that nobody gets a whole bucket.
+    pub(super) prefix: String,
+    pub(super) region: String,
+}
+
+impl Kept {
+    /// Where a target's revisions are kept, if that is S3.
+    pub(super) fn of(target: &Target) -> Option<Self> {
+        let RevisionsSpec::S3 { bucket, prefix, region, .. } = &target.revisions else { return None };
+        let prefix = if prefix.is_empty() { target.name.as_str() } else { prefix };
+        Some(Self { bucket: bucket.clone(), prefix: prefix.to_owned(), region: region.clone() })
+    }
+
+    /// Its objects.
+    pub(super) fn objects(&self, place: &Place) -> String {
+        place.bucket(&format!("{}/{}/*", self.bucket, self.prefix))
+    }
+}
+
+/// The CodeDeploy side of a target, if it has one.
+pub(super) fn codedeploy(target: &Target) -> Option<&CodeDeploySpec> {
+    match &target.engine {
+        EngineSpec::CodeDeploy(spec) => Some(spec),
+        EngineSpec::Host(_) => None,
+    }
+}
+
+/// What deploying to these groups takes.
+pub(super) fn to_deploy(specs: &[&CodeDeploySpec], place: &Place, extras: &Extras) -> Vec<Statement> {
+    if specs.is_empty() {
+        return vec![];
+    }
+    let named = |resource: &dyn Fn(&CodeDeploySpec) -> String| -> Vec<String> {
+        specs.iter().map(|spec| place.arn("codedeploy", &spec.region, &resource(spec))).collect()
+    };
+    let own = specs.iter().filter_map(|spec| Some((&spec.region, spec.deployment_config.as_ref()?)));
+    let own = own.filter(|(_, name)| !name.starts_with("CodeDeployDefault."));
+    let own = own.map(|(region, name)| place.arn("codedeploy", region, &format!("deploymentconfig:{name}")));
+    let predefined = named(&|_| "deploymentconfig:CodeDeployDefault.*".into());
+    let mut statements = vec![
+        Statement::allow("Apps", OF_APPLICATIONS, named(&|it| format!("application:{}", it.application))),
+        Statement::allow(
+            "Groups",
+            OF_GROUPS,
+            named(&|it| format!("deploymentgroup:{}/{}", it.application, it.deployment_group)),
+        ),
+        Statement::allow("Configs", &["codedeploy:GetDeploymentConfig"], predefined.into_iter().chain(own)),
+        Statement::allow("NoResourceLevel", WITHOUT_RESOURCES, ["*"]).when(in_regions(specs)),
+    ];
+    if extras.doctor {
+        let asks = ["codedeploy:ListApplications", "codedeploy:ListDeploymentConfigs"];
+        statements.push(Statement::allow("Suggestions", &asks, ["*"]).when(in_regions(specs)));
+    }
+    statements
+}
+
+/// What keeping bundles takes.
+pub(super) fn to_keep(places: &[Kept], place: &Place, extras: &Extras) -> Vec<Statement> {
+    if places.is_empty() {
+        return vec![];
+    }
+    let buckets = || places.iter().map(|it| place.bucket(&it.bucket));
+    let mut statements = vec![
+        Statement::allow("Upload", OF_OBJECTS, places.iter().map(|it| it.objects(place))),
+        Statement::allow("BucketMeta", OF_BUCKETS, buckets()),
+    ];
+    if let Some(key) = &extras.kms_key {
+        statements.push(Statement::allow("Key", OF_KEYS, [key]));
+    }
+    if extras.doctor {
+        statements.push(Statement::allow("BucketEncryption", &["s3:GetEncryptionConfiguration"], buckets()));
+    }
+    statements
+}
+
+/// Taking these roles.
+pub(super) fn to_become(roles: &[&str]) -> Vec<Statement> {
+    if roles.is_empty() {
+        return vec![];
+    }
+    vec![Statement::allow("Become", &["sts:AssumeRole"], roles.iter().copied())]
+}
+
+fn in_regions(specs: &[&CodeDeploySpec]) -> Node {
+    let mut regions: Vec<String> = specs.iter().map(|it| it.region.clone()).collect();
+    regions.sort();
+    regions.dedup();
+    map([("StringEquals", map([("aws:RequestedRegion", one_or_many(&regions))]))])
+}

@@ -1,0 +1,210 @@
+//! `landfall aws policy`: who may do what, and who may become whom. One document at a time, fit for `file://`.
+
+use clap::{Args, ValueEnum};
+
+use super::document::Node;
+use super::permissions::{Extras, to_become, to_deploy, to_keep};
+use super::statement::{Place, Statement, policy};
+use super::subject::{AccountId, RoleArn, Subject, principals};
+use super::trust;
+use crate::cli::configuration::{ConfigArgs, chosen};
+use crate::cli::exit::{Exit, Outcome, Trouble};
+use crate::cli::terminal::{say, talk};
+use crate::config::Environment;
+
+/// What IAM takes in a managed policy, counted without blanks. A role's own policies take 10,240 together.
+const MANAGED_AT_MOST: usize = 6_144;
+
+/// Whose policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Of {
+    /// What the bot's own role may do
+    #[default]
+    Bot,
+    /// What a role of another account may do, which the bot takes (`assume_role`)
+    AssumedRole,
+    /// Who may take that role
+    AssumedRoleTrust,
+    /// Who may take CodeDeploy's service role
+    ServiceTrust,
+    /// What the instances' role may do
+    Instance,
+    /// Who may take the instances' role
+    InstanceTrust,
+    /// Who may publish to the topic that wakes the bot up
+    Topic,
+}
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PolicyArgs {
+    /// Only these targets
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Whose policy to print
+    #[arg(long, value_enum, default_value_t)]
+    of: Of,
+
+    /// The account's number, 12 digits; `assume_role` says it for roles of other accounts
+    #[arg(long, value_name = "NUMBER")]
+    account: Option<AccountId>,
+
+    /// The bot's own role, for the trust of another account's
+    #[arg(long, value_name = "ARN")]
+    bot_role: Option<RoleArn>,
+
+    /// The key that the bucket encrypts with, where it has one of its own
+    #[arg(long, value_name = "ARN")]
+    kms_key: Option<String>,
+
+    /// Let `landfall doctor` ask for names nearly right and for the bucket's encryption too
+    #[arg(long)]
+    doctor: bool,
+
+    /// Let instances ask under IAM too (`:enable_auth_policy: true`, VPC endpoints)
+    #[arg(long)]
+    agent_under_iam: bool,
+
+    /// The topic's name
+    #[arg(long, value_name = "NAME", default_value = "landfall")]
+    topic: String,
+
+    /// The name of the rule that publishes to it
+    #[arg(long, value_name = "NAME", default_value = "landfall")]
+    rule: String,
+}
+
+pub(super) fn run(args: &PolicyArgs, environment: &Environment) -> Outcome {
+    let config = args.config.load_without_secrets(environment)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?)?;
+    let statements = args.statements(&subject)?;
+    let document = policy(&statements);
+    say(&format!("{}\n", document.json()));
+    args.comment(&subject, &document);
+    Ok(Exit::Done)
+}
+
+impl PolicyArgs {
+    fn extras(&self) -> Extras {
+        Extras { kms_key: self.kms_key.clone(), doctor: self.doctor }
+    }
+
+    fn statements(&self, subject: &Subject) -> Result<Vec<Statement>, Trouble> {
+        match self.of {
+            Of::Bot => self.of_the_bot(subject),
+            Of::AssumedRole => {
+                let role = self.role(subject)?;
+                let place = subject.place(self.account.as_ref(), Some(role.account()))?;
+                Ok(to_deploy(&subject.by_role(role.as_str()), &place, &self.extras()))
+            }
+            Of::AssumedRoleTrust => self.of_the_roles_trust(subject),
+            Of::ServiceTrust => {
+                let specs: Vec<_> = subject.specs().collect();
+                if specs.is_empty() {
+                    return Err(no_group());
+                }
+                let known = self.role(subject).ok().map(|it| it.account());
+                let place = subject.place(self.account.as_ref(), known)?;
+                Ok(vec![trust::of_codedeploy(&specs, &place, None)])
+            }
+            Of::Instance => self.of_the_instances(subject),
+            Of::InstanceTrust => Ok(vec![trust::of_service("ec2.amazonaws.com")]),
+            Of::Topic => self.of_the_topic(subject),
+        }
+    }
+
+    fn of_the_bot(&self, subject: &Subject) -> Result<Vec<Statement>, Trouble> {
+        let at_home = subject.at_home();
+        let place = if at_home.is_empty() {
+            // Neither buckets nor other accounts' roles are named by our own number.
+            Place { partition: subject.partition()?.to_owned(), account: String::new() }
+        } else {
+            subject.place(self.account.as_ref(), None)?
+        };
+        let mut statements = to_deploy(&at_home, &place, &self.extras());
+        statements.extend(to_keep(&subject.kept(), &place, &self.extras()));
+        statements.extend(to_become(&subject.roles()));
+        Ok(statements)
+    }
+
+    fn of_the_roles_trust(&self, subject: &Subject) -> Result<Vec<Statement>, Trouble> {
+        let role = self.role(subject)?;
+        let Some(bot) = principals(&Vec::from_iter(self.bot_role.clone())) else {
+            let message = format!("who is to take `{}` is not known", role.as_str());
+            return Err(Trouble::wrong(message).help("name the bot's own role: `--bot-role ARN`"));
+        };
+        let mut ids: Vec<Option<&str>> =
+            subject.by_role(role.as_str()).iter().map(|it| it.external_id.as_deref()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match ids[..] {
+            [id] => Ok(vec![trust::of_the_bot(bot, id)]),
+            _ => Err(Trouble::wrong("these targets take one role with different external ids")
+                .help("give them one `external_id`, or name one target")),
+        }
+    }
+
+    fn of_the_instances(&self, subject: &Subject) -> Result<Vec<Statement>, Trouble> {
+        let kept = subject.kept();
+        if kept.is_empty() {
+            return Err(Trouble::wrong("none of these targets keeps bundles in S3: instances read nothing there")
+                .help("name a target with `s3 = { … }` under `[target.revisions]`"));
+        }
+        let place = Place { partition: subject.partition()?.to_owned(), account: String::new() };
+        let regions: Vec<String> = subject.specs().map(|it| it.region.clone()).collect();
+        let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+        let mut statements = trust::of_instances(&kept, &regions, &place, self.kms_key.as_deref());
+        statements.extend(self.agent_under_iam.then(trust::of_agents));
+        Ok(statements)
+    }
+
+    fn of_the_topic(&self, subject: &Subject) -> Result<Vec<Statement>, Trouble> {
+        let regions = subject.regions();
+        let [region] = &regions[..] else {
+            let message = format!("a topic lies in one region, and these targets are in {}", regions.join(", "));
+            return Err(Trouble::wrong(message).help("name the targets of one region"));
+        };
+        let known = self.role(subject).ok().map(|it| it.account());
+        let place = subject.place(self.account.as_ref(), known)?;
+        let topic = place.arn("sns", region, &self.topic);
+        Ok(vec![trust::of_topic(&topic, &place.arn("events", region, &format!("rule/{}", self.rule)))])
+    }
+
+    /// The one role of another account that is meant.
+    fn role(&self, subject: &Subject) -> Result<RoleArn, Trouble> {
+        match subject.roles()[..] {
+            [role] => role.parse().map_err(|why| {
+                Trouble::wrong(format!("`assume_role` is `{role}`: {why}")).help("correct it under `[target.engine]`")
+            }),
+            [] => Err(Trouble::wrong("none of these targets takes a role of another account")
+                .help("add `assume_role` under `[target.engine]`, or leave `--of` out")),
+            ref several => Err(Trouble::wrong(format!("these targets take {} roles", several.len()))
+                .help("name the targets of one role, as in `landfall aws policy TARGET --of assumed-role`")),
+        }
+    }
+
+    /// What is left to do, for whoever reads along.
+    fn comment(&self, subject: &Subject, document: &Node) {
+        let length = serde_json::to_string(document).map_or(0, |it| it.len());
+        if self.of == Of::Bot && length > MANAGED_AT_MOST {
+            talk(&format!(
+                "note: the policy has {length} characters, and a managed policy takes {MANAGED_AT_MOST}: \
+                 name some targets at a time, and attach several\n"
+            ));
+        }
+        if self.of == Of::Bot {
+            for role in subject.roles() {
+                talk(&format!("note: `{role}` needs a policy of its own: add `--of assumed-role`\n"));
+                talk("note: and it has to trust the bot: add `--of assumed-role-trust --bot-role ARN`\n");
+            }
+        }
+    }
+}
+
+fn no_group() -> Trouble {
+    Trouble::wrong("none of these targets deploys by CodeDeploy").help("name one whose engine is `codedeploy`")
+}
