@@ -203,7 +203,7 @@ impl Job {
 
     async fn prepare(&mut self, weighed: Weighed) -> Done {
         let prepared = match self.order().restores() {
-            Some(to) => self.restore(to).await?,
+            Some(to) => self.restore(to, &weighed).await?,
             None => {
                 let known = self.known_revisions(&weighed.commit).await?;
                 steps::prepare(&self.world, self.order(), &weighed, &known).await
@@ -227,11 +227,11 @@ impl Job {
     }
 
     /// The revision of an earlier deployment.
-    async fn restore(&self, to: DeploymentId) -> Result<Result<Prepared, Failure>, JobError> {
+    async fn restore(&self, to: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
         let ledger = self.ledger.clone();
         let found = blocking(move || ledger.deployment(to)).await?;
         Ok(match found.as_ref().and_then(Deployment::revision) {
-            Some(revision) => steps::restore(&self.world, self.order(), to, revision).await,
+            Some(revision) => steps::restore(&self.world, self.order(), weighed, to, revision).await,
             None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
                 .help("deploy a commit that works")),
         })

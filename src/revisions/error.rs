@@ -44,6 +44,12 @@ pub enum RevisionError {
         /// What was said about them.
         said: String,
     },
+    /// The credentials ran out, and nobody has renewed them yet.
+    #[error("AWS credentials ran out: {said}")]
+    Expired {
+        /// What S3 said.
+        said: String,
+    },
     /// The revision is not there any more.
     #[error("revision `{what}` is gone")]
     Gone {
@@ -112,6 +118,8 @@ impl RevisionError {
             }
             Self::Credentials { .. } => Failure::setup("revisions/credentials", says)
                 .help("give the bot a role (instance profile, container role) or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            Self::Expired { .. } => Failure::passing("revisions/credentials-expired", says)
+                .help("renew the session that the bot's credentials are of, or give it a role that renews them by itself"),
             Self::Gone { .. } => Failure::setup("revisions/gone", says)
                 .help("deploy the commit again, and let lifecycle rules keep revisions longer"),
             Self::Replaced { .. } => Failure::setup("revisions/replaced", says)

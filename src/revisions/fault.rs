@@ -52,9 +52,9 @@ impl Doing {
         let elsewhere = actual.as_ref().is_some_and(|it| *it != region);
         match (status, code) {
             (_, "NoSuchBucket") => RevisionError::NoSuchBucket { bucket },
-            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken") => {
-                RevisionError::Credentials { said }
-            }
+            // A session's token runs out while a deployment goes on; whoever handed it out renews it.
+            (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => RevisionError::Expired { said },
+            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken") => RevisionError::Credentials { said },
             (_, "RequestTimeTooSkewed") => RevisionError::Credentials { said },
             (301 | 307, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => {
                 RevisionError::WrongRegion { bucket, region, actual }
@@ -95,6 +95,8 @@ mod tests {
             (403, "AccessDenied", None, "revisions/access-denied", false),
             (403, "", None, "revisions/access-denied", false),
             (403, "SignatureDoesNotMatch", None, "revisions/credentials", false),
+            (400, "ExpiredToken", None, "revisions/credentials-expired", true),
+            (403, "ExpiredToken", None, "revisions/credentials-expired", true),
             (404, "NoSuchBucket", None, "revisions/no-such-bucket", false),
             (404, "", None, "revisions/gone", false),
             (404, "NoSuchUpload", None, "revisions/unavailable", true),

@@ -10,6 +10,7 @@ use crate::domain::{DeploymentId, EngineSpec, Failure, Location, Order, Ready, R
 use crate::engine::{Engine, Found, Intent, StartError, Started};
 
 use super::World;
+use super::restore::at_hand;
 
 /// What a run of this deployment is known by.
 pub fn marker(deployment: DeploymentId) -> String {
@@ -50,11 +51,13 @@ async fn local(world: &World, intent: &Intent, engine: &dyn Engine) -> Result<Pa
         return Err(Failure::revision("steps/not-a-server-appspec", "the host engine runs server AppSpecs only")
             .help("deploy Lambda and ECS AppSpecs with the `codedeploy` engine"));
     };
-    let stored = match location {
-        Location::File { path } if path.is_file() => Some(path.clone()),
-        Location::File { .. } | Location::S3 { .. } => None,
-    };
-    if let Some(path) = stored.or_else(|| engine.kept(intent.order.restores()?)) {
+    let restores = intent.order.restores();
+    match location {
+        // The run itself holds it against its digest. A rollback has another place to look when it is spoiled.
+        Location::File { path } if restores.is_none() && path.is_file() => return Ok(path.clone()),
+        Location::File { .. } | Location::S3 { .. } => {}
+    }
+    if let Some(path) = at_hand(engine, restores, location, sha256).await {
         return Ok(path);
     }
     let path = fetched(&world.spool, intent.deployment);

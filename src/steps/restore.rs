@@ -1,28 +1,83 @@
-//! Restore: an earlier revision again, as it was stored. It asks no source: a rollback must work while GitHub does not.
+//! Restore: an earlier revision again, as it was stored. A rollback must work while GitHub does not, so the source is
+//! asked only where neither the engine nor the store has the revision any more, or has it spoiled.
 
-use crate::domain::{ArchiveFacts, DeploymentId, Failure, Order, Revision};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
-use super::{Prepared, World};
+use sha2::{Digest, Sha256};
 
-/// The revision of the deployment that an order brings back, if it is still kept. Only reads, so it may run twice.
-pub async fn restore(world: &World, order: &Order, to: DeploymentId, revision: &Revision) -> Result<Prepared, Failure> {
-    if !is_kept(world, order, to, revision).await? {
-        return Err(gone(to));
+use super::{Prepared, World, prepare};
+use crate::domain::{ArchiveFacts, DeploymentId, Failure, Location, Order, Revision, Weighed};
+use crate::engine::Engine;
+
+/// The revision of the deployment that an order brings back. What is kept of it is only read, and what has to be made
+/// anew gets the name it had, so it may run twice.
+pub async fn restore(
+    world: &World,
+    order: &Order,
+    weighed: &Weighed,
+    to: DeploymentId,
+    revision: &Revision,
+) -> Result<Prepared, Failure> {
+    if is_kept(world, order, to, revision).await? {
+        let archive = ArchiveFacts { reused: true, ..ArchiveFacts::default() };
+        return Ok(Prepared { revision: revision.clone(), archive, findings: vec![] });
     }
-    let archive = ArchiveFacts { reused: true, ..ArchiveFacts::default() };
-    Ok(Prepared { revision: revision.clone(), archive, findings: vec![] })
+    prepare(world, order, weighed, &[]).await.map_err(|failure| gone(to, &failure))
 }
 
 /// Whether an earlier deployment's revision can still be had: from the engine's own directory, or from the store.
 async fn is_kept(world: &World, order: &Order, to: DeploymentId, revision: &Revision) -> Result<bool, Failure> {
-    let Revision::Bundle { location, .. } = revision else { return Ok(true) };
-    if world.engines.of(&order.target).kept(to).is_some() {
+    let Revision::Bundle { location, sha256, .. } = revision else { return Ok(true) };
+    if at_hand(world.engines.of(&order.target).as_ref(), Some(to), location, sha256).await.is_some() {
         return Ok(true);
     }
-    Ok(world.stores.of(&order.target.revisions)?.holds(location).await?)
+    match location {
+        Location::File { .. } => Ok(false),
+        Location::S3 { .. } => Ok(world.stores.of(&order.target.revisions)?.holds(location).await?),
+    }
 }
 
-fn gone(to: DeploymentId) -> Failure {
-    Failure::setup("steps/revision-gone", format!("the revision of {to} is no longer kept"))
-        .help("roll back to a newer deployment with `--to`, or deploy its commit again with `landfall redeploy`")
+/// A revision's file on this machine, as it was made: where it was stored, or where the engine kept it.
+pub(super) async fn at_hand(
+    engine: &dyn Engine,
+    restores: Option<DeploymentId>,
+    location: &Location,
+    sha256: &str,
+) -> Option<PathBuf> {
+    let stored = match location {
+        Location::File { path } => Some(path.clone()),
+        Location::S3 { .. } => None,
+    };
+    for path in stored.into_iter().chain(restores.and_then(|to| engine.kept(to))) {
+        if is_intact(&path, sha256).await {
+            return Some(path);
+        }
+    }
+    None
+}
+
+/// Whether a file has this digest. One that cannot be read is of no use, whatever the reason.
+async fn is_intact(path: &Path, sha256: &str) -> bool {
+    let (path, expected) = (path.to_owned(), sha256.to_owned());
+    let digest = move || -> io::Result<bool> {
+        let (mut file, mut hash) = (File::open(path)?, Sha256::new());
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => hash.update(&buffer[..read]),
+            }
+        }
+        Ok(hex::encode(hash.finalize()).eq_ignore_ascii_case(&expected))
+    };
+    matches!(tokio::task::spawn_blocking(digest).await, Ok(Ok(true)))
+}
+
+/// The failure of a revision that nobody has any more; a source that is away may be asked again.
+fn gone(to: DeploymentId, failure: &Failure) -> Failure {
+    let text = format!("the revision of {to} is no longer kept, and cannot be made anew: {}", failure.message);
+    let help = "roll back to a newer deployment with `--to`, or deploy another commit";
+    Failure { passing: failure.passing, ..Failure::setup("steps/revision-gone", text).help(help) }
 }

@@ -350,6 +350,19 @@ fn a_bucket_that_refuses_is_said_and_nothing_stays_in_it() {
 }
 
 #[test]
+fn credentials_that_ran_out_hold_a_push_until_they_are_renewed() {
+    for (call, mebibytes) in [("put", 1), ("part 2", 17), ("complete", 17)] {
+        let line = Line::new();
+        line.outside.s3.fails(call, 400, "ExpiredToken", 1);
+        let sha = line.outside.push_large(mebibytes);
+        line.deploy(&sha);
+        assert_eq!(line.failures(), ["again: revisions/credentials-expired"], "{call}:\n{}", line.bot.story());
+        assert_eq!((line.outside.s3.keys().len(), line.outside.s3.unfinished()), (1, 0), "{call}");
+        assert_eq!(line.outside.last_word().state, "success", "{call}");
+    }
+}
+
+#[test]
 fn a_bucket_that_stumbles_is_asked_again() {
     let line = Line::new();
     // More often than the SDK itself tries.

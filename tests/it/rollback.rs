@@ -1,6 +1,7 @@
 //! Rollbacks: a failure brings the last good revision back, a person any kept one, and nothing else is lost by it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use landfall::conductor::{AskError, Asked};
 use landfall::domain::{Ask, Cause, Deployment, DeploymentId, NoticeState, State, TargetName};
@@ -190,17 +191,71 @@ fn a_person_goes_back_to_what_was_live_after_a_failure() {
     assert_eq!(refusal(roll_back(&bot, "3", Some(nobody))), "conductor/nothing-before");
 }
 
+/// Every bundle of the engine's own, and every one of the store.
+fn kept_and_stored(bot: &Bot) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let below = |name: &str, depth: usize| {
+        let mut found = vec![bot.dir.join(name)];
+        for _ in 0..depth {
+            let listings = found.iter().filter_map(|folder| fs::read_dir(folder).ok());
+            found = listings.flatten().map(|it| it.unwrap().path()).collect();
+        }
+        found
+    };
+    let kept = below("data/deployment-root", 3).into_iter().filter(|path| path.ends_with("bundle.tar"));
+    (kept.collect(), below("data/revisions", 2))
+}
+
+/// Writes over a file and leaves its other names alone.
+fn spoil(paths: &[PathBuf]) {
+    assert!(!paths.is_empty());
+    for path in paths {
+        fs::remove_file(path).unwrap();
+        fs::write(path, "spoiled").unwrap();
+    }
+}
+
 #[test]
-fn a_revision_that_is_no_longer_kept_cannot_come_back() {
+fn a_kept_archive_that_is_spoiled_or_gone_is_looked_for_elsewhere() {
     let bot = Bot::new();
+    push(&bot, "one", "exit 0");
+    push(&bot, "two", "exit 0");
+    let page_after = |key: &str| {
+        roll_back(&bot, key, None).unwrap();
+        bot.settle();
+        assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{key}: {}", bot.story());
+        bot.page()
+    };
+    // The store has it where the engine's is spoiled, and the engine where the store's is.
+    spoil(&kept_and_stored(&bot).0);
+    assert_eq!(page_after("kept"), "one", "R88");
+    spoil(&kept_and_stored(&bot).1);
+    assert_eq!(page_after("stored"), "two", "R88");
+    // Where both are, the source has the commit still.
+    let (kept, stored) = kept_and_stored(&bot);
+    spoil(&kept);
+    spoil(&stored);
+    assert_eq!(page_after("neither"), "one", "R88");
+    fs::remove_dir_all(bot.dir.join("data/revisions")).unwrap();
+    for path in kept_and_stored(&bot).0 {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(page_after("gone"), "two", "R88");
+}
+
+#[test]
+fn a_revision_that_nobody_has_any_more_cannot_come_back() {
+    let bot = Bot::with(&Extra { target: "give_up_after = \"1s\"".into(), ..Extra::default() });
     push(&bot, "one", "exit 0");
     push(&bot, "two", "exit 0");
     fs::remove_dir_all(bot.dir.join("data/revisions")).unwrap();
     fs::remove_dir_all(bot.dir.join("data/deployment-root")).unwrap();
+    fs::rename(bot.repo.bare(), bot.dir.join("away")).unwrap();
     roll_back(&bot, "1", None).unwrap();
     bot.settle();
     let State::Failed { failure } = bot.deployments()[0].state().clone() else { panic!("{}", bot.story()) };
     assert_eq!(failure.code, "steps/revision-gone");
+    assert!(failure.message.contains("is no longer kept, and cannot be made anew: "), "{failure}");
+    assert_eq!(bot.page(), "two");
 }
 
 #[test]
