@@ -5,6 +5,7 @@ use std::fs;
 use landfall::engine::host::Probe;
 
 use super::stand::{CLEANUP, Stand, files, plant};
+use super::things::thing;
 
 #[test]
 fn only_what_the_previous_revision_wrote_is_removed() {
@@ -138,6 +139,39 @@ fn an_install_that_fails_while_files_get_their_names_is_undone() {
     assert_eq!(stand.manifest(), manifest, "R70");
     stand.well(&second, &["-b", "OVERWRITE"]);
     assert_eq!(stand.listing(), "a=2 b=2 c=2 kind/ kind/x=2 tree=2 z=2");
+}
+
+#[test]
+fn an_install_that_fails_gives_directories_back_their_modes_and_lists() {
+    let stand = Stand::new();
+    let with = |item: &str| {
+        let body = format!("{}permissions:\n  - {{object: {{D}}, type: [directory], {item}}}\n", files("r>{D}"));
+        stand.bundle(&body, "r/a/ r/z/ r/f=1")
+    };
+    let told = stand.well(&with("mode: 770, acls: [\"u:54321:rwx\", \"d:u:54321:rx\"]"), &[]);
+    let lists = |name: &str| {
+        let shown = ["system.posix_acl_access", "system.posix_acl_default"].map(|list| {
+            let mut bytes = [0; 256];
+            let length = rustix::fs::lgetxattr(stand.d().join(name), list, &mut bytes[..]).unwrap();
+            bytes[..length].to_vec()
+        });
+        (thing(&stand.d().join(name)), shown)
+    };
+    let before = lists("z");
+    let second = with("mode: 700");
+    let gone = stand.d().join("a");
+    // The directories follow one another from the last: `z` is changed already when `a` cannot be.
+    let changed = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let (seen, z) = (std::sync::Arc::clone(&changed), stand.d().join("z"));
+    let probe = Probe::new(move |seam| match seam {
+        "install:switched" => fs::remove_dir(&gone).unwrap(),
+        "install:undoing" => drop(seen.lock().unwrap().get_or_insert_with(|| thing(&z))),
+        _ => {}
+    });
+    let story = stand.again_with(&told, |intent| intent.bundle = second, probe);
+    assert_eq!(story.end.unwrap().failure.unwrap().code, "host/install-failed", "R70");
+    assert_ne!(changed.lock().unwrap().as_ref(), Some(&before.0), "it was changed on the way");
+    assert_eq!(lists("z"), before, "R70: mode and lists are as they were");
 }
 
 #[test]

@@ -16,7 +16,11 @@ use landfall::domain::{FileExists, RunId, Verdict};
 use landfall::engine::host::{BundleType, GroupId, Means, Probe, RunIntent, RunOptions, Story, carry_out, prepare_run};
 use tempfile::TempDir;
 
-use super::things::{Dice, Thing, Tree, ancestors, exists, thing};
+use super::things::{Dice, Thing, Tree, acl_of, ancestors, exists, thing};
+
+/// What lets one more user into a directory; the number needs to be nobody's.
+const ACLS: &str = ", acls: [\"u:54321:rwx\"]";
+const USER: u32 = 54321;
 
 /// How many sequences an ordinary test run tries.
 const USUAL: u64 = 60;
@@ -202,10 +206,10 @@ impl World {
             }
             for above in ancestors(&path) {
                 let mode = self.dice.of(&[0o755, 0o755, 0o700, 0o711]);
-                tree.entry(above).or_insert(Thing::Directory { mode });
+                tree.entry(above).or_insert(Thing::Directory { mode, acl: vec![] });
             }
             let made = match self.dice.below(8) {
-                0 => Thing::Directory { mode: self.dice.of(&[0o755, 0o750]) },
+                0 => Thing::Directory { mode: self.dice.of(&[0o755, 0o750]), acl: vec![] },
                 1 => Thing::Link { target: format!("nowhere-{}-{at}", self.count) },
                 _ => Thing::File {
                     content: format!("rev-{}-{at}", self.count),
@@ -222,9 +226,10 @@ impl World {
         for (kind, modes) in [("file", [0o640, 0o604]), ("directory", [0o750, 0o705])] {
             if self.dice.one_in(3) {
                 let mode = self.dice.of(&modes);
+                let acls = if kind == "directory" && self.dice.one_in(2) { ACLS } else { "" };
                 writeln!(
                     items,
-                    "  - {{object: \"{}\", mode: {mode:o}, pattern: \"**\", type: [{kind}]}}",
+                    "  - {{object: \"{}\", mode: {mode:o}, pattern: \"**\", type: [{kind}]{acls}}}",
                     self.d().display()
                 )
                 .unwrap();
@@ -233,7 +238,10 @@ impl World {
         rev.bundle = self.write(&rev, &items);
         for it in rev.tree.values_mut() {
             match it {
-                Thing::Directory { mode } => *mode = wanted(&items, "directory").unwrap_or(*mode),
+                Thing::Directory { mode, acl } => {
+                    *mode = wanted(&items, "directory").unwrap_or(*mode);
+                    *acl = if items.contains(ACLS) { acl_of(*mode, USER) } else { vec![] };
+                }
                 Thing::File { mode, .. } => *mode = wanted(&items, "file").unwrap_or(*mode),
                 Thing::Link { .. } => {}
             }
@@ -261,7 +269,7 @@ impl World {
             }
         }
         for (path, it) in rev.tree.iter().rev() {
-            if let Thing::Directory { mode } = it {
+            if let Thing::Directory { mode, .. } = it {
                 fs::set_permissions(root.join(path), Permissions::from_mode(*mode)).unwrap();
             }
         }

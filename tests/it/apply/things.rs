@@ -36,9 +36,19 @@ impl Dice {
 /// One thing on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Thing {
-    Directory { mode: u32 },
-    File { content: String, mode: u32, modified: i64 },
-    Link { target: String },
+    /// With its access control list, as the kernel has it; none is empty.
+    Directory {
+        mode: u32,
+        acl: Vec<u8>,
+    },
+    File {
+        content: String,
+        mode: u32,
+        modified: i64,
+    },
+    Link {
+        target: String,
+    },
 }
 
 pub(super) type Tree = BTreeMap<String, Thing>;
@@ -52,13 +62,39 @@ pub(super) fn ancestors(path: &str) -> impl Iterator<Item = String> {
     above.into_iter()
 }
 
+/// A directory's access control list.
+fn acl(path: &Path) -> Vec<u8> {
+    let mut bytes = [0; 256];
+    let length = rustix::fs::lgetxattr(path, "system.posix_acl_access", &mut bytes[..]).unwrap_or(0);
+    bytes[..length].to_vec()
+}
+
+/// The list of a directory of this mode that lets one more user do all that the mode's group may.
+pub(super) fn acl_of(mode: u32, user: u32) -> Vec<u8> {
+    let bits = |shift: u32| u16::try_from(mode >> shift & 7).unwrap();
+    let entries = [
+        (1, bits(6), u32::MAX),
+        (2, 7, user),
+        (4, bits(3), u32::MAX),
+        (16, bits(3), u32::MAX),
+        (32, bits(0), u32::MAX),
+    ];
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        bytes.extend(u16::to_le_bytes(tag));
+        bytes.extend(rights.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
 pub(super) fn thing(path: &Path) -> Thing {
     let about = fs::symlink_metadata(path).unwrap();
     let mode = about.mode() & 0o7777;
     if about.is_symlink() {
         Thing::Link { target: fs::read_link(path).unwrap().to_str().unwrap().to_owned() }
     } else if about.is_dir() {
-        Thing::Directory { mode }
+        Thing::Directory { mode, acl: acl(path) }
     } else {
         Thing::File { content: fs::read_to_string(path).unwrap(), mode, modified: about.mtime() }
     }

@@ -115,6 +115,45 @@ impl List {
     }
 }
 
+/// The lists of a directory as they are, so that they can be brought back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lists {
+    access: Option<Vec<u8>>,
+    default: Option<Vec<u8>>,
+}
+
+impl Lists {
+    /// What a directory has now. A filesystem that knows none has none to lose.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { access: value(path, ACCESS), default: value(path, DEFAULT) }
+    }
+
+    /// Gives a directory exactly these.
+    pub(super) fn put_back(&self, path: &Path) -> io::Result<()> {
+        if Self::of(path) == *self {
+            return Ok(());
+        }
+        put(path, ACCESS, self.access.clone())?;
+        put(path, DEFAULT, self.default.clone())
+    }
+}
+
+fn value(path: &Path, name: &str) -> Option<Vec<u8>> {
+    // Room for a hundred entries; else for the largest attribute that the kernel keeps.
+    for room in [1 << 10, 1 << 16] {
+        let mut bytes = vec![0; room];
+        match lgetxattr(path, name, &mut bytes[..]) {
+            Ok(length) => {
+                bytes.truncate(length);
+                return Some(bytes);
+            }
+            Err(rustix::io::Errno::RANGE) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
 /// The user of a name or number.
 pub(super) fn user_id(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()).or_else(|| name.parse().ok())

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{Gid, Uid};
 
-use super::acl::Acl;
+use super::acl::{Acl, Lists};
 use super::label;
 use super::manifest::Given;
 use super::permissions::Change;
@@ -70,14 +70,16 @@ pub(super) fn adjust(path: &Path, change: &Change) -> io::Result<()> {
     settle(path, fs::symlink_metadata(path)?.mode() & 0o7777, Some(change))
 }
 
-/// Gives a directory the owner and mode that it had.
-pub(super) fn put_back(path: &Path, was: &Given) -> io::Result<()> {
-    let now = Given::now(path, was.acl);
-    if now != Some(*was) {
+/// Gives a directory the owner, mode and access control lists that it had.
+pub(super) fn put_back(path: &Path, was: &Given, lists: &Lists) -> io::Result<()> {
+    // One that somebody removed meanwhile has nothing to get back.
+    let Some(now) = Given::now(path, was.acl) else { return Ok(()) };
+    if now != *was {
         lchown(path, Some(was.uid), Some(was.gid))?;
         fs::set_permissions(path, Permissions::from_mode(was.mode))?;
     }
-    Ok(())
+    // After the mode, which would change their mask.
+    lists.put_back(path)
 }
 
 /// Gives a file that is not ours a second place: a second name where that is possible, else a copy that keeps what the

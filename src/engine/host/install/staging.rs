@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::syncfs;
 
+use super::acl::Lists;
 use super::copying::{adjust, copy, put_back, rename_to_nothing, second_place, settle, settle_anew};
 use super::manifest::{Aside, Displaced, Entry, EntryKind, Given, Manifest, Stage, Standing, is_there};
 use super::permissions::Changes;
@@ -38,7 +39,7 @@ pub(super) struct Staging<'a> {
     /// What the group's directories were given by the last Install.
     given: &'a BTreeMap<PathBuf, Given>,
     /// What the directories that stay had before this one, to be undone.
-    were: Vec<(PathBuf, Given)>,
+    were: Vec<(PathBuf, Given, Lists)>,
 }
 
 impl<'a> Staging<'a> {
@@ -98,7 +99,9 @@ impl<'a> Staging<'a> {
                 installs: standing.installs.clone(),
             },
         });
-        let were = plan.kept.iter().filter_map(|(path, _)| Some((path.clone(), Given::now(path, false)?))).collect();
+        let were =
+            plan.kept.iter().filter_map(|(path, _)| Some((path.clone(), Given::now(path, false)?, Lists::of(path))));
+        let were = were.collect();
         Self { plan, changes, manifest, previous, manifest_path, dir, probe, given: &standing.given, were }
     }
 
@@ -250,8 +253,8 @@ impl<'a> Staging<'a> {
             let had_ours = entry.old_path().is_some_and(|old| is_there(&old));
             self.take_back(entry, if had_ours { Present::Ours } else { Present::Nothing })?;
         }
-        for (path, was) in &self.were {
-            put_back(path, was).map_err(HostError::on("set owner and mode of", path))?;
+        for (path, was, lists) in &self.were {
+            put_back(path, was, lists).map_err(HostError::on("set owner and mode of", path))?;
         }
         self.probe.at("install:undoing");
         for it in self.displacing() {
