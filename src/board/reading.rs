@@ -16,7 +16,7 @@ use super::views::{
 use crate::clients::Clock;
 use crate::domain::{
     Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, HoldKind,
-    Lifecycle, Offset, PlanLine, Record, State, Stream, Target, TargetName,
+    Lifecycle, Live, Offset, PlanLine, Record, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -174,21 +174,8 @@ impl Inside {
             holds.push(HoldView { kind: HoldKind::Lock, reason, until: lock.until, deployment: None });
         }
         holds.extend(mine.iter().filter_map(|it| hold_of(it)));
-        let live = match &state.live {
-            Some(live) => {
-                let bringer = self.ledger.deployment(live.deployment)?;
-                let order = bringer.as_ref().map(Deployment::order);
-                Some(LiveView {
-                    sha: live.sha.clone(),
-                    deployment: live.deployment,
-                    at: live.at,
-                    title: order.and_then(|it| it.title.clone()),
-                    author: order.and_then(|it| it.author.clone()),
-                    commit_url: order.and_then(|it| commit_url(it, &live.sha, &self.github)),
-                })
-            }
-            None => None,
-        };
+        let live = state.live.as_ref().map(|live| self.live(live)).transpose()?;
+        let left_by = state.left_by.as_ref().map(|left| self.live(left)).transpose()?;
         Ok(TargetView {
             name: target.name.clone(),
             repository: target.repository.to_string(),
@@ -198,9 +185,23 @@ impl Inside {
             rules: rules(target),
             seen: state.seen.clone(),
             live,
+            left_by,
             running,
             waiting,
             holds,
+        })
+    }
+
+    fn live(&self, live: &Live) -> Answer<LiveView> {
+        let bringer = self.ledger.deployment(live.deployment)?;
+        let order = bringer.as_ref().map(Deployment::order);
+        Ok(LiveView {
+            sha: live.sha.clone(),
+            deployment: live.deployment,
+            at: live.at,
+            title: order.and_then(|it| it.title.clone()),
+            author: order.and_then(|it| it.author.clone()),
+            commit_url: order.and_then(|it| commit_url(it, &live.sha, &self.github)),
         })
     }
 

@@ -34,6 +34,9 @@ pub struct TargetView {
     pub engine: &'static str,
     /// What runs there.
     pub live: Option<LiveView>,
+    /// What failed or was stopped there since, and may have left its files there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_by: Option<LiveView>,
     /// The newest commit handled with any outcome.
     pub seen: Option<CommitSha>,
     /// The deployment under way.

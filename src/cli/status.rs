@@ -35,6 +35,8 @@ pub(super) struct Target {
     environment: String,
     engine: String,
     live: Option<Live>,
+    #[serde(default)]
+    left_by: Option<Live>,
     running: Option<String>,
     #[serde(default)]
     waiting: Vec<String>,
@@ -194,6 +196,14 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         .collect();
     let mut text = table(&["TARGET", "LIVE", "SINCE", "UNDER WAY", "WAITING", "COMMIT"], &lines);
     for target in targets {
+        if let Some(left) = &target.left_by {
+            let (what, since) = (short(&left.sha), ago(left.at, now));
+            text += &format!(
+                "{} {}: files of {what}, which did not become live, may be there ({since})\n",
+                styled(WAITS, "left"),
+                target.name
+            );
+        }
         for hold in &target.holds {
             let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");
             text += &format!("{} {}: {reason}\n", styled(WAITS, "waits"), target.name);

@@ -38,6 +38,8 @@ pub struct Deployment {
     run: Option<RunId>,
     #[serde(default)]
     url: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    untouched: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +95,7 @@ impl Deployment {
             revision: None,
             run: None,
             url: None,
+            untouched: false,
         })
     }
 
@@ -146,7 +149,12 @@ impl Deployment {
                 self.stumble = None;
             }
             E::Held { .. } | E::Progressed { .. } => self.stumble = None,
-            E::Ended { .. } | E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
+            E::Ended { outcome } => {
+                // An engine that brought the revision before back has left nothing of this one.
+                self.untouched = outcome.untouched || outcome.rolled_back_by.is_some();
+                self.stumble = None;
+            }
+            E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
             E::AlreadyLive { .. } | E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
         }
         self.events += 1;
@@ -314,6 +322,11 @@ impl Deployment {
     /// The engine's id for it, once it has one.
     pub fn run(&self) -> Option<&RunId> {
         self.run.as_ref()
+    }
+
+    /// Whether its run may have left something of its revision at the target.
+    pub fn may_have_touched(&self) -> bool {
+        self.run.is_some() && !self.untouched
     }
 
     /// Where the engine shows it.

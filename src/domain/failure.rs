@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::masking::Mask;
+
 /// Who has to change something: the author of the revision, or the keeper of the set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +62,13 @@ impl Failure {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// The same, with secrets taken out of what a script or a server may have said.
+    #[must_use]
+    pub fn masked(&self, mask: &Mask) -> Self {
+        let said = |text: &Option<String>| text.as_deref().map(|text| mask.apply(text));
+        Self { message: mask.apply(&self.message), help: said(&self.help), detail: said(&self.detail), ..self.clone() }
     }
 
     /// The same, with the last 4 KiB of `detail`, cut at a line where there is one.

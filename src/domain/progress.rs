@@ -215,8 +215,7 @@ impl Observation {
         if let Some(outcome) = &mut self.outcome {
             outcome.warnings.iter_mut().for_each(|warning| *warning = mask.apply(warning));
             if let Some(failure) = &mut outcome.failure {
-                failure.message = mask.apply(&failure.message);
-                failure.detail = failure.detail.as_deref().map(|detail| mask.apply(detail));
+                *failure = failure.masked(mask);
             }
         }
         self

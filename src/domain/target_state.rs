@@ -60,6 +60,10 @@ pub struct TargetState {
     /// What runs there.
     #[serde(default)]
     pub live: Option<Live>,
+    /// What did not become live there, and may have left its files there all the same: it failed or was stopped after
+    /// it had touched something, and nothing succeeded since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_by: Option<Live>,
     /// The newest commit handled with any outcome, of any ref.
     #[serde(default)]
     pub seen: Option<CommitSha>,
@@ -84,10 +88,16 @@ impl TargetState {
         if let Some(commit) = deployment.handled() {
             self.seen = Some(commit.clone());
         }
-        if let (State::Succeeded { .. }, Some(_), Some(weighed)) =
-            (deployment.state(), deployment.run(), deployment.weighed())
-        {
-            self.live = Some(Live { sha: weighed.commit.clone(), deployment: deployment.id(), at });
+        let (Some(_), Some(weighed)) = (deployment.run(), deployment.weighed()) else { return };
+        let this = Live { sha: weighed.commit.clone(), deployment: deployment.id(), at };
+        match deployment.state() {
+            State::Succeeded { .. } => (self.live, self.left_by) = (Some(this), None),
+            State::Failed { .. } | State::Stopped { .. } if deployment.may_have_touched() => self.left_by = Some(this),
+            State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } | State::Superseded { .. } => {}
+            // It is not over.
+            State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => {}
+            State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => {}
+            State::Running { .. } | State::Verifying { .. } => {}
         }
     }
 

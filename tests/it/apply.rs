@@ -1,5 +1,6 @@
 //! `landfall apply` as people run it: real bundles, real scripts, a root of its own each time, as the present user.
 
+mod catalogue;
 mod cleanup;
 mod content;
 mod files;

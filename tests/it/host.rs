@@ -204,7 +204,8 @@ async fn a_child_that_is_killed_leaves_a_failed_run_that_is_never_resumed() {
     assert!(Clock::system().now().duration_since(died).as_secs() < 5, "B10: told within seconds");
     let failure = outcome.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.blame), ("host/interrupted", Blame::Setup));
-    assert_eq!(failure.message, "the engine was ended during AfterInstall");
+    assert_eq!(failure.message, "the engine was ended during AfterInstall", "E75");
+    assert!(failure.help.unwrap().starts_with("deploy again"), "E75");
     assert!(matches!(host.engine.find(&host.intent, since()).await, Ok(Found::Run(_))));
     let again = blocking_program(LANDFALL).arg("apply").arg("--run-dir").arg(host.run_dir()).status().unwrap();
     assert!(again.success(), "it sees that it is not the first, and leaves");

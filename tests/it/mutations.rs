@@ -13,6 +13,8 @@ use landfall::appspec::{parse, parse_bytes, parse_what_can_be};
 use landfall::bundle::{Limits, Request, rebundle};
 use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName};
 
+use landfall::engine::host::unpack_archive;
+
 use super::cli::landfall;
 
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -258,6 +260,44 @@ fn no_bytes_confuse_the_archive_reader() {
             }
         }
     });
+}
+
+#[test]
+fn no_bytes_make_a_host_unpack_anything_elsewhere() {
+    const MOST: u64 = 8 << 20;
+    // In memory where that is possible.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let (bundle, into) = (dir.path().join("bundle"), dir.path().join("into"));
+    let (whole, torn) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    mutate("unpack", 1500, |bytes| {
+        let mended = mended(bytes);
+        let bytes = mended.as_deref().unwrap_or(bytes);
+        fs::write(&bundle, bytes).unwrap();
+        let unpacked = unpack_archive(&bundle, &into, MOST);
+        let count = if unpacked.is_ok() { &whole } else { &torn };
+        count.set(count.get() + 1);
+        let mut written = 0;
+        let mut folders = vec![into.clone()];
+        while let Some(folder) = folders.pop() {
+            let _ = fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755));
+            for found in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let (path, about) = (found.path(), found.metadata().unwrap());
+                assert!(about.is_dir() || about.is_file() || about.is_symlink(), "{path:?}");
+                if about.is_symlink() && unpacked.is_ok() {
+                    // What leads nowhere leads to nothing outside either: a link that leaves was refused.
+                    let there = fs::canonicalize(&path).ok();
+                    assert!(there.is_none_or(|it| it.starts_with(fs::canonicalize(&into).unwrap())), "{path:?}");
+                }
+                written += if about.is_file() { about.len() } else { 0 };
+                folders.extend(about.is_dir().then_some(path));
+            }
+        }
+        assert!(written <= MOST, "{written} bytes of {}", bytes.len());
+        fs::remove_dir_all(&into).or_else(|error| if into.exists() { Err(error) } else { Ok(()) }).unwrap();
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert!(left == ["bundle"] && fs::read(&bundle).unwrap() == bytes, "{left:?}");
+    });
+    assert!(whole.get() > 20 && torn.get() > 200, "{} whole, {} torn", whole.get(), torn.get());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use landfall::clients::process::blocking_program;
 use landfall::conductor::{AskError, Asked};
 use landfall::domain::{Ask, Cause, Deployment, DeploymentId, NoticeState, State, TargetName};
 
@@ -97,6 +98,44 @@ fn without_the_setting_a_failure_stays_as_it_is() {
     push(&bot, "one", "exit 0");
     push(&bot, "two", BROKEN);
     assert_eq!((bot.deployments().len(), bot.page().as_str()), (2, "two"), "B02");
+}
+
+#[test]
+fn what_a_failure_left_there_is_told_until_something_succeeds() {
+    let bot = Bot::new();
+    let good = push(&bot, "one", "exit 0");
+    let left = |bot: &Bot| bot.app().ledger.target(&site()).unwrap().left_by.map(|it| it.sha.to_string());
+    assert_eq!(left(&bot), None);
+    // Refused before it touched anything: what was live runs on as it was.
+    bot.repo.write("appspec.yml", "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: scripts/validate.sh\n      runas: nobody-of-this-name\n", 0o644);
+    bot.deliver("delivery-untouched", &bot.commit("untouched"));
+    bot.settle();
+    assert_eq!((bot.deployments()[0].state().name(), left(&bot)), ("failed", None));
+    let bad = push(&bot, "two", BROKEN);
+    assert_eq!(
+        (bot.page().as_str(), left(&bot)),
+        ("two", Some(bad.clone())),
+        "B02: the files on disk are the failed one's"
+    );
+    let token = fs::read_to_string(bot.dir.join("data/token")).unwrap();
+    let read = |path: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", bot.url())).bearer_auth(token.trim());
+        bot.runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
+    };
+    let targets: serde_json::Value = serde_json::from_str(&read("/api/v1/targets")).unwrap();
+    let target = &targets["targets"][0];
+    assert_eq!((target["live"]["sha"].as_str(), target["left_by"]["sha"].as_str()), (Some(&*good), Some(&*bad)));
+    let short = &bad[..7];
+    assert!(read("/").contains(&format!("files of <code>{short}</code> may be there")));
+    assert!(read("/targets/site").contains("which did not become live, may be there since"));
+    let status = blocking_program(env!("CARGO_BIN_EXE_landfall"))
+        .args(["status", "--url", &bot.url(), "--token", token.trim()])
+        .output()
+        .unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains(&format!("site: files of {short}, which did not become live, may be there")), "{status}");
+    push(&bot, "three", "exit 0");
+    assert_eq!((bot.page().as_str(), left(&bot)), ("three", None));
 }
 
 #[test]

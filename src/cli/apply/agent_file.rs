@@ -1,5 +1,5 @@
 //! A CodeDeploy agent's configuration file, read for what matters to a run: where its directory is, how much is kept.
-//! Its other keys are known and mean nothing here; a key that the agent does not know is told.
+//! A key that means nothing here is told, and so is one that the agent does not know.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,29 @@ use crate::cli::exit::Trouble;
 use crate::config::nearest;
 use crate::domain::plainly;
 
-/// What the agent knows (guide, «configuration reference»), without its colons.
-const KEYS: &[&str] = &[
-    "root_dir",
-    "max_revisions",
-    "log_dir",
-    "pid_dir",
-    "program_name",
-    "verbose",
-    "wait_between_runs",
-    "proxy_uri",
-    "log_aws_wire",
-    "on_premises_config_file",
-    "enable_auth_policy",
-    "disable_imds_v1",
-    "enable_deployments_log",
-    "use_fips_mode",
-    "kill_agent_max_wait_time_seconds",
+/// What is used of the file.
+const USED: &[&str] = &["root_dir", "max_revisions"];
+
+/// What else the agent knows (guide, «configuration reference»), without its colons: what it has unless it is told, and
+/// why that means nothing here.
+const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
+    ("log_dir", "/var/log/aws/codedeploy-agent", "logs lie in the engine's own directory"),
+    ("pid_dir", "/opt/codedeploy-agent/state/.pid", "there is no agent that runs on"),
+    ("program_name", "codedeploy-agent", "there is no agent that runs on"),
+    ("verbose", "false", "what is done is told as it is done"),
+    ("wait_between_runs", "1", "nothing is asked for again and again"),
+    ("proxy_uri", "", "bundles are fetched without a proxy: fetch it yourself, and name the file"),
+    ("log_aws_wire", "false", "what comes over the wire is never logged"),
+    (
+        "on_premises_config_file",
+        "/etc/codedeploy-agent/conf/codedeploy.onpremises.yml",
+        "credentials are those of the environment",
+    ),
+    ("enable_auth_policy", "false", "no commands are asked of AWS"),
+    ("disable_imds_v1", "false", "set AWS_EC2_METADATA_V1_DISABLED in the environment"),
+    ("enable_deployments_log", "true", "the log of all deployments is always written"),
+    ("use_fips_mode", "false", "set AWS_USE_FIPS_ENDPOINT in the environment"),
+    ("kill_agent_max_wait_time_seconds", "7200", "there is no agent that runs on"),
 ];
 
 /// What is used of the file.
@@ -61,14 +67,25 @@ impl AgentFile {
                 let wrong = || format!("`max_revisions` must be a whole number above 0, and is `{value}`");
                 self.max_revisions = Some(number.ok_or_else(wrong)?);
             }
-            known if KEYS.contains(&known) => {}
-            unknown => {
-                let near = nearest(unknown, KEYS.iter().copied());
+            other => self.warn_of(key, other, value),
+        }
+        Ok(())
+    }
+
+    /// Says what a key that is not used would have done, unless it only says what the agent does anyway.
+    fn warn_of(&mut self, key: &str, name: &str, value: &str) {
+        match WITHOUT_EFFECT.iter().find(|(known, ..)| *known == name) {
+            Some((_, usual, _)) if [*usual, "", "~", "null"].contains(&value.trim_end_matches('/')) => {}
+            Some((_, _, why)) => {
+                self.warnings.push(format!("`:{name}:` of the agent's configuration file has no effect here: {why}"));
+            }
+            None => {
+                let known = USED.iter().copied().chain(WITHOUT_EFFECT.iter().map(|(known, ..)| *known));
+                let near = nearest(name, known);
                 let near = near.map(|near| format!(": did you mean `:{near}:`?")).unwrap_or_default();
                 self.warnings.push(format!("the agent's configuration file has an unknown key `{key}`{near}"));
             }
         }
-        Ok(())
     }
 }
 
@@ -115,6 +132,20 @@ mod tests {
         check("---\n:root_dir: /opt/x\n:max_revisions: 2\n:verbose: false\n", "Some(\"/opt/x\") Some(2)");
         check(":root_dir: \"/opt/x\" # here\n", "Some(\"/opt/x\") None");
         check("", "None None");
+    }
+
+    #[test]
+    fn a_key_without_effect_is_told_unless_it_says_what_the_agent_does_anyway() {
+        check(
+            ":log_dir: '/var/log/aws/codedeploy-agent/'\n:pid_dir: '/opt/codedeploy-agent/state/.pid'\n:proxy_uri:\n",
+            "None None",
+        );
+        check(
+            ":proxy_uri: http://proxy:3128\n:verbose: true\n",
+            "None None `:proxy_uri:` of the agent's configuration file has no effect here: bundles are fetched without a \
+             proxy: fetch it yourself, and name the file; `:verbose:` of the agent's configuration file has no effect \
+             here: what is done is told as it is done",
+        );
     }
 
     #[test]

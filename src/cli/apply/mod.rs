@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{Exit, Outcome, Trouble};
 use super::terminal::{say, talk};
 use crate::config::Environment;
-use crate::domain::{FileExists, RunId, Verdict, plainly};
+use crate::domain::{FileExists, Mask, RunId, Verdict, plainly};
 use crate::engine::host::{
     Account, GroupId, HostError, Means, RunDir, RunIntent, RunOptions, Story, carry_out, prepare_run,
 };
@@ -100,13 +100,19 @@ pub(super) fn run(args: &ApplyArgs, environment: &Environment) -> Outcome {
     let (intent, _fetched) = intent(args, environment)?;
     let dir = prepare_run(&intent).map_err(unusable)?;
     let means = Means::own().with_environment(environment.for_others());
-    let story = follow(&dir, means, args.json)?;
+    let story = follow(&dir, means, args.json)?.masked(&own_secrets(environment));
     if args.json {
         say(&format!("{}\n", as_json(&intent, &story)));
     } else {
         tell_end(&intent, &dir, &story);
     }
     Ok(exit_of(&story))
+}
+
+/// What it was given itself to fetch bundles with, and what a hook could print. The log on this machine has it all.
+fn own_secrets(environment: &Environment) -> Mask {
+    let names = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN"];
+    Mask::new(names.iter().filter_map(|name| environment.get(name)).map(str::to_owned))
 }
 
 /// The host engine's child: in a session of its own, so that the end of the bot is not its end.

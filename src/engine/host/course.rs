@@ -248,7 +248,11 @@ impl<'a> Course<'a> {
         if !account.is_own() && !Account::can_change() {
             return Err(Failure::setup(
                 "host/not-root",
-                format!("`{}` in {event} runs as `{name}`, and the engine is not root", script.location),
+                format!(
+                    "`{}` in {event} runs as `{name}`, and the engine runs as `{}`, which is not root",
+                    script.location,
+                    Account::own().name
+                ),
             )
             .help("run the engine as root, or remove `runas`"));
         }

@@ -63,6 +63,7 @@ pub(super) fn run(
 ) -> (ScriptTold, Option<Failure>) {
     let began = hook.clock.now();
     log.script(hook.location);
+    log.note(&header(hook));
     let mut told = ScriptTold { location: hook.location.to_owned(), ..ScriptTold::default() };
     let failure = match ready(hook, log, warnings).and_then(|command| start(hook, command)) {
         Ok(child) => attend(hook, child, began, log, &mut told),
@@ -73,6 +74,16 @@ pub(super) fn run(
     }
     told.seconds = hook.clock.now().duration_since(began).as_secs_f64();
     (told, failure)
+}
+
+/// What differs most often between a script that works by hand and fails in a deployment (E77).
+fn header(hook: &HookScript<'_>) -> String {
+    let path = variable(hook, "PATH").unwrap_or_default();
+    format!("runs as {} in {} with PATH={path}", hook.account.name, hook.archive.display())
+}
+
+fn variable<'a>(hook: &'a HookScript<'_>, name: &str) -> Option<&'a str> {
+    hook.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 /// Looks at the file before it runs: the system's own answers to these faults mislead.
@@ -167,20 +178,44 @@ fn has_interpreter(
     };
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let text = String::from_utf8_lossy(line);
-    let interpreter = text.split_whitespace().next().unwrap_or_default();
     if line.ends_with(b"\r") {
         return Err(wrong(
             format!("{named} has Windows line endings (CR after #!{})", text.trim()),
             "convert it, and write `*.sh text eol=lf` into .gitattributes",
         ));
     }
-    if interpreter.starts_with('/') && !Path::new(interpreter).exists() {
+    if let Some(absent) = absent_interpreter(&text, variable(hook, "PATH").unwrap_or_default()) {
         return Err(wrong(
-            format!("{named} wants the interpreter `{interpreter}`, which is not on this host"),
+            format!("{named} wants the interpreter `{absent}`, which is not on this host"),
             "install it, or change the script's first line",
         ));
     }
     Ok(true)
+}
+
+/// The program that a first line asks for and that is not there (E63), be it by way of `env`, which would only say so
+/// with a number. All that follows `env` is one word to the system, unless `-S` splits it.
+fn absent_interpreter<'a>(line: &'a str, path: &str) -> Option<&'a str> {
+    let line = line.trim();
+    let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    if first.starts_with('/') && !Path::new(first).exists() {
+        return Some(first);
+    }
+    if Path::new(first).file_name() != Some(OsStr::new("env")) {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let program = rest.strip_prefix("-S").map_or(rest, |split| split.split_whitespace().next().unwrap_or_default());
+    // Options and variables, such as another PATH, are for `env` to understand.
+    if program.is_empty() || program.starts_with('-') || program.contains('=') {
+        return None;
+    }
+    let is_there = match program.contains('/') {
+        // One that is relative depends on where it runs.
+        true => !program.starts_with('/') || Path::new(program).exists(),
+        false => path.split(':').any(|folder| Path::new(folder).join(program).exists()),
+    };
+    (!is_there).then_some(program)
 }
 
 fn start(hook: &HookScript<'_>, mut command: Command) -> Result<Child, Failure> {
@@ -240,7 +275,6 @@ fn attend(
             .help("start background programs with `> /dev/null 2> /dev/null < /dev/null &`")
         }
     };
-    log.note(&format!("{} ran as {} in {}", hook.location, hook.account.name, hook.archive.display()));
     Some(failure.detail(&log.tail()))
 }
 

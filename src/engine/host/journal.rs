@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
 use super::layout::RunDir;
-use crate::domain::{Failure, Lifecycle, Progress, RunOutcome, StepStatus, Verdict};
+use crate::domain::{Failure, Lifecycle, Mask, Progress, RunOutcome, StepStatus, Verdict};
 
 /// One line of `progress.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -214,6 +214,16 @@ impl Story {
         let failure = Failure::setup("host/interrupted", format!("the engine was ended{during}"))
             .help("deploy again: it is not resumed, since nobody knows how far its script came");
         self.end = Some(End::failed(failed_event, failure));
+        self
+    }
+
+    /// The same, with secrets taken out of everything that it tells.
+    #[must_use]
+    pub fn masked(mut self, mask: &Mask) -> Self {
+        self.warnings.iter_mut().for_each(|warning| *warning = mask.apply(warning));
+        if let Some(failure) = self.end.as_mut().and_then(|end| end.failure.as_mut()) {
+            *failure = failure.masked(mask);
+        }
         self
     }
 

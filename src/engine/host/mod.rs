@@ -34,3 +34,4 @@ pub use intent::{BundleObject, BundleType, RunIntent, RunOptions};
 pub use journal::{End, EventTold, ScriptTold, Story};
 pub use layout::{GroupId, Layout, RunDir};
 pub use probe::Probe;
+pub use unpack::unpack_archive;

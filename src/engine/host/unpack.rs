@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::error::HostError;
 use super::intent::{BundleType, RunIntent};
 use super::layout::RunDir;
-use super::unpack_entries::{Entries, broken, stays_inside};
+use super::unpack_entries::{Entries, MOST_BYTES, broken, stays_inside};
 use crate::domain::{Failure, plainly};
 
 /// How much of a bundle is read at once.
@@ -48,7 +48,7 @@ fn bring(intent: &RunIntent, dir: &RunDir, into: &Path) -> Result<Vec<String>, F
             // the one meant is removed, and the digest is what is told: such a bundle may well be unreadable, too.
             let (checked, unpacked) = thread::scope(|scope| {
                 let checking = scope.spawn(|| check_digest(intent, &copy));
-                let unpacked = archive(&copy, &raw, &mut warnings);
+                let unpacked = archive(&copy, &raw, MOST_BYTES, &mut warnings);
                 (checking.join().unwrap_or_else(|panic| resume_unwind(panic)), unpacked)
             });
             checked?;
@@ -96,15 +96,21 @@ fn check_digest(intent: &RunIntent, copy: &Path) -> Result<(), Failure> {
     .help("deploy again"))
 }
 
+/// Unpacks an archive of any known format below `into`, nothing outside of it, and no more than so many bytes: as a run
+/// does with its bundle, for those who try what an archive can do.
+pub fn unpack_archive(path: &Path, into: &Path, most_bytes: u64) -> Result<(), Failure> {
+    archive(path, into, most_bytes, &mut Vec::new())
+}
+
 /// Unpacks by what the bytes are, not by what they are called (D28).
-fn archive(path: &Path, into: &Path, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn archive(path: &Path, into: &Path, most_bytes: u64, warnings: &mut Vec<String>) -> Result<(), Failure> {
     let open = || File::open(path).map_err(|error| broken(path, &error));
     let mut magic = [0; 2];
     let known = open()?.read_exact(&mut magic).is_ok();
     match magic {
-        [0x1f, 0x8b] if known => tar(MultiGzDecoder::new(BufReader::with_capacity(READ, open()?)), into),
-        [b'P', b'K'] if known => zip(open()?, into, warnings),
-        _ => tar(BufReader::with_capacity(READ, open()?), into),
+        [0x1f, 0x8b] if known => tar(MultiGzDecoder::new(BufReader::with_capacity(READ, open()?)), into, most_bytes),
+        [b'P', b'K'] if known => zip(open()?, into, most_bytes, warnings),
+        _ => tar(BufReader::with_capacity(READ, open()?), into, most_bytes),
     }
 }
 
@@ -113,8 +119,8 @@ fn unreadable(error: impl std::error::Error) -> Failure {
         .help("deploy the commit again, so that it is bundled anew")
 }
 
-fn tar(input: impl Read, into: &Path) -> Result<(), Failure> {
-    let mut entries = Entries::new(into)?;
+fn tar(input: impl Read, into: &Path, most_bytes: u64) -> Result<(), Failure> {
+    let mut entries = Entries::new(into, most_bytes)?;
     let mut archive = tar::Archive::new(input);
     for entry in archive.entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
@@ -139,9 +145,9 @@ fn tar(input: impl Read, into: &Path) -> Result<(), Failure> {
     entries.finish()
 }
 
-fn zip(input: File, into: &Path, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn zip(input: File, into: &Path, most_bytes: u64, warnings: &mut Vec<String>) -> Result<(), Failure> {
     const LONGEST_LINK: u64 = 4096;
-    let mut entries = Entries::new(into)?;
+    let mut entries = Entries::new(into, most_bytes)?;
     let mut archive = zip::ZipArchive::new(BufReader::with_capacity(READ, input)).map_err(unreadable)?;
     let mut finder = false;
     for index in 0..archive.len() {
@@ -173,7 +179,7 @@ fn zip(input: File, into: &Path, warnings: &mut Vec<String>) -> Result<(), Failu
 
 /// Copies a directory as if it had been an archive. Links that leave it are refused.
 fn directory(from: &Path, into: &Path) -> Result<(), Failure> {
-    let mut entries = Entries::new(into)?;
+    let mut entries = Entries::new(into, MOST_BYTES)?;
     let mut ahead = vec![PathBuf::new()];
     while let Some(folder) = ahead.pop() {
         let place = from.join(&folder);

@@ -7,12 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::is_full;
-use crate::domain::{Failure, plainly};
+use crate::domain::{Failure, plainly, size};
 
 /// More entries than any revision has.
 const MOST_ENTRIES: u64 = 1_000_000;
 /// More bytes than any revision has, so that a small bundle cannot fill a large disk.
-const MOST_BYTES: u64 = 64 << 30;
+pub(super) const MOST_BYTES: u64 = 64 << 30;
 
 /// One bundle's entries as they are written.
 pub(super) struct Entries {
@@ -22,13 +22,14 @@ pub(super) struct Entries {
     modes: Vec<(PathBuf, u32)>,
     count: u64,
     bytes: u64,
+    most_bytes: u64,
     /// Large pieces: each costs a call of the system.
     buffer: Vec<u8>,
 }
 
 impl Entries {
-    /// Begins below `root`, which is made.
-    pub(super) fn new(root: &Path) -> Result<Self, Failure> {
+    /// Begins below `root`, which is made, and writes no more than so many bytes.
+    pub(super) fn new(root: &Path, most_bytes: u64) -> Result<Self, Failure> {
         fs::create_dir_all(root).map_err(|error| broken(root, &error))?;
         Ok(Self {
             root: root.to_owned(),
@@ -36,6 +37,7 @@ impl Entries {
             modes: Vec::new(),
             count: 0,
             bytes: 0,
+            most_bytes,
             buffer: vec![0; 256 * 1024],
         })
     }
@@ -108,13 +110,20 @@ impl Entries {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(broken(&place, &error)),
             };
-            self.bytes += read as u64;
-            if self.bytes > MOST_BYTES {
-                return Err(refused(name, "makes the bundle larger than 64 GiB unpacked"));
-            }
+            self.grows(name, read as u64)?;
             file.write_all(&self.buffer[..read]).map_err(|error| broken(&place, &error))?;
         }
         finish_file(&file, mode, modified).map_err(|error| broken(&place, &error))
+    }
+
+    /// Counts what is about to be written.
+    fn grows(&mut self, name: &Path, by: u64) -> Result<(), Failure> {
+        self.bytes = self.bytes.saturating_add(by);
+        if self.bytes > self.most_bytes {
+            let most = size(self.most_bytes);
+            return Err(refused(name, &format!("makes the bundle larger than {most} unpacked")));
+        }
+        Ok(())
     }
 
     /// A symbolic link.
@@ -134,6 +143,9 @@ impl Entries {
         let first =
             self.place(of).map_err(outside)?.filter(|first| fs::symlink_metadata(first).is_ok_and(|it| it.is_file()));
         let first = first.ok_or_else(|| refused(name, "is a link to a file that is not before it in the bundle"))?;
+        // It is a copy, and many of one large file are as much as many large files.
+        let length = fs::metadata(&first).map_err(|error| broken(&first, &error))?.len();
+        self.grows(name, length)?;
         fs::copy(&first, &place).map(drop).map_err(|error| broken(&place, &error))
     }
 

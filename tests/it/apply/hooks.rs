@@ -3,15 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use landfall::clients::process::blocking_program;
+
 use super::stand::{Stand, Told};
 
-fn hook(event: &str, scripts: &[&str]) -> String {
+pub(super) fn hook(event: &str, scripts: &[&str]) -> String {
     let lines: String = scripts.iter().map(|it| format!("    - location: {it}\n")).collect();
     format!("hooks:\n  {event}:\n{lines}")
 }
 
 /// Runs one script in AfterInstall, with more lines for it in the AppSpec.
-fn one(stand: &Stand, more: &str, text: &str) -> Told {
+pub(super) fn one(stand: &Stand, more: &str, text: &str) -> Told {
     let body = format!("{}{more}", hook("AfterInstall", &["a.sh"]));
     let bundle = stand.bundle(&body, "");
     stand.script(&bundle, "a.sh", text);
@@ -36,6 +38,8 @@ fn scripts_run_in_order_and_the_log_says_so() {
     let hooks = &log[log.find("LifecycleEvent - AfterInstall").unwrap()
         ..log.find("LifecycleEvent - App").unwrap_or(0).max(log.rfind("LifecycleEvent - ApplicationStart").unwrap())];
     let mut lines: Vec<&str> = hooks.lines().collect();
+    let headers: Vec<&str> = lines.extract_if(.., |line| line.starts_with("[landfall]runs as ")).collect();
+    assert_eq!(headers.len(), 2, "E77: one for each script");
     lines[2..4].sort_unstable();
     assert_eq!(
         lines,
@@ -102,6 +106,30 @@ fn a_script_finds_its_variables_and_none_of_ours() {
     assert!(!env.contains("BUNDLE_"), "R34: a local bundle has none of these: {env}");
     let log = fs::read_to_string(told["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("[stdout]read ended with 1"), "H23: {log}");
+}
+
+#[test]
+fn what_apply_was_given_to_fetch_with_is_not_told() {
+    let stand = Stand::new();
+    let bundle = stand.bundle(&hook("AfterInstall", &["a.sh"]), "");
+    stand.script(
+        &bundle,
+        "a.sh",
+        "#!/bin/sh\necho $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN $GITHUB_TOKEN $OTHER\nexit 1\n",
+    );
+    let secrets = ["wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEBYaD==", "ghp_0123456789"];
+    for json in [true, false] {
+        let mut command = stand.command(&bundle, &[]);
+        if !json {
+            command = blocking_program(env!("CARGO_BIN_EXE_landfall"));
+            command.args(["apply", "--root"]).arg(stand.path("root")).arg("-l").arg(&bundle);
+        }
+        let names = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN"];
+        let output = command.envs(names.into_iter().zip(secrets)).env("OTHER", "not-a-secret").output().unwrap();
+        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains("[stdout][secret] [secret] [secret] not-a-secret"), "{told}");
+        assert!(!secrets.iter().any(|secret| told.contains(secret)), "{told}");
+    }
 }
 
 #[test]
@@ -227,7 +255,7 @@ fn users_are_checked_before_the_first_event() {
     assert!(stand.path("before").exists(), "H25: a BeforeInstall script might have made the user");
     if !nix::unistd::Uid::effective().is_root() {
         println!("H24, H26 and the closed archive need root: skipped");
-        fails("H27", &one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "the engine is not root");
+        fails("H27", &one(&stand, "      runas: root\n", "#!/bin/sh\n"), "host/not-root", "which is not root");
         return;
     }
     println!("H27 needs an ordinary user: skipped");

@@ -13,7 +13,7 @@ use crate::worlds::s3::Buckets;
 const SCRIPT: &str = "#!/bin/sh\nenv | grep ^BUNDLE_ | sort > {HERE}/bundle || true\n";
 
 /// Runs `apply` on a location with more in its environment.
-fn apply(stand: &Stand, location: &str, environment: &[(&str, &str)], more: &[&str]) -> Told {
+pub(super) fn apply(stand: &Stand, location: &str, environment: &[(&str, &str)], more: &[&str]) -> Told {
     let mut command: Command = stand.command(Path::new(location), more);
     command.envs(environment.iter().copied());
     let output = command.output().unwrap();

@@ -11,7 +11,7 @@ use super::stand::{Stand, Told, WHOLE, files, plant};
 
 /// Runs `landfall apply` after these mounts; nothing where nobody may mount.
 #[expect(clippy::print_stderr, reason = "a test says what it leaves out")]
-fn apply_on(stand: &Stand, mounts: &str, bundle: &std::path::Path, more: &[&str]) -> Option<Told> {
+pub(super) fn apply_on(stand: &Stand, mounts: &str, bundle: &std::path::Path, more: &[&str]) -> Option<Told> {
     let unshared = |command: &str| {
         let mut unshare = blocking_program("unshare");
         unshare.args(["-m", "sh", "-c", command, "sh"]).env("HERE", stand.path(""));
@@ -19,7 +19,7 @@ fn apply_on(stand: &Stand, mounts: &str, bundle: &std::path::Path, more: &[&str]
     };
     let allowed = unshared("mount -t tmpfs -o size=64k none /mnt").output().is_ok_and(|out| out.status.success());
     if !allowed {
-        eprintln!("skipped, because only root may mount: R52 (room), A06, E50");
+        eprintln!("skipped, because only root may mount: R52 (room), A06, E48, E50, E51");
         return None;
     }
     let plain = stand.command(bundle, more);
@@ -46,7 +46,7 @@ fn a_filesystem_that_is_too_full_is_told_with_the_numbers() {
     let mount = "mount -t tmpfs -o size=256k none $HERE/D";
     // No file alone is too large.
     let Some(told) = apply_on(&stand, mount, &of_size(&stand, 10, 50_000), &[]) else { return };
-    assert_eq!(told.text("code"), "host/install-refused", "{:#}", told.json);
+    assert_eq!(told.text("code"), "host/install-refused", "E51: {:#}", told.json);
     assert!(told.text("message").contains("needs 500000 bytes more and has 262144 free"), "{}", told.text("message"));
     let few = "mount -t tmpfs -o size=10m,nr_inodes=20 none $HERE/D";
     let told = apply_on(&stand, few, &of_size(&stand, 40, 1), &[]).unwrap();

@@ -1,4 +1,4 @@
-//! Every case of the host engine's specification is named by a test. Reads files; runs nothing.
+//! Every case of the host engine's specification, and every error of its catalogue, is named by a test. Reads files; runs nothing.
 //!
 //! A case counts where a test's code says its id in a text, `"K03"` or `"K03: the site is down"`, or in its name,
 //! `k03_…`. Prose does not count: a comment asserts nothing.
@@ -14,6 +14,16 @@ const CASES: [(char, usize); 10] =
 
 /// What is said of a deployment when so many hosts of a fleet fail. A host engine has one: `M06` is of such a group.
 const OF_FLEETS: [&str; 6] = ["M01", "M02", "M03", "M04", "M05", "M07"];
+
+/// The catalogue of what goes wrong with a bundle, an Install and a hook, and of how it is told.
+const ERRORS: [std::ops::RangeInclusive<u32>; 2] = [40..=56, 60..=77];
+
+#[test]
+fn every_error_of_the_catalogue_is_named_by_a_test() {
+    let named = named_in_tests();
+    let all = ERRORS.into_iter().flatten().map(|at| format!("E{at}"));
+    none(all.filter(|id| !named.contains(id)).map(|id| format!("{id}: no test names it")).collect());
+}
 
 #[test]
 fn every_case_of_the_specification_is_named_by_a_test() {

@@ -62,6 +62,14 @@ async fn targets_say_what_is_live_and_what_waits() {
                   "engine": "host",
                   "environment": "production",
                   "holds": [],
+                  "left_by": {
+                    "at": "2026-01-02T03:08:08Z",
+                    "author": "Mia Okoro",
+                    "commit_url": "https://github.com/acme/blog/commit/b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1",
+                    "deployment": "01KDYASHNMN8SNZKP7M1JJ90R5",
+                    "sha": "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1",
+                    "title": "Write about <script>alert(1)</script> & co"
+                  },
                   "live": null,
                   "locked": false,
                   "name": "blog",

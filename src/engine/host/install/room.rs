@@ -54,7 +54,8 @@ pub(super) fn check(plan: &Plan, problems: &mut Vec<Problem>) {
 fn too_full(need: &Need) -> Option<Problem> {
     let about = statvfs(&need.at).ok()?;
     let free = about.blocks_available() * about.fragment_size();
-    let what = if need.bytes > free {
+    // A filesystem that takes memory as it needs it says that it has no blocks at all.
+    let what = if about.blocks() > 0 && need.bytes > free {
         format!("{} bytes more and has {free} free", need.bytes)
     } else if about.files() > 0 && need.files > about.files_available() {
         // A filesystem that makes inodes as it needs them says that it has none.
