@@ -72,7 +72,7 @@ fn what_the_hosts_filesystem_or_kernel_does_not_know_is_said() {
     match told.filter(|told| !told.text("code").is_empty()) {
         Some(told) => assert_eq!(
             said(&stand, &told),
-            "item 1 of `permissions` (line 7): `D` is on a filesystem without access control lists, which `acls` needs: \
+            "item 1 of `permissions` (line 7): `D/a` is on a filesystem without access control lists, which `acls` needs: \
              nothing was changed on the host",
             "E48"
         ),
