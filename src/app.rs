@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
+use crate::intake::sns::{self, SnsState, Trust};
 use crate::intake::{self, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
@@ -48,6 +49,8 @@ pub struct Parts {
     pub pace: codedeploy::Pace,
     /// How fast the world is told.
     pub report_pace: report::Pace,
+    /// Whom certificates of Amazon SNS must lead to, and how they are fetched.
+    pub trust: Trust,
 }
 
 impl Parts {
@@ -61,6 +64,7 @@ impl Parts {
             aws: Aws::new(),
             pace: codedeploy::Pace::default(),
             report_pace: report::Pace::default(),
+            trust: Trust::of_this_machine(),
         }
     }
 }
@@ -124,7 +128,9 @@ impl App {
             let help = "correct `github.api_url`";
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;
-        let world = Arc::new(world(&config, &github, parts)?);
+        let accounts = Accounts::paced(parts.aws.clone(), parts.pace.clone(), clock.clone());
+        let sns = hear_sns(&config, &parts, &accounts);
+        let world = Arc::new(world(&config, &github, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
@@ -138,7 +144,7 @@ impl App {
             &config.github.api_url,
         );
         let door = Door { config: &config, ledger: &ledger, clock: &clock, board: &board, tokens: &tokens };
-        let (address, server) = door.open(asks.clone(), &stop)?;
+        let (address, server) = door.open(asks.clone(), sns, &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every };
         let tasks = vec![tokio::spawn(conductor.run(stop.clone())), tokio::spawn(catch_up.run(stop.clone()))];
@@ -193,8 +199,15 @@ async fn open_ledger(config: &Config, clock: &Clock, probe: &Probe) -> Result<Le
     tokio::task::spawn_blocking(open).await.expect("opening a ledger does not panic")
 }
 
-fn world(config: &Config, github: &GitHubClient, parts: Parts) -> Result<World, AppError> {
-    let Parts { clock, program, probe, aws, pace, report_pace: _ } = parts;
+/// What the door for SNS hears makes the pollers look. It reaches no further than that.
+fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
+    let accounts = accounts.clone();
+    let hear: sns::Hear = Arc::new(move |hint| accounts.nudge(hint));
+    SnsState::new(config.sns.clone(), parts.trust.clone(), hear, parts.clock.clone())
+}
+
+fn world(config: &Config, github: &GitHubClient, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
+    let Parts { clock, program, probe, aws, pace: _, report_pace: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -204,7 +217,6 @@ fn world(config: &Config, github: &GitHubClient, parts: Parts) -> Result<World, 
     made.map_err(|error| AppError::Need(unusable(&spool, &error)))?;
     let sources = Sources::new(&config.data_dir, github.clone());
     let stores = Stores::new(aws.clone());
-    let accounts = Accounts::paced(aws, pace, clock.clone());
     let engine_clock = clock.clone();
     let mask = config.mask();
     let engines = Engines::new(move |spec| match spec {
@@ -231,7 +243,12 @@ struct Door<'a> {
 }
 
 impl Door<'_> {
-    fn open(&self, asks: conductor::Asks, stop: &CancellationToken) -> Result<(SocketAddr, ServerHandle), AppError> {
+    fn open(
+        &self,
+        asks: conductor::Asks,
+        sns: SnsState,
+        stop: &CancellationToken,
+    ) -> Result<(SocketAddr, ServerHandle), AppError> {
         let intake = IntakeState::new(self.ledger.clone(), self.config.clone(), self.clock.clone());
         let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?;
         let web = http::Data::new(WebState {
@@ -244,9 +261,10 @@ impl Door<'_> {
             stop: stop.clone(),
         });
         let routes = move || {
-            let (intake, web) = (intake.clone(), web.clone());
+            let (intake, sns, web) = (intake.clone(), sns.clone(), web.clone());
             HttpApp::new()
                 .configure(|routes| intake::routes(routes, intake))
+                .configure(|routes| sns::routes(routes, sns))
                 .configure(|routes| web::routes(routes, web))
         };
         let address = self.config.server.listen;

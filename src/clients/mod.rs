@@ -2,6 +2,7 @@
 
 pub mod aws;
 mod clock;
+pub mod fetch;
 pub mod github;
 pub mod process;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::SecretRef;
+use super::topic::Topic;
 use crate::domain::{Findings, Mask, Target, TargetName};
 
 /// Everything that the program was told.
@@ -19,6 +20,8 @@ pub struct Config {
     pub server: Server,
     /// GitHub, and the secrets its webhooks are signed with.
     pub github: GitHub,
+    /// Whose messages bring the next look at CodeDeploy sooner.
+    pub sns: Sns,
     /// Where to deploy to, in the file's order.
     pub targets: Vec<Arc<Target>>,
     /// Who is told in chat.
@@ -64,6 +67,17 @@ pub struct Hook {
     pub repositories: Vec<String>,
     /// Their secrets.
     pub secrets: Vec<SecretRef>,
+}
+
+/// Topics of Amazon SNS whose messages wake the poller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sns {
+    /// The topics that are heard; none means that nobody is.
+    pub topics: Vec<Topic>,
+    /// Whether signatures with SHA-1 count, which a topic makes unless its attribute `SignatureVersion` is 2.
+    pub allow_signature_v1: bool,
+    /// Whether a subscription to one of the topics is confirmed without a person.
+    pub confirm: bool,
 }
 
 /// A place in chat.

@@ -121,6 +121,7 @@ impl Checker<'_> {
             .and_then(|(text, at)| self.fit(&at, "public_url", web_address(&text)));
         let server = self.server(raw.server.as_ref().map(|it| &it.value));
         let github = self.github(raw.github.as_ref());
+        let sns = self.sns(raw.sns.as_ref());
         let ledger = self.ledger(raw.ledger.as_ref().map(|it| &it.value));
         let chat = self.chats(raw.chat.as_ref());
         let targets = self.targets(raw, data_dir.as_deref().unwrap_or(Path::new("/")), &chat, &github);
@@ -135,6 +136,7 @@ impl Checker<'_> {
             public_url,
             server: server?,
             github,
+            sns,
             targets: targets.into_iter().map(Arc::new).collect(),
             chat,
             ledger,

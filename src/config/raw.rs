@@ -19,6 +19,7 @@ table! {
         server: RawServer,
         ledger: RawLedger,
         github: RawGitHub,
+        sns: RawSns,
         target: Vec<Written<RawTarget>>,
         chat: Vec<Written<RawChat>>,
     }
@@ -65,6 +66,15 @@ table! {
     RawHook {
         repositories: Texts,
         secrets: Vec<Written<RawSecret>>,
+    }
+}
+
+table! {
+    /// `[sns]`
+    RawSns {
+        topics: Texts,
+        allow_signature_v1: bool,
+        confirm: bool,
     }
 }
 

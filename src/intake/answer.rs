@@ -79,7 +79,7 @@ pub(super) fn unused(delivery: &DeliveryId, event: &str) -> HttpResponse {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>, help: &'static str) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>, help: &'static str) -> Self {
         Self {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("refused"),
@@ -93,13 +93,13 @@ impl Problem {
         }
     }
 
-    fn expected(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(super) fn expected(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self.found = Some(found.into());
         self
     }
 
-    fn come_again(mut self) -> Self {
+    pub(super) fn come_again(mut self) -> Self {
         self.come_again = true;
         self
     }
@@ -107,6 +107,11 @@ impl Problem {
     /// As an answer. Refusals are logged here, once.
     pub(super) fn answer(self) -> HttpResponse {
         tracing::warn!(http.status = self.status, problem.code = self.code, "webhook refused: {}", self.detail);
+        self.answer_quietly()
+    }
+
+    /// As an answer to what has been logged already, or is not worth a line.
+    pub(super) fn answer_quietly(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = HttpResponse::build(status);
         if self.come_again {
@@ -126,7 +131,7 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED,
             "intake/method",
             "webhooks are posted",
-            "give this address to GitHub as the webhook's payload URL; the dashboard is at `/`",
+            "give this address to GitHub or Amazon SNS, which post to it; the dashboard is at `/`",
         )
         .expected("POST", shown(found.as_str()))
     }
@@ -259,6 +264,6 @@ impl Problem {
 }
 
 /// What a stranger wrote, cut and made harmless for a log.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).map(|it| if it.is_control() { ' ' } else { it }).collect()
 }

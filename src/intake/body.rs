@@ -119,6 +119,26 @@ pub(super) async fn read(payload: web::Payload, room: &Room, hearing: Hearing) -
     }
 }
 
+/// Reads a body that stays in memory, whoever wrote it: it is no more than `limit` bytes.
+pub(super) async fn read_small(payload: web::Payload, room: &Room, limit: usize) -> Result<(Bytes, Share), Unread> {
+    tokio::time::timeout(SLOWEST, receive_small(payload, room, limit)).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+async fn receive_small(mut payload: web::Payload, room: &Room, limit: usize) -> Result<(Bytes, Share), Unread> {
+    let (mut share, mut bytes) = (room.share(), BytesMut::new());
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|_| Unread::Broken)?;
+        if bytes.len() + piece.len() > limit {
+            return Err(Unread::TooLarge);
+        }
+        if !share.grow(piece.len() as u64) {
+            return Err(Unread::NoRoom);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok((bytes.freeze(), share))
+}
+
 async fn receive(mut payload: web::Payload, room: &Room, mut hearing: Hearing) -> Result<Verified, Unread> {
     let mut share = room.share();
     let mut kept = Kept::Piece(Bytes::new());

@@ -1,4 +1,5 @@
-//! HTTP in: signature, delivery, payload, plans, accept. Never waits for the network before it answers.
+//! HTTP in: signature, delivery, payload, plans, accept; and what Amazon SNS says. A push is answered without waiting
+//! for the network.
 //!
 //! Why everything from one `POST` happens in one place, in this order: size, signature, content type, form, storage. A
 //! stranger learns nothing but that the signature is wrong, costs a bounded number of bytes, and leaves nothing behind.
@@ -9,6 +10,7 @@ mod body;
 mod github;
 mod payload;
 mod signature;
+pub mod sns;
 
 pub use body::{LARGEST_BODY, Verified};
 pub use github::{IntakeState, routes};

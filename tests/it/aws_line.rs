@@ -2,6 +2,7 @@
 //! A whole bot, with GitHub, S3 and CodeDeploy as worlds that misbehave when they are told to.
 
 mod crashes;
+mod news;
 
 use std::fs;
 use std::path::Path;

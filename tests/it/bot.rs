@@ -35,6 +35,8 @@ pub(crate) struct Bot {
     pub(crate) dir: PathBuf,
     pub(crate) repo: Repository,
     pub(crate) runtime: Runtime,
+    /// Changes what the bot is made of, from the next start on.
+    pub(crate) parts: fn(Parts) -> Parts,
     text: String,
     app: Option<App>,
     /// Removes the directory in the end, where it is ours.
@@ -107,7 +109,7 @@ impl Bot {
     pub(crate) fn configured(dir: &Path, repo: Repository, text: String) -> Self {
         install_tls();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { text, dir: dir.to_owned(), repo, runtime, app: None, _kept: None }
+        Self { parts: |parts| parts, text, dir: dir.to_owned(), repo, runtime, app: None, _kept: None }
     }
 
     /// The sample site, with this as the last line of its `ValidateService` hook.
@@ -153,6 +155,7 @@ impl Bot {
             },
             ..Parts::of_this_program()
         };
+        let parts = (self.parts)(parts);
         self.app = Some(self.runtime.block_on(App::start(config, parts)).unwrap_or_else(|error| panic!("{error}")));
     }
 

@@ -194,6 +194,37 @@ max_revisions = 0
 }
 
 #[test]
+fn topics_of_sns_are_checked_and_heard_with_what_sns_does_by_itself() {
+    check(
+        r#"
+[sns]
+topics = ["landfall", "arn:aws:sns:eu-west-1:123456789012:a.fifo", "arn:aws:sns:eu-west-1:123456789012:a", "arn:aws:sns:eu-west-1:123456789012:a"]
+topic = "x"
+allow_signature_v1 = "yes"
+"#,
+        expect![[r#"
+            3:11+10 Error config/bad-value: `sns.topics`: `landfall` is not the address of an SNS topic, such as `arn:aws:sns:eu-west-1:123456789012:landfall`
+            3:23+43 Error config/bad-value: `sns.topics`: `arn:aws:sns:eu-west-1:123456789012:a.fifo` is not a standard topic: SNS delivers no FIFO topic over HTTPS
+            3:108+38 Error config/bad-value: `arn:aws:sns:eu-west-1:123456789012:a` is named twice
+                name each topic once
+            4:1+5 Error config/unknown-key: unknown key `sns.topic`
+                did you mean `topics`?
+            5:22+5 Error config/wrong-type: `sns.allow_signature_v1` is a string, expected `true` or `false`
+            Warning config/no-target: no target is configured: nothing will be deployed
+                add a `[[target]]`; `landfall config docs` shows one
+        "#]],
+    );
+    let dir = place();
+    let sns = |lines: &str| parse(dir.path(), &format!("{HEAD}{lines}"));
+    assert_eq!(sns("").unwrap().sns.topics, []);
+    let topics = "[sns]\ntopics = [\"arn:aws:sns:eu-west-1:123456789012:a\"]\n";
+    let heard = sns(topics).unwrap().sns;
+    assert!(heard.topics.len() == 1 && heard.allow_signature_v1 && heard.confirm, "{heard:?}");
+    let strict = sns(&format!("{topics}allow_signature_v1 = false\nconfirm = false\n")).unwrap().sns;
+    assert!(!strict.allow_signature_v1 && !strict.confirm, "{strict:?}");
+}
+
+#[test]
 fn two_targets_may_share_neither_name_nor_destination() {
     let target = |name, engine| {
         format!(

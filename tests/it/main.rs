@@ -32,6 +32,7 @@ mod report;
 mod revisions;
 mod rollback;
 mod send;
+mod sns;
 mod tidy;
 mod web;
 mod worlds;

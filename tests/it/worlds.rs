@@ -14,5 +14,7 @@ pub(crate) mod readme;
 pub(crate) mod repository;
 #[path = "../worlds/s3.rs"]
 pub(crate) mod s3;
+#[path = "../worlds/sns.rs"]
+pub(crate) mod sns;
 #[path = "../worlds/target.rs"]
 pub(crate) mod target;

@@ -226,10 +226,10 @@ impl Watched {
         }
     }
 
-    /// The runs that a hint speaks of: the one it names or, where that is not watched, those of its group.
+    /// The runs that a hint speaks of: the one it names or, where that is none of ours, those of its group.
     pub(super) fn meant_by(&self, hint: &Hint) -> Vec<RunId> {
-        if let Some(run) = hint.run.as_ref().filter(|run| self.runs.contains_key(*run)) {
-            return vec![run.clone()];
+        if let Some((id, run)) = hint.run.as_ref().and_then(|id| self.runs.get_key_value(id)) {
+            return if run.settled { vec![] } else { vec![id.clone()] };
         }
         let Some((application, group)) = &hint.group else { return vec![] };
         let is_in_it = |run: &Run| match &*run.told.borrow() {
