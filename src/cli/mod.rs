@@ -10,6 +10,7 @@ mod bundle;
 mod check;
 mod configuration;
 mod demo;
+mod doctor;
 mod exec_as;
 mod exit;
 mod findings;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, aws, bundle, check, demo, exec_as, init, send, serve, status, why};
+use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, init, send, serve, status, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -56,6 +56,8 @@ enum Verb {
     Lock(ask::LockArgs),
     /// Release to a target again
     Unlock(ask::UnlockArgs),
+    /// Look at every outside thing that the bot needs, and say what to do where something is wrong
+    Doctor(doctor::DoctorArgs),
     /// Print what AWS has to be told for the targets configured
     #[command(subcommand)]
     Aws(aws::AwsVerb),
@@ -91,6 +93,7 @@ impl Verb {
             Self::Stop(it) => ask::stop(&it, environment),
             Self::Lock(it) => ask::lock(&it, environment),
             Self::Unlock(it) => ask::unlock(&it, environment),
+            Self::Doctor(it) => doctor::run(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
             Self::Config(ConfigVerb::Docs) => {
                 say(EXAMPLE);

@@ -12,6 +12,7 @@ mod check;
 mod check_github;
 mod check_sns;
 mod check_target;
+mod checkup;
 mod environment;
 mod raw;
 mod secret;

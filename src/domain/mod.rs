@@ -18,10 +18,12 @@
 //! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
 //! | failure | how it ended badly, and who is to blame | [`Failure`] |
 //! | finding | something a person should change in a file, with its place | [`Finding`] |
+//! | checkup | what a look at one thing that the bot needs came to | [`Checkup`] |
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
 
 mod backoff;
+mod checkup;
 mod deployment;
 mod event;
 mod failure;
@@ -45,6 +47,7 @@ mod target_state;
 mod wording;
 
 pub use backoff::backoff;
+pub use checkup::{Checkup, Reach, Standing};
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{
     Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,

@@ -14,6 +14,7 @@
 //! * `lock`, with the process id of its holder.
 
 mod bodies;
+mod checkup;
 mod decide;
 mod draft;
 mod error;
@@ -31,6 +32,7 @@ mod scan;
 mod tail;
 mod writer;
 
+pub use checkup::checkup;
 pub use decide::{Accepted, Append, Appended, Birth, Requested};
 pub use error::LedgerError;
 pub use handle::{Ledger, Options};

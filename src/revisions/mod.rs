@@ -3,6 +3,7 @@
 //! An upload takes bytes while they are made and either ends whole, under a name that says what it is made of, or
 //! leaves nothing: a refused, dropped or interrupted upload is taken back. Writing the same key twice is harmless.
 
+mod checkup;
 mod directory;
 mod error;
 mod fault;

@@ -41,7 +41,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    async fn client(&self) -> &Client {
+    pub(super) async fn client(&self) -> &Client {
         self.client.get_or_init(|| self.aws.s3(&self.account, self.force_path_style)).await
     }
 
@@ -49,7 +49,7 @@ impl Bucket {
         if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
     }
 
-    fn doing(&self, key: &str, permission: &'static str) -> Doing {
+    pub(super) fn doing(&self, key: &str, permission: &'static str) -> Doing {
         let (bucket, region) = (self.name.clone(), self.account.region.clone());
         Doing { bucket, region, key: key.to_owned(), permission }
     }

@@ -79,14 +79,14 @@ impl Stores {
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+pub(super) enum Kind {
     S3(Arc<Bucket>),
     Directory(PathBuf),
 }
 
 /// One store.
 #[derive(Clone, Debug)]
-pub struct Store(Kind);
+pub struct Store(pub(super) Kind);
 
 impl Store {
     /// Begins an upload. Nothing is sent before the first bytes.

@@ -1,5 +1,9 @@
-//! The README's section on a first real target, followed to the letter. Only addresses are put in the place of others:
-//! S3 is ministack, CodeDeploy and GitHub are our worlds, which other tests here hold against real software.
+//! The README's section on a first real target, followed to the letter, from an account in which there is nothing. Only
+//! addresses are put in the place of others: S3, IAM and CloudFormation are ministack, CodeDeploy and GitHub are our
+//! worlds, which other tests here hold against real software.
+//!
+//! ministack's CloudFormation refuses templates with CodeDeploy's resources. So they are taken out of the template before
+//! it is deployed, and made by the AWS CLI with the very properties that the template has for them.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -22,21 +26,23 @@ const APPSPEC: &str = "version: 0.0\nos: linux\nfiles:\n  - source: index.html\n
 
 #[test]
 fn the_readmes_real_target_deploys() {
-    let (github, codedeploy) = (GitHubWorld::start(), World::start(Clock::system()));
+    let (github, codedeploy) = (GitHubWorld::start(), World::serve(0, Clock::system()));
     codedeploy.moves(Moves::EveryMillis(100));
     let repository = github.repository("acme/shop");
     let first = repository.commit_and_push("The shop opens", &[("appspec.yml", APPSPEC), ("index.html", "open\n")]);
     let reader = Reader::sit_down(&codedeploy.url());
-    let [build, bucket, secret, configuration, start, look] = &blocks(SECTION)[..] else {
+    let [build, secret, configuration, make, start, look] = &blocks(SECTION)[..] else {
         panic!("the README's section has other steps: follow them here too");
     };
 
     // The program is built already: it is what these tests run.
     assert!(build.contains("cargo build --release") && build.contains("install target/release/landfall"), "{build}");
-    reader.types(bucket);
     reader.types(secret);
     reader.writes("landfall.toml", &configuration.replace("[github]", &github_at(&github)));
-    assert!(start.contains("landfall check"), "{start}");
+    let (template, deploy) = make.trim().split_once('\n').unwrap();
+    reader.types(template);
+    reader.makes_what_ministack_cannot(deploy);
+    assert!(start.contains("landfall doctor"), "{start}");
     let mut bot = reader.starts(&start.replace("github_pat_…", "ghp_first"));
     reader.waits("the bot is ready", || reader.http(|client, url| client.get(format!("{url}/readyz"))).0 == 200);
 
@@ -65,6 +71,21 @@ fn the_readmes_real_target_deploys() {
 /// The one line that a configuration for another GitHub has more.
 fn github_at(github: &GitHubWorld) -> String {
     format!("[github]\napi_url = {:?}", github.config().api_url)
+}
+
+/// A resource's properties as the call that makes it has them: small letters first, but for those of tags.
+fn in_calls(properties: &Value, value: &dyn Fn(&Value) -> Value) -> Value {
+    let small = |key: &str| key[..1].to_lowercase() + &key[1..];
+    let properties = value(properties);
+    if let Some(entries) = properties.as_object() {
+        let is_tag = entries.contains_key("Key");
+        let name = |key: &str| if is_tag { key.to_owned() } else { small(key) };
+        return entries.iter().map(|(key, it)| (name(key), in_calls(it, value))).collect();
+    }
+    match properties.as_array() {
+        Some(items) => items.iter().map(|it| in_calls(it, value)).collect(),
+        None => properties,
+    }
 }
 
 /// Somebody who follows the README in an empty directory.
@@ -106,7 +127,10 @@ impl Reader {
         shell.args(["-euc", text]).current_dir(self.home.path()).stdin(Stdio::null());
         shell.env_clear().env("PATH", path).env("HOME", self.home.path()).env("LANDFALL_LISTEN", &self.address);
         shell.env("AWS_ACCESS_KEY_ID", "A").env("AWS_SECRET_ACCESS_KEY", "S").env("AWS_REGION", "eu-west-1");
-        shell.env("AWS_ENDPOINT_URL_S3", crate::counterpart("LANDFALL_TEST_MINISTACK"));
+        shell.env("AWS_DEFAULT_REGION", "eu-west-1");
+        for service in ["S3", "IAM", "CLOUDFORMATION"] {
+            shell.env(format!("AWS_ENDPOINT_URL_{service}"), crate::counterpart("LANDFALL_TEST_MINISTACK"));
+        }
         shell.env("AWS_ENDPOINT_URL_CODEDEPLOY", &self.codedeploy);
         shell
     }
@@ -117,6 +141,38 @@ impl Reader {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{text}\n{out}{err}\n{}", self.log());
         out.into_owned()
+    }
+
+    /// Deploys the template, CodeDeploy's own resources apart, which come from it by another way.
+    fn makes_what_ministack_cannot(&self, deploy: &str) {
+        let mut template: Value = serde_json::from_str(&self.types("landfall aws template --json")).unwrap();
+        let resources = template["Resources"].as_object_mut().unwrap();
+        let application = resources.remove("ShopApplication").unwrap();
+        let group = resources.remove("ShopProductionGroup").unwrap();
+        // JSON is YAML too.
+        self.writes("landfall.yaml", &template.to_string());
+        self.types(deploy);
+        let role = self.types(
+            "aws cloudformation describe-stack-resource --stack-name landfall --logical-resource-id ServerServiceRole \
+             --query StackResourceDetail.PhysicalResourceId --output text",
+        );
+        let arn = self.types(&format!("aws iam get-role --role-name {} --query Role.Arn --output text", role.trim()));
+        let value = |of: &Value| match of["Ref"].as_str() {
+            Some("ShopApplication") => application["Properties"]["ApplicationName"].clone(),
+            Some(parameter) => template["Parameters"][parameter]["Default"].clone(),
+            None if of == &json!({"Fn::GetAtt": ["ServerServiceRole", "Arn"]}) => arn.trim().into(),
+            None => of.clone(),
+        };
+        self.types(&format!(
+            "aws deploy create-application --cli-input-json '{}'",
+            in_calls(&application["Properties"], &value)
+        ));
+        let wanted = in_calls(&group["Properties"], &value);
+        self.types(&format!("aws deploy create-deployment-group --cli-input-json '{wanted}'"));
+        assert_eq!(
+            wanted["ec2TagFilters"][0],
+            json!({"Key": "landfall", "Value": "shop-production", "Type": "KEY_AND_VALUE"})
+        );
     }
 
     /// Types it into another window, where its last line goes on.

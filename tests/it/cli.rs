@@ -20,7 +20,7 @@ pub(super) struct Ran {
 }
 
 /// Runs the program in `dir` with nothing of ours in its environment but these variables.
-fn landfall_with(dir: &Path, words: &[&str], variables: &[(&str, &str)]) -> Ran {
+pub(super) fn landfall_with(dir: &Path, words: &[&str], variables: &[(&str, &str)]) -> Ran {
     let ran = landfall::clients::process::blocking_program(env!("CARGO_BIN_EXE_landfall"))
         .args(words)
         .current_dir(dir)

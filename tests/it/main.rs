@@ -15,6 +15,7 @@ mod codedeploy;
 mod config;
 mod crash;
 mod demo;
+mod doctor;
 mod door;
 mod engines;
 mod git_source;

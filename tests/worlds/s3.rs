@@ -19,6 +19,7 @@ struct State {
     faults: Vec<(String, u16, String, u32)>,
     begun: usize,
     kept: usize,
+    keeps_no_versions: bool,
 }
 
 impl State {
@@ -113,6 +114,11 @@ impl Buckets {
         self.state().uploads.len()
     }
 
+    /// The bucket's versioning is off.
+    pub(crate) fn keep_no_versions(&self) {
+        self.state().keeps_no_versions = true;
+    }
+
     /// The keys of all objects.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.state().objects.keys().cloned().collect()
@@ -136,7 +142,12 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         web::Query::<BTreeMap<String, String>>::from_query(request.query_string()).unwrap().into_inner();
     let number = query.get("partNumber");
     let upload = query.get("uploadId").cloned().unwrap_or_default();
+    let of_bucket = matches!(key.as_str(), "" | "/revisions");
     let call = match (request.method(), number, query.contains_key("uploads"), upload.is_empty()) {
+        (&Method::HEAD, ..) if of_bucket => "head bucket".into(),
+        (&Method::GET, ..) if query.contains_key("versioning") => "versioning".into(),
+        (&Method::GET, ..) if query.contains_key("encryption") => "encryption".into(),
+        (&Method::DELETE, None, _, true) => "delete".into(),
         (&Method::PUT, Some(number), ..) => format!("part {number}"),
         (&Method::PUT, None, ..) => "put".into(),
         (&Method::POST, None, true, _) => "begin".into(),
@@ -183,6 +194,23 @@ fn carry_out(
     request: &HttpRequest,
 ) -> HttpResponse {
     match call {
+        "head bucket" => HttpResponse::Ok().insert_header(("x-amz-bucket-region", "eu-west-1")).finish(),
+        "versioning" => {
+            let status = if state.keeps_no_versions { "" } else { "<Status>Enabled</Status>" };
+            let xml = format!("<VersioningConfiguration>{status}</VersioningConfiguration>");
+            HttpResponse::Ok().content_type("application/xml").body(xml)
+        }
+        "encryption" => {
+            let rule = "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>\
+                        </ApplyServerSideEncryptionByDefault>";
+            let xml =
+                format!("<ServerSideEncryptionConfiguration><Rule>{rule}</Rule></ServerSideEncryptionConfiguration>");
+            HttpResponse::Ok().content_type("application/xml").body(xml)
+        }
+        "delete" => {
+            state.objects.remove(key);
+            HttpResponse::NoContent().finish()
+        }
         "put" => {
             let version = state.keep(key, body.to_vec());
             let tag = ("etag", etag(&body));

@@ -15,6 +15,8 @@ mod subject;
 mod template;
 mod trust;
 
+pub(super) use policy::missing_statement;
+
 use clap::Subcommand;
 
 use super::exit::Outcome;

@@ -1,5 +1,7 @@
 //! `landfall aws policy`: who may do what, and who may become whom. One document at a time, fit for `file://`.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 
 use super::document::Node;
@@ -11,6 +13,7 @@ use crate::cli::configuration::{ConfigArgs, chosen};
 use crate::cli::exit::{Exit, Outcome, Trouble};
 use crate::cli::terminal::{say, talk};
 use crate::config::Environment;
+use crate::domain::Target;
 
 /// What IAM takes in a managed policy, counted without blanks. A role's own policies take 10,240 together.
 const MANAGED_AT_MOST: usize = 6_144;
@@ -203,6 +206,31 @@ impl PolicyArgs {
             }
         }
     }
+}
+
+/// The statement that would have allowed a denied action of a target, as JSON on one line. Whose account it is stands in
+/// the denial, which names the ARN that asked; where it does not, there is nothing to print: no number is made up.
+pub(in crate::cli) fn missing_statement(target: &Arc<Target>, action: &str, denial: &str) -> Option<String> {
+    let subject = Subject::of(vec![target.clone()]).ok()?;
+    let partition = subject.partition().ok()?.to_owned();
+    let place = Place { partition, account: account_in(denial).unwrap_or_default().to_owned() };
+    let extras = Extras { doctor: true, ..Extras::default() };
+    let specs: Vec<_> = if place.account.is_empty() { vec![] } else { subject.specs().collect() };
+    let statements = to_deploy(&specs, &place, &extras).into_iter().chain(to_keep(&subject.kept(), &place, &extras));
+    let wanted = |it: &Statement| action.split(" and ").any(|action| it.speaks_of(action));
+    let missing: Vec<_> = statements.filter(wanted).map(|it| it.node()).collect();
+    match &missing[..] {
+        [] => None,
+        [one] => serde_json::to_string(one).ok(),
+        several => serde_json::to_string(several).ok(),
+    }
+}
+
+/// The number of the account in the first ARN of IAM or STS that a text names.
+fn account_in(text: &str) -> Option<&str> {
+    let after = ["iam::", "sts::"].iter().filter_map(|mark| text.split_once(mark)).map(|(_, rest)| rest).next()?;
+    let number = after.split(':').next()?;
+    number.parse::<AccountId>().is_ok().then_some(number)
 }
 
 fn no_group() -> Trouble {

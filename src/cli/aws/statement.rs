@@ -93,6 +93,11 @@ impl Statement {
         Self { condition: Some(condition), ..self }
     }
 
+    /// Whether it allows or denies this action.
+    pub(super) fn speaks_of(&self, action: &str) -> bool {
+        self.actions.iter().any(|it| it == action)
+    }
+
     /// As the document has it.
     pub(super) fn node(&self) -> Node {
         let mut entries: Vec<(&str, Node)> = Vec::new();

@@ -4,6 +4,7 @@
 //! `User-Agent` headers, and keeps the token it was built with. Here the token is read for every request, and goes to
 //! addresses beneath `api_url` only; archives lie elsewhere, and are fetched without it.
 
+mod checkup;
 mod error;
 
 use std::fmt;

@@ -10,6 +10,7 @@
 //! `reasons` (what CodeDeploy's codes mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
+mod checkup;
 mod culprit;
 mod engine;
 mod hints;

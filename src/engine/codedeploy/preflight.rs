@@ -30,7 +30,7 @@ impl CodeDeployEngine {
         }
     }
 
-    fn for_servers_only(&self, platform: &ComputePlatform) -> Vec<Finding> {
+    pub(super) fn for_servers_only(&self, platform: &ComputePlatform) -> Vec<Finding> {
         let spec = &self.spec;
         let set = [
             ("file_exists_behavior", spec.file_exists_behavior.is_some()),
@@ -45,18 +45,18 @@ impl CodeDeployEngine {
     }
 
     /// The applications of the account, for a suggestion: what cannot be asked suggests nothing.
-    async fn applications(&self) -> Vec<String> {
+    pub(super) async fn applications(&self) -> Vec<String> {
         let answer = self.account.client().await.list_applications().send().await;
         answer.ok().and_then(|it| it.applications).unwrap_or_default()
     }
 
-    async fn groups(&self) -> Vec<String> {
+    pub(super) async fn groups(&self) -> Vec<String> {
         let call = self.account.client().await.list_deployment_groups().application_name(&self.spec.application);
         call.send().await.ok().and_then(|it| it.deployment_groups).unwrap_or_default()
     }
 }
 
-fn is_absent(trouble: &Trouble) -> bool {
+pub(super) fn is_absent(trouble: &Trouble) -> bool {
     trouble.code().is_some_and(|it| it.ends_with("DoesNotExistException"))
 }
 
@@ -69,7 +69,7 @@ fn finding(failure: Failure, near: Option<String>) -> Finding {
 }
 
 /// The name that was probably meant.
-fn nearest(wanted: &str, names: &[String]) -> Option<String> {
+pub(super) fn nearest(wanted: &str, names: &[String]) -> Option<String> {
     let distance = |name: &String| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     names.iter().map(|name| (distance(name), name)).min().filter(|(far, _)| *far <= 3).map(|(_, name)| name.clone())
 }

@@ -103,6 +103,15 @@ impl Trouble {
         }
     }
 
+    /// The API's name of the call.
+    pub(super) fn action(&self) -> &'static str {
+        let (Self::NeverSent { action, .. }
+        | Self::Lost { action, .. }
+        | Self::Refused { action, .. }
+        | Self::Throttled { action }) = self;
+        action
+    }
+
     /// The failure to show.
     pub(super) fn failure(&self, spec: &CodeDeploySpec) -> Failure {
         match self {

@@ -9,6 +9,7 @@
 mod account;
 mod bot_side;
 mod carry_out;
+mod checkup;
 mod common_log;
 mod course;
 mod environment;
@@ -29,6 +30,7 @@ mod unpack_entries;
 pub use account::{Account, become_user};
 pub use bot_side::HostEngine;
 pub use carry_out::{Means, carry_out, prepare_run};
+pub use checkup::checkup;
 pub use error::HostError;
 pub use intent::{BundleObject, BundleType, RunIntent, RunOptions};
 pub use journal::{End, EventTold, ScriptTold, Story};

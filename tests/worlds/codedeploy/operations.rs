@@ -88,9 +88,8 @@ impl State {
             "autoRollbackConfiguration": rollback(kept.groups[&group].rolls_back),
             "deploymentStyle": style(&kept.platform, &kept.groups[&group]),
         });
-        if let Some(role) = kept.groups[&group].input.get("serviceRoleArn") {
-            info["serviceRoleArn"] = role.clone();
-        }
+        let role = kept.groups[&group].input["serviceRoleArn"].as_str();
+        info["serviceRoleArn"] = role.unwrap_or("arn:aws:iam::123456789012:role/CodeDeployServiceRole").into();
         if let Some(last) = last(&|_| true) {
             info["lastAttemptedDeployment"] = last;
         }

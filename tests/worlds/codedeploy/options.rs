@@ -35,6 +35,18 @@ const OWN: [(&str, &[&str]); 3] = [
 ];
 const PREFIX: &str = "CodeDeployDefault.";
 
+/// What has to stay healthy: as the name says for our own (`keep-95-percent`), and for CodeDeploy's what AWS documents.
+fn minimum(name: &str) -> Value {
+    let percent = name.strip_prefix("keep-").and_then(|it| it.strip_suffix("-percent")).and_then(|it| it.parse().ok());
+    let (kind, value): (&str, u64) = match (percent, name.strip_prefix(PREFIX)) {
+        (Some(percent), _) => ("FLEET_PERCENT", percent),
+        (None, Some("HalfAtATime")) => ("FLEET_PERCENT", 50),
+        (None, Some("OneAtATime")) => ("MOST_CONCURRENCY", 1),
+        (None, _) => ("HOST_COUNT", 0),
+    };
+    json!({ "type": kind, "value": value })
+}
+
 impl State {
     /// The names of all deployment configurations.
     pub(super) fn deployment_configs(&self) -> Vec<String> {
@@ -64,7 +76,7 @@ impl State {
         let platform = self.platform_of_config(name)?;
         Ok(json!({ "deploymentConfigInfo": {
             "deploymentConfigId": format!("config-{name}"), "deploymentConfigName": name, "createTime": 1.5,
-            "computePlatform": platform,
+            "computePlatform": platform, "minimumHealthyHosts": minimum(name),
         } }))
     }
 

@@ -165,7 +165,7 @@ pub(super) fn group_id(name: &str) -> Option<u32> {
 }
 
 /// Whether the filesystem of an existing path knows access control lists.
-pub(super) fn is_supported(path: &Path) -> bool {
+pub(in crate::engine::host) fn is_supported(path: &Path) -> bool {
     lgetxattr(path, ACCESS, &mut [0_u8; 0]) != Err(rustix::io::Errno::OPNOTSUPP)
 }
 

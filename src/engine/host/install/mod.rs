@@ -18,6 +18,7 @@ mod tree;
 
 use std::path::Path;
 
+pub(super) use acl::is_supported as keeps_access_lists;
 pub(super) use copying::rename_to_nothing;
 pub(super) use displaced::keeps_foreign;
 use displaced::{returning, want_directories};
