@@ -78,6 +78,8 @@ pub struct Sns {
     pub allow_signature_v1: bool,
     /// Whether a subscription to one of the topics is confirmed without a person.
     pub confirm: bool,
+    /// What an API destination of EventBridge sends along; without it none is heard.
+    pub api_destination_secret: Option<SecretRef>,
 }
 
 /// A place in chat.
@@ -119,6 +121,7 @@ impl Config {
         let github = self.github.webhook_secrets.iter().chain(&self.github.token);
         let hooks = self.github.hooks.iter().flat_map(|hook| &hook.secrets);
         let all = github.chain(hooks).chain(self.chat.iter().map(|chat| &chat.webhook));
+        let all = all.chain(&self.sns.api_destination_secret);
         Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
     }
 

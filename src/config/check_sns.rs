@@ -19,10 +19,12 @@ impl Checker<'_> {
             let finding = Finding::error("config/bad-value", format!("`{topic}` is named twice"));
             self.reader.find(finding.help("name each topic once"), span);
         }
+        let api_destination_secret = raw.api_destination_secret.as_ref().and_then(|it| self.secret(it));
         Sns {
             topics: topics.into_iter().map(|(topic, _)| topic).collect(),
             allow_signature_v1: raw.allow_signature_v1.is_none() || flag(raw.allow_signature_v1.as_ref()),
             confirm: raw.confirm.is_none() || flag(raw.confirm.as_ref()),
+            api_destination_secret,
         }
     }
 }

@@ -75,6 +75,7 @@ table! {
         topics: Texts,
         allow_signature_v1: bool,
         confirm: bool,
+        api_destination_secret: RawSecret,
     }
 }
 

@@ -8,6 +8,7 @@ mod moto;
 mod octokit;
 mod s3;
 mod setup;
+mod sns;
 mod walkthrough;
 
 #[path = "../it/worlds.rs"]

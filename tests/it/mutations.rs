@@ -14,6 +14,7 @@ use landfall::bundle::{Limits, Request, rebundle};
 use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName};
 
 use landfall::engine::host::unpack_archive;
+use landfall::intake::sns::{Envelope, Meaning, meaning};
 
 use super::cli::landfall;
 
@@ -232,6 +233,22 @@ fn no_bytes_confuse_the_app_spec_reader() {
         let (part, told) = parse_what_can_be(bytes, "appspec.yml");
         assert!(told == findings && (spec.is_none() || part.is_some()));
     });
+}
+
+#[test]
+fn no_bytes_confuse_the_reader_of_messages() {
+    let understood = std::cell::Cell::new(0);
+    mutate("sns", 4000, |bytes| {
+        if let Ok(envelope) = Envelope::parse(bytes) {
+            understood.set(understood.get() + 1);
+            assert!(envelope.signed.contains(&envelope.message) && envelope.signed.ends_with('\n'));
+            let _ = meaning(&envelope.message, envelope.topic.region());
+        }
+        if let Meaning::Hint(hint) = meaning(&String::from_utf8_lossy(bytes), "eu-west-1") {
+            assert!(hint.run.is_some() || hint.group.is_some(), "{hint:?}");
+        }
+    });
+    assert!(understood.get() > 100, "only {} were messages at all", understood.get());
 }
 
 #[test]

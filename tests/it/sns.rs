@@ -9,7 +9,7 @@ use expect_test::expect;
 use landfall::clients::Clock;
 use landfall::clients::fetch::from_the_web;
 use landfall::config::{Config, Environment, Sns};
-use landfall::intake::sns::{LARGEST_MESSAGE, SnsState, routes};
+use landfall::intake::sns::{LARGEST_MESSAGE, SnsState};
 use serde_json::{Value, json};
 
 use crate::bot::install_tls;
@@ -23,6 +23,8 @@ struct Door {
     web: Web,
     clock: Clock,
     heard: Arc<Mutex<Vec<String>>>,
+    /// The secret lies in it.
+    _dir: tempfile::TempDir,
 }
 
 const RUN: &str = r#"{"region":"eu-west-1","deploymentId":"d-1"}"#;
@@ -45,14 +47,10 @@ impl Door {
                 1
             })
         };
-        let state = SnsState::new(settings_of(settings), web.trust(), hear, clock.clone());
-        let server = HttpServer::new(move || App::new().configure(|it| routes(it, state.clone())));
-        let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
-        let url = format!("http://{}/webhooks/sns", server.addrs()[0]);
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { url, client: reqwest::Client::new(), server: handle, web, clock, heard }
+        let (sns, dir) = settings_of(settings);
+        let state = SnsState::new(sns, web.trust(), hear, clock.clone());
+        let (url, handle) = sns::serve(state);
+        Self { url, client: reqwest::Client::new(), server: handle, web, clock, heard, _dir: dir }
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
@@ -91,11 +89,12 @@ impl Door {
     }
 }
 
-fn settings_of(lines: &str) -> Sns {
+fn settings_of(lines: &str) -> (Sns, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("secret"), "secret").unwrap();
     let text = format!("data_dir = \"data\"\n[github]\nwebhook_secrets = [{{ file = \"secret\" }}]\n[sns]\n{lines}\n");
-    Config::parse(&text, dir.path().join("landfall.toml"), &Environment::default()).unwrap().sns
+    let config = Config::parse(&text, dir.path().join("landfall.toml"), &Environment::default()).unwrap();
+    (config.sns, dir)
 }
 
 fn with(mut body: Value, key: &str, value: impl Into<Value>) -> Value {
@@ -348,6 +347,32 @@ async fn a_subscription_of_a_configured_topic_is_confirmed_in_the_background() {
     assert_eq!(told, "200 a person has to confirm it: see the log");
     assert_eq!(by_hand.web.asked(), [CERTIFICATE]);
     by_hand.close().await;
+}
+
+/// Row 69, without a topic: EventBridge's API destination sends a secret, and its events are hints as well.
+#[tokio::test]
+async fn eventbridge_may_post_its_events_with_a_secret() {
+    let event = r#"{"source":"aws.codedeploy","region":"eu-west-1","detail":{"deploymentId":"d-1"}}"#;
+    let send = async |door: &Door, secret: Option<&str>, body: &'static str| {
+        let request = door.client.post(door.url.replace("/sns", "/eventbridge")).body(body);
+        let request = secret.into_iter().fold(request, |request, it| request.header("x-landfall-secret", it));
+        let (status, told) = door.send(request).await;
+        format!("{status} {}", told["code"].as_str().or(told["reason"].as_str()).unwrap())
+    };
+    let door = Door::open("api_destination_secret = { file = \"secret\" }");
+    assert_eq!(send(&door, None, event).await, "401 intake/event-no-secret");
+    assert_eq!(send(&door, Some("secre"), event).await, "401 intake/event-secret");
+    assert_eq!(send(&door, Some("secret "), event).await, "200 one deployment is looked at", "a header is trimmed");
+    assert_eq!(send(&door, Some("Secret"), event).await, "401 intake/event-secret");
+    assert_eq!(send(&door, Some("secret"), event).await, "200 one deployment is looked at");
+    let told = send(&door, Some("secret"), "{}").await;
+    assert_eq!(told, "200 it names no deployment and no deployment group");
+    assert_eq!(door.heard(), ["eu-west-1 d-1"; 2]);
+    assert_eq!(door.told(&signed(notification("m-1", RUN))).await, "404 intake/sns-off", "that is another door");
+    door.close().await;
+    let off = Door::open("topics = []");
+    assert_eq!(send(&off, Some("secret"), event).await, "404 intake/event-off");
+    off.close().await;
 }
 
 /// The web as it is: a redirect is no certificate, and nobody may take longer or send more than is due.

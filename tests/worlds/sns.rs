@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
@@ -12,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use landfall::clients::fetch::{Fetch, FetchError};
-use landfall::intake::sns::{Envelope, Trust};
+use landfall::intake::sns::{Envelope, SnsState, Trust, routes};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -82,6 +84,17 @@ impl Web {
         let fetch: Fetch = Arc::new(move |url| std::future::ready(web.get(url.as_str())).boxed());
         Trust::of(&[CertificateDer::from_pem_slice(ROOT).unwrap()], fetch)
     }
+}
+
+/// A door alone, on a free port: its address, and what ends it.
+pub(crate) fn serve(state: SnsState) -> (String, ServerHandle) {
+    let server = HttpServer::new(move || App::new().configure(|it| routes(it, state.clone())));
+    let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/webhooks/sns", server.addrs()[0]);
+    let server = server.run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    (url, handle)
 }
 
 /// A notification that nobody has signed.

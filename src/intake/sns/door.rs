@@ -13,6 +13,7 @@ use url::Url;
 
 use super::address;
 use super::certificate::{Certificates, Trust};
+use super::destination;
 use super::envelope::{Envelope, Kind};
 use super::meaning::{Meaning, meaning};
 use super::seen::Seen;
@@ -41,11 +42,11 @@ pub type Hear = Arc<dyn Fn(&Hint) -> usize + Send + Sync>;
 #[derive(Clone)]
 pub struct SnsState(Arc<Inner>);
 
-struct Inner {
-    sns: Sns,
+pub(super) struct Inner {
+    pub(super) sns: Sns,
     certificates: Certificates,
     seen: Mutex<Seen>,
-    room: Room,
+    pub(super) room: Room,
     hear: Hear,
     clock: Clock,
     has_told: AtomicBool,
@@ -80,16 +81,21 @@ impl SnsState {
             has_told: AtomicBool::new(false),
         }))
     }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
 }
 
-/// Adds the route.
+/// Adds the routes.
 pub fn routes(config: &mut web::ServiceConfig, state: SnsState) {
-    config.service(
-        web::resource("/webhooks/sns")
-            .app_data(web::Data::new(state))
-            .route(web::post().to(receive))
-            .default_service(web::to(wrong_method)),
-    );
+    let state = web::Data::new(state);
+    for (path, post) in
+        [("/webhooks/sns", web::post().to(receive)), ("/webhooks/eventbridge", web::post().to(destination::receive))]
+    {
+        let resource = web::resource(path).app_data(state.clone()).route(post);
+        config.service(resource.default_service(web::to(wrong_method)));
+    }
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
@@ -173,7 +179,10 @@ impl Inner {
         };
         let reason = match (envelope.kind, subscribe) {
             _ if !is_new => "heard before".to_owned(),
-            (Kind::Notification, _) => self.hear(envelope),
+            (Kind::Notification, _) => {
+                let meaning = meaning(&envelope.message, envelope.topic.region());
+                self.hear(meaning, &format!("message {} of {}", envelope.id, envelope.topic))
+            }
             (Kind::SubscriptionConfirmation, Some(url)) => self.confirm(&envelope.topic, url),
             (Kind::SubscriptionConfirmation, None) | (Kind::UnsubscribeConfirmation, _) => {
                 warn!(sns.topic = %envelope.topic, "this address's subscription of the topic was ended");
@@ -183,8 +192,9 @@ impl Inner {
         HttpResponse::Ok().json(Told { message: &envelope.id, repeat: !is_new, reason: &reason })
     }
 
-    fn hear(&self, envelope: &Envelope) -> String {
-        let reason = match meaning(&envelope.message, &envelope.topic) {
+    /// Lets somebody look, and says what comes of it.
+    pub(super) fn hear(&self, meaning: Meaning, from: &str) -> String {
+        let reason = match meaning {
             Meaning::Nothing(why) => why.to_owned(),
             Meaning::Hint(hint) => match (self.hear)(&hint) {
                 0 => "no deployment under way here is meant".to_owned(),
@@ -192,7 +202,7 @@ impl Inner {
                 runs => format!("{runs} deployments are looked at"),
             },
         };
-        info!(sns.message = %envelope.id, sns.topic = %envelope.topic, "SNS: {reason}");
+        info!("{from}: {reason}");
         reason
     }
 

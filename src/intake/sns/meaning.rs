@@ -6,7 +6,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::Topic;
 use crate::domain::{Hint, RunId};
 
 /// What a message says.
@@ -18,8 +17,8 @@ pub enum Meaning {
     Nothing(&'static str),
 }
 
-/// Understands a message that was published to `topic`.
-pub fn meaning(text: &str, topic: &Topic) -> Meaning {
+/// Understands a message that came from `region`, which is meant where it names no other.
+pub fn meaning(text: &str, region: &str) -> Meaning {
     let Ok(Value::Object(whole)) = serde_json::from_str(text) else {
         return Meaning::Nothing("a plain text, such as the test message of a new trigger");
     };
@@ -35,7 +34,7 @@ pub fn meaning(text: &str, topic: &Topic) -> Meaning {
         return Meaning::Nothing("it names no deployment and no deployment group");
     }
     Meaning::Hint(Hint {
-        region: said.word(&["region"]).unwrap_or_else(|| topic.region().to_owned()),
+        region: said.word(&["region"]).unwrap_or_else(|| region.to_owned()),
         account: said.word(&["accountId", "account"]).map(|it| format!("{it:0>12}")),
         run,
         group,
@@ -87,8 +86,7 @@ mod tests {
 
     /// The hint as a line.
     fn understood(message: &str) -> String {
-        let topic = Topic::parse("arn:aws:sns:eu-west-1:123456789012:landfall").unwrap();
-        match meaning(message, &topic) {
+        match meaning(message, "eu-west-1") {
             Meaning::Nothing(why) => why.to_owned(),
             Meaning::Hint(Hint { region, account, run, group }) => {
                 let run = run.map_or("-".to_owned(), |it| it.to_string());

@@ -9,11 +9,14 @@
 //! Why everything about whom to believe stands in one row, cheapest first: topic, time, the address of the certificate,
 //! the certificate, the signature. Only what the row has passed is an `Envelope` that anybody acts on.
 //!
+//! `POST /webhooks/eventbridge` is the same for EventBridge's API destinations, which send a secret and sign nothing.
+//!
 //! Read `door` first, then `envelope` (what is signed), `address` (whose word on certificates counts), `certificate`
 //! (from a file of AWS's to a checked signature), `meaning` (from a message to a hint).
 
 mod address;
 mod certificate;
+mod destination;
 mod door;
 mod envelope;
 mod meaning;

@@ -12,6 +12,9 @@ use crate::intake::body::Unread;
 
 const FROM_SNS: &str = "let Amazon SNS deliver its messages itself, as they are";
 
+const SECRET_IN_HEADER: &str =
+    "give EventBridge's connection the API key name `X-Landfall-Secret` and the configured secret as its value";
+
 impl Problem {
     pub(super) fn no_topic() -> Self {
         Self::new(
@@ -20,6 +23,34 @@ impl Problem {
             "no topic of Amazon SNS is configured",
             "write the topic's ARN under `[sns]` as `topics = [\"arn:aws:sns:…\"]`",
         )
+    }
+
+    pub(super) fn no_destination() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "intake/event-off",
+            "no API destination of EventBridge is configured",
+            "write `api_destination_secret = { file = \"…\" }` under `[sns]`",
+        )
+    }
+
+    pub(super) fn no_event_secret() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "intake/event-no-secret", "the event carries no secret", SECRET_IN_HEADER)
+            .expected("the header `X-Landfall-Secret`", "none")
+    }
+
+    pub(super) fn wrong_event_secret() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "intake/event-secret", "the event carries another secret", SECRET_IN_HEADER)
+    }
+
+    pub(super) fn event_secret_away() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "intake/event-secret-away",
+            "the secret of EventBridge's events cannot be read here",
+            "look at `sns.api_destination_secret` and the log",
+        )
+        .come_again()
     }
 
     pub(super) fn sns_unread(error: &Unread, limit: usize) -> Self {
