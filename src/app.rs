@@ -290,8 +290,8 @@ impl web::Asks for Desk {
         async move {
             match self.0.ask(request).await {
                 Ok(asked) => {
-                    let conductor::Asked { repeat, offset, deployments } = asked;
-                    Ok(web::Asked { repeat, offset, deployments })
+                    let conductor::Asked { repeat, offset, deployments, told } = asked;
+                    Ok(web::Asked { repeat, offset, deployments, told })
                 }
                 Err(conductor::AskError::Refused(failure)) if failure.passing => {
                     Err(web::AskError::Unavailable(failure))

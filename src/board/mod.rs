@@ -14,6 +14,6 @@ pub use reading::{Board, BoardError};
 pub use sentence::sentence;
 pub use stages::Stage;
 pub use views::{
-    DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
-    HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
+    ApprovalView, ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView,
+    DeploymentsPage, EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
 };

@@ -1,5 +1,6 @@
 //! Asks the ledger on blocking threads and makes views of what it says. It keeps nothing between two questions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,8 +11,9 @@ use tokio::task::spawn_blocking;
 use super::query::DeploymentsQuery;
 use super::stages::stages;
 use super::views::{
-    DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage, EventView,
-    HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url, failure, rules,
+    ApprovalView, ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView,
+    DeploymentsPage, EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
+    failure, rules,
 };
 use crate::clients::Clock;
 use crate::domain::{
@@ -26,6 +28,8 @@ const RECORDS_AT_ONCE: usize = 200;
 const DELIVERIES: usize = 50;
 /// How many commits are named where a beginning fits several.
 const NAMED_AT_MOST: usize = 8;
+/// Among how many deployments of a target a deployment's children are looked for.
+const KIN: usize = 200;
 /// Where commit statuses go, by the names that `report` gives these places in the ledger.
 const SINKS: [&str; 2] = ["github-status", "shown"];
 
@@ -230,6 +234,9 @@ impl Inside {
             engine_url: deployment.engine_url().map(str::to_owned),
             commit_url: commit_url(order, &summary.sha, &self.github),
             stop_asked_by: deployment.stop_asked_by().map(str::to_owned),
+            approval: ApprovalView::of(&deployment),
+            approved_by: deployment.approved_by().map(str::to_owned),
+            children: self.children(&deployment)?,
             superseded_by: superseded_by(&deployment),
             delivery: delivery_of(&order.cause).cloned(),
             stages: stages(events(), self.clock.now()),
@@ -239,6 +246,21 @@ impl Inside {
             events: story.iter().map(EventView::of).collect(),
             summary,
         }))
+    }
+
+    /// The deployments born of one. They are of its commit (redeployments, promotions), or of its target and not much
+    /// younger (rollbacks).
+    fn children(&self, parent: &Deployment) -> Answer<Vec<ChildView>> {
+        let order = parent.order();
+        let commit = parent.weighed().map_or(&order.sha, |weighed| &weighed.commit);
+        let mut found = BTreeMap::new();
+        let of_target = Filter { target: Some(order.target.name.clone()), limit: KIN, ..Filter::default() };
+        for filter in [of_target, of_commit(commit.as_str()), of_commit(order.sha.as_str())] {
+            let born =
+                self.ledger.deployments(&filter)?.into_iter().filter(|it| it.order().parent == Some(parent.id()));
+            found.extend(born.map(|it| (it.id(), ChildView::of(&it))));
+        }
+        Ok(found.into_values().collect())
     }
 
     fn reports(&self, id: DeploymentId) -> Answer<Vec<ReportView>> {

@@ -74,7 +74,8 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         }
         DeploymentEvent::StopAsked { actor, rollback: false } => format!("{actor} asked to stop"),
         DeploymentEvent::StopAsked { actor, rollback: true } => format!("{actor} asked to stop and roll back"),
-        DeploymentEvent::Approved { actor } => format!("approved by {actor}"),
+        DeploymentEvent::Approved { actor, of: None } => format!("approved by {actor}"),
+        DeploymentEvent::Approved { actor, of: Some(of) } => format!("{actor} approved {of}"),
         DeploymentEvent::Succeeded { warnings } if warnings.is_empty() => "live".into(),
         DeploymentEvent::Succeeded { warnings } => format!("live; {}", warnings.join("; ")),
         DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
@@ -95,8 +96,9 @@ fn planned(order: &Order) -> String {
         Cause::Replay { actor, .. } => format!("planned {what} again: {actor} replayed the delivery"),
         Cause::Rollback { actor: Some(actor), .. } => format!("planned {what} again: {actor} asked to roll back"),
         Cause::Rollback { actor: None, .. } => format!("planned {what} again: rolling back after a failure"),
-        Cause::Promotion { actor: Some(actor) } => format!("planned {what}: promoted by {actor}"),
-        Cause::Promotion { actor: None } => format!("planned {what}: promoted"),
+        Cause::Promotion { actor: Some(actor), .. } => format!("planned {what}: promoted by {actor}"),
+        Cause::Promotion { actor: None, from: Some(from), .. } => format!("planned {what}: promoted from {from}"),
+        Cause::Promotion { actor: None, from: None, .. } => format!("planned {what}: promoted"),
     }
 }
 
@@ -195,7 +197,8 @@ fn asked(what: &Ask) -> String {
         Ask::Rollback { target, to: None } => format!("roll {target} back"),
         Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
         Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
-        Ask::Approve { deployment } => format!("go on with {deployment}"),
+        Ask::Approve { deployment, of: None } => format!("go on with {deployment}"),
+        Ask::Approve { deployment, of: Some(of) } => format!("approve {of} of {deployment}"),
         Ask::Lock { target, .. } => format!("lock {target}"),
         Ask::Unlock { target } => format!("unlock {target}"),
         Ask::Pause => "pause".into(),

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
-    CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind, Lifecycle,
-    Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
+    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind,
+    Lifecycle, Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -150,6 +150,12 @@ pub struct DeploymentDetail {
     pub commit_url: Option<String>,
     /// Who asked to stop it.
     pub stop_asked_by: Option<String>,
+    /// What it waits for a person to approve.
+    pub approval: Option<ApprovalView>,
+    /// Who approved something of it last.
+    pub approved_by: Option<String>,
+    /// The deployments that were born of it, oldest first: rollbacks, redeployments, promotions.
+    pub children: Vec<ChildView>,
     /// The deployment that took its place.
     pub superseded_by: Option<DeploymentId>,
     /// The delivery that it was planned from.
@@ -164,6 +170,28 @@ pub struct DeploymentDetail {
     pub reports: Vec<ReportView>,
     /// Its events, oldest first.
     pub events: Vec<EventView>,
+}
+
+/// What a deployment waits for a person to approve.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalView {
+    /// What.
+    pub of: Approval,
+    /// What an approval does, in words: fits after «approving it ».
+    pub deed: String,
+}
+
+/// A deployment that was born of another.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChildView {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Where to.
+    pub target: TargetName,
+    /// The commit.
+    pub sha: CommitSha,
+    /// The state's name.
+    pub state: &'static str,
 }
 
 /// What one place was told of a deployment last.
@@ -326,6 +354,41 @@ pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option
     match order.target.source {
         SourceSpec::GitHub => Some(format!("{github}/{}/commit/{sha}", order.repository.name)),
         SourceSpec::Git { .. } => None,
+    }
+}
+
+impl ApprovalView {
+    /// What this one waits for.
+    pub(crate) fn of(deployment: &Deployment) -> Option<Self> {
+        let of = deployment.waits_for()?;
+        Some(Self { of, deed: of.deed(&deployment.order().target) })
+    }
+
+    /// The word on the button.
+    pub fn word(&self) -> &'static str {
+        match self.of {
+            Approval::Promotion => "Approve the promotion",
+            Approval::Traffic => "Move traffic",
+            Approval::Termination => "End the old instances",
+        }
+    }
+
+    /// Its name on the wire, for the form.
+    pub fn name(&self) -> &'static str {
+        match self.of {
+            Approval::Promotion => "promotion",
+            Approval::Traffic => "traffic",
+            Approval::Termination => "termination",
+        }
+    }
+}
+
+impl ChildView {
+    /// The view of a deployment as another's child.
+    pub(crate) fn of(deployment: &Deployment) -> Self {
+        let order = deployment.order();
+        let sha = deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit).clone();
+        Self { id: deployment.id(), target: order.target.name.clone(), sha, state: deployment.state().name() }
     }
 }
 

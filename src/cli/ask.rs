@@ -1,4 +1,4 @@
-//! `deploy`, `redeploy`, `rollback`, `stop`, `lock`, `unlock`: asking the server for something. The server decides.
+//! `deploy`, `redeploy`, `rollback`, `stop`, `approve`, `lock`, `unlock`: asking the server for something. The server decides.
 
 use std::time::Duration;
 
@@ -96,6 +96,17 @@ pub(super) struct StopArgs {
     asking: Asking,
 }
 
+/// The arguments of `approve`.
+#[derive(Debug, Args)]
+pub(super) struct ApproveArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    deployment: DeploymentId,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
 /// The arguments of `lock`.
 #[derive(Debug, Args)]
 pub(super) struct LockArgs {
@@ -150,6 +161,11 @@ pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Outcom
 pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {
     let ask = Ask::Stop { deployment: args.deployment, rollback: args.rollback };
     done(&args.asking, environment, &ask, &format!("asked to stop {}", args.deployment))
+}
+
+pub(super) fn approve(args: &ApproveArgs, environment: &Environment) -> Outcome {
+    let ask = Ask::Approve { deployment: args.deployment, of: None };
+    done(&args.asking, environment, &ask, &format!("approved {}", args.deployment))
 }
 
 pub(super) fn lock(args: &LockArgs, environment: &Environment) -> Outcome {
@@ -208,7 +224,8 @@ fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> O
     if asking.json {
         say_json(&answer);
     } else {
-        talk(&format!("{told}\n"));
+        // The server may know better what comes of it.
+        talk(&format!("{}\n", answer["text"].as_str().unwrap_or(told)));
     }
     Ok(Exit::Done)
 }

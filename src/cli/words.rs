@@ -52,6 +52,8 @@ enum Verb {
     Rollback(ask::RollbackArgs),
     /// Stop a deployment
     Stop(ask::StopArgs),
+    /// Let a deployment go on that waits for a person: a promotion, the move of traffic, the end of old instances
+    Approve(ask::ApproveArgs),
     /// Release nothing to a target until it is unlocked
     Lock(ask::LockArgs),
     /// Release to a target again
@@ -91,6 +93,7 @@ impl Verb {
             Self::Redeploy(it) => ask::redeploy(&it, environment),
             Self::Rollback(it) => ask::rollback(&it, environment),
             Self::Stop(it) => ask::stop(&it, environment),
+            Self::Approve(it) => ask::approve(&it, environment),
             Self::Lock(it) => ask::lock(&it, environment),
             Self::Unlock(it) => ask::unlock(&it, environment),
             Self::Doctor(it) => doctor::run(&it, environment),

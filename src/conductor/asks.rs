@@ -6,14 +6,14 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Ask, Cause, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, RefName, Repository, Request,
-    State, Stream, Target, TargetEvent, TargetName,
+    Approval, Ask, Cause, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, RefName,
+    Repository, Request, State, Stream, Target, TargetEvent, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
-use super::rollback;
+use super::{approval, rollback};
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Asked {
     pub offset: Offset,
     /// The deployments born of it.
     pub deployments: Vec<DeploymentId>,
+    /// What comes of it, in words, where that is not plain from what was asked.
+    pub told: Option<String>,
 }
 
 /// Why a request was not taken.
@@ -59,7 +61,10 @@ pub struct Asks {
 impl Asks {
     /// Writes a request down with everything that follows from it, once for each key.
     pub async fn ask(&self, request: Request) -> Result<Asked, AskError> {
+        let mut told = None;
         let (consequences, births) = match &request.what {
+            // What was asked under the same key before is answered as it was, whatever has come of it since.
+            _ if self.asked_before(&request).await? => (vec![], vec![]),
             Ask::Deploy { target, reference } => (vec![], vec![self.deploy(&request, target, reference).await?]),
             Ask::Redeploy { deployment } => (vec![], vec![self.redeploy(&request, *deployment).await?]),
             Ask::Stop { deployment, rollback } => {
@@ -77,10 +82,16 @@ impl Asks {
             }
             Ask::Pause | Ask::Resume => (vec![], vec![]),
             Ask::Rollback { target, to } => (vec![], vec![self.rollback(&request, target, *to).await?]),
-            Ask::Approve { .. } | Ask::Replay { .. } => return Err(not_yet()),
+            Ask::Approve { deployment, of } => {
+                let (event, said) = self.approval(&request, *deployment, *of).await?;
+                told = Some(said);
+                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
+            }
+            Ask::Replay { .. } => return Err(not_yet()),
         };
         let requested = self.ledger.request(request, consequences, births).await?;
-        Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments })
+        let told = told.filter(|_| !requested.repeat);
+        Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
     }
 
     fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {
@@ -97,6 +108,24 @@ impl Asks {
         let ledger = self.ledger.clone();
         let found = blocking(move || ledger.deployment(id)).await?;
         found.ok_or_else(|| AskError::Unknown { kind: "deployment", name: id.to_string() })
+    }
+
+    async fn asked_before(&self, request: &Request) -> Result<bool, LedgerError> {
+        let (ledger, actor, key) = (self.ledger.clone(), request.actor.clone(), request.key.clone());
+        blocking(move || ledger.was_asked(&actor, &key)).await
+    }
+
+    /// An approval, and what it does in words.
+    async fn approval(
+        &self,
+        request: &Request,
+        id: DeploymentId,
+        of: Option<Approval>,
+    ) -> Result<(DeploymentEvent, String), AskError> {
+        self.unfinished(id).await?;
+        let deployment = self.deployment(id).await?;
+        let (of, said) = approval::meant(&deployment, of).map_err(AskError::Refused)?;
+        Ok((DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of) }, said))
     }
 
     async fn unfinished(&self, id: DeploymentId) -> Result<(), AskError> {
@@ -164,5 +193,7 @@ fn past(state: &State) -> &'static str {
 
 fn not_yet() -> AskError {
     let failure = Failure::setup("conductor/not-available", "this version cannot do that yet");
-    AskError::Refused(failure.help("deploy, redeploy, rollback, stop, lock, unlock, pause and resume are available"))
+    AskError::Refused(
+        failure.help("deploy, redeploy, rollback, stop, approve, lock, unlock, pause and resume are available"),
+    )
 }

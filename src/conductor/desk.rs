@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced, OnNewPush, RefName,
-    State, Step, TargetName, TargetState, spell,
+    Approval, Cause, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced,
+    OnNewPush, RefName, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -243,7 +243,8 @@ impl Desk {
             let help = "put the target back into the configuration and redeploy";
             return Some(DeploymentEvent::Refused { failure: failure.help(help) });
         }
-        self.newer_one_going(deployment).map(|newer| DeploymentEvent::Superseded {
+        let newer = self.newer_one_going(deployment).or_else(|| self.newer_promotion(deployment));
+        newer.map(|newer| DeploymentEvent::Superseded {
             by: newer.weighed().map_or_else(|| newer.order().sha.clone(), |it| it.commit.clone()),
             deployment: Some(newer.id()),
         })
@@ -257,6 +258,14 @@ impl Desk {
         }
         self.lane_of(deployment)
             .find(|mate| mate.id() > deployment.id() && !mate.state().is_before_release() && !mate.order().is_repair())
+    }
+
+    /// A newer promotion that is ready, where this one still waits to be approved: of two, people want the newer.
+    fn newer_promotion(&self, deployment: &Deployment) -> Option<&Deployment> {
+        let is_ready = |mate: &Deployment| matches!(mate.state(), State::Ready { .. } | State::ReadyHeld { .. });
+        let newer =
+            |mate: &&Deployment| mate.order().promotes().is_some() && mate.id() > deployment.id() && is_ready(mate);
+        self.lane_of(deployment).rev().filter(|_| awaits_approval(deployment)).find(newer)
     }
 
     fn lane_of(&self, deployment: &Deployment) -> impl DoubleEndedIterator<Item = &Deployment> {
@@ -305,6 +314,13 @@ impl Desk {
         {
             return Some(hold.clone());
         }
+        if let Cause::Promotion { from, .. } = &deployment.order().cause
+            && awaits_approval(deployment)
+        {
+            let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+            let reason = format!("waits for approval of the promotion{from}");
+            return Some(Hold { kind: HoldKind::Approval, reason, until: None });
+        }
         if self.paused {
             return Some(Hold { kind: HoldKind::Paused, reason: "the bot is paused".into(), until: None });
         }
@@ -335,7 +351,7 @@ impl Desk {
             return Some(repair);
         }
         if queues_all(deployment) {
-            return self.lane_of(deployment).find(|mate| mate.id() < id);
+            return self.lane_of(deployment).find(|mate| mate.id() < id && !awaits_approval(mate));
         }
         self.lane_of(deployment).rev().find(|mate| mate.id() > id && self.is_free(mate, now))
     }
@@ -345,7 +361,8 @@ impl Desk {
         let waits = waits(deployment, now);
         match deployment.state() {
             State::Ready { .. } => !waits,
-            State::ReadyHeld { hold, .. } => !waits && is_of_the_lane(hold.kind),
+            // One that was just approved is still held by that, until it is decided on.
+            State::ReadyHeld { hold, .. } => !waits && (is_of_the_lane(hold.kind) || hold.kind == HoldKind::Approval),
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
             State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => true,
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
@@ -376,7 +393,8 @@ fn is_of_the_lane(kind: HoldKind) -> bool {
 pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
     match deployment.state() {
         State::Held { hold } | State::ReadyHeld { hold, .. } => match hold.kind {
-            HoldKind::Checks | HoldKind::Approval => true,
+            HoldKind::Checks => true,
+            HoldKind::Approval => awaits_approval(deployment),
             HoldKind::Lane | HoldKind::Lock | HoldKind::Paused | HoldKind::Freeze => false,
             HoldKind::OrderUnproven | HoldKind::EngineBusy => false,
         },
@@ -391,9 +409,16 @@ fn lane_and_ref(deployment: &Deployment) -> (Destination, RefName) {
     (deployment.order().target.destination(), deployment.order().reference.clone())
 }
 
-/// Whether a deployment is about to end, or waits for its next try.
+/// Whether a deployment waits for a person's word.
+fn awaits_approval(deployment: &Deployment) -> bool {
+    deployment.state().is_before_release() && deployment.waits_for() == Some(Approval::Promotion)
+}
+
+/// Whether a deployment is about to end, or waits for its next try or for a person.
 fn waits(deployment: &Deployment, now: Timestamp) -> bool {
-    deployment.stumble().is_some_and(|it| now < it.next_at) || deployment.stop_asked_by().is_some()
+    awaits_approval(deployment)
+        || deployment.stumble().is_some_and(|it| now < it.next_at)
+        || deployment.stop_asked_by().is_some()
 }
 
 fn queues_all(deployment: &Deployment) -> bool {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::{
     CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
-    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, TargetName, Weighed, backoff,
+    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, Target, TargetName, Weighed, backoff,
 };
 use crate::engine::{Found, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
@@ -17,7 +17,7 @@ use crate::source::RefHead;
 use crate::steps::{self, Prepared, Weighing, World, release};
 
 use super::desk::is_held_on_its_own;
-use super::rollback;
+use super::{promotion, rollback};
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
 const BUSY_AGAIN: Duration = Duration::from_secs(15);
@@ -28,6 +28,8 @@ const BETWEEN_TOLD: Duration = Duration::from_secs(1);
 pub(super) struct Job {
     pub(super) ledger: Ledger,
     pub(super) world: Arc<World>,
+    /// The targets as configured.
+    pub(super) targets: Arc<[Arc<Target>]>,
     pub(super) deployment: Deployment,
 }
 
@@ -40,6 +42,9 @@ pub(super) enum JobError {
     /// The deployment went another way meanwhile.
     #[error("the deployment went on without this step")]
     WentOn,
+    /// The engine was told to stop or to go on, and did not take it.
+    #[error("the engine did not take it")]
+    NotTaken,
     /// It has a bug.
     #[error("the step panicked")]
     Panicked,
@@ -150,6 +155,9 @@ impl Job {
         }
         let (ledger, order) = (self.ledger.clone(), self.order().clone());
         let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
+        if self.order().promotes().is_some() {
+            return self.weighing_promotion(known).await;
+        }
         let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
         Ok(match weighing {
             Ok(Weighing::Newest(weighed)) => match self.handled_before(&known, &weighed).await? {
@@ -161,6 +169,30 @@ impl Job {
             Ok(Weighing::Unproven(failure)) => Err((self.stumble(StepName::Weigh, failure), vec![])),
             // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
             Err(error) => Err((self.stumble(StepName::Weigh, error.into()), vec![])),
+        })
+    }
+
+    /// What weighing says of a promotion: what counts is what its target has handled, and not where the ref is now.
+    async fn weighing_promotion(
+        &self,
+        known: Head,
+    ) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
+        let weighing = steps::weigh_promotion(&self.world, self.order(), known.seen.as_ref()).await;
+        let weighed = match weighing {
+            Ok(Weighing::Newest(weighed)) => weighed,
+            Ok(Weighing::Superseded(head)) => {
+                let superseded = DeploymentEvent::Superseded { by: head.commit, deployment: known.seen_by };
+                return Ok(Err((superseded, vec![])));
+            }
+            Ok(Weighing::Refused(failure)) => return Ok(Err((DeploymentEvent::Refused { failure }, vec![]))),
+            Ok(Weighing::Unproven(failure)) => return Ok(Err((self.stumble(StepName::Weigh, failure), vec![]))),
+            Err(error) => return Ok(Err((self.stumble(StepName::Weigh, error.into()), vec![]))),
+        };
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let live = blocking(move || ledger.target(&name)).await?.live;
+        Ok(match live.filter(|it| it.sha == weighed.commit) {
+            Some(live) => Err((DeploymentEvent::AlreadyLive { deployment: live.deployment }, vec![])),
+            None => Ok(weighed),
         })
     }
 
@@ -202,9 +234,10 @@ impl Job {
     }
 
     async fn prepare(&mut self, weighed: Weighed) -> Done {
-        let prepared = match self.order().restores() {
-            Some(to) => self.restore(to, &weighed).await?,
-            None => {
+        let prepared = match (self.order().restores(), self.order().promotes()) {
+            (Some(to), _) => self.restore(to, &weighed).await?,
+            (None, Some(from)) => self.promote(from, &weighed).await?,
+            (None, None) => {
                 let known = self.known_revisions(&weighed.commit).await?;
                 steps::prepare(&self.world, self.order(), &weighed, &known).await
             }
@@ -234,6 +267,17 @@ impl Job {
             Some(revision) => steps::restore(&self.world, self.order(), weighed, to, revision).await,
             None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
                 .help("deploy a commit that works")),
+        })
+    }
+
+    /// The revision that succeeded at the target before.
+    async fn promote(&self, from: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployment(from)).await?;
+        Ok(match found.as_ref().and_then(Deployment::revision) {
+            Some(revision) => steps::promote(&self.world, self.order(), weighed, from, revision).await,
+            None => Err(Failure::setup("conductor/nothing-to-promote", format!("nothing is known of {from} any more"))
+                .help("deploy the commit to this target by itself")),
         })
     }
 
@@ -334,12 +378,19 @@ impl Job {
     async fn verify(&mut self, outcome: RunOutcome) -> Done {
         let event = outcome.conclusion(self.deployment.stop_asked_by());
         if !rollback::is_due(&self.deployment, &outcome) {
-            return self.append(event, vec![]).await;
+            let births = if let DeploymentEvent::Succeeded { .. } = event { self.promotions().await? } else { vec![] };
+            return self.append(event, births).await;
         }
         let (ledger, ended) = (self.ledger.clone(), self.deployment.clone());
         let good = blocking(move || rollback::last_good(&ledger, &ended)).await?;
         let births = good.iter().map(|good| rollback::of_failure(&self.deployment, good)).collect();
         self.append(rollback::told(event, good.as_ref()), births).await
+    }
+
+    /// What is born of its success.
+    async fn promotions(&self) -> Result<Vec<Birth>, LedgerError> {
+        let (ledger, done, targets) = (self.ledger.clone(), self.deployment.clone(), self.targets.clone());
+        blocking(move || promotion::of_success(&ledger, &done, &targets)).await
     }
 
     fn after(&self, wait: Duration) -> Timestamp {

@@ -8,10 +8,12 @@
 //! Why a follower and not calls: after a crash, and after an event that somebody else wrote (a stop, a lock), the same
 //! path runs as on any other day.
 
+mod approval;
 mod asks;
 mod catch_up;
 pub mod desk;
 mod jobs;
+mod promotion;
 mod rollback;
 mod run;
 

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{
-    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, State, Step, Stream, StreamKind, Target,
-    TargetName,
+    Approval, Ask, BotEvent, Deployment, DeploymentEvent, DeploymentId, Event, Offset, Record, State, Step, Stream,
+    StreamKind, SubState, Target, TargetName,
 };
 use crate::ledger::{Ledger, LedgerError};
 use crate::steps::{World, release};
@@ -25,13 +25,15 @@ const GRACE: Duration = Duration::from_secs(20);
 const PAGE: usize = 512;
 /// When a step that could not be written down is tried again.
 const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-/// How long a stop that the engine did not take is left alone.
-const STOP_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// How long a stop or an approval that the engine did not take is left alone.
+const STEER_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Moves every deployment forward until it is over.
 pub struct Conductor {
     ledger: Ledger,
     world: Arc<World>,
+    /// The targets as configured.
+    targets: Arc<[Arc<Target>]>,
     desk: Desk,
     /// Everything before this offset lies on the desk.
     read: Offset,
@@ -39,8 +41,8 @@ pub struct Conductor {
     at_work: BTreeMap<Id, (DeploymentId, Work)>,
     handles: BTreeMap<DeploymentId, AbortHandle>,
     due: BTreeSet<(Timestamp, DeploymentId)>,
-    /// Runs that were asked to stop, so that each is asked once in a while only.
-    stopping: BTreeMap<DeploymentId, Timestamp>,
+    /// What engines were told to do with runs, and when they may be told again: never, once they have taken it.
+    steered: BTreeMap<DeploymentId, (Steer, Timestamp)>,
     /// Runs that a newer push wants out of the way, so that each is told once.
     sent_away: BTreeSet<DeploymentId>,
 }
@@ -54,8 +56,15 @@ enum Work {
     Release,
     /// Following the engine.
     Watch,
-    /// Asking the engine to stop.
+    /// Asking the engine to stop or to go on.
     Stop,
+}
+
+/// What an engine is told to do with a run, because a person asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steer {
+    Stop,
+    Proceed(Approval),
 }
 
 impl Conductor {
@@ -82,8 +91,9 @@ impl Conductor {
         })
         .await?;
         let (jobs, at_work, handles) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        let (due, stopping, sent_away) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Ok(Self { ledger, world, desk, read, jobs, at_work, handles, due, stopping, sent_away })
+        let (due, steered, sent_away) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+        let targets = targets.into();
+        Ok(Self { ledger, world, targets, desk, read, jobs, at_work, handles, due, steered, sent_away })
     }
 
     /// Works until `stop`, then lets running steps end within their grace. An error means that the ledger is closed.
@@ -222,7 +232,7 @@ impl Conductor {
                 let event = DeploymentEvent::StopAsked { actor: "a newer push".into(), rollback: false };
                 self.start(holder, Work::Stop, move |job| Box::pin(job.write(event)));
             }
-            self.stop_if_asked(id, now);
+            self.steer(id, now);
             match self.desk.decide(id, now) {
                 Decision::Rest => {}
                 Decision::Wait(until) => {
@@ -244,23 +254,28 @@ impl Conductor {
         }
     }
 
-    /// Asks the engine to stop a run, where somebody asked us to.
-    fn stop_if_asked(&mut self, id: DeploymentId, now: Timestamp) {
-        let Some(deployment) = self.desk.get(id).filter(|it| it.stop_asked_by().is_some()) else { return };
+    /// Asks the engine to stop a run, or to let it go on, where somebody asked us to. An approval that came early stays
+    /// here until the engine waits for it (row 52). What the engine has taken it is told once: a stop that it answers
+    /// with «pending» is followed, not repeated (row 54).
+    fn steer(&mut self, id: DeploymentId, now: Timestamp) {
+        let Some(deployment) = self.desk.get(id) else { return };
         let State::Running { running } = deployment.state() else { return };
-        if self.stopping.get(&id).is_some_and(|again| now < *again) {
+        let Some(what) = wanted(deployment, running.progress.sub_state) else { return };
+        if self.steered.get(&id).is_some_and(|(last, again)| *last == what && now < *again) {
             return;
         }
-        let again = now.saturating_add(STOP_AGAIN).unwrap_or(Timestamp::MAX);
-        self.stopping.insert(id, again);
-        self.due.insert((again, id));
+        self.steered.insert(id, (what, Timestamp::MAX));
         let engine = release::engine(&self.world, deployment.order());
         let run = running.run.clone();
         let handle = self.jobs.spawn(async move {
-            if let Err(failure) = engine.stop(&run).await {
-                warn!(deployment.id = %id, code = failure.code, "the engine did not take the stop: {}", failure.message);
-            }
-            Ok(())
+            let told = match what {
+                Steer::Stop => engine.stop(&run).await,
+                Steer::Proceed(of) => engine.proceed(&run, of).await,
+            };
+            told.map_err(|failure| {
+                warn!(deployment.id = %id, code = failure.code, "the engine did not take {what:?}: {}", failure.message);
+                JobError::NotTaken
+            })
         });
         self.at_work.insert(handle.id(), (id, Work::Stop));
     }
@@ -270,7 +285,8 @@ impl Conductor {
         F: FnOnce(Job) -> std::pin::Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>,
     {
         let Some(deployment) = self.desk.get(id).cloned() else { return };
-        let job = Job { ledger: self.ledger.clone(), world: self.world.clone(), deployment };
+        let (ledger, world, targets) = (self.ledger.clone(), self.world.clone(), self.targets.clone());
+        let job = Job { ledger, world, targets, deployment };
         let handle = self.jobs.spawn(run(job));
         self.at_work.insert(handle.id(), (id, work));
         if work != Work::Stop {
@@ -309,10 +325,15 @@ impl Conductor {
                 self.due.insert((again, id));
                 return Ok(vec![]);
             }
+            Err(JobError::NotTaken) => {
+                let again = self.world.clock.now().saturating_add(STEER_AGAIN).unwrap_or(Timestamp::MAX);
+                self.steered.entry(id).and_modify(|(_, at)| *at = again);
+                self.due.insert((again, id));
+            }
             Err(JobError::Panicked) => self.start(id, Work::Step, |job| Box::pin(job.back_off_after_panic())),
         }
         if self.desk.get(id).is_none() {
-            self.stopping.remove(&id);
+            self.steered.remove(&id);
             self.sent_away.remove(&id);
         }
         let mut touched = self.desk.mates(id);
@@ -341,4 +362,17 @@ impl Conductor {
         }
         Ok(())
     }
+}
+
+/// What somebody wants the engine to do with a run now.
+fn wanted(deployment: &Deployment, wait: Option<SubState>) -> Option<Steer> {
+    if deployment.stop_asked_by().is_some() {
+        return Some(Steer::Stop);
+    }
+    let of = match wait? {
+        SubState::ReadyForTraffic => Approval::Traffic,
+        SubState::WaitingForTermination => Approval::Termination,
+        SubState::Baking => return None,
+    };
+    deployment.is_approved(of).then_some(Steer::Proceed(of))
 }

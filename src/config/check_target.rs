@@ -77,6 +77,9 @@ impl Checker<'_> {
             self.reader.find(finding.help("give each target a name of its own"), span);
         }
         self.find_shared_lanes(&checked);
+        self.find_unreached(all);
+        let read: Vec<_> = checked.iter().map(|it| (it.written, it.target.as_ref())).collect();
+        self.find_bad_promotions(&read);
         self.warn_of_silence(&checked, github);
         self.warn_of_no_token(&checked, github);
         checked.into_iter().filter_map(|it| it.target).collect()
@@ -148,7 +151,8 @@ impl Checker<'_> {
         chats: &[Chat],
     ) -> Option<Target> {
         let source = self.source(raw);
-        let rule = self.rule(raw, span);
+        let rule = self.rule(raw);
+        let (promote_to, promote) = self.promotion(raw);
         let on_new_push = self.word(raw.on_new_push.as_ref(), "target.on_new_push", ON_NEW_PUSH);
         let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
         let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
@@ -171,6 +175,8 @@ impl Checker<'_> {
             allow_forced: raw.allow_forced.as_ref().is_none_or(|it| it.value),
             deploy_on_start: flag(raw.deploy_on_start.as_ref()),
             give_up_after_s: give_up_after.map_or(GIVE_UP_AFTER_S, |it| it.as_secs()),
+            promote_to,
+            promote,
             bundle,
             revisions: revisions?,
             engine: engine?,
@@ -201,7 +207,7 @@ impl Checker<'_> {
         Some(SourceSpec::Git { url: git.value.clone() })
     }
 
-    fn rule(&mut self, raw: &RawTarget, span: &Range<usize>) -> Rule {
+    fn rule(&mut self, raw: &RawTarget) -> Rule {
         let lists = [raw.branches.as_ref(), raw.tags.as_ref(), raw.paths.as_ref()];
         for pattern in lists.into_iter().flatten().flat_map(|it| &it.value) {
             if let Some(why) = glob_trouble(&pattern.value) {
@@ -224,13 +230,7 @@ impl Checker<'_> {
             }
         }
         let [branches, tags, paths] = lists.map(|list| texts(list).into_iter().map(Pattern::from).collect());
-        let rule = Rule { branches, tags, paths };
-        if rule.branches.is_empty() && rule.tags.is_empty() {
-            let finding =
-                Finding::error("config/no-rule", "this target takes no push: it names neither branches nor tags");
-            self.reader.find(finding.help("add `branches = [\"main\"]` or `tags = [\"v*\"]`"), span);
-        }
-        rule
+        Rule { branches, tags, paths }
     }
 
     fn notified(&mut self, raw: &RawTarget, chats: &[Chat]) {

@@ -95,10 +95,25 @@ table! {
         allow_forced: bool,
         deploy_on_start: bool,
         give_up_after: String,
+        promote_to: RawNames,
+        promote: String,
         revision: String,
         bundle: RawBundle,
         revisions: RawRevisions,
         engine: RawEngine,
+    }
+}
+
+/// One name, or a list of them.
+#[derive(Clone, Debug)]
+pub(super) struct RawNames(pub(super) Texts);
+
+impl Read for RawNames {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.get_ref().is_array() {
+            true => Read::read(value, path, reader).map(Self),
+            false => Some(Self(vec![read_written(value, path, reader)?])),
+        }
     }
 }
 

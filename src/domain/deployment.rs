@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::approval::Approval;
 use super::event::DeploymentEvent as E;
 use super::failure::Failure;
 use super::ids::{CommitSha, DeploymentId, RunId};
@@ -32,6 +33,8 @@ pub struct Deployment {
     stop_asked: Option<StopAsked>,
     #[serde(default)]
     approved_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    approved: Vec<Approval>,
     #[serde(default)]
     revision: Option<Revision>,
     #[serde(default)]
@@ -92,6 +95,7 @@ impl Deployment {
             stumble: None,
             stop_asked: None,
             approved_by: None,
+            approved: vec![],
             revision: None,
             run: None,
             url: None,
@@ -132,7 +136,10 @@ impl Deployment {
             E::StopAsked { actor, rollback } => {
                 self.stop_asked = Some(StopAsked { actor: actor.clone(), rollback: *rollback });
             }
-            E::Approved { actor } => self.approved_by = Some(actor.clone()),
+            E::Approved { actor, of } => {
+                self.approved_by = Some(actor.clone());
+                self.approved.push(of.unwrap_or(Approval::Traffic));
+            }
             E::Weighed { head, commit, forced } => {
                 let (commit, head) = (commit.clone(), head.clone());
                 self.weighed = Some(Weighed { commit, head, forced: *forced });
@@ -309,7 +316,12 @@ impl Deployment {
         self.stop_asked.as_ref().is_some_and(|it| it.rollback)
     }
 
-    /// Who approved it.
+    /// Whether this was approved.
+    pub fn is_approved(&self, what: Approval) -> bool {
+        self.approved.contains(&what)
+    }
+
+    /// Who approved it last.
     pub fn approved_by(&self) -> Option<&str> {
         self.approved_by.as_deref()
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::approval::Approval;
 use super::failure::Failure;
 use super::finding::Finding;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
@@ -198,6 +199,9 @@ pub enum DeploymentEvent {
     Approved {
         /// Who.
         actor: String,
+        /// What; where it does not say, the move of traffic.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Approval>,
     },
     /// Over: the revision runs.
     Succeeded {
@@ -372,6 +376,9 @@ pub enum Ask {
     Approve {
         /// This deployment.
         deployment: DeploymentId,
+        /// What, where the asker says it: then nothing else is approved by it. Without it, what is to be approved now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Approval>,
     },
     /// Release nothing.
     Lock {

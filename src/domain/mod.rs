@@ -15,6 +15,8 @@
 //! | hint | a word from outside that a run may have gone on; it is never believed | [`Hint`] |
 //! | lane | the queue of one engine destination | [`Destination`] |
 //! | hold | why a deployment waits | [`Hold`] |
+//! | approval | a person's word that ends a wait | [`Approval`] |
+//! | promotion | a deployment of what succeeded at the target before | [`Promote`] |
 //! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
 //! | failure | how it ended badly, and who is to blame | [`Failure`] |
 //! | finding | something a person should change in a file, with its place | [`Finding`] |
@@ -22,6 +24,7 @@
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
 
+mod approval;
 mod backoff;
 mod checkup;
 mod deployment;
@@ -46,6 +49,7 @@ mod target;
 mod target_state;
 mod wording;
 
+pub use approval::Approval;
 pub use backoff::backoff;
 pub use checkup::{Checkup, Reach, Standing};
 pub use deployment::{Deployment, Misplaced, Stumble};
@@ -68,8 +72,8 @@ pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
-    BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, RevisionsSpec, Rule,
-    SourceSpec, SuccessOn, Target,
+    BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec,
+    Rule, SourceSpec, SuccessOn, Target,
 };
 pub use target_state::{Head, Live, Lock, TargetState};
 pub use wording::{Notice, NoticeState};

@@ -59,6 +59,12 @@ pub enum Cause {
         /// Who approved, when it was a person.
         #[serde(default)]
         actor: Option<String>,
+        /// The target before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<TargetName>,
+        /// Whether it is released only once a person has approved it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waits: bool,
     },
 }
 
@@ -119,6 +125,16 @@ impl Order {
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
             Cause::Replay { .. } | Cause::Promotion { .. } => None,
         }
+    }
+
+    /// The deployment whose revision it takes to the next target.
+    pub fn promotes(&self) -> Option<DeploymentId> {
+        self.parent.filter(|_| matches!(self.cause, Cause::Promotion { .. }))
+    }
+
+    /// Whether it is released only once a person has approved it.
+    pub fn waits_for_approval(&self) -> bool {
+        matches!(self.cause, Cause::Promotion { waits: true, .. })
     }
 
     /// Whether it is born even where the same commit was planned before: only `replay` and `redeploy` force.

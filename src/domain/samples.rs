@@ -25,6 +25,8 @@ pub(crate) fn target(name: &str) -> Target {
         allow_forced: true,
         deploy_on_start: false,
         give_up_after_s: 7200,
+        promote_to: vec![],
+        promote: Promote::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
         revisions: RevisionsSpec::Directory { path: "/srv/revisions".into() },
         engine: EngineSpec::Host(HostSpec {
@@ -99,7 +101,7 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "ended-badly" => E::Ended { outcome: outcome(Verdict::Failed) },
         "stumbled" => E::Stumbled { step: StepName::Weigh, failure: failure(), attempt: 1, next_at: at(1) },
         "stop-asked" => E::StopAsked { actor: "ada".into(), rollback: false },
-        "approved" => E::Approved { actor: "ada".into() },
+        "approved" => E::Approved { actor: "ada".into(), of: None },
         "succeeded" => E::Succeeded { warnings: vec![] },
         "failed" => E::Failed { failure: failure() },
         "stopped" => E::Stopped { actor: "ada".into(), failure: None },

@@ -37,6 +37,12 @@ pub struct Target {
     pub deploy_on_start: bool,
     /// How long passing failures are retried, in seconds.
     pub give_up_after_s: u64,
+    /// The targets that a success here is promoted to (row 4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promote_to: Vec<TargetName>,
+    /// Whether a person has to approve that.
+    #[serde(default, skip_serializing_if = "Promote::is_usual")]
+    pub promote: Promote,
     /// How the bundle is made.
     pub bundle: BundleRules,
     /// Where revisions are kept.
@@ -83,6 +89,24 @@ pub enum OnNewPush {
     QueueAll,
     /// The running one is stopped.
     StopRunning,
+}
+
+/// When what succeeded at a target is released to the ones that it is promoted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promote {
+    /// Once a person has approved it.
+    #[default]
+    OnApproval,
+    /// At once.
+    Automatic,
+}
+
+impl Promote {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_usual(&self) -> bool {
+        *self == Self::OnApproval
+    }
 }
 
 /// How an archive becomes a bundle.

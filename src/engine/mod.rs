@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{CommitSha, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId};
+use crate::domain::{
+    Approval, CommitSha, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId,
+};
 
 /// What an asynchronous answer of an engine is.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -91,8 +93,8 @@ pub trait Engine: Send + Sync {
     /// Asks the run to stop; asking twice, or too late, is no error.
     fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>>;
 
-    /// Lets a run go on that waits for a person.
-    fn proceed<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>>;
+    /// Lets a run go on that waits for a person to approve this; too late is no error, too early a passing one.
+    fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>>;
 
     /// What would keep a deployment from working, found without starting one.
     fn preflight(&self) -> Answer<'_, Vec<Finding>>;

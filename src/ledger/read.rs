@@ -244,6 +244,11 @@ impl Ledger {
         self.0.index.reader.read_on(self.0.index.mark(from)?, from, end, limit)
     }
 
+    /// Whether somebody asked for something under this key before.
+    pub fn was_asked(&self, actor: &str, key: &str) -> Result<bool, LedgerError> {
+        Ok(self.0.index.get(&keys::request(actor, key))?.is_some())
+    }
+
     /// Whether somebody paused the bot. Where that cannot be read, nothing should be released either.
     pub fn paused(&self) -> bool {
         self.0.index.get(keys::PAUSED).map_or(true, |found| found.is_some())

@@ -5,6 +5,7 @@
 
 mod engines;
 mod prepare;
+mod promote;
 pub mod release;
 mod resolve;
 mod restore;
@@ -21,6 +22,7 @@ use crate::source::Sources;
 
 pub use engines::Engines;
 pub use prepare::{Prepared, prepare};
+pub use promote::{promote, weigh_promotion};
 pub use resolve::{Resolved, resolve};
 pub use restore::restore;
 pub use weigh::{Weighing, weigh};

@@ -28,7 +28,12 @@ pub async fn restore(
 }
 
 /// Whether an earlier deployment's revision can still be had: from the engine's own directory, or from the store.
-async fn is_kept(world: &World, order: &Order, to: DeploymentId, revision: &Revision) -> Result<bool, Failure> {
+pub(super) async fn is_kept(
+    world: &World,
+    order: &Order,
+    to: DeploymentId,
+    revision: &Revision,
+) -> Result<bool, Failure> {
     let Revision::Bundle { location, sha256, .. } = revision else { return Ok(true) };
     if at_hand(world.engines.of(&order.target).as_ref(), Some(to), location, sha256).await.is_some() {
         return Ok(true);

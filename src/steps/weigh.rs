@@ -116,7 +116,7 @@ fn rewritten(order: &Order, head: &CommitSha) -> Failure {
         .help("nothing to do: the new head is deployed on its own")
 }
 
-fn forbidden(order: &Order, head: &CommitSha) -> Failure {
+pub(super) fn forbidden(order: &Order, head: &CommitSha) -> Failure {
     let (reference, head) = (order.reference.short(), head.short());
     Failure::revision("steps/forced-push", format!("`{reference}` was forced to {head}, and `allow_forced` is false"))
         .help("deploy it by hand with `landfall redeploy`, or set `allow_forced = true`")

@@ -117,7 +117,11 @@ pub(super) async fn request(writer: Writer, state: Data<WebState>, request: Http
     }
     let asked = state.asks.ask(Request { actor, key, what }).await.map_err(Refusal::from)?;
     let status = if asked.repeat { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(json(status, &json!({ "request": asked.offset, "deployments": asked.deployments })))
+    let mut answer = json!({ "request": asked.offset, "deployments": asked.deployments });
+    if let Some(told) = asked.told {
+        answer["text"] = told.into();
+    }
+    Ok(json(status, &answer))
 }
 
 /// Anything else under `/api/v1`.

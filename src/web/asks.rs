@@ -20,6 +20,8 @@ pub struct Asked {
     pub offset: Offset,
     /// The deployments that were born of it.
     pub deployments: Vec<DeploymentId>,
+    /// What comes of it, in words, where that is not plain from what was asked.
+    pub told: Option<String>,
 }
 
 /// Why a request was not taken.

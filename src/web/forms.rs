@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::WebState;
 use super::door::Writer;
 use super::respond::{Refusal, Sorry, see_other};
-use crate::domain::{Ask, DeploymentId, RefName, Request, TargetName};
+use crate::domain::{Approval, Ask, DeploymentId, RefName, Request, TargetName};
 
 /// The longest reason for a lock.
 const LONGEST_REASON: usize = 200;
@@ -79,7 +79,7 @@ pub(super) async fn at_deployment(
             Ask::Rollback { target, to: Some(deployment) }
         }
         "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
-        "approve" => Ask::Approve { deployment },
+        "approve" => Ask::Approve { deployment, of: Some(approval(&fields)?) },
         _ => return Err(no_such(&act)),
     };
     ask(&state, actor, &fields, what, &back).await
@@ -111,6 +111,13 @@ async fn ask(state: &WebState, actor: String, fields: &Fields, what: Ask, back: 
         Some(born) => see_other(&format!("/deployments/{born}")),
         None => see_other(back),
     })
+}
+
+/// What the page said would be approved: if something else waits by now, nothing is.
+fn approval(fields: &Fields) -> Result<Approval, Refusal> {
+    let written = fields.filled("of").unwrap_or_default();
+    let known = serde_json::from_value(written.into());
+    known.map_err(|_| Refusal::new(422, "the form does not say what is approved").help("reload the page"))
 }
 
 fn no_such(act: &str) -> Sorry {

@@ -1,8 +1,10 @@
 //! The line to AWS: a push to GitHub becomes a bundle in S3 and a deployment at CodeDeploy, and GitHub is told of it.
 //! A whole bot, with GitHub, S3 and CodeDeploy as worlds that misbehave when they are told to.
 
+mod approval;
 mod crashes;
 mod news;
+mod promotion;
 
 use std::fs;
 use std::path::Path;
@@ -131,6 +133,17 @@ impl Line {
         };
         self.bot.records().into_iter().filter_map(failure).collect()
     }
+}
+
+/// One more target of `shop`, by its name and group, with these lines in it.
+fn more(configuration: &str, name: &str, group: &str, lines: &str) -> String {
+    let first = configuration.find("[[target]]").unwrap();
+    let target = configuration[first..].split("[[target]]").nth(1).unwrap();
+    let target = target
+        .replace("name = \"site\"", &format!("name = \"{name}\""))
+        .replace("branches = [\"main\"]\n", lines)
+        .replace("deployment_group = \"production\"", &format!("deployment_group = \"{group}\""));
+    format!("{configuration}[[target]]{target}")
 }
 
 fn bot_at(dir: &Path) -> Bot {

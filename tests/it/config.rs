@@ -1,6 +1,8 @@
 //! The configuration as files have it: what is meant, and what is found.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod promotions;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

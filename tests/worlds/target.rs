@@ -1,7 +1,8 @@
 //! A target like any other: what a test is about stands in the test, the rest here.
 
 use landfall::domain::{
-    BundleRules, EngineSpec, HostSpec, OnNewPush, RepositoryName, RevisionsSpec, Rule, SourceSpec, Target, TargetName,
+    BundleRules, EngineSpec, HostSpec, OnNewPush, Promote, RepositoryName, RevisionsSpec, Rule, SourceSpec, Target,
+    TargetName,
 };
 
 /// A target that deploys `main` to this machine, though nothing is meant to come of it.
@@ -18,6 +19,8 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         allow_forced: true,
         deploy_on_start: false,
         give_up_after_s: 7200,
+        promote_to: vec![],
+        promote: Promote::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
         revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
         engine: EngineSpec::Host(host(name, "/nowhere")),

@@ -204,3 +204,57 @@ fn a_ref_that_was_just_weighed_rests_a_little_before_a_newer_push_is() {
     desk.weighs(ids[1], at(1));
     assert_eq!(desk.weighed.len(), 1);
 }
+
+/// A desk with one deployment at its engine or none, and promotions of these states, oldest first.
+fn promotions(policy: OnNewPush, words: &[&str]) -> (Desk, Vec<DeploymentId>) {
+    let (mut desk, _) = desk(policy, &[]);
+    let ids = (0..words.len()).map(|n| DeploymentId::derive(at(n as i64), &["promotion"])).collect::<Vec<_>>();
+    for (id, words) in ids.iter().zip(words) {
+        let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
+        let target = Arc::new(Target { on_new_push: policy, ..(*order.target).clone() });
+        let cause = Cause::Promotion { actor: None, from: Some(target.name.clone()), waits: true };
+        let order = Order { target, cause, parent: Some(*id), ..(*order).clone() }.into();
+        desk.apply(*id, at(0), &DeploymentEvent::Planned { order }).unwrap();
+        for word in words.split_whitespace() {
+            let told = match word {
+                "approved" => DeploymentEvent::Approved { actor: "ada".into(), of: Some(Approval::Promotion) },
+                word => event(word),
+            };
+            desk.apply(*id, at(0), &told).unwrap();
+        }
+    }
+    (desk, ids)
+}
+
+#[test]
+fn a_promotion_waits_for_its_approval_and_makes_way_for_a_newer_one() {
+    for policy in [OnNewPush::QueueLatest, OnNewPush::QueueAll] {
+        let told = |words: &[&str]| {
+            let (desk, ids) = promotions(policy, words);
+            ids.iter().map(|id| tell(&desk.decide(*id, at(0)), &ids)).collect::<Vec<_>>()
+        };
+        let waits = "held: waits for approval of the promotion from blog";
+        assert_eq!(told(&[READY]), [waits], "{policy:?}");
+        assert_eq!(told(&[&format!("{READY} approved")]), ["release"], "{policy:?}");
+        assert_eq!(told(&[READY, READY]), ["superseded", waits], "{policy:?}");
+        assert_eq!(told(&[READY, "weighing"]), [waits, "weigh"], "one that is not proven takes nobody's place");
+        let approved = format!("{READY} approved");
+        assert_eq!(told(&[&approved, READY]), ["release", waits], "what was approved goes on ({policy:?})");
+    }
+}
+
+#[test]
+fn a_promotion_that_waits_for_its_approval_keeps_nobody_else() {
+    for policy in [OnNewPush::QueueLatest, OnNewPush::QueueAll] {
+        let (mut desk, ids) = promotions(policy, &[READY]);
+        let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
+        let target = Target { on_new_push: policy, ..(*order.target).clone() };
+        let order = Order { target: target.into(), ..(*order).clone() }.into();
+        let push = DeploymentId::derive(at(9), &["push"]);
+        desk.apply(push, at(0), &DeploymentEvent::Planned { order }).unwrap();
+        for word in READY.split(' ') {
+            desk.apply(push, at(0), &event(word)).unwrap();
+        }
+        assert_eq!(tell(&desk.decide(push, at(0)), &ids), "release", "{policy:?}");
+    }
+}

@@ -12,7 +12,8 @@ use super::reading::Reading;
 use super::reasons;
 use super::trouble::Trouble;
 use crate::domain::{
-    CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Progress, RunId, RunOutcome, SuccessOn, Verdict,
+    Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Progress, RunId, RunOutcome, SuccessOn,
+    Verdict,
 };
 use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
 
@@ -149,9 +150,15 @@ impl CodeDeployEngine {
         }
     }
 
-    async fn ask_to_go_on(&self, run: &RunId) -> Result<(), Failure> {
+    async fn ask_to_go_on(&self, run: &RunId, of: Approval) -> Result<(), Failure> {
+        let wait = match of {
+            Approval::Traffic => DeploymentWaitType::ReadyWait,
+            Approval::Termination => DeploymentWaitType::TerminationWait,
+            // It was approved before there was a run.
+            Approval::Promotion => return Ok(()),
+        };
         let call = self.account.client().await.continue_deployment().deployment_id(run.as_str());
-        let call = call.deployment_wait_type(DeploymentWaitType::ReadyWait);
+        let call = call.deployment_wait_type(wait);
         match call.send().await.map_err(|error| Trouble::of("ContinueDeployment", &error)) {
             Ok(_) => Ok(()),
             Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
@@ -196,8 +203,8 @@ impl Engine for CodeDeployEngine {
         Box::pin(self.ask_to_stop(run))
     }
 
-    fn proceed<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
-        Box::pin(self.ask_to_go_on(run))
+    fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.ask_to_go_on(run, of))
     }
 
     fn preflight(&self) -> Answer<'_, Vec<Finding>> {

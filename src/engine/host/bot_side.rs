@@ -19,8 +19,8 @@ use super::layout::{GroupId, Layout, RunDir};
 use super::log;
 use crate::clients::{Clock, process};
 use crate::domain::{
-    DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId, StepStatus,
-    plainly,
+    Approval, DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId,
+    StepStatus, plainly,
 };
 use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
 
@@ -292,7 +292,7 @@ impl Engine for HostEngine {
         })
     }
 
-    fn proceed<'a>(&'a self, _run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
+    fn proceed<'a>(&'a self, _: &'a RunId, _: Approval) -> Answer<'a, Result<(), Failure>> {
         // A run of this engine never waits for a person.
         Box::pin(async { Ok(()) })
     }

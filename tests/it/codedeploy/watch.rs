@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall::domain::{Blame, Hint, Instances, Progress, RunId, StepStatus, SubState, Verdict};
+use landfall::domain::{Approval, Blame, Hint, Instances, Progress, RunId, StepStatus, SubState, Verdict};
 use landfall::engine::Engine;
 use landfall::engine::codedeploy::CodeDeployEngine;
 
@@ -290,15 +290,15 @@ async fn a_deployment_that_waits_for_traffic_goes_on_when_told() {
     bench.world.script(Scenario { waits_for_traffic: true, ..Scenario::default() });
     let engine = bench.engine();
     let started = engine.start(&bench.next_intent()).await.unwrap();
-    let early = engine.proceed(&started.run).await.unwrap_err();
+    let early = engine.proceed(&started.run, Approval::Traffic).await.unwrap_err();
     assert_eq!((early.code.as_str(), early.passing), ("codedeploy/not-ready", true));
     let mut last = Progress::default();
     while last.sub_state != Some(SubState::ReadyForTraffic) {
         last = engine.observe(&started.run, &last).await.unwrap().progress;
     }
-    engine.proceed(&started.run).await.unwrap();
+    engine.proceed(&started.run, Approval::Traffic).await.unwrap();
     assert_eq!(end(&*engine, &started.run).await.1.verdict, Verdict::Succeeded);
-    engine.proceed(&started.run).await.unwrap();
+    engine.proceed(&started.run, Approval::Traffic).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use landfall::domain::{
-    ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event, Failure,
-    Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress, Request,
-    Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
+    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event,
+    Failure, Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress,
+    Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic,
+    Verdict,
 };
-use landfall::domain::{Cause, CodeDeploySpec, EngineSpec, FileExists, Order, RevisionsSpec, SourceSpec, SuccessOn};
+use landfall::domain::{
+    Cause, CodeDeploySpec, EngineSpec, FileExists, Order, Promote, RevisionsSpec, SourceSpec, SuccessOn,
+};
 
 use super::made::{at, delivery, main_branch, name, order, push, sha};
 
@@ -34,8 +37,12 @@ fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
 
 /// An order that differs from the usual one in all that can be chosen.
 fn other_order(cause: Cause) -> Order {
+    let promoted = matches!(cause, Cause::Promotion { .. });
     let order = Order { parent: Some(id()), before: Some(sha(2)), ..order("blog", 1, cause) };
     let mut target = (*order.target).clone();
+    if promoted {
+        (target.promote_to, target.promote) = (vec![name("shop")], Promote::Automatic);
+    }
     target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
     target.revisions = RevisionsSpec::S3 {
         bucket: "acme-revisions".into(),
@@ -69,7 +76,7 @@ fn causes() -> Vec<Cause> {
         Some(Cause::Request { .. }) => Some(Cause::Redeploy { actor: ada(), key: key() }),
         Some(Cause::Redeploy { .. }) => Some(Cause::Replay { delivery: delivery(), actor: ada(), key: key() }),
         Some(Cause::Replay { .. }) => Some(Cause::Rollback { actor: Some(ada()), key: None, to: None }),
-        Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None }),
+        Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None, from: Some(name("test")), waits: true }),
         Some(Cause::Promotion { .. }) => None,
     })
 }
@@ -151,7 +158,7 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
             E::Stumbled { step: StepName::Prepare, failure: failure(), attempt: 2, next_at: at(62) }
         }
         Some(E::Stumbled { .. }) => E::StopAsked { actor: ada(), rollback: true },
-        Some(E::StopAsked { .. }) => E::Approved { actor: ada() },
+        Some(E::StopAsked { .. }) => E::Approved { actor: ada(), of: Some(Approval::Promotion) },
         Some(E::Approved { .. }) => E::Succeeded { warnings: vec!["one instance was skipped".into()] },
         Some(E::Succeeded { .. }) => E::Failed { failure: failure() },
         Some(E::Failed { .. }) => E::Stopped { actor: ada(), failure: Some(failure()) },
@@ -234,7 +241,7 @@ fn asks() -> Vec<Ask> {
         Some(Ask::Deploy { .. }) => Some(Ask::Redeploy { deployment }),
         Some(Ask::Redeploy { .. }) => Some(Ask::Rollback { target: target(), to: Some(deployment) }),
         Some(Ask::Rollback { .. }) => Some(Ask::Stop { deployment, rollback: true }),
-        Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment }),
+        Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment, of: Some(Approval::Traffic) }),
         Some(Ask::Approve { .. }) => Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)) }),
         Some(Ask::Lock { .. }) => Some(Ask::Unlock { target: target() }),
         Some(Ask::Unlock { .. }) => Some(Ask::Pause),

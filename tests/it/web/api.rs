@@ -168,7 +168,10 @@ async fn a_deployment_has_its_whole_story() {
         &said,
         &expect![[r#"
             {
+              "approval": null,
+              "approved_by": null,
               "author": "Mia Okoro",
+              "children": [],
               "commit_url": "https://github.com/acme/docs/commit/d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1",
               "created_at": "2026-01-02T03:09:08Z",
               "delivery": "72d3162e-cc78-11e3-81ab-d1d1d1d1d1d1",

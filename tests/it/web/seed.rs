@@ -284,7 +284,7 @@ impl Asks for Straight {
             let failure = |error| Failure::passing("ledger/closed", format!("{error}"));
             let written = self.0.request(request, consequences, births).await;
             let done = written.map_err(|error| AskError::Unavailable(failure(error)))?;
-            Ok(Asked { repeat: done.repeat, offset: done.offset, deployments: done.deployments })
+            Ok(Asked { repeat: done.repeat, offset: done.offset, deployments: done.deployments, told: None })
         })
     }
 }
