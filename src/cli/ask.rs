@@ -88,7 +88,7 @@ pub(super) struct StopArgs {
     #[arg(value_name = "ID")]
     deployment: DeploymentId,
 
-    /// Bring the last good revision back
+    /// Bring the last good revision back; on Lambda that is always done
     #[arg(long)]
     rollback: bool,
 

@@ -36,6 +36,7 @@ pub struct Account {
 pub struct Aws {
     known: Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>,
     keys: Option<Credentials>,
+    sts: Option<String>,
 }
 
 impl Aws {
@@ -50,6 +51,12 @@ impl Aws {
         Self { keys: Some(Credentials::new(id, secret, None, None, "landfall")), ..Self::default() }
     }
 
+    /// The same, with roles assumed at this address: for servers that are not AWS's own.
+    #[must_use]
+    pub fn with_sts(self, url: &str) -> Self {
+        Self { known: Arc::default(), sts: Some(url.to_owned()), ..self }
+    }
+
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
     async fn config(&self, account: &Account) -> SdkConfig {
         let account = Account { endpoint_url: None, ..account.clone() };
@@ -57,7 +64,7 @@ impl Aws {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(account.clone()).or_default())
         };
-        cell.get_or_init(|| load(&account, self.keys.clone())).await.clone()
+        cell.get_or_init(|| load(&account, self.keys.clone(), self.sts.clone())).await.clone()
     }
 
     /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
@@ -86,7 +93,7 @@ impl Aws {
     }
 }
 
-async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {
+async fn load(account: &Account, keys: Option<Credentials>, sts: Option<String>) -> SdkConfig {
     // The address is each client's own: here it would be STS's too.
     let Account { region, assume_role, external_id, endpoint_url: _ } = account;
     let mut loader = aws_config::from_env()
@@ -98,7 +105,9 @@ async fn load(account: &Account, keys: Option<Credentials>) -> SdkConfig {
     }
     let own = loader.load().await;
     let Some(role) = assume_role else { return own };
-    let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&own);
+    let mut at_sts = own.clone().into_builder();
+    at_sts.set_endpoint_url(sts);
+    let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&at_sts.build());
     if let Some(id) = external_id {
         provider = provider.external_id(id);
     }

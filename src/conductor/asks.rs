@@ -13,7 +13,7 @@ use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
-use super::{approval, rollback};
+use super::{approval, rollback, stop};
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,9 @@ impl Asks {
             Ask::Redeploy { deployment } => (vec![], vec![self.redeploy(&request, *deployment).await?]),
             Ask::Stop { deployment, rollback } => {
                 self.unfinished(*deployment).await?;
-                let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback: *rollback };
+                let (rollback, said) = stop::meant(&self.deployment(*deployment).await?, *rollback);
+                told = said;
+                let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback };
                 (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
             }
             Ask::Lock { target, reason, until } => {

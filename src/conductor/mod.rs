@@ -16,6 +16,7 @@ mod jobs;
 mod promotion;
 mod rollback;
 mod run;
+mod stop;
 
 pub use asks::{AskError, Asked, Asks};
 pub use catch_up::CatchUp;

@@ -1,10 +1,13 @@
 //! The line to AWS: a push to GitHub becomes a bundle in S3 and a deployment at CodeDeploy, and GitHub is told of it.
 //! A whole bot, with GitHub, S3 and CodeDeploy as worlds that misbehave when they are told to.
 
+mod accounts;
+mod again;
 mod approval;
 mod crashes;
 mod news;
 mod promotion;
+mod stops;
 
 use std::fs;
 use std::path::Path;

@@ -35,6 +35,8 @@ pub(crate) struct Bot {
     pub(crate) dir: PathBuf,
     pub(crate) repo: Repository,
     pub(crate) runtime: Runtime,
+    /// As whom it calls AWS, from the next start on.
+    pub(crate) aws: Aws,
     /// Changes what the bot is made of, from the next start on.
     pub(crate) parts: fn(Parts) -> Parts,
     text: String,
@@ -109,7 +111,16 @@ impl Bot {
     pub(crate) fn configured(dir: &Path, repo: Repository, text: String) -> Self {
         install_tls();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { parts: |parts| parts, text, dir: dir.to_owned(), repo, runtime, app: None, _kept: None }
+        Self {
+            parts: |parts| parts,
+            text,
+            dir: dir.to_owned(),
+            repo,
+            runtime,
+            aws: Aws::with_keys("A", "S"),
+            app: None,
+            _kept: None,
+        }
     }
 
     /// The sample site, with this as the last line of its `ValidateService` hook.
@@ -145,7 +156,7 @@ impl Bot {
         let parts = Parts {
             program: self.program(),
             probe,
-            aws: Aws::with_keys("A", "S"),
+            aws: self.aws.clone(),
             pace: crate::codedeploy::hurried(),
             report_pace: report::Pace {
                 between: Duration::ZERO,

@@ -1,7 +1,7 @@
 //! The CodeDeploy engine against a CodeDeploy world over HTTP, with the real AWS SDK: deployments begun, and found.
 
 mod watch;
-mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

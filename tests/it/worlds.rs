@@ -16,5 +16,7 @@ pub(crate) mod repository;
 pub(crate) mod s3;
 #[path = "../worlds/sns.rs"]
 pub(crate) mod sns;
+#[path = "../worlds/sts.rs"]
+pub(crate) mod sts;
 #[path = "../worlds/target.rs"]
 pub(crate) mod target;

@@ -156,7 +156,11 @@ impl CodeDeployEngine {
                 "check the network, `endpoint_url`, and the credentials: variables, ~/.aws, or the machine's role";
             failure.help = Some(help.to_owned());
         }
-        let by_role = self.spec.assume_role.as_ref().filter(|_| matches!(trouble, Trouble::NeverSent { .. }));
+        let by_role = self
+            .spec
+            .assume_role
+            .as_ref()
+            .filter(|_| matches!(trouble, Trouble::NeverSent { .. } | Trouble::NoRole { .. }));
         if let (Some(role), None) = (by_role, near_network(&failure.message)) {
             failure.help = Some(format!(
                 "let the bot's role take `{role}`, and that role trust the bot: \
@@ -167,7 +171,7 @@ impl CodeDeployEngine {
         let denied = denied.map(|_| format!("codedeploy:{}", trouble.action()));
         let checkup = Checkup::failed(about, failure).denied(denied);
         match trouble {
-            Trouble::NeverSent { .. } | Trouble::Lost { .. } => checkup.silent(),
+            Trouble::NeverSent { .. } | Trouble::NoRole { .. } | Trouble::Lost { .. } => checkup.silent(),
             Trouble::Throttled { .. } | Trouble::Refused { .. } => checkup.answered(),
         }
     }

@@ -2,6 +2,23 @@
 
 use crate::domain::{Blame, CodeDeploySpec, Failure};
 
+/// A role that STS does not give us (row 10). Both sides have to say yes: the role's trust, and the bot's own policy.
+pub(super) fn no_role(code: &str, message: &str, spec: &CodeDeploySpec) -> Failure {
+    let role = spec.assume_role.as_deref().unwrap_or("the role of its profile");
+    let text = format!("the bot may not take the role `{role}`: {message}");
+    let external = match &spec.external_id {
+        Some(_) => ", by the target's `external_id`",
+        None => "",
+    };
+    let help = format!(
+        "let the trust policy of `{role}` name the bot's own role or user{external}, and allow the bot sts:AssumeRole on \
+         it: `landfall aws policy --of assumed-role-trust` prints the first, `landfall aws policy` the second"
+    );
+    // What is denied stays denied until somebody changes a policy; everything else is tried again.
+    let failure = Failure::setup("codedeploy/role-refused", text).help(help);
+    Failure { passing: !code.starts_with("AccessDenied"), ..failure }
+}
+
 /// A refused call.
 pub(super) fn refusal(action: &'static str, code: &str, message: &str, spec: &CodeDeploySpec) -> Failure {
     let CodeDeploySpec { application, deployment_group: group, region, .. } = spec;

@@ -61,8 +61,8 @@ impl CodeDeployEngine {
         let failure = trouble.failure(&self.spec);
         match trouble {
             Trouble::NeverSent { .. } | Trouble::Throttled { .. } => StartError::NotSent(failure),
-            Trouble::Refused { .. } if failure.passing => StartError::NotSent(failure),
-            Trouble::Refused { .. } => StartError::Refused(failure),
+            Trouble::Refused { .. } | Trouble::NoRole { .. } if failure.passing => StartError::NotSent(failure),
+            Trouble::Refused { .. } | Trouble::NoRole { .. } => StartError::Refused(failure),
             Trouble::Lost { .. } => {
                 self.account.remember_lost(&intent.marker);
                 StartError::Unknown(failure)

@@ -8,6 +8,7 @@ use aws_sdk_codedeploy::config::interceptors::BeforeTransmitInterceptorContextRe
 use aws_sdk_codedeploy::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_codedeploy::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_codedeploy::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use thiserror::Error;
 
 use crate::domain::{CodeDeploySpec, Failure, causes};
@@ -22,6 +23,16 @@ pub(super) enum Trouble {
         action: &'static str,
         /// The SDK's words.
         why: String,
+    },
+    /// The role that the call is made by was not given to us, so that nothing left for CodeDeploy.
+    #[error("AWS refuses the role that {action} needs: {message}")]
+    NoRole {
+        /// The API's name of the call.
+        action: &'static str,
+        /// STS's code, `AccessDenied`.
+        code: String,
+        /// STS's words.
+        message: String,
     },
     /// It was sent, or may have been, and no answer came that says what it did.
     #[error("CodeDeploy gave no clear answer to {action}: {why}")]
@@ -79,6 +90,9 @@ impl Trouble {
             let code = if code.is_empty() { "UnknownError" } else { code }.to_owned();
             return Self::Refused { action, code, message };
         }
+        if let Some((code, message)) = refused_role(error) {
+            return Self::NoRole { action, code, message };
+        }
         let why = words(error, status, error.request_id());
         if matches!(error, SdkError::ConstructionFailure(_)) || never_connected(error) {
             Self::NeverSent { action, why }
@@ -91,7 +105,8 @@ impl Trouble {
     pub(super) fn unless_departed(self, departed: &Departure) -> Self {
         match self {
             Self::Lost { action, why } if !departed.happened() => Self::NeverSent { action, why },
-            Self::Lost { .. } | Self::NeverSent { .. } | Self::Throttled { .. } | Self::Refused { .. } => self,
+            Self::Lost { .. } | Self::NeverSent { .. } | Self::NoRole { .. } => self,
+            Self::Throttled { .. } | Self::Refused { .. } => self,
         }
     }
 
@@ -99,13 +114,14 @@ impl Trouble {
     pub(super) fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
-            Self::NeverSent { .. } | Self::Lost { .. } | Self::Throttled { .. } => None,
+            Self::NeverSent { .. } | Self::NoRole { .. } | Self::Lost { .. } | Self::Throttled { .. } => None,
         }
     }
 
     /// The API's name of the call.
     pub(super) fn action(&self) -> &'static str {
         let (Self::NeverSent { action, .. }
+        | Self::NoRole { action, .. }
         | Self::Lost { action, .. }
         | Self::Refused { action, .. }
         | Self::Throttled { action }) = self;
@@ -117,6 +133,7 @@ impl Trouble {
         match self {
             Self::NeverSent { .. } => Failure::passing("codedeploy/unreachable", self.to_string())
                 .help("check the network and the credentials: `landfall doctor` asks for both"),
+            Self::NoRole { code, message, .. } => super::reasons::no_role(code, message, spec),
             Self::Lost { .. } => Failure::passing("codedeploy/no-answer", self.to_string()),
             Self::Throttled { .. } => Failure::passing("codedeploy/throttled", self.to_string()),
             Self::Refused { action, code, message } => super::reasons::refusal(action, code, message, spec),
@@ -131,6 +148,20 @@ fn words<E: Error + Send + Sync + 'static>(error: &SdkError<E>, status: Option<u
     }
     let mut causes = causes(error);
     causes.split_off(causes.len().saturating_sub(2)).join(": ")
+}
+
+/// What STS said when it refused the role by which a call was to be signed. Credentials are asked for on the way to the
+/// call, so that this lies among the causes of its error.
+fn refused_role(error: &(dyn Error + 'static)) -> Option<(String, String)> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(SdkError::ServiceError(refusal)) = error.downcast_ref::<SdkError<AssumeRoleError>>() {
+            let meta = refusal.err().meta();
+            return Some((meta.code()?.to_owned(), meta.message().unwrap_or("without a word").to_owned()));
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Whether the error is about making a connection. Nothing is written before there is one.

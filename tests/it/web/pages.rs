@@ -2,6 +2,7 @@
 
 use actix_web::http::header::COOKIE;
 use actix_web::test::TestRequest;
+use landfall::domain::{DeploymentEvent, DeploymentId, Progress, SubState};
 
 use super::seed::{Setup, World};
 
@@ -84,6 +85,32 @@ async fn a_button_asks_and_leads_to_what_came_of_it() {
     let refused = press("/targets/blog", "deploy").await;
     assert_eq!(refused.status, 409);
     assert!(refused.body.contains("push it to a branch that the rule takes"), "{}", refused.body);
+}
+
+#[actix_web::test]
+async fn what_waits_for_a_person_has_a_button_that_says_what_it_does_rows_52_and_53() {
+    let world = World::seeded(Setup::default()).await;
+    let running = path_of(&world, "running").await;
+    let id = DeploymentId::parse(running.rsplit('/').next().unwrap()).unwrap();
+    let cookie = world.sign_in().await;
+    let action = format!("action=\"{running}/approve\"");
+    assert!(!world.browse(&cookie, &running).await.body.contains(&action), "nothing waits yet");
+    for (sub_state, of, deed) in [
+        (SubState::ReadyForTraffic, "traffic", "This moves traffic to what was deployed."),
+        (SubState::WaitingForTermination, "termination", "This ends the old instances now: there is no quick way back"),
+    ] {
+        let progress = Progress { sub_state: Some(sub_state), ..Progress::default() };
+        world.tell(id, DeploymentEvent::Progressed { progress }).await;
+        let page = world.browse(&cookie, &running).await;
+        for text in [&action, &format!("name=\"of\" value=\"{of}\""), deed] {
+            assert!(page.body.contains(text), "`{text}` is not on the page:\n{}", page.body);
+        }
+    }
+    // A form that does not say what it was about approves nothing: by now something else may wait.
+    let page = world.browse(&cookie, &running).await;
+    let form = [("csrf", page.field("csrf")), ("key", page.field("key"))];
+    let request = TestRequest::post().uri(&format!("{running}/approve")).insert_header((COOKIE, cookie.as_str()));
+    assert_eq!(world.send(request.set_form(form)).await.status, 422);
 }
 
 #[actix_web::test]

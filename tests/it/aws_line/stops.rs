@@ -1,0 +1,72 @@
+//! Rows 54 and 55: a stop is asked once and followed; on Lambda it brings the last good revision back by itself.
+
+use std::fs;
+
+use landfall::domain::{Ask, DeploymentEvent, Event};
+
+use super::{Line, Outside, bot_at};
+use crate::codedeploy::world::LAMBDA;
+use crate::worlds::codedeploy::{Fault, Moves};
+
+/// Pushes, and waits until the deployment is with CodeDeploy and has begun.
+fn begin(line: &Line, page: &str, files: &[(&str, &str)]) -> landfall::domain::DeploymentId {
+    line.outside.codedeploy.moves(Moves::WhenTold);
+    let sha = line.outside.repository.commit_and_push(page, files).to_string();
+    line.bot.deliver(&format!("delivery-{page}"), &sha);
+    line.bot.wait_for("the deployment to run", |bot| {
+        bot.deployments().first().is_some_and(|it| it.order().sha.as_str() == sha && it.run().is_some())
+    });
+    line.outside.codedeploy.tick();
+    line.bot.deployments()[0].id()
+}
+
+const SITE: &[(&str, &str)] = &[("appspec.yml", super::APPSPEC), ("index.html", "hello")];
+
+#[test]
+fn a_stop_that_codedeploy_has_taken_is_not_asked_for_again_row_54() {
+    let line = Line::new();
+    let id = begin(&line, "hello", SITE);
+    // The first one is lost on its way: nothing was taken, so it is asked for again.
+    line.outside.codedeploy.fault("StopDeployment", Fault::Exception("ThrottlingException", "a test says so"));
+    let asked = line.bot.ask("stop", Ask::Stop { deployment: id, rollback: false }).unwrap();
+    assert_eq!(asked.told, None, "a plain stop needs no words");
+    line.bot.settle_and_tell();
+    let calls = line.outside.codedeploy.count("StopDeployment");
+    assert!((1..=3).contains(&calls), "{calls}");
+    assert_eq!(line.bot.deployments()[0].state().name(), "stopped", "{}", line.bot.story());
+}
+
+#[test]
+fn a_stop_that_comes_too_late_is_told_the_true_end_row_54() {
+    let line = Line::new();
+    let id = begin(&line, "hello", SITE);
+    let done = "DeploymentAlreadyCompletedException";
+    line.outside.codedeploy.fault("StopDeployment", Fault::Exception(done, "a test says so"));
+    line.bot.ask("stop", Ask::Stop { deployment: id, rollback: false }).unwrap();
+    line.bot.wait_for("the stop", |_| line.outside.codedeploy.count("StopDeployment") == 1);
+    line.outside.codedeploy.moves(Moves::AtEachLook);
+    line.bot.settle_and_tell();
+    assert_eq!(line.bot.deployments()[0].state().name(), "succeeded", "{}", line.bot.story());
+    assert_eq!(line.outside.last_word().state, "success");
+}
+
+#[test]
+fn a_stop_on_lambda_brings_the_last_good_revision_back_row_55() {
+    let outside = Outside::new();
+    outside.codedeploy.add("login", "Lambda", &["production"]);
+    let text = outside.configuration().replace("application = \"shop\"", "application = \"login\"");
+    fs::write(outside.dir.path().join("landfall.toml"), text).unwrap();
+    let mut bot = bot_at(outside.dir.path());
+    bot.start();
+    bot.wait_for("the first look", |_| outside.github.requests().iter().any(|it| it.contains("/git/ref/")));
+    let line = Line { bot, outside };
+    let id = begin(&line, "hello", &[("appspec.yml", LAMBDA)]);
+    let asked = line.bot.ask("stop", Ask::Stop { deployment: id, rollback: false }).unwrap();
+    let told = asked.told.unwrap_or_default();
+    assert!(told.contains("bring the last good revision back") && told.contains("split over two versions"), "{told}");
+    let rolls_back =
+        |event: &Event| matches!(event, Event::Deployment(DeploymentEvent::StopAsked { rollback: true, .. }));
+    assert!(line.bot.records().iter().any(|it| rolls_back(&it.event)), "{}", line.bot.story());
+    line.bot.settle_and_tell();
+    assert_eq!(line.bot.deployments()[0].state().name(), "stopped", "{}", line.bot.story());
+}
