@@ -2,6 +2,8 @@
 //! take them is asked in `tests/counterparts`.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod promoted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

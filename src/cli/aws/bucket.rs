@@ -31,7 +31,7 @@ pub(in crate::cli) struct BucketArgs {
 
 pub(super) fn run(args: &BucketArgs, environment: &Environment) -> Outcome {
     let config = args.config.load_without_secrets(environment)?;
-    let subject = Subject::of(chosen(&config, &args.targets)?)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?;
     let kept = subject.kept();
     let mut buckets: Vec<&str> = kept.iter().map(|it| it.bucket.as_str()).collect();
     buckets.sort_unstable();

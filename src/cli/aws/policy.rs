@@ -83,7 +83,7 @@ pub(in crate::cli) struct PolicyArgs {
 
 pub(super) fn run(args: &PolicyArgs, environment: &Environment) -> Outcome {
     let config = args.config.load_without_secrets(environment)?;
-    let subject = Subject::of(chosen(&config, &args.targets)?)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?;
     let statements = args.statements(&subject)?;
     let document = policy(&statements);
     say(&format!("{}\n", document.json()));
@@ -211,7 +211,7 @@ impl PolicyArgs {
 /// The statement that would have allowed a denied action of a target, as JSON on one line. Whose account it is stands in
 /// the denial, which names the ARN that asked; where it does not, there is nothing to print: no number is made up.
 pub(in crate::cli) fn missing_statement(target: &Arc<Target>, action: &str, denial: &str) -> Option<String> {
-    let subject = Subject::of(vec![target.clone()]).ok()?;
+    let subject = Subject::of(vec![target.clone()], &[]).ok()?;
     let partition = subject.partition().ok()?.to_owned();
     let place = Place { partition, account: account_in(denial).unwrap_or_default().to_owned() };
     let extras = Extras { doctor: true, ..Extras::default() };

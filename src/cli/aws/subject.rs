@@ -87,18 +87,21 @@ pub(super) fn principals(roles: &[RoleArn]) -> Option<Node> {
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) targets: Vec<Arc<Target>>,
+    /// The targets whose objects are promoted to these: that is what is fetched, under the key that it has (row 4).
+    tried: Vec<Arc<Target>>,
 }
 
 impl Subject {
-    /// Those of the targets that AWS has to do with; without any there is nothing to print.
-    pub(super) fn of(targets: Vec<Arc<Target>>) -> Result<Self, Trouble> {
+    /// Those of the targets that AWS has to do with; without any there is nothing to print. `all` are those configured.
+    pub(super) fn of(targets: Vec<Arc<Target>>, all: &[Arc<Target>]) -> Result<Self, Trouble> {
         let on_aws = |it: &Arc<Target>| codedeploy(it).is_some() || matches!(it.revisions, RevisionsSpec::S3 { .. });
         let targets: Vec<_> = targets.into_iter().filter(on_aws).collect();
         if targets.is_empty() {
             let message = "none of these targets uses AWS: they neither deploy by CodeDeploy nor keep revisions in S3";
             return Err(Trouble::wrong(message).help("name another target, or another configuration with `-c FILE`"));
         }
-        Ok(Self { targets })
+        let tried = before(&targets, all);
+        Ok(Self { targets, tried })
     }
 
     /// The groups that the bot's own role deploys to.
@@ -130,7 +133,10 @@ impl Subject {
     /// Where bundles are kept, each place once.
     pub(super) fn kept(&self) -> Vec<Kept> {
         let mut places: Vec<Kept> = Vec::new();
-        for place in self.targets.iter().filter_map(|it| Kept::of(it)) {
+        let own: Vec<Kept> = self.targets.iter().filter_map(|it| Kept::of(it)).collect();
+        let tried = self.tried.iter().filter_map(|it| Kept::of(it));
+        let shared = tried.filter(|it| own.iter().any(|own| own.bucket == it.bucket));
+        for place in own.iter().cloned().chain(shared) {
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -179,4 +185,22 @@ impl Subject {
         };
         Ok(Place { partition, account: account.0 })
     }
+}
+
+/// The targets from which something may be promoted to these, however many steps before.
+fn before(targets: &[Arc<Target>], all: &[Arc<Target>]) -> Vec<Arc<Target>> {
+    let mut found: Vec<Arc<Target>> = targets.to_vec();
+    let mut next = 0;
+    while let Some(target) = found.get(next).cloned() {
+        let promotes = |it: &&Arc<Target>| it.promote_to.contains(&target.name);
+        let new: Vec<_> = all
+            .iter()
+            .filter(promotes)
+            .filter(|it| !found.iter().any(|known| known.name == it.name))
+            .cloned()
+            .collect();
+        found.extend(new);
+        next += 1;
+    }
+    found.split_off(targets.len())
 }

@@ -70,7 +70,7 @@ pub(in crate::cli) struct TemplateArgs {
 
 pub(super) fn run(args: &TemplateArgs, environment: &Environment) -> Outcome {
     let config = args.config.load_without_secrets(environment)?;
-    let subject = Subject::of(chosen(&config, &args.targets)?)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?;
     let template = Writer { args, config: &config, subject: &subject }.template()?;
     say(&if args.json { format!("{}\n", template.spelled_out().json()) } else { template.yaml() });
     if args.part == Some(Part::Home) {
