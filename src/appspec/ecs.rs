@@ -23,6 +23,17 @@ pub(super) fn read(reader: &mut Reader<'_>, properties: &Fields<'_>) -> Option<E
             "write `arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:REVISION`",
         );
     }
+    if let (Some(arn), Some((_, value))) = (&task, properties.pair_in_any_case("TaskDefinition"))
+        && is_task_definition(arn)
+        && arn.rsplit('/').next().is_some_and(|family| !family.contains(':'))
+    {
+        reader.warn(
+            "appspec/task-definition",
+            value,
+            "the task definition has no revision, so that the newest active one is taken, whichever it is by then",
+            "write `…:REVISION` for one that stays the same, also when it is rolled back to",
+        );
+    }
     let _ = optional_of(reader, properties, "PlatformVersion");
     network(reader, properties);
     capacity(reader, properties);

@@ -3,8 +3,9 @@
 
 use super::faults::{look_over, unreadable};
 use super::reader::Reader;
+use super::variables::Variables;
 use super::yaml::{Kind, Node, number, read};
-use super::{AppSpec, server, serverless};
+use super::{AppSpec, content, server, serverless};
 use crate::domain::{Finding, Findings, Place};
 
 /// Hundreds of times what the largest AppSpec has; no more is looked at.
@@ -38,21 +39,39 @@ pub fn parse_bytes(bytes: &[u8], file: &str) -> (Option<AppSpec>, Findings) {
 
 /// The same, where `hooks` may also name these events: `landfall apply --events` runs events of one's own (R106).
 pub fn parse_with_events(text: &str, file: &str, events: &[String]) -> (Option<AppSpec>, Findings) {
-    let (spec, findings) = everything(text, file, events);
-    (spec.filter(|_| !findings.refuse()), findings)
+    let (spec, findings) = everything(text, file, events, None);
+    (spec.map(|it| it.spec).filter(|_| !findings.refuse()), findings)
+}
+
+/// An AppSpec in whose values the variables stand filled in, where it is for Lambda or ECS.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    /// As read after that.
+    pub spec: AppSpec,
+    /// The same as JSON, which is what Lambda and ECS are sent; a server's AppSpec is sent as it is.
+    pub content: Option<String>,
+}
+
+/// The same, with variables. It gives what could be read even where a finding refuses, so that an AppSpec for another
+/// platform is told from a broken one.
+pub fn parse_filled(text: &str, file: &str, variables: &Variables) -> (Option<Filled>, Findings) {
+    everything(text, file, &[], Some(variables))
 }
 
 /// The same, with what could be read even where a finding refuses: so that one fault does not hide what the bundle lacks.
 pub fn parse_what_can_be(bytes: &[u8], file: &str) -> (Option<AppSpec>, Findings) {
     match std::str::from_utf8(bytes) {
-        Ok(text) => everything(text, file, &[]),
+        Ok(text) => {
+            let (filled, findings) = everything(text, file, &[], None);
+            (filled.map(|it| it.spec), findings)
+        }
         Err(_) => parse_bytes(bytes, file),
     }
 }
 
-fn everything(text: &str, file: &str, events: &[String]) -> (Option<AppSpec>, Findings) {
+fn everything(text: &str, file: &str, events: &[String], variables: Option<&Variables>) -> (Option<Filled>, Findings) {
     let mut findings = Findings::default();
-    let spec = read_spec(text, file, events, &mut findings);
+    let spec = read_spec(text, file, events, variables, &mut findings);
     let place_of = |finding: &Finding| finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
     findings.0.sort_by_key(place_of);
     findings.0.dedup();
@@ -74,7 +93,13 @@ fn shorten(findings: &mut Findings) {
     }
 }
 
-fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings) -> Option<AppSpec> {
+fn read_spec(
+    text: &str,
+    file: &str,
+    events: &[String],
+    variables: Option<&Variables>,
+    findings: &mut Findings,
+) -> Option<Filled> {
     let first = Place { file: file.to_owned(), line: 1, column: 1, length: 1 };
     if text.len() > MOST_BYTES {
         let message = format!("the file is {} KiB long, and {} is the limit", text.len() >> 10, MOST_BYTES >> 10);
@@ -121,7 +146,7 @@ fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings)
             );
             None
         }
-        (Some((_, resources)), None) => serverless::read(&mut reader, &fields, resources),
+        (Some(_), None) => read_serverless(tree.clone(), variables, findings),
         (None, _) => {
             let json = is_json(&tree, body);
             if json {
@@ -132,9 +157,27 @@ fn read_spec(text: &str, file: &str, events: &[String], findings: &mut Findings)
                     "write it as YAML",
                 );
             }
-            server::read(&mut reader, &fields, events, json).map(AppSpec::Server)
+            let spec = server::read(&mut reader, &fields, events, json)?;
+            Some(Filled { spec: AppSpec::Server(spec), content: None })
         }
     }
+}
+
+/// Reads an AppSpec for Lambda or ECS as it is with its variables filled in. Where there is nothing to fill in, nothing is
+/// said of values that wait for it.
+fn read_serverless(mut tree: Node, variables: Option<&Variables>, findings: &mut Findings) -> Option<Filled> {
+    let mut reader = Reader { findings };
+    let open = match variables {
+        Some(variables) => content::fill(&mut tree, variables, &mut reader),
+        None => content::leave_open(&mut tree, &mut reader),
+    };
+    let known = reader.findings.0.len();
+    let fields = reader.fields(&tree, "an AppSpec", "begin with `version: 0.0`")?;
+    let (_, resources) = fields.pair_in_any_case("resources")?;
+    let spec = serverless::read(&mut reader, &fields, resources);
+    let news = findings.0.split_off(known);
+    findings.0.extend(news.into_iter().filter(|it| it.place.as_ref().is_none_or(|place| !open.contains(place))));
+    Some(Filled { spec: spec?, content: Some(content::json(&tree)) })
 }
 
 fn is_json(tree: &Node, body: &str) -> bool {

@@ -1,8 +1,8 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
 use crate::domain::{
-    Ask, BotEvent, Cause, DeliveryEvent, DeploymentEvent, Event, Failure, Lifecycle, Order, Progress, Record, Revision,
-    SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict, size,
+    Ask, BotEvent, Cause, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure, Lifecycle, Order, Progress,
+    Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict, size,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -88,7 +88,7 @@ fn of_deployment(event: &DeploymentEvent) -> String {
 
 fn planned(order: &Order) -> String {
     let what = format!("{} to {}", order.sha.short(), order.target.name);
-    match &order.cause {
+    let because = match &order.cause {
         Cause::Push { .. } => format!("planned {what}: {} takes it", order.rule),
         Cause::CatchUp => format!("planned {what}: the head moved without a delivery"),
         Cause::Request { actor, .. } => format!("planned {what}: {actor} asked for it"),
@@ -99,7 +99,8 @@ fn planned(order: &Order) -> String {
         Cause::Promotion { actor: Some(actor), .. } => format!("planned {what}: promoted by {actor}"),
         Cause::Promotion { actor: None, from: Some(from), .. } => format!("planned {what}: promoted from {from}"),
         Cause::Promotion { actor: None, from: None, .. } => format!("planned {what}: promoted"),
-    }
+    };
+    format!("{because}{}", chosen(&order.options))
 }
 
 fn prepared(revision: &Revision) -> String {
@@ -191,10 +192,12 @@ fn of_bot(event: &BotEvent) -> String {
 
 fn asked(what: &Ask) -> String {
     match what {
-        Ask::Deploy { target, reference } => format!("deploy `{}` to {target}", reference.short()),
-        Ask::Redeploy { deployment } => format!("deploy {deployment} again"),
-        Ask::Rollback { target, to: Some(to) } => format!("roll {target} back to {to}"),
-        Ask::Rollback { target, to: None } => format!("roll {target} back"),
+        Ask::Deploy { target, reference, options } => {
+            format!("deploy `{}` to {target}{}", reference.short(), chosen(options))
+        }
+        Ask::Redeploy { deployment, options } => format!("deploy {deployment} again{}", chosen(options)),
+        Ask::Rollback { target, to: Some(to), options } => format!("roll {target} back to {to}{}", chosen(options)),
+        Ask::Rollback { target, to: None, options } => format!("roll {target} back{}", chosen(options)),
         Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
         Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
         Ask::Approve { deployment, of: None } => format!("go on with {deployment}"),
@@ -205,6 +208,11 @@ fn asked(what: &Ask) -> String {
         Ask::Resume => "resume".into(),
         Ask::Replay { delivery } => format!("plan delivery {delivery} again"),
     }
+}
+
+/// What a person chose for one deployment, as the end of a sentence.
+fn chosen(options: &DeployOptions) -> String {
+    if options.is_empty() { String::new() } else { format!(", {options}") }
 }
 
 fn because(failure: Option<&Failure>) -> String {

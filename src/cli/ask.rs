@@ -6,13 +6,14 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::apply::FileExistsArg;
 use super::exit::{Exit, Outcome, Trouble};
 use super::server::{Server, ServerArgs};
 use super::status::{Deployment, target_named, targets_in, understood};
 use super::terminal::{of_state, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::config::{Environment, duration};
-use crate::domain::{Ask, DeploymentId, RefName, TargetName};
+use crate::domain::{Ask, DeployOptions, DeploymentId, RefName, TargetName};
 
 /// How often a deployment is looked at while it is waited for.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -26,6 +27,37 @@ struct Asking {
 
     #[command(flatten)]
     server: ServerArgs,
+}
+
+/// What may be chosen for one deployment.
+#[derive(Debug, Args)]
+struct Choices {
+    /// Another deployment configuration, such as `CodeDeployDefault.AllAtOnce`
+    #[arg(long, value_name = "NAME")]
+    deployment_config: Option<String>,
+
+    /// Go on when `ApplicationStop`, `BeforeBlockTraffic` or `AfterBlockTraffic` fails: they are the earlier revision's
+    #[arg(long)]
+    ignore_application_stop_failures: bool,
+
+    /// What to do with files that exist already: DISALLOW, OVERWRITE or RETAIN
+    #[arg(long, value_name = "WHAT", value_enum, ignore_case = true)]
+    file_exists_behavior: Option<FileExistsArg>,
+
+    /// Leave instances alone that run this revision already
+    #[arg(long)]
+    outdated_only: bool,
+}
+
+impl Choices {
+    fn options(&self) -> DeployOptions {
+        DeployOptions {
+            deployment_config: self.deployment_config.clone(),
+            ignore_application_stop_failures: self.ignore_application_stop_failures,
+            file_exists_behavior: self.file_exists_behavior.map(Into::into),
+            outdated_only: self.outdated_only,
+        }
+    }
 }
 
 /// The arguments of `deploy`.
@@ -44,6 +76,9 @@ pub(super) struct DeployArgs {
     wait: bool,
 
     #[command(flatten)]
+    choices: Choices,
+
+    #[command(flatten)]
     asking: Asking,
 }
 
@@ -57,6 +92,9 @@ pub(super) struct RedeployArgs {
     /// Wait until it has ended; exits with 1 if it failed
     #[arg(long)]
     wait: bool,
+
+    #[command(flatten)]
+    choices: Choices,
 
     #[command(flatten)]
     asking: Asking,
@@ -76,6 +114,9 @@ pub(super) struct RollbackArgs {
     /// Wait until it has ended; exits with 1 if it failed
     #[arg(long)]
     wait: bool,
+
+    #[command(flatten)]
+    choices: Choices,
 
     #[command(flatten)]
     asking: Asking,
@@ -143,18 +184,19 @@ pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
         Some(reference) => reference.clone(),
         None => own_branch(&server, &args.target)?,
     };
-    let ask = Ask::Deploy { target: args.target.clone(), reference };
+    let ask = Ask::Deploy { target: args.target.clone(), reference, options: args.choices.options() };
     born(&server, &ask, args.asking.json, args.wait)
 }
 
 pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
     let server = args.asking.server.find(environment)?;
-    born(&server, &Ask::Redeploy { deployment: args.deployment }, args.asking.json, args.wait)
+    let ask = Ask::Redeploy { deployment: args.deployment, options: args.choices.options() };
+    born(&server, &ask, args.asking.json, args.wait)
 }
 
 pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Outcome {
     let server = args.asking.server.find(environment)?;
-    let ask = Ask::Rollback { target: args.target.clone(), to: args.to };
+    let ask = Ask::Rollback { target: args.target.clone(), to: args.to, options: args.choices.options() };
     born(&server, &ask, args.asking.json, args.wait)
 }
 

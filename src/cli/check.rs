@@ -16,7 +16,7 @@ use crate::config::{Config, Environment};
 use crate::domain::{BundleFormat, Finding, Findings, Severity, plainly};
 
 /// The names that an AppSpec may have.
-const APPSPECS: &[&str] = &["appspec.yml", "appspec.yaml"];
+const APPSPECS: &[&str] = &["appspec.yml", "appspec.yaml", "appspec.json"];
 
 /// The arguments.
 #[derive(Debug, Args)]

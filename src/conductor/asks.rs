@@ -6,14 +6,17 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, RefName,
-    Repository, Request, State, Stream, Target, TargetEvent, TargetName,
+    Approval, Ask, Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order,
+    RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
 use super::{approval, rollback, stop};
+
+/// CodeDeploy's own limit for the name of a deployment configuration.
+const LONGEST_NAME: usize = 100;
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +68,12 @@ impl Asks {
         let (consequences, births) = match &request.what {
             // What was asked under the same key before is answered as it was, whatever has come of it since.
             _ if self.asked_before(&request).await? => (vec![], vec![]),
-            Ask::Deploy { target, reference } => (vec![], vec![self.deploy(&request, target, reference).await?]),
-            Ask::Redeploy { deployment } => (vec![], vec![self.redeploy(&request, *deployment).await?]),
+            Ask::Deploy { target, reference, options } => {
+                (vec![], vec![self.deploy(&request, target, reference, options).await?])
+            }
+            Ask::Redeploy { deployment, options } => {
+                (vec![], vec![self.redeploy(&request, *deployment, options).await?])
+            }
             Ask::Stop { deployment, rollback } => {
                 self.unfinished(*deployment).await?;
                 let (rollback, said) = stop::meant(&self.deployment(*deployment).await?, *rollback);
@@ -83,7 +90,9 @@ impl Asks {
                 (vec![self.of_target(target, TargetEvent::Unlocked { actor })?], vec![])
             }
             Ask::Pause | Ask::Resume => (vec![], vec![]),
-            Ask::Rollback { target, to } => (vec![], vec![self.rollback(&request, target, *to).await?]),
+            Ask::Rollback { target, to, options } => {
+                (vec![], vec![self.rollback(&request, target, *to, options).await?])
+            }
             Ask::Approve { deployment, of } => {
                 let (event, said) = self.approval(&request, *deployment, *of).await?;
                 told = Some(said);
@@ -139,8 +148,33 @@ impl Asks {
         Err(AskError::Refused(Failure::setup("conductor/already-over", message)))
     }
 
-    async fn deploy(&self, request: &Request, target: &TargetName, reference: &RefName) -> Result<Birth, AskError> {
-        let target = self.configured(target)?;
+    /// A target as configured, with what is chosen for one deployment.
+    fn with_options(&self, name: &TargetName, options: &DeployOptions) -> Result<Arc<Target>, AskError> {
+        let target = self.configured(name)?;
+        if options.is_empty() {
+            return Ok(target.clone());
+        }
+        if let Some((option, why)) = options.strange_to(&target.engine) {
+            let failure = Failure::setup("conductor/option-not-taken", format!("`{option}` {why}"));
+            return Err(AskError::Refused(failure.help("ask again without it")));
+        }
+        if options.deployment_config.as_ref().is_some_and(|it| !(1..=LONGEST_NAME).contains(&it.chars().count())) {
+            let text = format!("`deployment_config` is not a name of 1 to {LONGEST_NAME} characters");
+            let failure = Failure::setup("conductor/option-not-taken", text);
+            return Err(AskError::Refused(failure.help("name a deployment configuration, or leave it out")));
+        }
+        let engine = target.engine.clone().with_options(options);
+        Ok(Target { engine, ..(**target).clone() }.into())
+    }
+
+    async fn deploy(
+        &self,
+        request: &Request,
+        target: &TargetName,
+        reference: &RefName,
+        options: &DeployOptions,
+    ) -> Result<Birth, AskError> {
+        let target = &self.with_options(target, options)?;
         let resolved = steps::resolve(&self.world, target, reference).await.map_err(AskError::Refused)?;
         let order = Order {
             target: target.clone(),
@@ -153,6 +187,7 @@ impl Asks {
             cause: Cause::Request { actor: request.actor.clone(), key: request.key.clone() },
             rule: resolved.rule,
             parent: None,
+            options: options.clone(),
         };
         Ok(Birth { order, kind: format!("request {}", request.key) })
     }
@@ -163,19 +198,21 @@ impl Asks {
         request: &Request,
         target: &TargetName,
         to: Option<DeploymentId>,
+        options: &DeployOptions,
     ) -> Result<Birth, AskError> {
-        let target = self.configured(target)?.clone();
-        let (ledger, request) = (self.ledger.clone(), request.clone());
-        let birth = blocking(move || rollback::of_request(&ledger, &request, &target, to)).await?;
+        let target = self.with_options(target, options)?;
+        let (ledger, request, options) = (self.ledger.clone(), request.clone(), options.clone());
+        let birth = blocking(move || rollback::of_request(&ledger, &request, &target, to, &options)).await?;
         birth.map_err(AskError::Refused)
     }
 
     /// The same commit again, to its target as it is configured now.
-    async fn redeploy(&self, request: &Request, id: DeploymentId) -> Result<Birth, AskError> {
+    async fn redeploy(&self, request: &Request, id: DeploymentId, options: &DeployOptions) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
-        let target = self.configured(&parent.order().target.name)?.clone();
+        let target = self.with_options(&parent.order().target.name, options)?;
         let cause = Cause::Redeploy { actor: request.actor.clone(), key: request.key.clone() };
-        let order = Order { target, cause, parent: Some(id), ..parent.order().clone() };
+        let options = options.clone();
+        let order = Order { target, cause, parent: Some(id), options, ..parent.order().clone() };
         Ok(Birth { order, kind: format!("redeploy {}", request.key) })
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::domain::{Cause, CommitSha, Failure, Head, Order, RefName, Repository, Stream, Target, TargetEvent};
+use crate::domain::{
+    Cause, CommitSha, DeployOptions, Failure, Head, Order, RefName, Repository, Stream, Target, TargetEvent,
+};
 use crate::ledger::{Append, Birth, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
 use crate::steps::World;
@@ -151,6 +153,7 @@ fn order(target: &Arc<Target>, reference: &RefName, sha: CommitSha) -> Order {
         cause: Cause::CatchUp,
         rule: target.rule.takes(reference).unwrap_or_default(),
         parent: None,
+        options: DeployOptions::default(),
     }
 }
 
@@ -159,6 +162,8 @@ pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
     let order = Order {
         before: Some(before.sha.clone()),
         repository: before.repository.clone(),
+        // Whoever asked for the ref's head asked for this one too.
+        options: before.options.clone(),
         ..order(&before.target, &before.reference, head)
     };
     born_of(order)

@@ -17,6 +17,7 @@ use crate::source::RefHead;
 use crate::steps::{self, Prepared, Weighing, World, release};
 
 use super::desk::is_held_on_its_own;
+use super::hint::with_hint;
 use super::{promotion, rollback};
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
@@ -362,6 +363,7 @@ impl Job {
             match observed {
                 Ok(Observation { progress, outcome: None }) => news = Some(progress).filter(|it| *it != told),
                 Ok(Observation { progress, outcome: Some(outcome) }) => {
+                    let outcome = with_hint(self.id(), &progress, outcome);
                     if progress != told {
                         self.append(DeploymentEvent::Progressed { progress }, vec![]).await?;
                     }

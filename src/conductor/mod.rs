@@ -12,6 +12,7 @@ mod approval;
 mod asks;
 mod catch_up;
 pub mod desk;
+mod hint;
 mod jobs;
 mod promotion;
 mod rollback;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Cause, Deployment, EngineSpec, Order, Promote, Target};
+use crate::domain::{Cause, DeployOptions, Deployment, EngineSpec, Order, Promote, Target};
 use crate::ledger::{Birth, Ledger, LedgerError};
 
 /// What is born of a success, target by target. Where a target has left the configuration, or became another
@@ -61,6 +61,8 @@ fn birth(done: &Deployment, to: &Arc<Target>) -> Birth {
         rule: format!("promoted from {}", from.name),
         parent: Some(done.id()),
         before: None,
+        // What was chosen for the deployment before is not what the next target is configured for.
+        options: DeployOptions::default(),
         ..done.order().clone()
     };
     Birth { order, kind: "promotion".into() }

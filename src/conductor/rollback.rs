@@ -5,8 +5,8 @@
 //! make two. It never reverts what scripts did, and a rollback that fails is not rolled back.
 
 use crate::domain::{
-    Cause, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunOutcome, State, Target, TargetName,
-    Verdict,
+    Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunOutcome, State,
+    Target, TargetName, Verdict,
 };
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
 
@@ -44,7 +44,9 @@ pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
 pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
     let actor = ended.stop_asked_by().filter(|_| ended.wants_rollback()).map(str::to_owned);
     let cause = Cause::Rollback { actor, key: None, to: Some(good.id()) };
-    Birth { order: order(good, &ended.order().target, cause, Some(ended.id())), kind: "rollback".into() }
+    // Whoever passed over failing stop scripts on the way there passes over them on the way back.
+    let options = DeployOptions { file_exists_behavior: None, ..ended.order().options.clone() };
+    Birth { order: order(good, &ended.order().target, cause, Some(ended.id()), options), kind: "rollback".into() }
 }
 
 /// The end of a deployment with a word on its rollback, for the person who looks at it.
@@ -64,6 +66,7 @@ pub(super) fn of_request(
     request: &Request,
     target: &Target,
     to: Option<DeploymentId>,
+    options: &DeployOptions,
 ) -> Result<Result<Birth, Failure>, LedgerError> {
     let filter = Filter { target: Some(target.name.clone()), limit: LOOKED_AT, ..Filter::default() };
     let known = ledger.deployments(&filter)?;
@@ -79,7 +82,7 @@ pub(super) fn of_request(
     Ok(good.map(|good| {
         let (actor, key) = (Some(request.actor.clone()), Some(request.key.clone()));
         let cause = Cause::Rollback { actor, key, to: Some(good.id()) };
-        Birth { order: order(&good, target, cause, parent), kind: format!("rollback {}", request.key) }
+        Birth { order: order(&good, target, cause, parent, options.clone()), kind: format!("rollback {}", request.key) }
     }))
 }
 
@@ -140,11 +143,17 @@ fn commit(deployment: &Deployment) -> &str {
 }
 
 /// The order of a rollback: the earlier commit to the target as it is now, with the earlier word for files that exist
-/// already (R87).
-fn order(good: &Deployment, target: &Target, cause: Cause, parent: Option<DeploymentId>) -> Order {
-    let behavior = good.order().target.engine.file_exists_behavior();
+/// already (R87), unless a person chose another.
+fn order(
+    good: &Deployment,
+    target: &Target,
+    cause: Cause,
+    parent: Option<DeploymentId>,
+    options: DeployOptions,
+) -> Order {
+    let behavior = options.file_exists_behavior.or(good.order().target.engine.file_exists_behavior());
     let engine = target.engine.clone().with_file_exists_behavior(behavior);
     let sha = good.weighed().map_or_else(|| good.order().sha.clone(), |it| it.commit.clone());
     let target = Target { engine, ..target.clone() };
-    Order { target: target.into(), cause, parent, sha, before: None, ..good.order().clone() }
+    Order { target: target.into(), cause, parent, sha, before: None, options, ..good.order().clone() }
 }

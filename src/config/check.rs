@@ -275,6 +275,15 @@ impl Checker<'_> {
         Some(reference)
     }
 
+    /// Expects a variable of the environment, which a deployment will need.
+    pub(super) fn expect_variable(&mut self, name: &Written<String>) {
+        self.named.push(name.value.clone());
+        if self.environment.get(&name.value).is_none() {
+            let error = SecretError::Unset { name: name.value.clone() };
+            self.reader.find(Finding::error("config/variable-unset", error.to_string()).help(error.help()), &name.span);
+        }
+    }
+
     fn warn_if_open(&mut self, path: &Path, span: &Range<usize>) {
         let mode = fs::metadata(path).map_or(0, |it| it.permissions().mode() & 0o777);
         if mode & 0o007 != 0 {

@@ -9,8 +9,8 @@ use super::raw::{Raw, RawBundle, RawEngine, RawS3, RawTarget};
 use super::values::{duration, glob_trouble, web_address};
 use super::written::{Table, Written, nearest};
 use crate::domain::{
-    BundleFormat, BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush,
-    Pattern, RepositoryName, RevisionsSpec, Rule, SourceSpec, SuccessOn, Target, TargetName,
+    BundleFormat, BundleRules, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, Pattern, Platform,
+    RepositoryName, RevisionForm, RevisionsSpec, Rule, SourceSpec, Target, TargetName,
 };
 
 const FILE_EXISTS: &[(&str, FileExists)] =
@@ -22,8 +22,6 @@ const ON_NEW_PUSH: &[(&str, OnNewPush)] = &[
 ];
 const FORMATS: &[(&str, BundleFormat)] =
     &[("tgz", BundleFormat::Tgz), ("tar", BundleFormat::Tar), ("zip", BundleFormat::Zip)];
-const SUCCESS_ON: &[(&str, SuccessOn)] =
-    &[("complete", SuccessOn::Complete), ("traffic-shifted", SuccessOn::TrafficShifted)];
 
 /// Keys that only one kind of engine reads.
 const ONLY_CODEDEPLOY: &[&str] = &[
@@ -34,6 +32,12 @@ const ONLY_CODEDEPLOY: &[&str] = &[
     "deployment_config",
     "update_outdated_only",
     "success_on",
+    "platform",
+    "appspec",
+    "variables",
+    "target_instances",
+    "override_alarms",
+    "suspend_processes",
 ];
 const ONLY_HOST: &[&str] = &["root", "user", "traffic_hooks", "strict", "max_revisions"];
 
@@ -46,13 +50,6 @@ const MAX_REVISIONS: u32 = 5;
 enum Kind {
     CodeDeploy,
     Host,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    Bundle,
-    AppSpec,
-    GitHub,
 }
 
 /// A target as far as it could be read.
@@ -270,7 +267,7 @@ impl Checker<'_> {
     }
 
     /// A path within the repository, without `.` and slashes at its ends.
-    fn inside(&mut self, written: &Written<String>, key: &str) -> Option<String> {
+    pub(super) fn inside(&mut self, written: &Written<String>, key: &str) -> Option<String> {
         let parts: Vec<&str> = written.value.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if parts.contains(&"..") || written.value.starts_with('/') || written.value.contains(['\\', '\0']) {
             let message = format!("`{key}` is `{}`, which is not a path within the repository", written.value);
@@ -301,10 +298,11 @@ impl Checker<'_> {
         match self.word(engine.kind.as_ref(), "engine.kind", &kinds)? {
             Kind::CodeDeploy => {
                 self.strangers(engine, ONLY_HOST, "host");
-                self.codedeploy(engine, span, file_exists).map(EngineSpec::CodeDeploy)
+                self.codedeploy(raw, engine, span, file_exists).map(EngineSpec::CodeDeploy)
             }
             Kind::Host => {
                 self.strangers(engine, ONLY_CODEDEPLOY, "codedeploy");
+                self.form_on_host(raw);
                 self.host(engine, data_dir, name, repository, file_exists).map(EngineSpec::Host)
             }
         }
@@ -317,47 +315,6 @@ impl Checker<'_> {
             let finding = Finding::error("config/unknown-key", message);
             self.reader.find(finding.help("take it out, or change `kind`"), &span);
         }
-    }
-
-    fn codedeploy(
-        &mut self,
-        raw: &RawEngine,
-        span: &Range<usize>,
-        file_exists_behavior: Option<FileExists>,
-    ) -> Option<CodeDeploySpec> {
-        let mut needed = |written, key| self.required(written, key, "target.engine", span).map(|it| it.value);
-        let application = needed(raw.application.as_ref(), "application");
-        let deployment_group = needed(raw.deployment_group.as_ref(), "deployment_group");
-        let region = needed(raw.region.as_ref(), "region");
-        let endpoint_url = self.parsed(raw.endpoint_url.as_ref(), "engine.endpoint_url", web_address);
-        let success_on = self.word(raw.success_on.as_ref(), "engine.success_on", SUCCESS_ON);
-        if let (Some(external_id), None) = (&raw.external_id, &raw.assume_role) {
-            self.bad(
-                &external_id.span,
-                "`external_id` without `assume_role` has no effect",
-                "add `assume_role`, or take it out",
-            );
-        }
-        if let Some(rollback) = &raw.auto_rollback {
-            let message = "`auto_rollback` has no effect on engines of kind `codedeploy` yet";
-            let finding = Finding::warning("config/not-yet", message);
-            let help = "set the rollback in the deployment group; landfall recognises CodeDeploy's own";
-            self.reader.find(finding.help(help), &rollback.span);
-        }
-        let text = |written: Option<&Written<String>>| written.map(|it| it.value.clone());
-        Some(CodeDeploySpec {
-            application: application?,
-            deployment_group: deployment_group?,
-            region: region?,
-            assume_role: text(raw.assume_role.as_ref()),
-            external_id: text(raw.external_id.as_ref()),
-            endpoint_url,
-            deployment_config: text(raw.deployment_config.as_ref()),
-            file_exists_behavior,
-            ignore_application_stop_failures: flag(raw.ignore_application_stop_failures.as_ref()),
-            update_outdated_only: flag(raw.update_outdated_only.as_ref()),
-            success_on: success_on.unwrap_or_default(),
-        })
     }
 
     fn host(
@@ -384,7 +341,7 @@ impl Checker<'_> {
             traffic_hooks: flag(raw.traffic_hooks.as_ref()),
             strict: flag(raw.strict.as_ref()),
             max_revisions: raw.max_revisions.as_ref().map_or(MAX_REVISIONS, |it| it.value),
-            auto_rollback: flag(raw.auto_rollback.as_ref()),
+            auto_rollback: self.switch(raw.auto_rollback.as_ref()),
         })
     }
 
@@ -395,13 +352,6 @@ impl Checker<'_> {
         data_dir: &Path,
         engine: Option<&EngineSpec>,
     ) -> Option<RevisionsSpec> {
-        let forms = [("bundle", Form::Bundle), ("appspec", Form::AppSpec), ("github", Form::GitHub)];
-        let form = self.word(raw.revision.as_ref(), "target.revision", &forms).unwrap_or(Form::Bundle);
-        if let (Form::GitHub, Some(written)) = (form, &raw.revision) {
-            let finding = Finding::error("config/not-yet", "`revision = \"github\"` is not available yet");
-            self.reader
-                .find(finding.help("take it out, and say where revisions lie: `[target.revisions]`"), &written.span);
-        }
         let usual = || RevisionsSpec::Directory { path: data_dir.join("revisions") };
         let spec = raw.revisions.as_ref().map(|it| &it.value);
         match (spec.and_then(|it| it.s3.as_ref()), spec.and_then(|it| it.directory.as_ref())) {
@@ -411,11 +361,11 @@ impl Checker<'_> {
             }
             (Some(s3), None) => self.s3(s3),
             (None, directory) => {
-                let needs_bucket = matches!(engine, Some(EngineSpec::CodeDeploy(_))) && form == Form::Bundle;
-                if needs_bucket {
+                if engine.is_some_and(needs_bucket) {
                     let span = directory.map_or(span, |it| &it.span);
                     let help = "add `[target.revisions]` with `s3 = { bucket = \"…\", region = \"…\" }`; for Lambda and \
-                                ECS, whose revision is the AppSpec itself, write `revision = \"appspec\"`";
+                                ECS, whose revision is the AppSpec itself, write `platform = \"lambda\"` or \
+                                `platform = \"ecs\"` under `[target.engine]`";
                     let message = "CodeDeploy fetches revisions from S3, and this target keeps none there";
                     self.reader.find(Finding::error("config/no-bucket", message).help(help), span);
                 }
@@ -440,6 +390,18 @@ impl Checker<'_> {
             endpoint_url,
             force_path_style: flag(raw.force_path_style.as_ref()),
         })
+    }
+}
+
+/// Whether revisions have to lie in S3: servers fetch them there, unless they fetch from GitHub.
+fn needs_bucket(engine: &EngineSpec) -> bool {
+    match engine {
+        EngineSpec::CodeDeploy(it) => match it.revision {
+            Some(RevisionForm::AppSpec | RevisionForm::GitHub) => false,
+            Some(RevisionForm::Bundle) => true,
+            None => it.platform.is_none_or(|it| it == Platform::Server),
+        },
+        EngineSpec::Host(_) => false,
     }
 }
 

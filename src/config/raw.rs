@@ -168,12 +168,94 @@ table! {
         deployment_config: String,
         update_outdated_only: bool,
         success_on: String,
-        auto_rollback: bool,
+        platform: String,
+        appspec: String,
+        variables: RawVariables,
+        auto_rollback: RawRollback,
+        target_instances: RawInstances,
+        override_alarms: RawAlarms,
+        suspend_processes: Texts,
         root: String,
         user: String,
         traffic_hooks: bool,
         strict: bool,
         max_revisions: u32,
+    }
+}
+
+table! {
+    /// `target_instances = { … }`
+    RawInstances {
+        tags: Vec<Written<RawTag>>,
+        tag_groups: Vec<Written<Vec<Written<RawTag>>>>,
+        auto_scaling_groups: Texts,
+    }
+}
+
+table! {
+    /// `{ key = "…", value = "…" }`
+    RawTag {
+        key: String,
+        value: String,
+    }
+}
+
+table! {
+    /// `override_alarms = { … }`
+    RawAlarms {
+        enabled: bool,
+        ignore_poll_failure: bool,
+        names: Texts,
+    }
+}
+
+/// `true`, `false` or a list of events.
+#[derive(Clone, Debug)]
+pub(super) enum RawRollback {
+    Switch(bool),
+    On(Texts),
+}
+
+impl Read for RawRollback {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.get_ref().is_array() {
+            true => Read::read(value, path, reader).map(Self::On),
+            false => Read::read(value, path, reader).map(Self::Switch),
+        }
+    }
+}
+
+/// `[target.engine.variables]`: whatever names a person gives.
+#[derive(Clone, Debug)]
+pub(super) struct RawVariables(pub(super) Vec<(Written<String>, Written<RawVariable>)>);
+
+/// A text, or where one lies.
+#[derive(Clone, Debug)]
+pub(super) enum RawVariable {
+    Text(String),
+    Elsewhere(RawSecret),
+}
+
+impl Read for RawVariables {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(table) = value.get_ref().as_table() else {
+            reader.wrong_type(path, "a table of names and texts", value);
+            return None;
+        };
+        let pair = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let written = Written { value: name.get_ref().to_string(), span: name.span() };
+            Some((written, read_written(value, &join(path, name.get_ref()), reader)?))
+        };
+        Some(Self(table.iter().filter_map(pair).collect()))
+    }
+}
+
+impl Read for RawVariable {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.get_ref().as_str() {
+            Some(text) => Some(Self::Text(text.to_owned())),
+            None => read_as_table(value, path, reader).map(Self::Elsewhere),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
         self.find(finding.help(help), span);
     }
 
-    fn wrong_type(&mut self, path: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
+    pub(super) fn wrong_type(&mut self, path: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
         let message = format!("`{path}` is {}, expected {expected}", article(value.get_ref().type_str()));
         self.find(Finding::error("config/wrong-type", message), &value.span());
         self.mistyped.push(path.to_owned());

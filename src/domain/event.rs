@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::approval::Approval;
+use super::codedeploy::DeployOptions;
 use super::failure::Failure;
 use super::finding::Finding;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
@@ -350,11 +351,17 @@ pub enum Ask {
         /// The ref.
         #[serde(rename = "ref")]
         reference: RefName,
+        /// What is chosen for this one deployment.
+        #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
+        options: DeployOptions,
     },
     /// The same commit again.
     Redeploy {
         /// Of this deployment.
         deployment: DeploymentId,
+        /// What is chosen for this one deployment.
+        #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
+        options: DeployOptions,
     },
     /// An earlier revision again.
     Rollback {
@@ -363,6 +370,9 @@ pub enum Ask {
         /// Which; nothing means the one before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<DeploymentId>,
+        /// What is chosen for this one deployment.
+        #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
+        options: DeployOptions,
     },
     /// Stop.
     Stop {

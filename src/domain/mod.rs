@@ -27,6 +27,7 @@
 mod approval;
 mod backoff;
 mod checkup;
+mod codedeploy;
 mod deployment;
 mod event;
 mod failure;
@@ -52,6 +53,10 @@ mod wording;
 pub use approval::Approval;
 pub use backoff::backoff;
 pub use checkup::{Checkup, Reach, Standing};
+pub use codedeploy::{
+    CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
+    TargetInstances, Variable,
+};
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{
     Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,
@@ -72,8 +77,8 @@ pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
-    BundleRules, CodeDeploySpec, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec,
-    Rule, SourceSpec, SuccessOn, Target,
+    BundleRules, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec, Rule, SourceSpec,
+    Target,
 };
 pub use target_state::{Head, Live, Lock, TargetState};
 pub use wording::{Notice, NoticeState};

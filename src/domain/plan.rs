@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::codedeploy::DeployOptions;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, TargetName};
 use super::push::{Push, Repository};
 use super::target::Target;
@@ -97,6 +98,9 @@ pub struct Order {
     /// The deployment it was born of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<DeploymentId>,
+    /// What a person chose for this one deployment. The target's engine holds it already.
+    #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
+    pub options: DeployOptions,
 }
 
 impl Order {
@@ -240,6 +244,7 @@ fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
         cause: cause.clone(),
         rule,
         parent: None,
+        options: DeployOptions::default(),
     }))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::codedeploy::{CodeDeploySpec, DeployOptions};
 use super::ids::{RefName, RepositoryName, TargetName};
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
@@ -154,6 +155,7 @@ pub enum RevisionsSpec {
 }
 
 /// Who carries deployments out, and how.
+#[expect(clippy::large_enum_variant, reason = "there is one for a target, and targets are shared behind an `Arc`")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum EngineSpec {
@@ -176,50 +178,15 @@ pub enum FileExists {
     Retain,
 }
 
-/// When a deployment with traffic shifting counts as a success.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SuccessOn {
-    /// When CodeDeploy says `Succeeded`.
-    #[default]
-    Complete,
-    /// When all traffic has moved.
-    TrafficShifted,
-}
-
-/// A deployment group of AWS CodeDeploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeDeploySpec {
-    /// The application.
-    pub application: String,
-    /// The deployment group.
-    pub deployment_group: String,
-    /// The region.
-    pub region: String,
-    /// A role to assume first.
-    #[serde(default)]
-    pub assume_role: Option<String>,
-    /// The external id for that role.
-    #[serde(default)]
-    pub external_id: Option<String>,
-    /// Another address than AWS's.
-    #[serde(default)]
-    pub endpoint_url: Option<String>,
-    /// A deployment configuration other than the group's.
-    #[serde(default)]
-    pub deployment_config: Option<String>,
-    /// What to do with files that exist already.
-    #[serde(default)]
-    pub file_exists_behavior: Option<FileExists>,
-    /// Whether a failed `ApplicationStop` is passed over (D12).
-    #[serde(default)]
-    pub ignore_application_stop_failures: bool,
-    /// Whether only instances that do not run the revision are updated.
-    #[serde(default)]
-    pub update_outdated_only: bool,
-    /// When it counts as a success.
-    #[serde(default)]
-    pub success_on: SuccessOn,
+impl FileExists {
+    /// As CodeDeploy and AppSpecs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disallow => "DISALLOW",
+            Self::Overwrite => "OVERWRITE",
+            Self::Retain => "RETAIN",
+        }
+    }
 }
 
 /// The host engine's group on this machine.
@@ -283,6 +250,26 @@ impl EngineSpec {
             Self::CodeDeploy(_) => false,
             Self::Host(it) => it.auto_rollback,
         }
+    }
+
+    /// The same engine, with what a person chose for one deployment.
+    #[must_use]
+    pub fn with_options(mut self, options: &DeployOptions) -> Self {
+        let DeployOptions { deployment_config, ignore_application_stop_failures, file_exists_behavior, outdated_only } =
+            options;
+        match &mut self {
+            Self::CodeDeploy(it) => {
+                it.deployment_config = deployment_config.clone().or(it.deployment_config.take());
+                it.file_exists_behavior = file_exists_behavior.or(it.file_exists_behavior);
+                it.ignore_application_stop_failures |= ignore_application_stop_failures;
+                it.update_outdated_only |= outdated_only;
+            }
+            Self::Host(it) => {
+                it.file_exists_behavior = file_exists_behavior.or(it.file_exists_behavior);
+                it.ignore_application_stop_failures |= ignore_application_stop_failures;
+            }
+        }
+        self
     }
 
     /// What is done with files that exist already, where it is said.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Approval, CommitSha, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId,
+    Approval, CommitSha, DeploymentId, Failure, Finding, Observation, Order, Platform, Progress, Revision, RunId,
 };
 
 /// What an asynchronous answer of an engine is.
@@ -71,6 +71,17 @@ pub enum Found {
     NotYet(Duration),
 }
 
+/// What an engine says of a deployment before anything is made for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// What its revision must be for; nothing where that could not be found out.
+    pub platform: Option<Platform>,
+    /// The deployment configuration by which traffic moves, where that is known.
+    pub config: Option<String>,
+    /// What a person should change, although it deploys.
+    pub findings: Vec<Finding>,
+}
+
 /// Who carries a deployment out.
 pub trait Engine: Send + Sync {
     /// The run's id, where we choose it: derived from the deployment's, so that it is the same every time.
@@ -79,6 +90,17 @@ pub trait Engine: Send + Sync {
     /// The bundle of an earlier deployment, where the engine keeps it on this machine.
     fn kept(&self, _deployment: DeploymentId) -> Option<PathBuf> {
         None
+    }
+
+    /// Whether a deployment like this can go there, asked before anything is made for it. Only reads.
+    fn admit<'a>(&'a self, _order: &'a Order) -> Answer<'a, Result<Admission, Failure>> {
+        Box::pin(async { Ok(Admission { platform: Some(Platform::Server), ..Admission::default() }) })
+    }
+
+    /// Makes a stored revision known to the engine, so that people find it listed there. May run twice. What keeps the
+    /// listing alone from working is a finding.
+    fn announce<'a>(&'a self, _order: &'a Order, _revision: &'a Revision) -> Answer<'a, Result<Vec<Finding>, Failure>> {
+        Box::pin(async { Ok(vec![]) })
     }
 
     /// Starts the run. Called once for an intent that stands in the ledger.

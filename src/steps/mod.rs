@@ -4,6 +4,7 @@
 //! for the same input, except [`release::start`], whose intent is written first.
 
 mod engines;
+mod peek;
 mod prepare;
 mod promote;
 pub mod release;

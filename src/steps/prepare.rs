@@ -1,4 +1,4 @@
-//! Prepare: peek at the AppSpec, then archive → bundle → store in one pass. May run twice: the key names what the
+//! Prepare: peek at the AppSpec, then archive → bundle → store in one pass; or the AppSpec alone, or the commit's name. May run twice: the key names what the
 //! bundle is made of. Never keeps more than a few buffers in memory, and leaves no object behind when it refuses.
 
 use std::io::{self, Read, Write};
@@ -8,21 +8,25 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::appspec::{self, AppSpec, Os, ServerSpec};
+use crate::appspec::{AppSpec, EcsSpec, Filled, Os, ServerSpec};
 use crate::bundle::{self, BundleError, Bundled, Limits};
 use crate::domain::{
-    ArchiveFacts, Blame, BundleFormat, CommitSha, Failure, Finding, Findings, Location, Order, Revision, Severity,
-    Weighed,
+    ArchiveFacts, BundleFormat, CommitSha, EngineSpec, Failure, Finding, Location, Order, Platform, Revision,
+    RevisionForm, RevisionsSpec, Severity, Weighed,
 };
 use crate::revisions::{ObjectKey, RevisionError, Store, Upload};
 use crate::source::{Source, SourceError};
 
+use super::peek::{self, not_yet};
 use super::{Probe, World};
 
 /// How many buffers wait between two stages. With 64 KiB a buffer, a pass holds under 2 MiB besides the upload's parts.
 const BUFFERS: usize = 8;
 /// How large the bundler's output grows before it is handed on.
 const CHUNK: usize = 64 * 1024;
+
+/// How many digits the ids of git's usual objects have.
+const SHA1: usize = 40;
 
 /// What preparing made.
 #[derive(Clone, Debug)]
@@ -38,79 +42,98 @@ pub struct Prepared {
 /// Makes the revision of a weighed order. `known` are revisions of the same commit that the ledger remembers.
 pub async fn prepare(world: &World, order: &Order, weighed: &Weighed, known: &[Revision]) -> Result<Prepared, Failure> {
     let source = world.sources.of(&order.target);
-    let (file, text) = peek(&source, order, &weighed.commit).await?;
-    let (spec, findings) = appspec::parse(&text, &file);
-    let spec = spec.filter(|_| !findings.refuse()).ok_or_else(|| broken(&file, &findings))?;
-    let mut prepared = match spec {
-        AppSpec::Server(spec) => bundle(world, &source, order, weighed, &spec, known).await?,
-        AppSpec::Lambda(_) | AppSpec::Ecs(_) => inline(text),
+    let engine = world.engines.of(&order.target);
+    let admission = engine.admit(order).await?;
+    let (Filled { spec, content }, file, findings) = peek::peek(&source, order, weighed, admission.platform).await?;
+    let form = form(order, &file, &spec, admission.platform)?;
+    if findings.refuse() {
+        return Err(peek::broken(&file, &findings));
+    }
+    let mut prepared = match (spec, form) {
+        (AppSpec::Server(_), RevisionForm::GitHub) => on_github(order, &weighed.commit)?,
+        (AppSpec::Server(spec), _) => {
+            in_reach(order)?;
+            let mut made = bundle(world, &source, order, weighed, &spec, known).await?;
+            made.findings.extend(overruled(order, &file, &spec));
+            made.findings.extend(engine.announce(order, &made.revision).await?);
+            made
+        }
+        (AppSpec::Lambda(_), _) => inline(content.unwrap_or_default()),
+        (AppSpec::Ecs(spec), _) => {
+            let mut made = inline(content.unwrap_or_default());
+            made.findings.extend(untested(&spec, admission.config.as_deref()));
+            made
+        }
     };
-    prepared.findings.splice(0..0, findings.0);
+    prepared.findings.splice(0..0, admission.findings.into_iter().chain(findings.0));
     prepared.findings.retain(|it| it.severity != Severity::Style);
     Ok(prepared)
 }
 
-/// The AppSpec at the bundle's root, with its path in the repository.
-async fn peek(source: &Source, order: &Order, commit: &CommitSha) -> Result<(String, String), Failure> {
-    let root = &order.target.bundle.root;
-    let path = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
-    for name in ["appspec.yml", "appspec.yaml"] {
-        if let Some(bytes) = source.peek(commit, &path(name)).await.map_err(not_yet)? {
-            let text = String::from_utf8(bytes.into()).map_err(|_| {
-                Failure::revision("steps/appspec-not-utf8", format!("`{}` is not UTF-8 text", path(name)))
-                    .help("save it as UTF-8")
-            })?;
-            return Ok((path(name), text));
-        }
+/// With all traffic moved at once the load balancer looks at health only afterwards (guide, «ECS all at once»).
+fn untested(spec: &EcsSpec, config: Option<&str>) -> Option<Finding> {
+    let tests = spec.hooks.iter().any(|(event, _)| event == "AfterAllowTestTraffic");
+    let text = "all traffic moves at once and nothing tests the new tasks before, so that a success may be an outage";
+    let finding = Finding::warning("steps/untested", text);
+    let help = "add an `AfterAllowTestTraffic` hook and a test listener, or move traffic by degrees";
+    (config == Some("CodeDeployDefault.ECSAllAtOnce") && !tests).then(|| finding.help(help))
+}
+
+/// Who may deploy this revision, and in what form: the configuration's word, the AppSpec's, the engine's.
+fn form(order: &Order, file: &str, spec: &AppSpec, platform: Option<Platform>) -> Result<RevisionForm, Failure> {
+    let of = peek::platform_of(spec);
+    if let Some(platform) = platform.filter(|it| *it != of) {
+        return Err(peek::of_other_platform(order, file, of, platform));
     }
-    Err(no_appspec(&path("appspec.yml"), commit, &elsewhere(source, commit).await))
-}
-
-/// Where else an AppSpec lies. It only helps a person: a source that does not tell leaves the refusal as it is.
-async fn elsewhere(source: &Source, commit: &CommitSha) -> Vec<String> {
-    source.named(commit, "appspec.yml").await.unwrap_or_default()
-}
-
-fn no_appspec(expected: &str, commit: &CommitSha, elsewhere: &[String]) -> Failure {
-    let message = format!("there is no `{expected}` in {}", commit.short());
-    let root = |path: &String| path.rsplit_once('/').map_or(".", |(root, _)| root).to_owned();
-    match elsewhere {
-        [] => Failure::revision("steps/no-appspec", message)
-            .help("add an AppSpec there, or set `bundle.root` to the directory that holds one"),
-        [only] => Failure::revision("steps/no-appspec", format!("{message}, but there is `{only}`"))
-            .help(format!("set `root = \"{}\"` under the target's `bundle`, or move the file", root(only))),
-        [first, rest @ ..] => {
-            let message = format!("{message}, but there are `{first}` and {} more", rest.len());
-            Failure::revision("steps/no-appspec", message)
-                .help(format!("set `root` under the target's `bundle` to one's directory, such as `{}`", root(first)))
-        }
-    }
-}
-
-/// What the source could not give. It knew us and the commit a moment ago, when it was weighed: whatever it says now
-/// against the set-up (a token that ran out, a commit that its archives have not heard of) is asked again, as it is when
-/// weighing. What the revision is to blame for stays refused.
-fn not_yet(error: SourceError) -> Failure {
-    let mut failure = error.failure();
-    failure.passing = failure.blame == Blame::Setup;
-    failure
-}
-
-fn broken(file: &str, findings: &Findings) -> Failure {
-    let first = findings.errors().next().map_or_else(|| "it cannot be read".to_owned(), |it| it.message.clone());
-    let more = match findings.errors().count() {
-        0 | 1 => String::new(),
-        count => format!(" (and {} more)", count - 1),
+    let by_platform = match of {
+        Platform::Server => RevisionForm::Bundle,
+        Platform::Lambda | Platform::Ecs => RevisionForm::AppSpec,
     };
-    Failure::revision("steps/broken-appspec", format!("`{file}`: {first}{more}"))
-        .help("run `landfall check` in the repository, which shows every finding in its place")
-        .detail(&findings.to_string())
+    match peek::codedeploy(order).and_then(|it| it.revision) {
+        Some(RevisionForm::GitHub) if of == Platform::Server => Ok(RevisionForm::GitHub),
+        Some(said) if said != by_platform => {
+            let text = format!("`{file}` is for {of}, and the target's `revision` is for another platform");
+            Err(Failure::setup("steps/other-form", text).help("correct `revision` of the target, or take it out"))
+        }
+        Some(_) | None => Ok(by_platform),
+    }
 }
 
 /// The AppSpec itself, for Lambda and ECS.
 fn inline(content: String) -> Prepared {
     let sha256 = hex::encode(Sha256::digest(content.as_bytes()));
     Prepared { revision: Revision::AppSpec { content, sha256 }, archive: ArchiveFacts::default(), findings: vec![] }
+}
+
+/// The commit on GitHub, which CodeDeploy fetches by itself: nothing is made.
+fn on_github(order: &Order, commit: &CommitSha) -> Result<Prepared, Failure> {
+    if commit.as_str().len() != SHA1 {
+        let text = format!("CodeDeploy fetches commits by {SHA1} digits, and this one has {}", commit.as_str().len());
+        return Err(Failure::setup("steps/not-on-github", text).help("let a bundle be made: take `revision` out"));
+    }
+    let revision = Revision::GitHub { repository: order.repository.name.to_string(), commit: commit.clone() };
+    Ok(Prepared { revision, archive: ArchiveFacts::default(), findings: vec![] })
+}
+
+/// The AppSpec's word on files that exist beats the target's, and the person who set both may not know.
+fn overruled(order: &Order, file: &str, spec: &ServerSpec) -> Option<Finding> {
+    let (ours, theirs) = (order.target.engine.file_exists_behavior()?, spec.file_exists_behavior?);
+    let text =
+        format!("`{file}` says {} for files that exist, which beats the {} asked for", theirs.as_str(), ours.as_str());
+    let finding = Finding::warning("steps/file-exists-overruled", text);
+    (ours != theirs).then(|| finding.help("take `file_exists_behavior` out of one of them"))
+}
+
+/// CodeDeploy fetches a server's bundle from S3: without a bucket nothing is begun.
+fn in_reach(order: &Order) -> Result<(), Failure> {
+    match (&order.target.engine, &order.target.revisions) {
+        (EngineSpec::CodeDeploy(_), RevisionsSpec::Directory { .. }) => {
+            let text = "CodeDeploy fetches bundles for servers from S3, and this target keeps none there";
+            Err(Failure::setup("steps/no-bucket", text)
+                .help("set `s3 = { bucket = …, region = … }` under `[target.revisions]`"))
+        }
+        (EngineSpec::CodeDeploy(_), RevisionsSpec::S3 { .. }) | (EngineSpec::Host(_), _) => Ok(()),
+    }
 }
 
 async fn bundle(

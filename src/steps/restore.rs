@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{Prepared, World, prepare};
-use crate::domain::{ArchiveFacts, DeploymentId, Failure, Location, Order, Revision, Weighed};
+use crate::domain::{ArchiveFacts, DeploymentId, Failure, Location, Order, Platform, Revision, Weighed};
 use crate::engine::Engine;
 
 /// The revision of the deployment that an order brings back. What is kept of it is only read, and what has to be made
@@ -20,9 +20,14 @@ pub async fn restore(
     to: DeploymentId,
     revision: &Revision,
 ) -> Result<Prepared, Failure> {
+    let admission = world.engines.of(&order.target).admit(order).await?;
+    let is_appspec = matches!(revision, Revision::AppSpec { .. });
+    if let Some(platform) = admission.platform.filter(|it| is_appspec != (*it != Platform::Server)) {
+        return Err(other_platform(to, platform));
+    }
     if is_kept(world, order, to, revision).await? {
         let archive = ArchiveFacts { reused: true, ..ArchiveFacts::default() };
-        return Ok(Prepared { revision: revision.clone(), archive, findings: vec![] });
+        return Ok(Prepared { revision: revision.clone(), archive, findings: admission.findings });
     }
     prepare(world, order, weighed, &[]).await.map_err(|failure| gone(to, &failure))
 }
@@ -85,4 +90,9 @@ fn gone(to: DeploymentId, failure: &Failure) -> Failure {
     let text = format!("the revision of {to} is no longer kept, and cannot be made anew: {}", failure.message);
     let help = "roll back to a newer deployment with `--to`, or deploy another commit";
     Failure { passing: failure.passing, ..Failure::setup("steps/revision-gone", text).help(help) }
+}
+
+fn other_platform(to: DeploymentId, platform: Platform) -> Failure {
+    let text = format!("the revision of {to} is for another platform than {platform}, which the target is for now");
+    Failure::setup("steps/revision-of-other-platform", text).help("deploy a commit with an AppSpec for that platform")
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::WebState;
 use super::door::Writer;
 use super::respond::{Refusal, Sorry, see_other};
-use crate::domain::{Approval, Ask, DeploymentId, RefName, Request, TargetName};
+use crate::domain::{Approval, Ask, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
 /// The longest reason for a lock.
 const LONGEST_REASON: usize = 200;
@@ -45,8 +45,11 @@ pub(super) async fn at_target(
     let target = TargetName::parse(name)?;
     let back = format!("/targets/{target}");
     let what = match act.as_str() {
-        "deploy" => Ask::Deploy { target, reference: RefName::from_short(fields.filled("ref").unwrap_or("main"))? },
-        "rollback" => Ask::Rollback { target, to: None },
+        "deploy" => {
+            let reference = RefName::from_short(fields.filled("ref").unwrap_or("main"))?;
+            Ask::Deploy { target, reference, options: DeployOptions::default() }
+        }
+        "rollback" => Ask::Rollback { target, to: None, options: DeployOptions::default() },
         "lock" => {
             let reason = fields.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect());
             let hours =
@@ -73,10 +76,10 @@ pub(super) async fn at_deployment(
     let deployment = DeploymentId::parse(&id)?;
     let back = format!("/deployments/{deployment}");
     let what = match act.as_str() {
-        "redeploy" => Ask::Redeploy { deployment },
+        "redeploy" => Ask::Redeploy { deployment, options: DeployOptions::default() },
         "rollback" => {
             let target = TargetName::parse(fields.filled("target").unwrap_or_default())?;
-            Ask::Rollback { target, to: Some(deployment) }
+            Ask::Rollback { target, to: Some(deployment), options: DeployOptions::default() }
         }
         "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
         "approve" => Ask::Approve { deployment, of: Some(approval(&fields)?) },

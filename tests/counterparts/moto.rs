@@ -5,7 +5,7 @@ use landfall::clients::Clock;
 use landfall::clients::aws::{Account, Aws};
 use landfall::domain::{
     BundleFormat, Cause, CodeDeploySpec, CommitSha, DeploymentId, EngineSpec, Location, Order, Progress, RefName,
-    Repository, Revision, SuccessOn, Target,
+    Repository, Revision, Target,
 };
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine};
 use landfall::engine::{Engine, Found, Intent};
@@ -33,14 +33,8 @@ async fn shop(application: &str) -> (Client, CodeDeployEngine, CodeDeploySpec) {
         application: application.into(),
         deployment_group: "production".into(),
         region: REGION.into(),
-        assume_role: None,
-        external_id: None,
         endpoint_url: Some(url),
-        deployment_config: None,
-        file_exists_behavior: None,
-        ignore_application_stop_failures: false,
-        update_outdated_only: false,
-        success_on: SuccessOn::Complete,
+        ..CodeDeploySpec::default()
     };
     (client, CodeDeployEngine::new(&spec, &Accounts::new(aws, Clock::system())), spec)
 }
@@ -61,6 +55,7 @@ fn intent(spec: &CodeDeploySpec) -> Intent {
         cause: Cause::CatchUp,
         rule: "branch main".into(),
         parent: None,
+        options: Default::default(),
     };
     let location = Location::S3 {
         bucket: "acme-revisions".into(),

@@ -3,6 +3,7 @@
 mod bounds;
 mod catalogue;
 mod examples;
+mod filled;
 mod serverless;
 
 use landfall::appspec::{AppSpec, parse};

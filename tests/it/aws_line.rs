@@ -6,6 +6,7 @@ mod again;
 mod approval;
 mod crashes;
 mod news;
+mod platforms;
 mod promotion;
 mod stops;
 

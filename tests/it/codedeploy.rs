@@ -12,7 +12,7 @@ use aws_sdk_codedeploy::config::{BehaviorVersion, Region};
 use jiff::Timestamp;
 use landfall::clients::Clock;
 use landfall::clients::aws::{self, Aws};
-use landfall::domain::{BundleFormat, CodeDeploySpec, EngineSpec, FileExists, Location, Revision, SuccessOn};
+use landfall::domain::{BundleFormat, CodeDeploySpec, EngineSpec, FileExists, Location, Revision};
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine, Connect, Pace};
 use landfall::engine::{Engine, Found, Intent, StartError, Started};
 use serde_json::json;
@@ -153,14 +153,8 @@ fn spec(url: &str) -> CodeDeploySpec {
         application: "shop".into(),
         deployment_group: "production".into(),
         region: "eu-west-1".into(),
-        assume_role: None,
-        external_id: None,
         endpoint_url: Some(url.into()),
-        deployment_config: None,
-        file_exists_behavior: None,
-        ignore_application_stop_failures: false,
-        update_outdated_only: false,
-        success_on: SuccessOn::Complete,
+        ..CodeDeploySpec::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as files have it: what is meant, and what is found.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod codedeploy;
 mod promotions;
 
 use std::collections::BTreeSet;
@@ -118,7 +119,10 @@ fn walk(path: &str, value: &toml::Value, into: &mut BTreeSet<String>) {
             for (key, value) in table {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 into.insert(path.clone());
-                walk(&path, value, into);
+                // The names of variables are a person's own.
+                if !path.ends_with(".variables") {
+                    walk(&path, value, into);
+                }
             }
         }
         toml::Value::Array(items) => items.iter().for_each(|item| walk(path, item, into)),
@@ -264,9 +268,9 @@ fn two_targets_may_share_neither_name_nor_destination() {
         &(target("a", fleet) + &target("b", fleet)),
         expect![[r#"
         1:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
-            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `platform = "lambda"` or `platform = "ecs"` under `[target.engine]`
         10:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
-            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `platform = "lambda"` or `platform = "ecs"` under `[target.engine]`
         14:1+15 Error config/destination-taken: target `a` deploys to this place already: codedeploy eu-west-1 own account shop/p
             give each target a deployment group of its own, or one target both rules
     "#]],
@@ -277,9 +281,9 @@ fn two_targets_may_share_neither_name_nor_destination() {
         &(target("a", fleet) + &target("b", &elsewhere)),
         expect![[r#"
         1:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
-            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `platform = "lambda"` or `platform = "ecs"` under `[target.engine]`
         10:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
-            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `platform = "lambda"` or `platform = "ecs"` under `[target.engine]`
         19:16+9 Error config/bad-value: `engine.endpoint_url`: `nowhere` is not a web address such as `https://deploy.example.com`
     "#]],
     );
@@ -297,17 +301,14 @@ fn codedeploy_needs_a_bucket_unless_the_appspec_is_all() {
         &target(""),
         expect![[r#"
         1:1+10 Error config/no-bucket: CodeDeploy fetches revisions from S3, and this target keeps none there
-            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `revision = "appspec"`
+            add `[target.revisions]` with `s3 = { bucket = "…", region = "…" }`; for Lambda and ECS, whose revision is the AppSpec itself, write `platform = "lambda"` or `platform = "ecs"` under `[target.engine]`
     "#]],
     );
-    check(
-        &target("revision = \"github\""),
-        expect![[r#"
-        5:12+8 Error config/not-yet: `revision = "github"` is not available yet
-            take it out, and say where revisions lie: `[target.revisions]`
-    "#]],
-    );
+    check(&target("revision = \"github\""), expect![[r#""#]]);
     check(&target("revision = \"appspec\""), expect![[r#""#]]);
+    let of = |platform: &str| target("") + &format!("platform = \"{platform}\"\n");
+    check(&of("lambda"), expect![[r#""#]]);
+    check(&of("ecs"), expect![[r#""#]]);
     check(
         &target("[target.revisions]\ns3 = { bucket = \"s3://b\", region = \"eu-west-1\" }"),
         expect![[r#"

@@ -242,6 +242,7 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         cause: Cause::CatchUp,
         rule: "branch main".into(),
         parent: None,
+        options: Default::default(),
     };
     Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision, bundle: None }
 }

@@ -227,7 +227,11 @@ async fn a_request_happens_once_for_each_key() {
         let birth = Birth { order: Order { parent: Some(parent), ..order("blog", 1, cause) }, kind: "redeploy".into() };
         let lock = TargetEvent::Locked { actor: "ada".into(), reason: None, until: None };
         let lock = (Stream::Target(name("blog")), Event::Target(lock));
-        ledger.request(ask("k1", Ask::Redeploy { deployment: parent }), vec![lock], vec![birth])
+        ledger.request(
+            ask("k1", Ask::Redeploy { deployment: parent, options: Default::default() }),
+            vec![lock],
+            vec![birth],
+        )
     };
     let first = redeploy().await.unwrap();
     let again = redeploy().await.unwrap();

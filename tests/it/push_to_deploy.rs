@@ -85,7 +85,7 @@ fn the_same_commit_again_is_not_sent_again() {
     let request = landfall::domain::Request {
         actor: "ada".into(),
         key: "again".into(),
-        what: landfall::domain::Ask::Redeploy { deployment: id },
+        what: landfall::domain::Ask::Redeploy { deployment: id, options: Default::default() },
     };
     bot.runtime.block_on(bot.app().asks.ask(request)).unwrap();
     bot.settle();

@@ -81,6 +81,7 @@ impl World {
             cause,
             rule: "branch main".into(),
             parent: None,
+            options: Default::default(),
         }
     }
 

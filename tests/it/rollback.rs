@@ -29,7 +29,7 @@ fn push(bot: &Bot, page: &str, validate: &str) -> String {
 }
 
 fn roll_back(bot: &Bot, key: &str, to: Option<DeploymentId>) -> Result<Asked, AskError> {
-    bot.ask(key, Ask::Rollback { target: site(), to })
+    bot.ask(key, Ask::Rollback { target: site(), to, options: Default::default() })
 }
 
 /// The code of a refusal.
@@ -151,7 +151,7 @@ fn a_first_failure_has_nothing_to_go_back_to_and_says_so() {
     push(&bot, "two", &format!("test ! -e {}", broken.display()));
     let last = bot.deployments()[0].id();
     fs::write(broken, "").unwrap();
-    bot.ask("again", Ask::Redeploy { deployment: last }).unwrap();
+    bot.ask("again", Ask::Redeploy { deployment: last, options: Default::default() }).unwrap();
     bot.settle();
     let deployments = bot.deployments();
     assert_eq!((deployments.len(), deployments[0].state().name()), (3, "failed"), "{}", bot.story());

@@ -81,10 +81,20 @@ pub(super) struct ApplyArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "UPPER")]
-enum FileExistsArg {
+pub(super) enum FileExistsArg {
     Disallow,
     Overwrite,
     Retain,
+}
+
+impl From<FileExistsArg> for FileExists {
+    fn from(it: FileExistsArg) -> Self {
+        match it {
+            FileExistsArg::Disallow => Self::Disallow,
+            FileExistsArg::Overwrite => Self::Overwrite,
+            FileExistsArg::Retain => Self::Retain,
+        }
+    }
 }
 
 /// Runs it.
@@ -212,11 +222,7 @@ fn intent(args: &ApplyArgs, environment: &Environment) -> Result<(RunIntent, Opt
         object: bundle.object,
         options: RunOptions {
             user: None,
-            file_exists_behavior: args.file_exists_behavior.map(|it| match it {
-                FileExistsArg::Disallow => FileExists::Disallow,
-                FileExistsArg::Overwrite => FileExists::Overwrite,
-                FileExistsArg::Retain => FileExists::Retain,
-            }),
+            file_exists_behavior: args.file_exists_behavior.map(FileExists::from),
             ignore_application_stop_failures: args.ignore_application_stop_failures,
             traffic_hooks: args.traffic_hooks,
             strict: args.strict,

@@ -8,6 +8,7 @@ use aws_sdk_codedeploy::Client;
 use jiff::Timestamp;
 use tokio::sync::{Notify, OnceCell};
 
+use super::applications::Applications;
 use super::hints::Hints;
 use super::poller::Watched;
 use crate::clients::Clock;
@@ -122,6 +123,8 @@ pub(super) struct Account {
     pub(super) watched: Mutex<Watched>,
     pub(super) nudge: Notify,
     pub(super) hints: Mutex<Hints>,
+    /// What is known of applications and deployment configurations.
+    pub(super) applications: Applications,
     /// Calls whose outcome is unknown, by marker: they may have left long after their intent was written.
     lost: Mutex<HashMap<String, Timestamp>>,
 }
@@ -137,6 +140,7 @@ impl Account {
             watched: Mutex::default(),
             nudge: Notify::new(),
             hints: Mutex::default(),
+            applications: Applications::default(),
             lost: Mutex::default(),
         }
     }

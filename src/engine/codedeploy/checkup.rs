@@ -6,10 +6,11 @@ use aws_sdk_codedeploy::types::{
     MinimumHealthyHostsType,
 };
 
+use super::applications;
 use super::engine::CodeDeployEngine;
 use super::preflight::{is_absent, nearest};
 use super::trouble::Trouble;
-use crate::domain::{Checkup, Failure, Finding};
+use crate::domain::{Checkup, Failure, Finding, Platform};
 
 /// What every group has unless it says otherwise.
 const USUAL_CONFIG: &str = "CodeDeployDefault.OneAtATime";
@@ -29,7 +30,8 @@ impl CodeDeployEngine {
             }
             Err(checkup) => return vec![checkup],
         };
-        if let Some(platform) = &platform {
+        let without_servers = applications::platform(platform.as_ref()).filter(|it| *it != Platform::Server);
+        if let Some(platform) = without_servers {
             let strange = self.for_servers_only(platform).into_iter();
             seen.extend(strange.map(|it| Checkup::found("options", it).answered()));
         }

@@ -12,10 +12,10 @@ use super::reading::Reading;
 use super::reasons;
 use super::trouble::Trouble;
 use crate::domain::{
-    Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Progress, RunId, RunOutcome, SuccessOn,
-    Verdict,
+    Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId,
+    RunOutcome, SuccessOn, Verdict,
 };
-use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
+use crate::engine::{Admission, Answer, Engine, Found, Intent, StartError, Started};
 
 /// AWS CodeDeploy, for one deployment group.
 #[derive(Clone)]
@@ -185,6 +185,14 @@ fn unread(failure: Failure) -> Failure {
 impl Engine for CodeDeployEngine {
     fn choose_run(&self, _: DeploymentId) -> Option<RunId> {
         None
+    }
+
+    fn admit<'a>(&'a self, order: &'a Order) -> Answer<'a, Result<Admission, Failure>> {
+        Box::pin(self.admission(order))
+    }
+
+    fn announce<'a>(&'a self, order: &'a Order, revision: &'a Revision) -> Answer<'a, Result<Vec<Finding>, Failure>> {
+        Box::pin(self.registered(order, revision))
     }
 
     fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>> {

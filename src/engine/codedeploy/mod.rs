@@ -6,14 +6,18 @@
 //!
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
 //! `hints` (what makes a look come sooner),
+//! `admission` (what is asked before anything is made), `options` (what is chosen for a deployment),
 //! `reading` (what a deployment says, as we understand it), `culprit` (which instance, event and script),
 //! `reasons` (what CodeDeploy's codes mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
+mod admission;
+mod applications;
 mod checkup;
 mod culprit;
 mod engine;
 mod hints;
+mod options;
 mod poller;
 mod preflight;
 mod reading;

@@ -1,10 +1,11 @@
 //! What would keep a deployment from working, asked of CodeDeploy without starting one. It changes nothing there.
 
-use aws_sdk_codedeploy::types::ComputePlatform;
+use aws_sdk_codedeploy::types::DeploymentType;
 
+use super::applications::platform;
 use super::engine::CodeDeployEngine;
 use super::trouble::Trouble;
-use crate::domain::{Failure, Finding};
+use crate::domain::{Failure, Finding, Platform, RevisionForm};
 
 impl CodeDeployEngine {
     pub(super) async fn check(&self) -> Vec<Finding> {
@@ -20,28 +21,44 @@ impl CodeDeployEngine {
         };
         let call = client.get_deployment_group().application_name(&spec.application);
         let found = call.deployment_group_name(&spec.deployment_group).send().await;
-        if let Err(trouble) = found.map_err(|error| Trouble::of("GetDeploymentGroup", &error)) {
-            let names = if is_absent(&trouble) { self.groups().await } else { vec![] };
-            return vec![finding(trouble.failure(spec), nearest(&spec.deployment_group, &names))];
+        let group = match found.map_err(|error| Trouble::of("GetDeploymentGroup", &error)) {
+            Ok(answer) => answer.deployment_group_info,
+            Err(trouble) => {
+                let names = if is_absent(&trouble) { self.groups().await } else { vec![] };
+                return vec![finding(trouble.failure(spec), nearest(&spec.deployment_group, &names))];
+            }
+        };
+        let Some(platform) = platform(application.as_ref().and_then(|it| it.compute_platform())) else {
+            return vec![];
+        };
+        let mut findings = vec![];
+        if let Some(said) = spec.platform.filter(|said| *said != platform) {
+            findings.push(finding(self.other_platform(said, platform), None));
         }
-        match application.and_then(|it| it.compute_platform) {
-            Some(platform @ (ComputePlatform::Lambda | ComputePlatform::Ecs)) => self.for_servers_only(&platform),
-            Some(_) | None => vec![],
+        if platform != Platform::Server {
+            findings.extend(self.for_servers_only(platform));
         }
+        let in_place = group.and_then(|it| it.deployment_style).and_then(|it| it.deployment_type);
+        if spec.target_instances.is_some() && in_place == Some(DeploymentType::InPlace) {
+            findings.push(self.not_blue_green());
+        }
+        if spec.revision == Some(RevisionForm::GitHub) && application.is_some_and(|it| !it.linked_to_git_hub()) {
+            findings.push(self.not_linked());
+        }
+        if let Some(name) = &spec.deployment_config {
+            match self.config_fits(name, platform).await {
+                Ok(unasked) => findings.extend(unasked),
+                Err(failure) => findings.push(finding(failure, None)),
+            }
+        }
+        findings
     }
 
-    pub(super) fn for_servers_only(&self, platform: &ComputePlatform) -> Vec<Finding> {
-        let spec = &self.spec;
-        let set = [
-            ("file_exists_behavior", spec.file_exists_behavior.is_some()),
-            ("ignore_application_stop_failures", spec.ignore_application_stop_failures),
-            ("update_outdated_only", spec.update_outdated_only),
-        ];
-        let said = |name| {
-            let text = format!("`{name}` is for servers, and application `{}` is for {platform}", spec.application);
-            Finding::warning("codedeploy/for-servers-only", text).help(format!("remove `{name}`: it is not sent"))
-        };
-        set.into_iter().filter(|(_, set)| *set).map(|(name, _)| said(name)).collect()
+    fn not_blue_green(&self) -> Finding {
+        let text =
+            format!("`target_instances` is for blue/green, and group `{}` is in-place", self.spec.deployment_group);
+        Finding::error("codedeploy/not-blue-green", text)
+            .help("take it out, or make the group blue/green with instances that exist already")
     }
 
     /// The applications of the account, for a suggestion: what cannot be asked suggests nothing.

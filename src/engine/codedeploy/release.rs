@@ -9,15 +9,15 @@ use aws_sdk_codedeploy::config::retry::RetryConfig;
 use aws_sdk_codedeploy::config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::primitives::DateTime;
 use aws_sdk_codedeploy::types::{
-    AppSpecContent, BundleType, FileExistsBehavior, GitHubLocation, RevisionLocation, RevisionLocationType, S3Location,
-    TimeRange,
+    AppSpecContent, BundleType, GitHubLocation, RevisionLocation, RevisionLocationType, S3Location, TimeRange,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use super::engine::CodeDeployEngine;
+use super::options;
 use super::reading::Reading;
 use super::trouble::{Departure, Trouble};
-use crate::domain::{BundleFormat, Failure, FileExists, Location, Revision, RunId};
+use crate::domain::{BundleFormat, Failure, Location, Revision, RunId};
 use crate::engine::{Found, Intent, StartError, Started};
 
 /// CodeDeploy takes 512 characters today; its documentation has said 256 and 100.
@@ -31,7 +31,7 @@ const BATCH: usize = 25;
 impl CodeDeployEngine {
     /// Calls `CreateDeployment`. Never runs twice: its intent is written first.
     pub(super) async fn create(&self, intent: &Intent) -> Result<Started, StartError> {
-        let revision = self.revision(intent).map_err(StartError::Refused)?;
+        let revision = self.revision(&intent.revision).map_err(StartError::Refused)?;
         let mut description = description(intent, LONGEST);
         let mut registered = false;
         loop {
@@ -80,19 +80,14 @@ impl CodeDeployEngine {
                 .operation_attempt_timeout(self.account.pace.create_within)
                 .build(),
         );
-        // The two options and the file rule are for servers; Lambda and ECS refuse them.
-        let on_servers = !matches!(intent.revision, Revision::AppSpec { .. });
         let client = self.account.client().await;
-        let sent = client
+        let call = client
             .create_deployment()
             .application_name(&spec.application)
             .deployment_group_name(&spec.deployment_group)
             .revision(revision.clone())
-            .description(description)
-            .set_deployment_config_name(spec.deployment_config.clone())
-            .set_file_exists_behavior(spec.file_exists_behavior.filter(|_| on_servers).map(file_exists))
-            .ignore_application_stop_failures(on_servers && spec.ignore_application_stop_failures)
-            .update_outdated_instances_only(on_servers && spec.update_outdated_only)
+            .description(description);
+        let sent = options::chosen(call, spec, &intent.revision)
             .customize()
             .config_override(once)
             .interceptor(departure.clone())
@@ -231,14 +226,14 @@ impl CodeDeployEngine {
         Ok(Started { url: Some(self.console_url(run.as_str())), run })
     }
 
-    fn revision(&self, intent: &Intent) -> Result<RevisionLocation, Failure> {
+    pub(super) fn revision(&self, revision: &Revision) -> Result<RevisionLocation, Failure> {
         let odd = |what: &str| {
             let message = format!("CodeDeploy reads bundles from S3, and {what}");
             Failure::setup("codedeploy/unreachable-revision", message)
                 .help("set `s3 = { bucket = …, region = … }` under `[target.revisions]`")
         };
         let location = RevisionLocation::builder();
-        Ok(match &intent.revision {
+        Ok(match revision {
             Revision::Bundle { format, location: Location::S3 { bucket, key, version, etag, region: _ }, .. } => {
                 let object = S3Location::builder()
                     .bucket(bucket)
@@ -269,14 +264,6 @@ fn bundle_type(format: BundleFormat) -> BundleType {
         BundleFormat::Tgz => BundleType::TarGZip,
         BundleFormat::Tar => BundleType::Tar,
         BundleFormat::Zip => BundleType::Zip,
-    }
-}
-
-fn file_exists(what: FileExists) -> FileExistsBehavior {
-    match what {
-        FileExists::Disallow => FileExistsBehavior::Disallow,
-        FileExists::Overwrite => FileExistsBehavior::Overwrite,
-        FileExists::Retain => FileExistsBehavior::Retain,
     }
 }
 

@@ -120,7 +120,7 @@ fn ecs_rows() {
         let text = ECS.replace("arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3", wrong);
         check("V37", &text, &["Error task-definition 6:25"]);
     }
-    check("1.7 latest", &ECS.replace("web:3", "web"), &[]);
+    check("1.7 latest", &ECS.replace("web:3", "web"), &["Warning task-definition 6:25"]);
     let torn = "version: 0.0\nResources:\n  - TargetService:\n    Type: AWS::ECS::Service\n    Properties: {}\n";
     check("V38", torn, &["Error resources 4:5"]);
     assert_eq!(help(torn), "indent it, so that it stands under `TargetService`");

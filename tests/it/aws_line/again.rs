@@ -29,7 +29,9 @@ fn revisions(line: &Line) -> Vec<Value> {
 }
 
 fn back(line: &Line, key: &str) -> Deployment {
-    line.bot.ask(key, Ask::Rollback { target: TargetName::parse("site").unwrap(), to: None }).unwrap();
+    line.bot
+        .ask(key, Ask::Rollback { target: TargetName::parse("site").unwrap(), to: None, options: Default::default() })
+        .unwrap();
     line.bot.settle_and_tell();
     line.bot.deployments()[0].clone()
 }
@@ -38,7 +40,7 @@ fn back(line: &Line, key: &str) -> Deployment {
 fn an_earlier_revision_comes_again_as_the_same_object_row_57() {
     let (line, one, two) = two();
     let parent = of(&line, &one).id();
-    line.bot.ask("again", Ask::Redeploy { deployment: parent }).unwrap();
+    line.bot.ask("again", Ask::Redeploy { deployment: parent, options: Default::default() }).unwrap();
     line.bot.settle_and_tell();
     let again = line.bot.deployments()[0].clone();
     assert_eq!((again.order().parent, again.order().sha.as_str()), (Some(parent), one.as_str()));

@@ -244,14 +244,19 @@ fn neither_a_rollback_nor_an_older_commit_deployed_again_goes_further() {
     let count = |line: &Line| line.bot.deployments().len();
     let before = count(&line);
     let site = line.at("site", &old).unwrap().id();
-    line.bot.ask("redeploy", Ask::Redeploy { deployment: site }).unwrap();
+    line.bot.ask("redeploy", Ask::Redeploy { deployment: site, options: Default::default() }).unwrap();
     line.bot.settle();
-    line.bot.ask("back", Ask::Rollback { target: TargetName::parse("site").unwrap(), to: Some(site) }).unwrap();
+    line.bot
+        .ask(
+            "back",
+            Ask::Rollback { target: TargetName::parse("site").unwrap(), to: Some(site), options: Default::default() },
+        )
+        .unwrap();
     line.bot.settle();
     assert_eq!(count(&line), before + 2, "{}", line.bot.story());
     // The newest commit again does: but it is live at the next target already.
     let newest = line.at("site", &new).unwrap().id();
-    line.bot.ask("newest", Ask::Redeploy { deployment: newest }).unwrap();
+    line.bot.ask("newest", Ask::Redeploy { deployment: newest, options: Default::default() }).unwrap();
     line.bot.settle();
     line.bot.wait_for("its promotion", |_| count(&line) == before + 4);
     line.bot.settle();

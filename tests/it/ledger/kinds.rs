@@ -9,7 +9,8 @@ use landfall::domain::{
     Verdict,
 };
 use landfall::domain::{
-    Cause, CodeDeploySpec, EngineSpec, FileExists, Order, Promote, RevisionsSpec, SourceSpec, SuccessOn,
+    Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
+    RevisionForm, RevisionsSpec, RollbackOn, ScalingProcess, SourceSpec, SuccessOn, Tag, TargetInstances, Variable,
 };
 
 use super::made::{at, delivery, main_branch, name, order, push, sha};
@@ -38,7 +39,7 @@ fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
 /// An order that differs from the usual one in all that can be chosen.
 fn other_order(cause: Cause) -> Order {
     let promoted = matches!(cause, Cause::Promotion { .. });
-    let order = Order { parent: Some(id()), before: Some(sha(2)), ..order("blog", 1, cause) };
+    let order = Order { parent: Some(id()), options: options(), before: Some(sha(2)), ..order("blog", 1, cause) };
     let mut target = (*order.target).clone();
     if promoted {
         (target.promote_to, target.promote) = (vec![name("shop")], Promote::Automatic);
@@ -55,16 +56,52 @@ fn other_order(cause: Cause) -> Order {
         application: "shop".into(),
         deployment_group: "production".into(),
         region: "eu-west-1".into(),
-        assume_role: None,
-        external_id: None,
-        endpoint_url: None,
+        platform: Some(Platform::Server),
+        revision: Some(RevisionForm::GitHub),
+        appspec: Some("deploy/appspec.yaml".into()),
+        variables: variables().into(),
         deployment_config: Some("CodeDeployDefault.OneAtATime".into()),
         file_exists_behavior: Some(FileExists::Overwrite),
         ignore_application_stop_failures: true,
         update_outdated_only: false,
         success_on: SuccessOn::TrafficShifted,
+        auto_rollback: Some(vec![RollbackOn::Failure, RollbackOn::Alarm, RollbackOn::Stop]),
+        target_instances: Some(instances()),
+        override_alarms: Some(OverrideAlarms {
+            enabled: true,
+            ignore_poll_failure: true,
+            names: vec!["errors".into()],
+        }),
+        suspend_processes: vec![ScalingProcess::Terminate, ScalingProcess::AzRebalance],
+        ..CodeDeploySpec::default()
     });
     Order { target: target.into(), ..order }
+}
+
+fn variables() -> [(String, Variable); 3] {
+    [
+        ("VERSION".into(), Variable::File { path: "/srv/version".into() }),
+        ("ALIAS".into(), Variable::Text { text: "live-${branch}".into() }),
+        ("ACCOUNT".into(), Variable::Env { name: "ACCOUNT".into() }),
+    ]
+}
+
+fn instances() -> TargetInstances {
+    let tag = |key: Option<&str>, value: Option<&str>| Tag { key: key.map(Into::into), value: value.map(Into::into) };
+    TargetInstances {
+        tags: vec![tag(Some("Env"), Some("green"))],
+        tag_groups: vec![vec![tag(Some("Env"), None)], vec![tag(None, Some("web*"))]],
+        auto_scaling_groups: vec!["green".into()],
+    }
+}
+
+fn options() -> DeployOptions {
+    DeployOptions {
+        deployment_config: Some("CodeDeployDefault.AllAtOnce".into()),
+        ignore_application_stop_failures: true,
+        file_exists_behavior: Some(FileExists::Retain),
+        outdated_only: true,
+    }
 }
 
 fn causes() -> Vec<Cause> {
@@ -237,9 +274,11 @@ fn sink_events() -> Vec<SinkEvent> {
 fn asks() -> Vec<Ask> {
     let (target, deployment) = (|| name("blog"), id());
     every(|last| match last {
-        None => Some(Ask::Deploy { target: target(), reference: main_branch() }),
-        Some(Ask::Deploy { .. }) => Some(Ask::Redeploy { deployment }),
-        Some(Ask::Redeploy { .. }) => Some(Ask::Rollback { target: target(), to: Some(deployment) }),
+        None => Some(Ask::Deploy { target: target(), reference: main_branch(), options: options() }),
+        Some(Ask::Deploy { .. }) => Some(Ask::Redeploy { deployment, options: DeployOptions::default() }),
+        Some(Ask::Redeploy { .. }) => {
+            Some(Ask::Rollback { target: target(), to: Some(deployment), options: DeployOptions::default() })
+        }
         Some(Ask::Rollback { .. }) => Some(Ask::Stop { deployment, rollback: true }),
         Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment, of: Some(Approval::Traffic) }),
         Some(Ask::Approve { .. }) => Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)) }),

@@ -61,7 +61,19 @@ pub(crate) fn push(commit: u64) -> Push {
 pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
     let Push { repository, reference, before, author, title, .. } = push(commit);
     let (sha, rule) = (sha(commit), "branch main".into());
-    Order { target: target(text).into(), repository, reference, sha, before, author, title, cause, rule, parent: None }
+    Order {
+        target: target(text).into(),
+        repository,
+        reference,
+        sha,
+        before,
+        author,
+        title,
+        cause,
+        rule,
+        parent: None,
+        options: Default::default(),
+    }
 }
 
 /// A delivery whose body says its number, so that its digest is its own.

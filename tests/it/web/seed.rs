@@ -304,7 +304,7 @@ impl Straight {
                 let asked = Event::Deployment(DeploymentEvent::StopAsked { actor, rollback });
                 (vec![(Stream::Deployment(deployment), asked)], vec![])
             }
-            Ask::Redeploy { deployment } => {
+            Ask::Redeploy { deployment, options: _ } => {
                 let unknown = || AskError::Unknown { what: format!("there is no deployment `{deployment}`") };
                 let before = self.0.deployment(deployment).ok().flatten().ok_or_else(unknown)?;
                 let mut order = before.order().clone();
