@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod exec_as;
 mod exit;
+mod explain;
 mod findings;
 mod init;
 mod pushed;

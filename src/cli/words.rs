@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, init, send, serve, status, why};
+use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, explain, init, send, serve, status, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -63,6 +63,8 @@ enum Verb {
     /// Print what AWS has to be told for the targets configured
     #[command(subcommand)]
     Aws(aws::AwsVerb),
+    /// Say what a code means and what to do
+    Explain(explain::ExplainArgs),
     /// About the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -98,6 +100,7 @@ impl Verb {
             Self::Unlock(it) => ask::unlock(&it, environment),
             Self::Doctor(it) => doctor::run(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
+            Self::Explain(it) => explain::run(&it),
             Self::Config(ConfigVerb::Docs) => {
                 say(EXAMPLE);
                 Ok(Exit::Done)

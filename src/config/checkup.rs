@@ -14,8 +14,9 @@ impl Config {
         let webhooks =
             webhooks.chain(self.github.hooks.iter().flat_map(|it| &it.secrets)).map(|it| ("webhook secret", it));
         let token = self.github.token.iter().map(|it| ("GitHub token", it));
+        let events = self.sns.api_destination_secret.iter().map(|it| ("EventBridge secret", it));
         let chats = self.chat.iter().map(|it| ("chat webhook", &it.webhook));
-        let secrets = webhooks.chain(token).chain(chats).map(|(about, secret)| secret_of(about, secret));
+        let secrets = webhooks.chain(token).chain(events).chain(chats).map(|(about, secret)| secret_of(about, secret));
         secrets.chain([self.address()]).collect()
     }
 

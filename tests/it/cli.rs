@@ -129,6 +129,27 @@ fn what_the_system_refuses_is_said_without_its_number() {
 }
 
 #[test]
+fn a_code_is_explained_and_a_mistyped_one_is_asked_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = landfall(dir.path(), &["explain", "revisions/no-versions"]);
+    assert_eq!(ran.exit, 0, "{}", ran.talk);
+    expect![[r"
+        revisions/no-versions
+          The bucket keeps no versions.
+          do: Turn versioning on.
+    "]]
+    .assert_eq(&ran.out);
+    // As it is copied from a line of `doctor`, or of `check`.
+    assert_eq!(landfall(dir.path(), &["explain", "[revisions/no-versions]"]).out, ran.out);
+    let ran = landfall(dir.path(), &["explain", "revisions/no-version"]);
+    assert!(ran.exit == 2 && ran.talk.contains("did you mean `revisions/no-versions`?"), "{}", ran.talk);
+    let ran = landfall(dir.path(), &["explain", "web", "--json"]);
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    let codes: Vec<&str> = value["codes"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["web/random", "web/token-file", "web/token-open", "web/token-short"]);
+}
+
+#[test]
 fn wrong_words_exit_with_2_and_help_with_0() {
     let dir = tempfile::tempdir().unwrap();
     for words in [&["depoly"][..], &[], &["status", "--nope"], &["deploy", "a b"], &["redeploy", "x"]] {

@@ -113,6 +113,29 @@ fn failure_codes_name_their_room_and_mean_one_thing() {
     none(wrong);
 }
 
+/// `landfall explain` knows every code that the sources write, and none besides.
+#[test]
+fn every_code_is_explained() {
+    let catalogue = read("src/cli/explain/codes.txt");
+    let explained: BTreeSet<&str> = catalogue.lines().filter_map(|line| line.split_once(": ")).map(|it| it.0).collect();
+    let (mut wrong, mut sources) = (BTreeSet::new(), String::new());
+    for (path, text) in rust_files("src").into_iter().filter(|(path, _)| !is_for_tests(path)) {
+        for (made, code) in codes(without_tests(&text)) {
+            let room = code.split('/').next().unwrap_or_default();
+            let ours = made || floor_of(room).is_some() || ENGINES.contains(&room);
+            if ours && !explained.contains(code.as_str()) {
+                let line = format!("add a line `{code}: what it means. -> What to do.`");
+                wrong.insert(format!("{}: `{code}` is not in src/cli/explain/codes.txt: {line}", path.display()));
+            }
+        }
+        sources += &text;
+    }
+    for code in explained.iter().filter(|code| !sources.contains(&format!("\"{code}\""))) {
+        wrong.insert(format!("src/cli/explain/codes.txt: nobody writes `{code}`: take its line out"));
+    }
+    none(wrong);
+}
+
 #[test]
 fn the_readmes_commands_exist() {
     let mut wrong = BTreeSet::new();

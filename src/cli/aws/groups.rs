@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use super::document::{Node, attribute, list, map, reference};
+use super::permissions::codedeploy;
 use super::stack::{Ids, Stack, resource};
 use super::statement::{Statement, policy};
 use crate::cli::exit::Trouble;
@@ -22,7 +23,12 @@ pub(in crate::cli) enum Platform {
 impl Platform {
     /// What a target's application is for: bundles are for servers, and AppSpecs alone for one of the others.
     pub(super) fn of(target: &Target, said: Option<Self>) -> Result<Self, Trouble> {
-        match (&target.revisions, said) {
+        let configured = codedeploy(target).and_then(|it| it.platform).map(|it| match it {
+            crate::domain::Platform::Server => Self::Server,
+            crate::domain::Platform::Lambda => Self::Lambda,
+            crate::domain::Platform::Ecs => Self::Ecs,
+        });
+        match (&target.revisions, configured.or(said)) {
             (_, Some(said)) => Ok(said),
             (RevisionsSpec::S3 { .. }, None) => Ok(Self::Server),
             (RevisionsSpec::Directory { .. }, None) => {

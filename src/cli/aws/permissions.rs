@@ -2,7 +2,7 @@
 
 use super::document::{Node, map};
 use super::statement::{Place, Statement, one_or_many};
-use crate::domain::{CodeDeploySpec, EngineSpec, RevisionsSpec, Target};
+use crate::domain::{CodeDeploySpec, EngineSpec, Platform, RevisionsSpec, Target};
 
 /// What CodeDeploy is asked about an application.
 const OF_APPLICATIONS: &[&str] = &[
@@ -59,6 +59,11 @@ pub(super) struct Kept {
 impl Kept {
     /// Where a target's revisions are kept, if that is S3.
     pub(super) fn of(target: &Target) -> Option<Self> {
+        // For Lambda and ECS the AppSpec is the whole revision, and is sent as it is.
+        let platform = codedeploy(target).and_then(|it| it.platform);
+        if matches!(platform, Some(Platform::Lambda | Platform::Ecs)) {
+            return None;
+        }
         let RevisionsSpec::S3 { bucket, prefix, region, .. } = &target.revisions else { return None };
         let prefix = if prefix.is_empty() { target.name.as_str() } else { prefix };
         Some(Self { bucket: bucket.clone(), prefix: prefix.to_owned(), region: region.clone() })
@@ -100,6 +105,16 @@ pub(super) fn to_deploy(specs: &[&CodeDeploySpec], place: &Place, extras: &Extra
         Statement::allow("Configs", &["codedeploy:GetDeploymentConfig"], predefined.into_iter().chain(own)),
         Statement::allow("NoResourceLevel", WITHOUT_RESOURCES, ["*"]).when(in_regions(specs)),
     ];
+    // Other alarms than the group's are, for IAM, a change of the group (row 34).
+    let overriding: Vec<String> = specs
+        .iter()
+        .filter(|it| it.override_alarms.is_some())
+        .map(|it| (&it.region, format!("deploymentgroup:{}/{}", it.application, it.deployment_group)))
+        .map(|(region, group)| place.arn("codedeploy", region, &group))
+        .collect();
+    if !overriding.is_empty() {
+        statements.push(Statement::allow("AlarmOverride", &["codedeploy:UpdateDeploymentGroup"], overriding));
+    }
     if extras.doctor {
         let asks = ["codedeploy:ListApplications", "codedeploy:ListDeploymentConfigs"];
         statements.push(Statement::allow("Suggestions", &asks, ["*"]).when(in_regions(specs)));

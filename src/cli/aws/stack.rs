@@ -11,12 +11,15 @@ pub(super) struct Stack {
 }
 
 /// A resource: its type, what else stands beside its properties, its properties.
-pub(super) fn resource<const N: usize>(kind: &str, beside: &[(&str, &str)], properties: [(&str, Node); N]) -> Node {
+pub(super) fn resource<'a>(
+    kind: &str,
+    beside: &[(&str, &str)],
+    properties: impl IntoIterator<Item = (&'a str, Node)>,
+) -> Node {
     let mut entries = vec![("Type".to_owned(), Node::from(kind))];
     entries.extend(beside.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())));
-    if N > 0 {
-        entries.push(("Properties".to_owned(), map(properties)));
-    }
+    let properties = properties.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    entries.push(("Properties".to_owned(), Node::Map(properties)));
     Node::Map(entries)
 }
 

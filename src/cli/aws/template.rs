@@ -55,7 +55,8 @@ pub(in crate::cli) struct TemplateArgs {
     #[arg(long, value_name = "ARN")]
     kms_key: Option<String>,
 
-    /// Add a topic and a rule that wake the bot up when a deployment's state changes
+    /// Add a topic and a rule that wake the bot up when a deployment's state changes; they are there without being asked
+    /// for where `[sns]` names a topic of the region
     #[arg(long)]
     wake_ups: bool,
 
@@ -106,8 +107,9 @@ impl Writer<'_> {
         if account {
             self.add_groups(&mut stack)?;
         }
-        if account && self.args.wake_ups {
-            self.add_wake_ups(&mut stack);
+        let topic = self.topic(&region);
+        if account && (self.args.wake_ups || topic.is_some()) {
+            self.add_wake_ups(&mut stack, topic);
         }
         let names: Vec<&str> = self.subject.targets.iter().map(|it| it.name.as_str()).collect();
         let what = format!("What Landfall needs to deploy {} in {region}", names.join(", "));
@@ -280,15 +282,23 @@ impl Writer<'_> {
         stack.output("InstanceRoleArn", "The role of the instances", attribute("InstanceRole", "Arn"));
     }
 
+    /// The name of the topic that the configuration hears in this region, if it hears one.
+    fn topic(&self, region: &str) -> Option<String> {
+        let topic = self.config.sns.topics.iter().find(|it| it.region() == region)?;
+        topic.as_str().rsplit(':').next().map(str::to_owned)
+    }
+
     /// A rule that sends state changes to a topic, and the topic to the bot.
-    fn add_wake_ups(&self, stack: &mut Stack) {
+    fn add_wake_ups(&self, stack: &mut Stack, topic: Option<String>) {
         let named = |of: fn(&CodeDeploySpec) -> String| -> Node {
             let mut names: Vec<String> = self.subject.specs().map(of).collect();
             names.sort();
             names.dedup();
             names.into()
         };
-        stack.resource("WakeUps", resource("AWS::SNS::Topic", &[], [("SignatureVersion", "2".into())]));
+        let mut properties = vec![("SignatureVersion", Node::from("2"))];
+        properties.extend(topic.map(|name| ("TopicName", name.into())));
+        stack.resource("WakeUps", resource("AWS::SNS::Topic", &[], properties));
         let pattern = map([
             ("source", list(["aws.codedeploy".into()])),
             ("detail-type", list(["CodeDeploy Deployment State-change Notification".into()])),
@@ -317,7 +327,7 @@ impl Writer<'_> {
             }
             None => talk("note: without a `public_url` that begins with https:// nobody is subscribed to the topic\n"),
         }
-        stack.output("WakeUpsTopicArn", "The topic that wakes the bot up", reference("WakeUps"));
+        stack.output("WakeUpsTopicArn", "The topic that wakes the bot up, for `[sns] topics`", reference("WakeUps"));
     }
 }
 
