@@ -128,7 +128,7 @@ impl App {
             let help = "correct `github.api_url`";
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;
-        let accounts = Accounts::paced(parts.aws.clone(), parts.pace.clone(), clock.clone());
+        let accounts = Accounts::paced(parts.aws.clone(), parts.pace.clone(), clock.clone()).masked(config.mask());
         let sns = hear_sns(&config, &parts, &accounts);
         let world = Arc::new(world(&config, &github, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();

@@ -17,8 +17,8 @@ use super::views::{
 };
 use crate::clients::Clock;
 use crate::domain::{
-    Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, HoldKind,
-    Lifecycle, Live, Offset, PlanLine, Record, State, Stream, Target, TargetName,
+    Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, Fleet,
+    HoldKind, Lifecycle, Live, Offset, PlanLine, Record, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -241,6 +241,7 @@ impl Inside {
             delivery: delivery_of(&order.cause).cloned(),
             stages: stages(events(), self.clock.now()),
             lifecycle: lifecycle(events().map(|(_, event)| event)),
+            fleet: fleet(events().map(|(_, event)| event)),
             reports: self.reports(id)?,
             findings: events().flat_map(|(_, event)| findings(event)).cloned().collect(),
             events: story.iter().map(EventView::of).collect(),
@@ -385,6 +386,15 @@ fn lifecycle<'a>(events: impl Iterator<Item = &'a DeploymentEvent>) -> Vec<Lifec
         Some(&progress.lifecycle).filter(|it| !it.is_empty())
     });
     told.last().cloned().unwrap_or_default()
+}
+
+/// The instances as the engine told them last.
+fn fleet<'a>(events: impl Iterator<Item = &'a DeploymentEvent>) -> Option<Fleet> {
+    let told = events.filter_map(|event| {
+        let DeploymentEvent::Progressed { progress } = event else { return None };
+        progress.fleet.as_ref()
+    });
+    told.last().cloned()
 }
 
 fn findings(event: &DeploymentEvent) -> &[Finding] {

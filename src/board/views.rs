@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
-    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, HoldKind,
+    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, HoldKind,
     Lifecycle, Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
 };
 
@@ -164,6 +164,8 @@ pub struct DeploymentDetail {
     pub stages: Vec<Stage>,
     /// The engine's lifecycle events, as last told.
     pub lifecycle: Vec<Lifecycle>,
+    /// How far the single instances are, as last told: a grid of instances and lifecycle events.
+    pub fleet: Option<Fleet>,
     /// What its author should change although it deploys.
     pub findings: Vec<Finding>,
     /// What the world was told of it last, place by place.

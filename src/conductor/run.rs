@@ -266,10 +266,10 @@ impl Conductor {
         }
         self.steered.insert(id, (what, Timestamp::MAX));
         let engine = release::engine(&self.world, deployment.order());
-        let run = running.run.clone();
+        let (run, rollback) = (running.run.clone(), deployment.wants_rollback());
         let handle = self.jobs.spawn(async move {
             let told = match what {
-                Steer::Stop => engine.stop(&run).await,
+                Steer::Stop => engine.stop(&run, rollback).await,
                 Steer::Proceed(of) => engine.proceed(&run, of).await,
             };
             told.map_err(|failure| {

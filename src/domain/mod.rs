@@ -12,6 +12,7 @@
 //! | step | one effect on the way: weigh, prepare, release, watch, verify | [`Step`] |
 //! | run | the engine's own name for one deployment (`d-…`) | [`RunId`] |
 //! | progress | what an engine tells while it works | [`Progress`] |
+//! | fleet | how far the single instances of a run are | [`Fleet`] |
 //! | hint | a word from outside that a run may have gone on; it is never believed | [`Hint`] |
 //! | lane | the queue of one engine destination | [`Destination`] |
 //! | hold | why a deployment waits | [`Hold`] |
@@ -32,6 +33,7 @@ mod deployment;
 mod event;
 mod failure;
 mod finding;
+mod fleet;
 mod hint;
 mod ids;
 mod masking;
@@ -63,6 +65,7 @@ pub use event::{
 };
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
+pub use fleet::{Fleet, InstanceState};
 pub use hint::Hint;
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;

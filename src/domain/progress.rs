@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::fleet::Fleet;
 use super::ids::RunId;
 use super::masking::Mask;
 
@@ -162,6 +163,9 @@ pub struct Progress {
     /// Instances, for an engine that has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
+    /// The single instances, for an engine that names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<Fleet>,
     /// Traffic shifted, percent: read from old ledgers, and no longer written. [`Progress::traffic`] is its successor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
@@ -171,6 +175,9 @@ pub struct Progress {
     /// A wait inside the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_state: Option<SubState>,
+    /// When that wait ends by itself, where the engine says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// The last line that the script at work wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,

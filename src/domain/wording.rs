@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
 use super::failure::Blame;
-use super::progress::{Progress, StepStatus};
+use super::progress::{Progress, StepStatus, SubState};
 use super::state::State;
 
 /// GitHub counts characters, not bytes, and refuses the 141st (422).
@@ -96,6 +96,13 @@ fn progress(progress: &Progress) -> String {
         let done = progress.lifecycle.iter().filter(|it| it.status == StepStatus::Succeeded).count();
         let all = progress.lifecycle.len();
         parts.push(if all > 1 { format!("{phase} ({} of {all})", (done + 1).min(all)) } else { phase.clone() });
+    }
+    let until = progress.until.map(|at| at.strftime(" until %H:%MZ").to_string()).unwrap_or_default();
+    match progress.sub_state {
+        Some(SubState::ReadyForTraffic) => parts.push(format!("ready, awaiting traffic approval{until}")),
+        Some(SubState::WaitingForTermination) => parts.push(format!("traffic moved, the old ones live on{until}")),
+        Some(SubState::Baking) => parts.push("baking".into()),
+        None => {}
     }
     if parts.is_empty() { "the engine works".into() } else { parts.join(", ") }
 }

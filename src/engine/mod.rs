@@ -112,8 +112,9 @@ pub trait Engine: Send + Sync {
     /// How far the run is. Answers as soon as it differs from `last` or has ended, and after some 30 s in any case.
     fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>>;
 
-    /// Asks the run to stop; asking twice, or too late, is no error.
-    fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>>;
+    /// Asks the run to stop; asking twice, or too late, is no error. With `rollback`, an engine that rolls back by itself
+    /// is to do so.
+    fn stop<'a>(&'a self, run: &'a RunId, rollback: bool) -> Answer<'a, Result<(), Failure>>;
 
     /// Lets a run go on that waits for a person to approve this; too late is no error, too early a passing one.
     fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>>;

@@ -5,6 +5,7 @@ mod accounts;
 mod again;
 mod approval;
 mod crashes;
+mod matrix;
 mod news;
 mod platforms;
 mod promotion;

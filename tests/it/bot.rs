@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use landfall::app::{App, Parts};
+use landfall::clients::Clock;
 use landfall::clients::aws::Aws;
 use landfall::conductor::{AskError, Asked};
 use landfall::config::{Config, Environment};
@@ -39,6 +40,8 @@ pub(crate) struct Bot {
     pub(crate) aws: Aws,
     /// Changes what the bot is made of, from the next start on.
     pub(crate) parts: fn(Parts) -> Parts,
+    /// What time it is for it, from the next start on.
+    pub(crate) clock: Clock,
     text: String,
     app: Option<App>,
     /// Removes the directory in the end, where it is ours.
@@ -118,6 +121,7 @@ impl Bot {
             repo,
             runtime,
             aws: Aws::with_keys("A", "S"),
+            clock: Clock::system(),
             app: None,
             _kept: None,
         }
@@ -157,6 +161,7 @@ impl Bot {
             program: self.program(),
             probe,
             aws: self.aws.clone(),
+            clock: self.clock.clone(),
             pace: crate::codedeploy::hurried(),
             report_pace: report::Pace {
                 between: Duration::ZERO,

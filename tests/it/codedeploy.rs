@@ -1,5 +1,6 @@
 //! The CodeDeploy engine against a CodeDeploy world over HTTP, with the real AWS SDK: deployments begun, and found.
 
+mod fleet;
 mod watch;
 pub(crate) mod world;
 

@@ -153,7 +153,7 @@ async fn a_started_run_is_found_by_the_next_process(bench: &dyn Bench) {
     let found = bench.engine().find(&intent, since).await.unwrap();
     assert_eq!(found, Found::Run(started.clone()));
     assert_eq!(bench.runs(), 1);
-    bench.engine().stop(&started.run).await.unwrap();
+    bench.engine().stop(&started.run, false).await.unwrap();
     end(&*bench.engine(), &started.run).await;
 }
 
@@ -187,10 +187,10 @@ async fn a_bad_run_names_event_and_script(bench: &dyn Bench) {
 async fn a_stopped_run_ends_stopped(bench: &dyn Bench) {
     let engine = bench.engine();
     let started = start(bench, &bench.intent(Course::Lingers)).await;
-    engine.stop(&started.run).await.unwrap();
+    engine.stop(&started.run, false).await.unwrap();
     let (_, outcome) = end(&*engine, &started.run).await;
     assert_eq!(outcome.verdict, Verdict::Stopped, "{outcome:?}");
-    engine.stop(&started.run).await.unwrap();
+    engine.stop(&started.run, false).await.unwrap();
 }
 
 async fn an_ended_run_ends_the_same_for_everybody(bench: &dyn Bench) {

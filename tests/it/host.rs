@@ -151,7 +151,7 @@ async fn a_run_is_told_from_its_start_to_its_end() {
     assert!(log.contains(&format!("[stdout]{} production", host.intent.commit)), "{log}");
     assert_eq!(host.engine.find(&host.intent, since()).await, Ok(Found::Run(started)));
     let run = host.intent.run.as_ref().unwrap();
-    host.engine.stop(run).await.unwrap();
+    host.engine.stop(run, false).await.unwrap();
     assert_eq!(host.end().await.1.verdict, Verdict::Succeeded, "too late to stop is no error");
 }
 
@@ -240,8 +240,8 @@ async fn a_stopped_run_ends_after_the_event_at_work() {
     host.engine.start(&host.intent).await.unwrap();
     host.until("at-work").await;
     let run = host.intent.run.clone().unwrap();
-    host.engine.stop(&run).await.unwrap();
-    host.engine.stop(&run).await.unwrap();
+    host.engine.stop(&run, false).await.unwrap();
+    host.engine.stop(&run, false).await.unwrap();
     fs::write(host.path("go"), "").unwrap();
     let (seen, outcome) = host.end().await;
     assert_eq!(outcome.verdict, Verdict::Stopped, "B08");

@@ -23,7 +23,8 @@ fn the_readmes_own_server_deploys() {
     let [configuration, hook, start, appspec] = &blocks(SECTION)[..] else {
         panic!("the README's section has other steps: follow them here too");
     };
-    machine.types("etc/landfall", &blocks(WITH_THE_SECRET)[2]);
+    let secret = blocks(WITH_THE_SECRET).into_iter().find(|it| it.contains("> webhook-secret")).expect("it makes one");
+    machine.types("etc/landfall", &secret);
     machine.writes("etc/landfall/landfall.toml", configuration, 0o644);
     machine.types("srv/git", "git init --quiet --bare --initial-branch=main blog.git");
     machine.writes("srv/git/blog.git/hooks/post-receive", hook, 0o755);

@@ -6,6 +6,8 @@ pub(crate) mod codedeploy;
 pub(crate) mod github;
 #[path = "../worlds/github_objects.rs"]
 mod github_objects;
+#[path = "../worlds/proxy.rs"]
+pub(crate) mod proxy;
 #[path = "../worlds/push.rs"]
 pub(crate) mod push;
 #[path = "../worlds/readme.rs"]

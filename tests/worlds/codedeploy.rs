@@ -1,10 +1,14 @@
 //! A CodeDeploy world over HTTP: it keeps applications, groups and deployments, runs them by a script, and breaks
 //! where it is told to. It never deploys anything.
 
+#[path = "codedeploy/fleet.rs"]
+mod fleet;
 #[path = "codedeploy/operations.rs"]
 mod operations;
 #[path = "codedeploy/options.rs"]
 mod options;
+#[path = "codedeploy/scenario.rs"]
+mod scenario;
 #[path = "codedeploy/serverless.rs"]
 mod serverless;
 #[path = "codedeploy/state.rs"]
@@ -14,6 +18,7 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
@@ -22,7 +27,9 @@ use landfall::clients::Clock;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-pub(crate) use state::{Ending, Failing, Moves, Scenario, Seen};
+pub(crate) use fleet::{Course, Fate, Minimum, Plan};
+pub(crate) use scenario::{Ending, Failing, Moves, Scenario};
+pub(crate) use state::Seen;
 use state::{Refusal, State};
 
 /// What goes wrong with one call.
@@ -163,6 +170,23 @@ impl World {
         self.state().scenarios.push_back(scenario);
     }
 
+    /// The same for the deployments of one group alone, whatever others do meanwhile.
+    pub(crate) fn script_for(&self, group: &str, scenario: Scenario) {
+        self.state().of_groups.entry(group.to_owned()).or_default().push_back(scenario);
+    }
+
+    /// How large the batches of the last deployment were.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        let state = self.state();
+        let fleet = state.deployments.last().and_then(|it| it.fleet.as_ref());
+        fleet.map(|it| it.batches.clone()).unwrap_or_default()
+    }
+
+    /// An instance is listed, and cannot be asked for any more.
+    pub(crate) fn vanish(&self, instance: &str) {
+        self.state().vanished.push(instance.to_owned());
+    }
+
     /// What makes deployments move on. Default: [`Moves::AtEachLook`].
     pub(crate) fn moves(&self, moves: Moves) {
         self.state().moves = moves;
@@ -178,6 +202,11 @@ impl World {
         self.state().roll_back(application, group, from_look);
     }
 
+    /// Failed deployments of the group are rolled back, seen so long after their end at the earliest.
+    pub(crate) fn roll_back_after(&self, application: &str, group: &str, after: Duration) {
+        self.state().roll_back_after(application, group, after);
+    }
+
     /// Deployments do not say when they are rolled back: only their group does.
     pub(crate) fn hide_rollback_rules(&self) {
         self.state().hides_rollback_rules = true;
@@ -190,7 +219,12 @@ impl World {
 
     /// A deployment of somebody else's. Its id.
     pub(crate) fn foreign(&self, group: &str, creator: &str, description: &str) -> String {
-        self.state().foreign("shop", group, creator, description)
+        self.foreign_of("shop", group, creator, description)
+    }
+
+    /// The same to a group of another application.
+    pub(crate) fn foreign_of(&self, application: &str, group: &str, creator: &str, description: &str) -> String {
+        self.state().foreign(application, group, creator, description)
     }
 
     /// The application and its groups disappear, with all deployments.

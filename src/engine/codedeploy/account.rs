@@ -10,10 +10,10 @@ use tokio::sync::{Notify, OnceCell};
 
 use super::applications::Applications;
 use super::hints::Hints;
-use super::poller::Watched;
+use super::watched::Watched;
 use crate::clients::Clock;
 use crate::clients::aws::{self, Aws};
-use crate::domain::{CodeDeploySpec, Hint};
+use crate::domain::{CodeDeploySpec, Hint, Mask};
 use crate::engine::Answer;
 
 /// How long things take and how often they are asked. The defaults are what CodeDeploy bears.
@@ -23,8 +23,16 @@ pub struct Pace {
     pub quick: Duration,
     /// How many looks are quick.
     pub quick_looks: u32,
-    /// Between later looks. AWS's own waiters take 15 s, and 5 s was seen throttled.
+    /// Between later looks, and the span of a tick. AWS's own waiters take 15 s, and 5 s was seen throttled.
     pub steady: Duration,
+    /// Between looks at a run that waits for a person or a clock, or has not changed for long.
+    pub waiting: Duration,
+    /// How many calls an account's runs may cost in a tick, all together.
+    pub tick_calls: usize,
+    /// How old what is known of a run's instances may become, while nothing else says that it went on.
+    pub details_every: Duration,
+    /// How long the end of a run that failed waits for what its instances say.
+    pub details_within: Duration,
     /// Between looks at most, under throttling.
     pub slowest: Duration,
     /// How much earlier or later a look may come, percent, so that several bots do not ask at once.
@@ -49,6 +57,10 @@ impl Default for Pace {
             quick: Duration::from_secs(2),
             quick_looks: 5,
             steady: Duration::from_secs(15),
+            waiting: Duration::from_secs(60),
+            tick_calls: 60,
+            details_every: Duration::from_secs(60),
+            details_within: Duration::from_secs(120),
             slowest: Duration::from_secs(120),
             jitter_percent: 10,
             grace: Duration::from_secs(30),
@@ -70,6 +82,7 @@ pub struct Accounts {
     connect: Connect,
     pace: Pace,
     clock: Clock,
+    mask: Mask,
     known: Arc<Mutex<HashMap<aws::Account, Arc<Account>>>>,
 }
 
@@ -90,7 +103,14 @@ impl Accounts {
 
     /// With clients of the caller's making.
     pub fn with(connect: Connect, pace: Pace, clock: Clock) -> Self {
-        Self { connect, pace, clock, known: Arc::default() }
+        Self { connect, pace, clock, mask: Mask::default(), known: Arc::default() }
+    }
+
+    /// The same, with these secrets taken out of what scripts wrote.
+    #[must_use]
+    pub fn masked(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
     }
 
     /// The account and region of a target.
@@ -120,6 +140,7 @@ pub(super) struct Account {
     client: OnceCell<Client>,
     pub(super) pace: Pace,
     pub(super) clock: Clock,
+    pub(super) mask: Mask,
     pub(super) watched: Mutex<Watched>,
     pub(super) nudge: Notify,
     pub(super) hints: Mutex<Hints>,
@@ -137,6 +158,7 @@ impl Account {
             client: OnceCell::new(),
             pace: from.pace.clone(),
             clock: from.clock.clone(),
+            mask: from.mask.clone(),
             watched: Mutex::default(),
             nudge: Notify::new(),
             hints: Mutex::default(),

@@ -6,14 +6,14 @@ use aws_sdk_codedeploy::types::DeploymentWaitType;
 use jiff::Timestamp;
 
 use super::account::{Account, Accounts};
-use super::culprit::{self, Culprit};
+use super::details::Details;
 use super::poller::Look;
 use super::reading::Reading;
 use super::reasons;
 use super::trouble::Trouble;
 use crate::domain::{
     Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId,
-    RunOutcome, SuccessOn, Verdict,
+    RunOutcome, SubState, SuccessOn, Verdict,
 };
 use crate::engine::{Admission, Answer, Engine, Found, Intent, StartError, Started};
 
@@ -44,11 +44,14 @@ impl CodeDeployEngine {
         loop {
             let look = looks.borrow_and_update().clone();
             match look {
-                Some(Look::Seen { reading, settled }) if news => {
-                    if let Some(verdict) = self.verdict(&reading).filter(|_| settled || self.is_early(&reading)) {
-                        return Ok(self.ended(run, &reading, verdict).await);
+                Some(Look::Seen { reading, details, settled, since }) if news => {
+                    let details = details.as_deref();
+                    let progress = reading.progress(details, last, since);
+                    let early = self.is_early(&reading, details);
+                    if let Some(verdict) = reading.verdict().filter(|_| settled).or(early) {
+                        let outcome = self.outcome(&reading, details, verdict, last);
+                        return Ok(Observation { progress, outcome: Some(outcome) });
                     }
-                    let progress = reading.progress();
                     if progress != *last {
                         return Ok(Observation { progress, outcome: None });
                     }
@@ -65,65 +68,47 @@ impl CodeDeployEngine {
         }
     }
 
-    fn verdict(&self, reading: &Reading) -> Option<Verdict> {
-        if self.is_early(reading) { Some(Verdict::Succeeded) } else { reading.verdict() }
+    /// A success before CodeDeploy says so: traffic has moved, and that is what was asked for.
+    fn is_early(&self, reading: &Reading, details: Option<&Details>) -> Option<Verdict> {
+        let wanted = self.spec.success_on == SuccessOn::TrafficShifted;
+        (wanted && reading.has_moved_traffic(details)).then_some(Verdict::Succeeded)
     }
 
-    /// Whether it counts as a success before CodeDeploy says so: traffic has moved, and that is what was asked for.
-    fn is_early(&self, reading: &Reading) -> bool {
-        self.spec.success_on == SuccessOn::TrafficShifted && reading.traffic_moved && reading.verdict().is_none()
-    }
-
-    async fn ended(&self, run: &RunId, reading: &Reading, verdict: Verdict) -> Observation {
+    /// How it ended. What could not be found out of its instances hides no outcome.
+    fn outcome(&self, reading: &Reading, details: Option<&Details>, verdict: Verdict, last: &Progress) -> RunOutcome {
         let failed = reading.instances.map_or(0, |it| it.failed);
-        let asks = match verdict {
-            Verdict::Succeeded => failed > 0,
-            Verdict::Failed => true,
-            Verdict::Stopped => false,
-        };
-        let culprit = if asks { self.culprit(run).await } else { None };
-        let mut progress = reading.progress();
-        let line = culprit.as_ref().map(Culprit::line);
+        let culprit = details.and_then(|it| it.culprit.as_ref());
         let failure = match verdict {
             Verdict::Succeeded => None,
-            Verdict::Failed | Verdict::Stopped => {
+            Verdict::Failed => {
                 let (code, message) = reading.reason.clone().unwrap_or_default();
                 let failure = reasons::end(&code, &message);
                 // What failed on an instance explains a health rule, not a missing role.
                 let explains = matches!(code.as_str(), "HEALTH_CONSTRAINTS" | "HOOK_EXECUTION_FAILURE" | "AGENT_ISSUE")
                     || code.is_empty();
-                match &culprit {
+                match culprit {
                     Some(culprit) if explains => Some(culprit.explain(failure)),
                     Some(_) | None => Some(failure),
                 }
             }
-        };
-        if let Some(culprit) = culprit {
-            progress.lifecycle = culprit.lifecycle;
-        }
-        let warnings = match (verdict, reading.instances) {
-            (Verdict::Succeeded, Some(it)) if it.failed > 0 => {
-                let of = format!("{} of {} instances failed", it.failed, it.total());
-                vec![line.map_or(of.clone(), |line| format!("{of}: {line}"))]
+            Verdict::Stopped => {
+                let (code, message) = reading.reason.clone().unwrap_or_default();
+                let waited = last.sub_state == Some(SubState::ReadyForTraffic);
+                let expired = waited && matches!(code.as_str(), "" | "TIMEOUT");
+                Some(if expired { reasons::nobody_approved(&message) } else { reasons::end(&code, &message) })
             }
-            _ => vec![],
         };
+        let mut warnings = vec![];
+        if let (Verdict::Succeeded, Some(it)) = (verdict, reading.instances.filter(|_| failed > 0)) {
+            let of = format!("{} of {} instances failed", it.failed, it.total());
+            warnings.push(culprit.map_or(of.clone(), |culprit| format!("{of}: {}", culprit.line())));
+        }
+        if verdict == Verdict::Succeeded && !reading.followed_by.is_empty() {
+            let by = reading.followed_by.join(", ");
+            warnings.push(format!("CodeDeploy brings outdated instances up to date with {by}"));
+        }
         let rolled_back_by = reading.rolled_back_by.as_deref().and_then(|id| RunId::parse(id).ok());
-        Observation {
-            progress,
-            outcome: Some(RunOutcome { verdict, failure, warnings, rolled_back_by, untouched: false }),
-        }
-    }
-
-    /// What failed, if it can be found out. An outcome is told with or without it.
-    async fn culprit(&self, run: &RunId) -> Option<Culprit> {
-        match culprit::find(self.account.client().await, run).await {
-            Ok(culprit) => culprit,
-            Err(trouble) => {
-                tracing::warn!(error = %trouble, run = %run, "could not ask which instance failed");
-                None
-            }
-        }
+        RunOutcome { verdict, failure, warnings, rolled_back_by, untouched: false }
     }
 
     fn gone(&self, run: &RunId, last: &Progress) -> Observation {
@@ -141,10 +126,15 @@ impl CodeDeployEngine {
         Observation { progress: last.clone(), outcome: Some(outcome) }
     }
 
-    async fn ask_to_stop(&self, run: &RunId) -> Result<(), Failure> {
+    async fn ask_to_stop(&self, run: &RunId, rollback: bool) -> Result<(), Failure> {
         let call = self.account.client().await.stop_deployment().deployment_id(run.as_str());
+        // Unsaid, the group decides (row 55).
+        let call = call.set_auto_rollback_enabled(rollback.then_some(true));
         match call.send().await.map_err(|error| Trouble::of("StopDeployment", &error)) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.account.hurry(run, rollback);
+                Ok(())
+            }
             Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
             Err(trouble) => Err(trouble.failure(&self.spec)),
         }
@@ -160,7 +150,10 @@ impl CodeDeployEngine {
         let call = self.account.client().await.continue_deployment().deployment_id(run.as_str());
         let call = call.deployment_wait_type(wait);
         match call.send().await.map_err(|error| Trouble::of("ContinueDeployment", &error)) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.account.hurry(run, false);
+                Ok(())
+            }
             Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
             Err(trouble) => Err(trouble.failure(&self.spec)),
         }
@@ -204,11 +197,11 @@ impl Engine for CodeDeployEngine {
     }
 
     fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>> {
-        Box::pin(self.look(run, last))
+        Box::pin(async move { Ok(self.look(run, last).await?.masked(&self.account.mask)) })
     }
 
-    fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
-        Box::pin(self.ask_to_stop(run))
+    fn stop<'a>(&'a self, run: &'a RunId, rollback: bool) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.ask_to_stop(run, rollback))
     }
 
     fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>> {

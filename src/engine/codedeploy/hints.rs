@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Account, lock};
-use super::poller::Watched;
+use super::watched::Watched;
 use crate::domain::{Hint, RunId};
 
 /// Between two looks at one run for hints.

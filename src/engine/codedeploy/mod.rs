@@ -5,16 +5,17 @@
 //! anything was sent, and that an unknown outcome is looked for before anybody calls again.
 //!
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
-//! `hints` (what makes a look come sooner),
-//! `admission` (what is asked before anything is made), `options` (what is chosen for a deployment),
-//! `reading` (what a deployment says, as we understand it), `culprit` (which instance, event and script),
-//! `reasons` (what CodeDeploy's codes mean to people) and `trouble` (what went wrong with a call).
+//! `watched`, `budget` and `hints` (when it looks at what, and what that may cost), `admission` (what is asked before
+//! anything is made), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand
+//! it), `details` and `target` (the instances, and which event and script failed), `reasons` (what CodeDeploy's codes
+//! mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
 mod admission;
 mod applications;
+mod budget;
 mod checkup;
-mod culprit;
+mod details;
 mod engine;
 mod hints;
 mod options;
@@ -23,7 +24,9 @@ mod preflight;
 mod reading;
 mod reasons;
 mod release;
+mod target;
 mod trouble;
+mod watched;
 
 pub use account::{Accounts, Connect, Pace};
 pub use engine::CodeDeployEngine;

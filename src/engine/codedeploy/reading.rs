@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use aws_sdk_codedeploy::types::DeploymentInfo;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::details::Details;
 use crate::domain::{Instances, Progress, SubState, Verdict};
 
 /// One deployment at one moment.
@@ -25,6 +26,14 @@ pub(super) struct Reading {
     pub(super) rolls_back_on: Option<HashSet<String>>,
     /// Traffic has moved, and the old instances wait for their end.
     pub(super) traffic_moved: bool,
+    /// `Server`, `Lambda` or `ECS`; nothing where it does not say.
+    pub(super) platform: Option<String>,
+    /// How long traffic waits for a person at most, in minutes.
+    pub(super) ready_wait: Option<i32>,
+    /// How long the old instances live on after traffic has moved, in minutes.
+    pub(super) termination_wait: Option<i32>,
+    /// The deployments with which CodeDeploy brings outdated instances up to date after this one (row 59).
+    pub(super) followed_by: Vec<String>,
 }
 
 impl From<&DeploymentInfo> for Reading {
@@ -60,6 +69,19 @@ impl From<&DeploymentInfo> for Reading {
                 .map(str::to_owned),
             rolls_back_on: info.auto_rollback_configuration().map(rollback_events),
             traffic_moved: info.instance_termination_wait_time_started(),
+            platform: info.compute_platform().map(|it| it.as_str().to_owned()),
+            ready_wait: info
+                .blue_green_deployment_configuration()
+                .and_then(|it| it.deployment_ready_option())
+                .map(|it| it.wait_time_in_minutes()),
+            termination_wait: info
+                .blue_green_deployment_configuration()
+                .and_then(|it| it.terminate_blue_instances_on_deployment_success())
+                .map(|it| it.termination_wait_time_in_minutes()),
+            followed_by: info
+                .related_deployments()
+                .map(|it| it.auto_update_outdated_instances_deployment_ids().to_vec())
+                .unwrap_or_default(),
         }
     }
 }
@@ -94,15 +116,67 @@ impl Reading {
         })
     }
 
-    /// How far it is.
-    pub(super) fn progress(&self) -> Progress {
+    /// Whether its instances can be asked for.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.status.as_str(), "" | "Created" | "Queued")
+    }
+
+    /// Whether it runs on instances, and not on Lambda or ECS.
+    pub(super) fn is_on_servers(&self) -> bool {
+        self.platform.as_deref().is_none_or(|it| it == "Server")
+    }
+
+    /// Whether it goes on by itself, or for a person, after minutes or hours only.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.status.as_str(), "Ready" | "Baking") || (self.traffic_moved && self.verdict().is_none())
+    }
+
+    /// Whether all traffic has moved though the deployment goes on. ECS does not say so itself: its only target has
+    /// succeeded by then.
+    pub(super) fn has_moved_traffic(&self, details: Option<&Details>) -> bool {
+        let by_target = self.platform.as_deref() == Some("ECS") && details.is_some_and(|it| it.all_succeeded);
+        self.verdict().is_none() && (self.traffic_moved || by_target)
+    }
+
+    /// How far it is since `since`. What its instances do is carried on from `last` where nobody asked for it yet.
+    pub(super) fn progress(&self, details: Option<&Details>, last: &Progress, since: Timestamp) -> Progress {
         let sub_state = match self.status.as_str() {
             "Ready" => Some(SubState::ReadyForTraffic),
             "Baking" => Some(SubState::Baking),
-            _ if self.traffic_moved && self.verdict().is_none() => Some(SubState::WaitingForTermination),
+            _ if self.has_moved_traffic(details) => Some(SubState::WaitingForTermination),
             _ => None,
         };
-        Progress { status: self.status.clone(), instances: self.instances, sub_state, ..Progress::default() }
+        let wait = match sub_state {
+            Some(SubState::ReadyForTraffic) => self.ready_wait,
+            Some(SubState::WaitingForTermination) => self.termination_wait,
+            Some(SubState::Baking) | None => None,
+        };
+        // Since when it waits is remembered from the first time that it was seen to.
+        let until = last.until.filter(|_| last.sub_state == sub_state).or_else(|| {
+            let minutes = SignedDuration::from_mins(i64::from(wait.filter(|it| *it > 0)?));
+            since.checked_add(minutes).ok()
+        });
+        let mut progress = Progress {
+            status: self.status.clone(),
+            instances: self.instances,
+            sub_state,
+            until,
+            ..Progress::default()
+        };
+        match details {
+            Some(it) => {
+                progress.phase = it.phase.clone().filter(|_| self.verdict().is_none());
+                (progress.lifecycle, progress.fleet) = (it.lifecycle.clone(), Some(it.fleet.clone()));
+                progress.traffic = it.traffic.clone();
+            }
+            None if self.has_begun() => {
+                progress.phase = last.phase.clone().filter(|_| self.verdict().is_none());
+                (progress.lifecycle, progress.fleet) = (last.lifecycle.clone(), last.fleet.clone());
+                progress.traffic = last.traffic.clone();
+            }
+            None => {}
+        }
+        progress
     }
 
     /// Whether its description begins with our marker, and a user (that is: we) made it. CodeDeploy's own

@@ -243,6 +243,13 @@ pub(super) fn end(code: &str, message: &str) -> Failure {
     if message.is_empty() { failure } else { failure.detail(message) }
 }
 
+/// A deployment that waited for a person before traffic moved, and was stopped because nobody came (row 52).
+pub(super) fn nobody_approved(message: &str) -> Failure {
+    let failure = Failure::setup("codedeploy/approval-timed-out", "traffic approval timed out")
+        .help("deploy again, and let it go on in time: `landfall approve ID`");
+    if message.is_empty() { failure } else { failure.detail(message) }
+}
+
 /// What is known of a failed lifecycle event: our code, and what a person can do.
 pub(super) fn script(error_code: &str, event: &str, text: &str) -> (&'static str, &'static str) {
     match error_code {

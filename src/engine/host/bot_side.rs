@@ -284,7 +284,7 @@ impl Engine for HostEngine {
         Box::pin(self.watch(run, last))
     }
 
-    fn stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, Result<(), Failure>> {
+    fn stop<'a>(&'a self, run: &'a RunId, _: bool) -> Answer<'a, Result<(), Failure>> {
         Box::pin(async move {
             let Some(dir) = self.layout.find_run(run) else { return Ok(()) };
             let path = dir.stop();

@@ -244,6 +244,8 @@ impl Story {
             instances: None,
             percent: None,
             traffic: None,
+            fleet: None,
+            until: None,
             sub_state: None,
             said: None,
         }

@@ -33,7 +33,7 @@ async fn a_failure_names_instance_event_and_script_and_ends_with_the_log() {
 async fn a_failure_is_told_even_where_its_details_may_not_be_read() {
     let bench = CodeDeployBench::new();
     bench.world.script(Scenario::script_fails("i-0b", "AfterInstall", "scripts/migrate.sh", "boom"));
-    bench.world.fault("ListDeploymentTargets", Fault::Exception("AccessDeniedException", "no"));
+    (0..100).for_each(|_| bench.world.fault("ListDeploymentTargets", Fault::Exception("AccessDeniedException", "no")));
     let engine = bench.engine();
     let started = engine.start(&bench.next_intent()).await.unwrap();
     let (_, outcome) = end(&*engine, &started.run).await;
@@ -246,6 +246,34 @@ async fn the_services_own_rollback_is_waited_for_and_named() {
     assert_eq!(bench.world.deployments()[1].creator, "codeDeployRollback");
 }
 
+/// Surprise 3 and vector 4: at its end a deployment names no rollback yet; one that appears half a second or five
+/// seconds later belongs to it.
+#[tokio::test]
+async fn a_rollback_that_appears_late_is_found_within_the_grace() {
+    for (millis, moved) in [(500, 3), (5000, 9)] {
+        let bench = CodeDeployBench::standing();
+        bench.world.moves(Moves::WhenTold);
+        bench.world.roll_back_after("shop", "production", Duration::from_millis(millis));
+        let failing = Scenario::script_fails("i-0a", "BeforeInstall", "scripts/stop.sh", "boom");
+        bench.world.script_for("production", failing);
+        let engine = bench.engine();
+        let started = engine.start(&bench.next_intent()).await.unwrap();
+        (0..8).for_each(|_| bench.world.tick());
+        let began = bench.clock.now();
+        let watching = end(&*engine, &started.run);
+        tokio::pin!(watching);
+        let (_, outcome) = loop {
+            tokio::select! {
+                ended = &mut watching => break ended,
+                () = tokio::time::sleep(Duration::from_millis(20)) => bench.clock.advance(Duration::from_secs(1)),
+            }
+        };
+        assert_eq!(outcome.rolled_back_by.unwrap().as_str(), bench.world.deployments()[1].id);
+        let took = bench.clock.now().duration_since(began).as_secs();
+        assert!(took <= moved, "{took} s for a rollback after {millis} ms");
+    }
+}
+
 #[tokio::test]
 async fn a_group_is_asked_once_whether_it_rolls_back() {
     let bench = CodeDeployBench::new();
@@ -277,7 +305,7 @@ async fn a_deployment_stopped_by_somebody_else_says_so() {
     bench.world.moves(Moves::WhenTold);
     let engine = bench.engine();
     let started = engine.start(&bench.next_intent()).await.unwrap();
-    engine.stop(&started.run).await.unwrap();
+    engine.stop(&started.run, false).await.unwrap();
     let (_, outcome) = end(&*engine, &started.run).await;
     let failure = outcome.failure.unwrap();
     assert_eq!((outcome.verdict, failure.code.as_str()), (Verdict::Stopped, "codedeploy/stopped"));

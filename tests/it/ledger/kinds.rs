@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use landfall::domain::{
     Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event,
-    Failure, Finding, Hold, HoldKind, Instances, Lifecycle, Location, NoDeployment, NoticeState, PlanLine, Progress,
-    Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic,
-    Verdict,
+    Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle, Location, NoDeployment, NoticeState,
+    PlanLine, Progress, Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState,
+    TargetEvent, Traffic, Verdict,
 };
 use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
@@ -153,6 +153,13 @@ fn progress() -> Progress {
         script: Some("scripts/build.sh".into()),
         took_ms: Some(1200),
     };
+    let instance = InstanceState {
+        id: "i-1".into(),
+        status: StepStatus::InProgress,
+        steps: "i".into(),
+        label: Some("Green".into()),
+    };
+    let fleet = Fleet { events: vec!["AfterInstall".into()], instances: vec![instance], unnamed: 3 };
     Progress {
         status: "InProgress".into(),
         phase: Some("AfterInstall".into()),
@@ -162,6 +169,8 @@ fn progress() -> Progress {
         traffic: Some(Traffic { percent: 50, label: "version 8".into() }),
         sub_state: Some(SubState::ReadyForTraffic),
         said: None,
+        fleet: Some(fleet),
+        until: Some(at(60)),
     }
 }
 

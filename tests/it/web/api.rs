@@ -245,6 +245,7 @@ async fn a_deployment_has_its_whole_story() {
                 "passing": false
               },
               "findings": [],
+              "fleet": null,
               "id": "01KDYAWB101PGCXH8YR7TQ7G8T",
               "lifecycle": [],
               "next_at": null,

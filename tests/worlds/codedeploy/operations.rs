@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::fleet::Fleet;
 use super::state::{Deployment, Group, Refusal, State};
 use super::{options, serverless};
 
 type Answer = Result<Value, Refusal>;
+
+/// How many targets a page of their list holds. The service does not say how many its own hold.
+const TARGETS_A_PAGE: usize = 40;
 
 impl State {
     pub(super) fn act(&mut self, operation: &str, input: &Value) -> Answer {
@@ -171,9 +175,7 @@ impl State {
         let ids: Vec<&String> = self.deployments.iter().rev().filter(wanted).map(|it| &it.id).collect();
         let skipped: usize = match input["nextToken"].as_str() {
             None => 0,
-            Some(token) => {
-                token.parse().map_err(|_| Refusal::new("InvalidNextTokenException", "The next token is not valid"))?
-            }
+            Some(token) => token.parse().map_err(|_| bad_token())?,
         };
         let page: Vec<&&String> = ids.iter().skip(skipped).take(10).collect();
         let mut answer = json!({ "deployments": page });
@@ -192,7 +194,8 @@ impl State {
                 format!("The deployment {id} is already completed"),
             ));
         }
-        it.stopped = true;
+        it.stop();
+        it.rollback_asked = input["autoRollbackEnabled"] == true;
         Ok(json!({ "status": "Succeeded", "statusMessage": "No more commands will be scheduled for execution" }))
     }
 
@@ -201,7 +204,7 @@ impl State {
         let it = self.deployments.iter_mut().find(|it| it.id == id).expect("it was just looked up");
         let refusal = |name, text: &str| Err(Refusal::new(name, format!("The deployment {id} {text}")));
         match input["deploymentWaitType"].as_str() {
-            None | Some("READY_WAIT") if it.is_waiting() => it.continued = true,
+            None | Some("READY_WAIT") if it.is_waiting() => it.go_on(),
             None | Some("READY_WAIT") if it.is_active() => {
                 return refusal("DeploymentIsNotInReadyStateException", "is not in the ready state");
             }
@@ -220,7 +223,15 @@ impl State {
         let wanted = |instance: &&String| {
             statuses.is_empty() || statuses.iter().any(|status| status == it.instance_status(instance))
         };
-        Ok(json!({ "targetIds": it.targets().iter().filter(wanted).collect::<Vec<_>>() }))
+        let ids = it.targets();
+        let ids: Vec<&String> = ids.iter().filter(wanted).collect();
+        let skipped: usize = input["nextToken"].as_str().map_or(Ok(0), str::parse).map_err(|_| bad_token())?;
+        let page: Vec<&&String> = ids.iter().skip(skipped).take(TARGETS_A_PAGE).collect();
+        let mut answer = json!({ "targetIds": page });
+        if skipped + page.len() < ids.len() {
+            answer["nextToken"] = json!((skipped + page.len()).to_string());
+        }
+        Ok(answer)
     }
 
     fn batch_get_deployment_targets(&mut self, input: &Value) -> Answer {
@@ -230,9 +241,12 @@ impl State {
         if wanted.is_empty() {
             return Err(Refusal::new("DeploymentTargetIdRequiredException", "A deployment target ID was not provided"));
         }
-        let mut targets = Vec::new();
+        if wanted.len() > 25 {
+            return Err(Refusal::new("DeploymentTargetListSizeExceededException", "The maximum number is 25"));
+        }
+        let (mut targets, known) = (Vec::new(), it.targets());
         for instance in wanted {
-            if !it.targets().contains(&instance) {
+            if self.vanished.contains(&instance) || !known.contains(&instance) {
                 let text = format!("The target {instance} does not exist");
                 return Err(Refusal::new("DeploymentTargetDoesNotExistException", text));
             }
@@ -245,6 +259,9 @@ impl State {
                 "targetArn": format!("arn:aws:ec2:eu-west-1:123456789012:instance/{instance}"),
                 "lastUpdatedAt": seconds(it), "lifecycleEvents": events(it, &instance),
             } }));
+            if let Some(label) = it.label(&instance) {
+                targets.last_mut().expect("one was just put there")["instanceTarget"]["instanceLabel"] = json!(label);
+            }
         }
         Ok(json!({ "deploymentTargets": targets }))
     }
@@ -270,7 +287,7 @@ impl State {
             "computePlatform": self.applications[&it.application].platform,
             "ignoreApplicationStopFailures": it.input["ignoreApplicationStopFailures"] == true,
             "updateOutdatedInstancesOnly": it.input["updateOutdatedInstancesOnly"] == true,
-            "instanceTerminationWaitTimeStarted": false,
+            "instanceTerminationWaitTimeStarted": it.fleet.as_ref().is_some_and(Fleet::is_terminating),
             "deploymentStyle": style(&it.platform, group),
             "deploymentStatusMessages": [], "rollbackInfo": {},
         });
@@ -298,7 +315,13 @@ impl State {
         if !matches!(it.status(), "Created" | "Queued") {
             info["deploymentOverview"] = json!({
                 "Pending": count("Pending"), "InProgress": count("InProgress"), "Succeeded": count("Succeeded"),
-                "Failed": count("Failed"), "Skipped": count("Skipped"), "Ready": 0,
+                "Failed": count("Failed"), "Skipped": count("Skipped"), "Ready": count("Ready"),
+            });
+        }
+        if it.scenario.waits_for_traffic {
+            let wait = it.scenario.ready_expires.unwrap_or(60);
+            info["blueGreenDeploymentConfiguration"] = json!({
+                "deploymentReadyOption": { "actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": wait },
             });
         }
         if let Some((code, message)) = it.error() {
@@ -355,6 +378,9 @@ impl State {
 }
 
 fn events(it: &Deployment, instance: &str) -> Vec<Value> {
+    if let Some(events) = it.fleet_events(instance, seconds(it)) {
+        return events;
+    }
     let event = |(at, name): (usize, &&str)| {
         let status = it.event_status(instance, at);
         let mut event = json!({ "lifecycleEventName": name, "status": status });
@@ -402,6 +428,10 @@ pub(super) fn seconds(it: &Deployment) -> f64 {
 pub(super) fn required<'a>(input: &'a Value, name: &str, exception: &'static str) -> Result<&'a str, Refusal> {
     let missing = || Refusal::new(exception, format!("{name} is required"));
     input[name].as_str().filter(|it| !it.is_empty()).ok_or_else(missing)
+}
+
+fn bad_token() -> Refusal {
+    Refusal::new("InvalidNextTokenException", "The next token is not valid")
 }
 
 fn no_revision() -> Refusal {

@@ -143,7 +143,10 @@ impl Deployment {
         match self.platform.as_str() {
             "Lambda" => vec![self.property("name").as_str().unwrap_or("function").to_owned()],
             "ECS" => vec![format!("cluster:{}", self.group)],
-            _ => self.scenario.instances.clone(),
+            _ => match &self.fleet {
+                Some(fleet) => fleet.instances.iter().map(|it| it.id.clone()).collect(),
+                None => self.scenario.instances.clone(),
+            },
         }
     }
 

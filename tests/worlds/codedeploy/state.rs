@@ -1,90 +1,15 @@
 //! What the CodeDeploy world keeps, and how a deployment moves in it. No HTTP.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use landfall::clients::Clock;
 use serde_json::{Value, json};
 
+use super::fleet::{End, Fleet};
+use super::scenario::{Ending, Failing, Moves, Scenario};
 use super::{options, serverless};
-
-/// What makes deployments move on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moves {
-    /// Only [`super::World::tick`].
-    WhenTold,
-    /// A deployment does a step each time it is asked for.
-    AtEachLook,
-    /// A deployment does a step every so many milliseconds.
-    EveryMillis(u64),
-}
-
-/// How a deployment goes.
-#[derive(Clone, Debug)]
-pub(crate) struct Scenario {
-    /// On which instances.
-    pub(crate) instances: Vec<String>,
-    /// How it ends.
-    pub(crate) ending: Ending,
-    /// A status that the world says instead of `InProgress`.
-    pub(crate) strange_status: Option<&'static str>,
-    /// Whether it waits before traffic moves.
-    pub(crate) waits_for_traffic: bool,
-    /// On Lambda and ECS: the percentages by which traffic moves, a step each.
-    pub(crate) shifts: Vec<f64>,
-    /// On ECS: for how many steps the deployment goes on once its target is done, until the old tasks end.
-    pub(crate) old_tasks_stay: usize,
-}
-
-/// How a deployment ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Everywhere well.
-    Succeeds,
-    /// One instance fails at an event, and the deployment with it.
-    FailsAt(Failing),
-    /// One instance fails at an event, and the deployment succeeds all the same.
-    SucceedsWith(Failing),
-    /// The agents never answer: all events are skipped.
-    Mute,
-    /// CodeDeploy gives up by itself, with this code and message.
-    GivesUp(&'static str, &'static str),
-}
-
-/// What fails where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failing {
-    pub(crate) instance: String,
-    pub(crate) event: &'static str,
-    pub(crate) code: &'static str,
-    pub(crate) script: &'static str,
-    pub(crate) message: &'static str,
-    pub(crate) log_tail: String,
-}
-
-impl Default for Scenario {
-    fn default() -> Self {
-        let instances = vec!["i-0a".to_owned(), "i-0b".to_owned()];
-        Self {
-            instances,
-            ending: Ending::Succeeds,
-            strange_status: None,
-            waits_for_traffic: false,
-            shifts: vec![10.0, 100.0],
-            old_tasks_stay: 0,
-        }
-    }
-}
-
-impl Scenario {
-    /// A hook script of `instance` fails at `event`.
-    pub(crate) fn script_fails(instance: &str, event: &'static str, script: &'static str, log_tail: &str) -> Self {
-        let message = "Script at specified location failed with exit code 1";
-        let (instance, log_tail) = (instance.to_owned(), log_tail.to_owned());
-        let failing = Failing { instance, event, code: "ScriptFailed", script, message, log_tail };
-        Self { ending: Ending::FailsAt(failing), ..Self::default() }
-    }
-}
 
 /// A deployment as a test sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,11 +39,15 @@ pub(super) struct State {
     pub(super) applications: BTreeMap<String, Application>,
     pub(super) deployments: Vec<Deployment>,
     pub(super) scenarios: VecDeque<Scenario>,
+    /// The same for one group's deployments.
+    pub(super) of_groups: BTreeMap<String, VecDeque<Scenario>>,
     pub(super) moves: Moves,
     pub(super) wants_registered: bool,
     pub(super) hides_rollback_rules: bool,
     /// Deployment configurations besides CodeDeploy's own: name to platform.
     pub(super) configs: BTreeMap<String, String>,
+    /// Instances that are listed, and not there any more.
+    pub(super) vanished: Vec<String>,
 }
 
 pub(super) struct Application {
@@ -136,6 +65,8 @@ pub(super) struct Group {
     pub(super) blue_green: bool,
     /// From which look at a failed deployment on its rollback is there.
     from_look: u32,
+    /// How long after its end it is there at the earliest.
+    after: Duration,
     pub(super) input: Value,
 }
 
@@ -148,9 +79,16 @@ pub(super) struct Deployment {
     pub(super) created: Timestamp,
     pub(super) input: Value,
     pub(super) scenario: Scenario,
+    pub(super) fleet: Option<Fleet>,
     step: usize,
+    /// When it was first seen to be over.
+    ended: Option<Timestamp>,
+    /// For how many steps it has waited for traffic.
+    waited: usize,
     pub(super) stopped: bool,
     pub(super) continued: bool,
+    /// Whether whoever stopped it wants what was there before.
+    pub(super) rollback_asked: bool,
     looks_since_end: u32,
     pub(super) rolled_back_by: Option<String>,
     pub(super) rolls_back: Option<String>,
@@ -176,10 +114,12 @@ impl State {
             applications: BTreeMap::new(),
             deployments: vec![],
             scenarios: VecDeque::new(),
+            of_groups: BTreeMap::new(),
             moves: Moves::AtEachLook,
             wants_registered: false,
             hides_rollback_rules: false,
             configs: BTreeMap::new(),
+            vanished: vec![],
         }
     }
 
@@ -204,6 +144,12 @@ impl State {
         (group.rolls_back, group.from_look) = (true, from_look);
     }
 
+    pub(super) fn roll_back_after(&mut self, application: &str, group: &str, after: Duration) {
+        self.roll_back(application, group, 0);
+        let group = self.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        group.expect("the group was added before").after = after;
+    }
+
     pub(super) fn forget(&mut self, application: &str) {
         self.applications.remove(application);
         self.deployments.retain(|it| it.application != application);
@@ -216,6 +162,9 @@ impl State {
 
     pub(super) fn create(&mut self, application: &str, group: &str, creator: &str, input: Value) -> String {
         let id = format!("d-{:0>9}", radix_36(self.deployments.len() + 1));
+        let of_group = self.of_groups.get_mut(group).and_then(VecDeque::pop_front);
+        let scenario = of_group.or_else(|| self.scenarios.pop_front()).unwrap_or_default();
+        let fleet = scenario.fleet.as_ref().map(|plan| Fleet::new(plan, scenario.waits_for_traffic));
         self.deployments.push(Deployment {
             id: id.clone(),
             application: application.to_owned(),
@@ -224,10 +173,14 @@ impl State {
             creator: creator.to_owned(),
             created: self.clock.now(),
             input,
-            scenario: self.scenarios.pop_front().unwrap_or_default(),
+            scenario,
+            fleet,
             step: 0,
+            ended: None,
+            waited: 0,
             stopped: false,
             continued: false,
+            rollback_asked: false,
             looks_since_end: 0,
             rolled_back_by: None,
             rolls_back: None,
@@ -246,21 +199,36 @@ impl State {
             Moves::EveryMillis(millis) => {
                 let since = u64::try_from(now.duration_since(it.created).as_millis()).unwrap_or(0);
                 let wanted = usize::try_from(since / millis).unwrap_or(usize::MAX);
-                while it.step < wanted && it.is_active() && !it.is_waiting() {
+                while it.step < wanted && it.is_active() {
                     it.step();
+                    if it.is_waiting() && it.scenario.ready_expires.is_none() {
+                        break;
+                    }
                 }
             }
         }
         if matches!(it.status(), "Failed" | "Stopped") && it.creator == "user" && it.rolled_back_by.is_none() {
             it.looks_since_end += 1;
+            let since_end = now.duration_since(*it.ended.get_or_insert(now));
+            let since_end = Duration::try_from(since_end).unwrap_or_default();
             let (looks, application, group) = (it.looks_since_end, it.application.clone(), it.group.clone());
             let rule = &self.applications[&application].groups[&group];
             let event = if it.status() == "Failed" { "DEPLOYMENT_FAILURE" } else { "DEPLOYMENT_STOP_ON_REQUEST" };
-            if options::rolls_back_on(it, rule).iter().any(|it| it == event) && looks >= rule.from_look {
+            if (it.rollback_asked || options::rolls_back_on(it, rule).iter().any(|it| it == event))
+                && looks >= rule.from_look
+                && since_end >= rule.after
+            {
                 let description = format!("Deployment {id} is rolled back");
                 let rollback = self.foreign(&application, &group, "codeDeployRollback", &description);
                 self.deployments[at].rolled_back_by = Some(rollback);
-                self.deployments.last_mut().expect("it was just made").rolls_back = Some(id.to_owned());
+                let good =
+                    |it: &&Deployment| (&it.application, &it.group, it.status()) == (&application, &group, "Succeeded");
+                let revision = self.deployments.iter().rev().find(good).map(|it| it.input["revision"].clone());
+                let made = self.deployments.last_mut().expect("it was just made");
+                made.rolls_back = Some(id.to_owned());
+                if let Some(revision) = revision {
+                    made.input["revision"] = revision;
+                }
             }
         }
         Some(&self.deployments[at])
@@ -283,8 +251,38 @@ impl State {
 
 impl Deployment {
     fn step(&mut self) {
-        if self.is_active() && !self.is_waiting() {
+        if self.is_waiting() {
+            self.waited += 1;
+            if self.scenario.ready_expires.is_some_and(|steps| self.waited >= steps) {
+                self.stop();
+            }
+        } else if self.is_active() && !(self.scenario.lingers && self.step > BEFORE) {
             self.step += 1;
+            if let Some(fleet) = self.fleet.as_mut().filter(|_| self.step > BEFORE) {
+                fleet.step();
+            }
+        }
+    }
+
+    /// Somebody or something stops it.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.fleet.iter_mut().for_each(Fleet::stop);
+    }
+
+    /// A person lets traffic move.
+    pub(super) fn go_on(&mut self) {
+        self.continued = true;
+        self.fleet.iter_mut().for_each(Fleet::go_on);
+    }
+
+    /// How it stands as a whole, where it goes to a fleet.
+    fn fleet_status(&self, fleet: &Fleet) -> &'static str {
+        match fleet.end {
+            Some(End::Succeeded) => "Succeeded",
+            Some(End::TooFewHealthy | End::NoRoom) => "Failed",
+            None if fleet.is_ready() => "Ready",
+            None => self.scenario.strange_status.unwrap_or("InProgress"),
         }
     }
 
@@ -360,13 +358,19 @@ impl Deployment {
         match self.step {
             0 => "Created",
             1 => "Queued",
+            _ if self.fleet.is_some() => self.fleet.as_ref().map_or("", |fleet| self.fleet_status(fleet)),
             step if step < done => self.scenario.strange_status.unwrap_or("InProgress"),
             _ if self.scenario.waits_for_traffic && !self.continued => "Ready",
+            step if step < done + self.scenario.bakes => "Baking",
             _ => match self.scenario.ending {
                 Ending::Succeeds | Ending::SucceedsWith(_) => "Succeeded",
                 Ending::FailsAt(_) | Ending::Mute | Ending::GivesUp(..) => "Failed",
             },
         }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.scenario.ready_expires.is_some_and(|steps| self.waited >= steps)
     }
 
     /// The failing instance and event, once it has failed there.
@@ -401,6 +405,9 @@ impl Deployment {
     }
 
     pub(super) fn instance_status(&self, instance: &str) -> &'static str {
+        if let Some(fleet) = &self.fleet {
+            return fleet.instances.iter().find(|it| it.id == instance).map_or("Unknown", |it| it.status);
+        }
         let events: Vec<&str> = (0..self.lifecycle().len()).map(|at| self.event_status(instance, at)).collect();
         let any = |status| events.contains(&status);
         let all = |status| events.iter().all(|it| *it == status);
@@ -415,6 +422,11 @@ impl Deployment {
 
     pub(super) fn error(&self) -> Option<(&'static str, String)> {
         match (self.status(), &self.scenario.ending) {
+            ("Stopped", _) if self.is_expired() => Some(("TIMEOUT", "The wait for traffic rerouting timed out".into())),
+            ("Failed", _) if self.fleet.as_ref().is_some_and(|it| it.end == Some(End::NoRoom)) => Some((
+                "HEALTH_CONSTRAINTS_INVALID",
+                "The minimum of healthy hosts leaves no instance to be updated.".into(),
+            )),
             ("Stopped", _) => Some(("MANUAL_STOP", "The deployment was stopped by the user".into())),
             ("Failed", Ending::GivesUp(code, message)) => Some((code, (*message).into())),
             ("Failed", _) => Some((
