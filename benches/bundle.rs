@@ -22,7 +22,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use landfall::bundle::{Limits, Request, rebundle};
 use landfall::clients::aws::Aws;
-use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName, RevisionsSpec, TargetName};
+use landfall::domain::{BundleFormat, BundleRules, CommitSha, RepositoryName, RevisionsSpec, S3Spec, TargetName};
 use landfall::revisions::{ObjectKey, Stores};
 use nix::sys::resource::{UsageWho, getrusage};
 use tar::{EntryType, Header};
@@ -123,13 +123,13 @@ fn child(archive: &Path, format: BundleFormat, s3: Option<(String, String)>) {
 fn upload(input: File, request: Request, url: String, bucket: String) -> landfall::bundle::Bundled {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async move {
-        let spec = RevisionsSpec::S3 {
+        let spec = RevisionsSpec::S3(S3Spec {
             bucket,
-            prefix: String::new(),
             region: "us-east-1".into(),
             endpoint_url: Some(url),
             force_path_style: true,
-        };
+            ..S3Spec::default()
+        });
         let key = ObjectKey {
             target: TargetName::parse("bench").unwrap(),
             commit: request.commit.clone(),

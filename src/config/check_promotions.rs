@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::Checker;
 use super::raw::RawTarget;
 use super::written::{Written, nearest};
-use crate::domain::{EngineSpec, Finding, Promote, RevisionsSpec, Target, TargetName};
+use crate::domain::{EngineSpec, Finding, Promote, RevisionsSpec, S3Spec, Target, TargetName};
 
 /// The words of `promote`.
 const PROMOTE: &[(&str, Promote)] = &[("on-approval", Promote::OnApproval), ("automatic", Promote::Automatic)];
@@ -120,13 +120,10 @@ impl Checker<'_> {
 /// Why the object of one target cannot be fetched by the instances of another: CodeDeploy reads buckets of its own
 /// region only.
 fn other_region(from: &Target, to: &Target) -> Option<String> {
-    let (RevisionsSpec::S3 { bucket, region, .. }, RevisionsSpec::S3 { bucket: own, .. }) =
-        (&from.revisions, &to.revisions)
-    else {
-        return None;
-    };
+    let (RevisionsSpec::S3(theirs), RevisionsSpec::S3(own)) = (&from.revisions, &to.revisions) else { return None };
+    let S3Spec { bucket, region, .. } = theirs;
     let EngineSpec::CodeDeploy(spec) = &to.engine else { return None };
-    let apart = bucket == own && *region != spec.region;
+    let apart = *bucket == own.bucket && *region != spec.region;
     apart.then(|| format!("`{}` deploys in {}, and bucket `{bucket}` lies in {region}", to.name, spec.region))
 }
 

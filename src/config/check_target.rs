@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::as_meant::{Chat, GitHub};
 use super::check::{At, Checker, flag, texts, twice};
-use super::raw::{Raw, RawBundle, RawEngine, RawS3, RawTarget};
-use super::values::{duration, glob_trouble, web_address};
+use super::raw::{Raw, RawBundle, RawEngine, RawTarget};
+use super::values::{duration, glob_trouble};
 use super::written::{Table, Written, nearest};
 use crate::domain::{
-    BundleFormat, BundleRules, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, Pattern, Platform,
-    RepositoryName, RevisionForm, RevisionsSpec, Rule, SourceSpec, Target, TargetName,
+    BundleFormat, BundleRules, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, Pattern,
+    RepositoryName, Rule, SourceSpec, Target, TargetName,
 };
 
 const FILE_EXISTS: &[(&str, FileExists)] =
@@ -344,68 +344,4 @@ impl Checker<'_> {
             auto_rollback: self.switch(raw.auto_rollback.as_ref()),
         })
     }
-
-    fn revisions(
-        &mut self,
-        raw: &RawTarget,
-        span: &Range<usize>,
-        data_dir: &Path,
-        engine: Option<&EngineSpec>,
-    ) -> Option<RevisionsSpec> {
-        let usual = || RevisionsSpec::Directory { path: data_dir.join("revisions") };
-        let spec = raw.revisions.as_ref().map(|it| &it.value);
-        match (spec.and_then(|it| it.s3.as_ref()), spec.and_then(|it| it.directory.as_ref())) {
-            (Some(s3), Some(_)) => {
-                self.bad(&s3.span, "revisions lie in one place, `s3` or `directory`", "take one of them out");
-                None
-            }
-            (Some(s3), None) => self.s3(s3),
-            (None, directory) => {
-                if engine.is_some_and(needs_bucket) {
-                    let span = directory.map_or(span, |it| &it.span);
-                    let help = "add `[target.revisions]` with `s3 = { bucket = \"…\", region = \"…\" }`; for Lambda and \
-                                ECS, whose revision is the AppSpec itself, write `platform = \"lambda\"` or \
-                                `platform = \"ecs\"` under `[target.engine]`";
-                    let message = "CodeDeploy fetches revisions from S3, and this target keeps none there";
-                    self.reader.find(Finding::error("config/no-bucket", message).help(help), span);
-                }
-                Some(directory.map_or_else(usual, |it| RevisionsSpec::Directory { path: self.path(&it.value) }))
-            }
-        }
-    }
-
-    fn s3(&mut self, written: &Written<RawS3>) -> Option<RevisionsSpec> {
-        let Written { value: raw, span } = written;
-        let bucket = self.required(raw.bucket.as_ref(), "bucket", "target.revisions.s3", span);
-        let region = self.required(raw.region.as_ref(), "region", "target.revisions.s3", span);
-        let endpoint_url = self.parsed(raw.endpoint_url.as_ref(), "s3.endpoint_url", web_address);
-        if let Some(it) = bucket.as_ref().filter(|it| !is_bucket(&it.value)) {
-            let help = "write the bucket's name alone, without `s3://` and without a path";
-            self.bad(&it.span, format!("`{}` is not the name of a bucket", it.value), help);
-        }
-        Some(RevisionsSpec::S3 {
-            bucket: bucket?.value,
-            prefix: raw.prefix.as_ref().map_or("", |it| it.value.trim_matches('/')).to_owned(),
-            region: region?.value,
-            endpoint_url,
-            force_path_style: flag(raw.force_path_style.as_ref()),
-        })
-    }
-}
-
-/// Whether revisions have to lie in S3: servers fetch them there, unless they fetch from GitHub.
-fn needs_bucket(engine: &EngineSpec) -> bool {
-    match engine {
-        EngineSpec::CodeDeploy(it) => match it.revision {
-            Some(RevisionForm::AppSpec | RevisionForm::GitHub) => false,
-            Some(RevisionForm::Bundle) => true,
-            None => it.platform.is_none_or(|it| it == Platform::Server),
-        },
-        EngineSpec::Host(_) => false,
-    }
-}
-
-fn is_bucket(name: &str) -> bool {
-    (3..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'))
 }

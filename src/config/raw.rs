@@ -1,5 +1,6 @@
 //! The configuration as written: every key that the file may have, all optional. It means nothing yet.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_spanned::Spanned;
@@ -150,6 +151,14 @@ table! {
         region: String,
         endpoint_url: String,
         force_path_style: bool,
+        sse: String,
+        kms_key: String,
+        bucket_key: bool,
+        tags: BTreeMap<String, Written<String>>,
+        tag_for_codedeploy: bool,
+        expected_bucket_owner: String,
+        assume_role: String,
+        external_id: String,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reading a parsed table by hand: every value with its place, every unknown key and wrong type as a finding.
 //! It never stops at the first.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_spanned::Spanned;
@@ -164,6 +166,21 @@ impl<T: Read> Read for Vec<Written<T>> {
     }
 }
 
+/// A table whose keys are the file's own: each is taken as it is.
+impl<T: Read> Read for BTreeMap<String, Written<T>> {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(table) = value.get_ref().as_table() else {
+            reader.wrong_type(path, "a table, as in `{ team = \"web\" }`", value);
+            return None;
+        };
+        let item = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let name = name.get_ref().as_ref();
+            read_written(value, &join(path, name), reader).map(|it| (name.to_owned(), it))
+        };
+        Some(table.iter().filter_map(item).collect())
+    }
+}
+
 /// A table whose keys are known.
 pub(super) trait Table: Sized {
     /// Reads what is known, and finds what is not.
@@ -191,7 +208,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// Finds a key that its table does not have.
-pub(super) fn unknown<T: Table>(name: &Spanned<std::borrow::Cow<'_, str>>, path: &str, reader: &mut Reader<'_>) {
+pub(super) fn unknown<T: Table>(name: &Spanned<Cow<'_, str>>, path: &str, reader: &mut Reader<'_>) {
     reader.unknown(name.get_ref(), path, T::KEYS, &name.span());
 }
 

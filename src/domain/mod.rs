@@ -44,6 +44,7 @@ mod progress;
 mod push;
 mod record;
 mod revision;
+mod s3_spec;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shared;
@@ -78,6 +79,7 @@ pub use progress::{
 pub use push::{Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
+pub use s3_spec::{Encryption, S3Spec};
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
     BundleRules, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec, Rule, SourceSpec,

@@ -9,6 +9,7 @@ use super::codedeploy::{CodeDeploySpec, DeployOptions};
 use super::ids::{RefName, RepositoryName, TargetName};
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
+use super::s3_spec::S3Spec;
 
 /// A target, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,21 +133,7 @@ pub struct BundleRules {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum RevisionsSpec {
     /// An S3 bucket.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// What every key begins with, without slashes at its ends.
-        #[serde(default)]
-        prefix: String,
-        /// Its region.
-        region: String,
-        /// Another address than AWS's, for S3-compatible servers.
-        #[serde(default)]
-        endpoint_url: Option<String>,
-        /// Whether the bucket is named in the path instead of the host name, as most other servers want it.
-        #[serde(default)]
-        force_path_style: bool,
-    },
+    S3(S3Spec),
     /// A directory of this machine.
     Directory {
         /// Its absolute path.

@@ -56,18 +56,25 @@ impl Bucket {
     async fn there(&self, client: &Client, now: &dyn Fn() -> Timestamp) -> Result<Vec<Checkup>, Checkup> {
         const ABOUT: &str = "bucket";
         let date = Date::default();
-        let call = client.head_bucket().bucket(&self.name).customize().interceptor(date.clone()).send().await;
-        let name = &self.name;
+        let call = client
+            .head_bucket()
+            .bucket(self.name())
+            .set_expected_bucket_owner(self.owner())
+            .customize()
+            .interceptor(date.clone())
+            .send()
+            .await;
+        let name = self.name();
         let answer = call.map_err(|error| {
             let failed = self.doing("", "s3:ListBucket").failed(error);
             // An answer without a body says only that it is not there.
             let absent = matches!(failed, RevisionError::Gone { .. });
-            refused(ABOUT, if absent { RevisionError::NoSuchBucket { bucket: name.clone() } } else { failed })
+            refused(ABOUT, if absent { RevisionError::NoSuchBucket { bucket: name.to_owned() } } else { failed })
         })?;
-        let region = answer.bucket_region().unwrap_or(&self.account.region);
-        if region != self.account.region {
-            let (bucket, actual) = (name.clone(), Some(region.to_owned()));
-            let wrong = RevisionError::WrongRegion { bucket, region: self.account.region.clone(), actual };
+        let region = answer.bucket_region().unwrap_or(self.spec.region.as_str());
+        if region != self.spec.region {
+            let (bucket, actual) = (name.to_owned(), Some(region.to_owned()));
+            let wrong = RevisionError::WrongRegion { bucket, region: self.spec.region.clone(), actual };
             return Err(refused(ABOUT, wrong));
         }
         let there = Checkup::ok(ABOUT, format!("`{name}` is in {region}")).answered();
@@ -76,16 +83,16 @@ impl Bucket {
 
     async fn versions(&self, client: &Client) -> Checkup {
         const ABOUT: &str = "versions";
-        match client.get_bucket_versioning().bucket(&self.name).send().await {
+        match client.get_bucket_versioning().bucket(self.name()).set_expected_bucket_owner(self.owner()).send().await {
             Ok(answer) if answer.status() == Some(&BucketVersioningStatus::Enabled) => {
                 Checkup::ok(ABOUT, "they are kept: a deployment names the very one").answered()
             }
             Ok(_) => {
                 let text =
-                    format!("`{}` keeps no versions: a bundle that is overwritten is lost to rollbacks", self.name);
+                    format!("`{}` keeps no versions: a bundle that is overwritten is lost to rollbacks", self.name());
                 let help = format!(
                     "run `aws s3api put-bucket-versioning --bucket {} --versioning-configuration Status=Enabled`",
-                    self.name
+                    self.name()
                 );
                 Checkup::found(ABOUT, Finding::warning("revisions/no-versions", text).help(help)).answered()
             }
@@ -96,12 +103,18 @@ impl Bucket {
     /// How objects are encrypted. The bot works without knowing, so that a refusal is no fault.
     async fn encryption(&self, client: &Client) -> Checkup {
         const ABOUT: &str = "encryption";
-        let answer = match client.get_bucket_encryption().bucket(&self.name).send().await {
+        let answer = match client
+            .get_bucket_encryption()
+            .bucket(self.name())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await
+        {
             Ok(answer) => answer,
             Err(error) => {
                 let none = error.code() == Some("ServerSideEncryptionConfigurationNotFoundError");
                 if none {
-                    let text = format!("`{}` encrypts nothing by itself", self.name);
+                    let text = format!("`{}` encrypts nothing by itself", self.name());
                     let help = "set its default encryption, such as AES256";
                     let finding = Finding::warning("revisions/no-encryption", text).help(help);
                     return Checkup::found(ABOUT, finding).answered();
@@ -127,17 +140,23 @@ impl Bucket {
     /// allows no deletion, and the next probe takes the same place.
     async fn probe(&self, client: &Client, key: &str) -> Checkup {
         const ABOUT: &str = "writing";
-        let put = client.put_object().bucket(&self.name).key(key).body(ByteStream::from_static(PROBE));
+        let put = client.put_object().bucket(self.name()).key(key).body(ByteStream::from_static(PROBE));
+        let put = put
+            .set_server_side_encryption(self.encryption_wanted())
+            .set_ssekms_key_id(self.spec.kms_key.clone())
+            .set_bucket_key_enabled(self.bucket_key())
+            .set_tagging(self.tagging())
+            .set_expected_bucket_owner(self.owner());
         let version = match put.send().await {
             Ok(answer) => answer.version_id().filter(|it| *it != "null").map(str::to_owned),
-            Err(error) => return refused(ABOUT, self.doing(key, "s3:PutObject").failed(error)),
+            Err(error) => return refused(ABOUT, self.doing(key, self.writing()).failed(error)),
         };
-        let head = client.head_object().bucket(&self.name).key(key).set_version_id(version.clone());
-        if let Err(error) = head.send().await {
+        let head = client.head_object().bucket(self.name()).key(key).set_version_id(version.clone());
+        if let Err(error) = head.set_expected_bucket_owner(self.owner()).send().await {
             return refused(ABOUT, self.doing(key, "s3:GetObject").failed(error));
         }
-        let delete = client.delete_object().bucket(&self.name).key(key).set_version_id(version);
-        match delete.send().await {
+        let delete = client.delete_object().bucket(self.name()).key(key).set_version_id(version);
+        match delete.set_expected_bucket_owner(self.owner()).send().await {
             Ok(_) => Checkup::ok(ABOUT, format!("`{key}` was put, found and removed")).answered(),
             Err(_) => {
                 let said = format!("`{key}` was put and found; it stays, because the bot may delete nothing");

@@ -9,6 +9,8 @@ mod error;
 mod fault;
 mod s3;
 mod store;
+mod sweep;
+mod upload;
 
 pub use error::RevisionError;
 pub use store::{ObjectKey, Store, Stores, Upload};

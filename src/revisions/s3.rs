@@ -1,57 +1,86 @@
-//! Revisions in S3. Small ones go in one request, others in parts while they are made; an upload that does not end well
-//! is aborted. It never lists or deletes.
+//! A bucket of revisions: whether one is there, and bringing it. Every call names the account that the bucket must
+//! belong to, where the configuration does. It writes nothing: `upload` does.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{Bytes, BytesMut};
-use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption, StorageClass};
 use tokio::sync::OnceCell;
-use tokio::task::JoinSet;
+use url::form_urlencoded::Serializer;
 
 use crate::clients::aws::{Account, Aws};
-use crate::domain::Location;
+use crate::domain::{Encryption, Location, S3Spec};
 
 use super::directory::Landing;
 use super::error::RevisionError;
 use super::fault::{Doing, chain};
-
-/// S3 takes 10,000 parts, so this is enough for 80 GiB; its least is 5 MiB.
-const PART: usize = 8 << 20;
-/// One travels while the other is answered; with the one being filled, 24 MiB an upload.
-const IN_FLIGHT: usize = 2;
-/// Where the digest of the whole stands on objects that were sent in one request.
-const DIGEST: &str = "landfall-sha256";
+use super::sweep::OpenUploads;
 
 /// A bucket, and how to reach it.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    pub(super) aws: Aws,
-    pub(super) account: Account,
-    pub(super) force_path_style: bool,
-    pub(super) name: String,
-    pub(super) prefix: String,
-    pub(super) client: OnceCell<Client>,
+    aws: Aws,
+    pub(super) spec: S3Spec,
+    pub(super) open: OpenUploads,
+    client: OnceCell<Client>,
 }
 
 impl Bucket {
+    pub(super) fn new(aws: Aws, spec: S3Spec, open: OpenUploads) -> Self {
+        Self { aws, spec, open, client: OnceCell::new() }
+    }
+
     pub(super) async fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.aws.s3(&self.account, self.force_path_style)).await
+        let set_up = || async { self.aws.s3(&self.account(), self.spec.force_path_style).await };
+        self.client.get_or_init(set_up).await
+    }
+
+    /// As whom it is reached: its own role where it has one, since it may be another account's than the engine (row 24).
+    fn account(&self) -> Account {
+        let S3Spec { region, assume_role, external_id, endpoint_url, .. } = self.spec.clone();
+        Account { region, assume_role, external_id, endpoint_url }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.spec.bucket
+    }
+
+    /// The account that it must belong to.
+    pub(super) fn owner(&self) -> Option<String> {
+        self.spec.expected_bucket_owner.clone()
+    }
+
+    pub(super) fn encryption_wanted(&self) -> Option<ServerSideEncryption> {
+        self.spec.sse.map(|it| match it {
+            Encryption::S3 => ServerSideEncryption::Aes256,
+            Encryption::Kms => ServerSideEncryption::AwsKms,
+        })
+    }
+
+    pub(super) fn bucket_key(&self) -> Option<bool> {
+        self.spec.bucket_key.then_some(true)
+    }
+
+    /// The tags as their header wants them: `key=value&…`, percent-encoded.
+    pub(super) fn tagging(&self) -> Option<String> {
+        let encoded = Serializer::new(String::new()).extend_pairs(self.spec.all_tags()).finish();
+        // The header is no form: a space as `+` would be kept as a plus.
+        Some(encoded.replace('+', "%20")).filter(|it| !it.is_empty())
+    }
+
+    /// What writing an object needs, for the sentence that says that it is missing.
+    pub(super) fn writing(&self) -> &'static str {
+        if self.tagging().is_some() { "s3:PutObject and s3:PutObjectTagging" } else { "s3:PutObject" }
     }
 
     pub(super) fn key(&self, path: &str) -> String {
-        if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
+        let prefix = &self.spec.prefix;
+        if prefix.is_empty() { path.to_owned() } else { format!("{prefix}/{path}") }
     }
 
     pub(super) fn doing(&self, key: &str, permission: &'static str) -> Doing {
-        let (bucket, region) = (self.name.clone(), self.account.region.clone());
-        Doing { bucket, region, key: key.to_owned(), permission }
+        let S3Spec { bucket, region, expected_bucket_owner: owner, .. } = self.spec.clone();
+        Doing { bucket, region, key: key.to_owned(), permission, owner }
     }
 
     /// Whether the object is there as it was written.
@@ -61,8 +90,10 @@ impl Bucket {
         version: Option<&str>,
         etag: Option<&str>,
     ) -> Result<bool, RevisionError> {
-        let head = self.client().await.head_object().bucket(&self.name).key(key);
-        match head.set_version_id(version.map(Into::into)).send().await {
+        let head = self.client().await.head_object().bucket(self.name()).key(key);
+        let head = head.set_version_id(version.map(Into::into)).set_expected_bucket_owner(self.owner());
+        match head.send().await {
+            Ok(object) if is_archived(object.storage_class(), object.restore()) => Ok(false),
             Ok(object) => Ok(etag.is_none_or(|etag| object.e_tag().map(unquoted) == Some(etag))),
             Err(error) => {
                 // Without s3:ListBucket an object that is not there is a refusal, too.
@@ -81,241 +112,42 @@ impl Bucket {
         sha256: Option<&str>,
         to: &Path,
     ) -> Result<Location, RevisionError> {
-        let get = self.client().await.get_object().bucket(&self.name).key(key);
+        let get = self.client().await.get_object().bucket(self.name()).key(key);
         let object = get
             .set_version_id(version.map(Into::into))
             .set_if_match(etag.map(|etag| format!("\"{etag}\"")))
             .checksum_mode(ChecksumMode::Enabled)
+            .set_expected_bucket_owner(self.owner())
             .send()
             .await
             .map_err(|error| self.doing(key, "s3:GetObject").failed(error))?;
-        let found = Location::S3 {
-            bucket: self.name.clone(),
-            key: key.to_owned(),
-            region: self.account.region.clone(),
-            // A bucket that never kept versions says nothing, or `null`.
-            version: object.version_id().filter(|version| *version != "null").map(str::to_owned),
-            etag: object.e_tag().map(unquoted).map(str::to_owned),
-        };
+        let found = self.location(key.to_owned(), object.version_id(), object.e_tag());
         let mut landing = Landing::at(to);
         let mut body = object.body;
         while let Some(bytes) = body.next().await {
-            let said = |error| RevisionError::Unavailable { what: self.name.clone(), said: chain(&error) };
+            let said = |error| RevisionError::Unavailable { what: self.name().to_owned(), said: chain(&error) };
             landing.write(bytes.map_err(said)?).await?;
         }
-        landing.finish(format!("s3://{}/{key}", self.name), sha256).await?;
+        landing.finish(format!("s3://{}/{key}", self.name()), sha256).await?;
         Ok(found)
     }
-}
 
-/// A part that S3 has.
-struct Sent {
-    part: CompletedPart,
-    digest: [u8; 32],
-}
-
-/// A multipart upload that S3 knows. Dropped before its end, it is aborted.
-struct Open {
-    bucket: Arc<Bucket>,
-    key: String,
-    id: String,
-    parts: JoinSet<Result<Sent, RevisionError>>,
-    sent: Vec<Sent>,
-    next: i32,
-    ended: bool,
-}
-
-impl Open {
-    /// Takes one more part when fewer than two are on their way.
-    async fn send(&mut self, bytes: Bytes) -> Result<(), RevisionError> {
-        while self.parts.len() >= IN_FLIGHT {
-            self.landed().await?;
-        }
-        let (bucket, key, id, number) = (Arc::clone(&self.bucket), self.key.clone(), self.id.clone(), self.next);
-        self.next += 1;
-        self.parts.spawn(async move {
-            let digest: [u8; 32] = Sha256::digest(&bytes).into();
-            let checksum = BASE64.encode(digest);
-            let part = bucket.client().await.upload_part().bucket(&bucket.name).key(&key).upload_id(id);
-            let part = part
-                .part_number(number)
-                .checksum_algorithm(ChecksumAlgorithm::Sha256)
-                .checksum_sha256(&checksum)
-                .body(ByteStream::from(bytes))
-                .send()
-                .await
-                .map_err(|error| bucket.doing(&key, "s3:PutObject").failed(error))?;
-            let done = CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).checksum_sha256(checksum);
-            Ok(Sent { part: done.build(), digest })
-        });
-        Ok(())
-    }
-
-    /// Waits for one part; nothing when none is on its way.
-    async fn landed(&mut self) -> Result<Option<()>, RevisionError> {
-        let Some(done) = self.parts.join_next().await else { return Ok(None) };
-        let unavailable = |error| RevisionError::Unavailable { what: self.bucket.name.clone(), said: chain(&error) };
-        self.sent.push(done.map_err(unavailable)??);
-        Ok(Some(()))
-    }
-
-    async fn complete(mut self) -> Result<Location, RevisionError> {
-        while self.landed().await?.is_some() {}
-        self.sent.sort_by_key(|sent| sent.part.part_number());
-        let mut whole = Sha256::new();
-        self.sent.iter().for_each(|sent| whole.update(sent.digest));
-        let expected = BASE64.encode(whole.finalize());
-        let parts = self.sent.iter().map(|sent| sent.part.clone()).collect();
-        let (bucket, key) = (Arc::clone(&self.bucket), self.key.clone());
-        let doing = bucket.doing(&key, "s3:PutObject");
-        let done = bucket
-            .client()
-            .await
-            .complete_multipart_upload()
-            .bucket(&bucket.name)
-            .key(&key)
-            .upload_id(&self.id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .send()
-            .await
-            .map_err(|error| doing.failed(error))?;
-        self.ended = true;
-        // Servers that keep no checksums answer none; the others say what they put together.
-        let found = done.checksum_sha256().map(|it| it.split('-').next().unwrap_or_default());
-        if let Some(found) = found.filter(|found| *found != expected) {
-            let (what, found) = (format!("s3://{}/{key}", bucket.name), found.to_owned());
-            return Err(RevisionError::Replaced { what, expected, found });
-        }
-        Ok(location(&bucket, key, done.version_id(), done.e_tag()))
-    }
-
-    async fn abort(mut self) {
-        self.parts.shutdown().await;
-        self.ended = true;
-        abort(Arc::clone(&self.bucket), self.key.clone(), self.id.clone()).await;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        self.parts.abort_all();
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(abort(Arc::clone(&self.bucket), self.key.clone(), self.id.clone()));
+    pub(super) fn location(&self, key: String, version: Option<&str>, etag: Option<&str>) -> Location {
+        Location::S3 {
+            bucket: self.spec.bucket.clone(),
+            key,
+            region: self.spec.region.clone(),
+            // A bucket that never kept versions says nothing, and one whose versioning is suspended says `null`.
+            version: version.filter(|version| *version != "null").map(Into::into),
+            etag: etag.map(|etag| unquoted(etag).to_owned()),
         }
     }
 }
 
-async fn abort(bucket: Arc<Bucket>, key: String, id: String) {
-    let call = bucket.client().await.abort_multipart_upload().bucket(&bucket.name).key(&key).upload_id(id);
-    if let Err(error) = call.send().await {
-        let error = bucket.doing(&key, "s3:AbortMultipartUpload").failed(error);
-        tracing::warn!(
-            s3.bucket = bucket.name,
-            s3.key = key,
-            %error,
-            "an unfinished upload stays in the bucket until a lifecycle rule removes it"
-        );
-    }
-}
-
-/// An object on its way.
-pub(super) struct S3Upload {
-    bucket: Arc<Bucket>,
-    key: String,
-    buffer: BytesMut,
-    open: Option<Open>,
-}
-
-impl S3Upload {
-    pub(super) fn new(bucket: Arc<Bucket>, key: String) -> Self {
-        Self { bucket, key, buffer: BytesMut::new(), open: None }
-    }
-
-    pub(super) async fn write(&mut self, mut bytes: Bytes) -> Result<(), RevisionError> {
-        while !bytes.is_empty() {
-            if self.buffer.len() == PART {
-                let part = std::mem::take(&mut self.buffer).freeze();
-                self.opened().await?.send(part).await?;
-            }
-            if self.open.is_some() && self.buffer.capacity() < PART {
-                self.buffer = BytesMut::with_capacity(PART);
-            }
-            let room = PART - self.buffer.len();
-            let piece = bytes.split_to(bytes.len().min(room));
-            self.buffer.extend_from_slice(&piece);
-        }
-        Ok(())
-    }
-
-    async fn opened(&mut self) -> Result<&mut Open, RevisionError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => self.begin().await?,
-        };
-        Ok(self.open.insert(open))
-    }
-
-    async fn begin(&self) -> Result<Open, RevisionError> {
-        let (bucket, key) = (Arc::clone(&self.bucket), self.key.clone());
-        let begun = bucket
-            .client()
-            .await
-            .create_multipart_upload()
-            .bucket(&bucket.name)
-            .key(&key)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .send()
-            .await
-            .map_err(|error| bucket.doing(&key, "s3:PutObject").failed(error))?;
-        let Some(id) = begun.upload_id else {
-            let said = "it began an upload without naming it".to_owned();
-            return Err(RevisionError::Refused { what: format!("s3://{}/{key}", bucket.name), said });
-        };
-        let (parts, sent) = (JoinSet::new(), Vec::new());
-        Ok(Open { bucket, key, id, parts, sent, next: 1, ended: false })
-    }
-
-    pub(super) async fn finish(mut self, sha256: &str) -> Result<Location, RevisionError> {
-        let rest = std::mem::take(&mut self.buffer).freeze();
-        if let Some(mut open) = self.open.take() {
-            open.send(rest).await?;
-            return open.complete().await;
-        }
-        let (bucket, key) = (self.bucket, self.key);
-        let put = bucket
-            .client()
-            .await
-            .put_object()
-            .bucket(&bucket.name)
-            .key(&key)
-            .checksum_sha256(BASE64.encode(Sha256::digest(&rest)))
-            .metadata(DIGEST, sha256)
-            .body(ByteStream::from(rest))
-            .send()
-            .await
-            .map_err(|error| bucket.doing(&key, "s3:PutObject").failed(error))?;
-        Ok(location(&bucket, key, put.version_id(), put.e_tag()))
-    }
-
-    pub(super) async fn abort(self) {
-        if let Some(open) = self.open {
-            open.abort().await;
-        }
-    }
-}
-
-fn location(bucket: &Bucket, key: String, version: Option<&str>, etag: Option<&str>) -> Location {
-    Location::S3 {
-        bucket: bucket.name.clone(),
-        key,
-        region: bucket.account.region.clone(),
-        // A bucket whose versioning is suspended calls every object's version so.
-        version: version.filter(|version| *version != "null").map(Into::into),
-        etag: etag.map(|etag| unquoted(etag).to_owned()),
-    }
+/// Whether the object is there in name only: nobody can read it before it is restored, CodeDeploy's agents neither.
+fn is_archived(class: Option<&StorageClass>, restore: Option<&str>) -> bool {
+    let cold = matches!(class, Some(StorageClass::Glacier | StorageClass::DeepArchive));
+    cold && !restore.is_some_and(|it| it.contains("ongoing-request=\"false\""))
 }
 
 fn unquoted(etag: &str) -> &str {

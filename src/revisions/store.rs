@@ -1,19 +1,21 @@
 //! Stores by their description, and uploads into them. It knows no store's ways.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 
-use crate::clients::aws::{Account, Aws};
-use crate::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, TargetName};
+use crate::clients::aws::Aws;
+use crate::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, S3Spec, TargetName};
 
 use super::directory::{self, FileUpload};
 use super::error::RevisionError;
-use super::s3::{Bucket, S3Upload};
+use super::s3::Bucket;
+use super::sweep::OpenUploads;
+use super::upload::S3Upload;
 
 /// What a revision is named after: everything that decides its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,39 +36,46 @@ impl ObjectKey {
         let Self { target, commit, rules, format } = self;
         format!("{target}/{commit}-{rules}.{}", format.extension())
     }
+
+    /// Whether a path is one that a revision of this target has: nobody else would choose it.
+    pub(super) fn is_path_of(target: &TargetName, path: &str) -> bool {
+        let name = path.strip_prefix(target.as_str()).and_then(|it| it.strip_prefix('/'));
+        let Some((stem, extension)) = name.and_then(|it| it.split_once('.')) else { return false };
+        let known = [BundleFormat::Tgz, BundleFormat::Tar, BundleFormat::Zip].map(BundleFormat::extension);
+        let Some((commit, rules)) = stem.split_once('-') else { return false };
+        let is_rules = rules.len() == 16 && rules.bytes().all(|it| it.is_ascii_hexdigit());
+        known.contains(&extension) && is_rules && CommitSha::parse(commit).is_ok()
+    }
 }
 
 /// All stores of the bot. Clones share what was set up.
 #[derive(Clone, Debug)]
 pub struct Stores {
     aws: Aws,
+    buckets: Arc<Mutex<HashMap<S3Spec, Arc<Bucket>>>>,
+    open: OpenUploads,
     swept: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Stores {
     /// None is opened before it is asked for.
     pub fn new(aws: Aws) -> Self {
-        Self { aws, swept: Arc::default() }
+        Self { aws, buckets: Arc::default(), open: OpenUploads::default(), swept: Arc::default() }
+    }
+
+    /// The bucket, with its client and credentials as they were set up at its first use.
+    fn bucket(&self, spec: &S3Spec) -> Arc<Bucket> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Bucket::new(self.aws.clone(), spec.clone(), self.open.clone()));
+        let bucket = buckets.entry(spec.clone()).or_insert_with(new);
+        Arc::clone(bucket)
     }
 
     /// The store that a target describes. Cheap; nothing is called. The first look into a directory removes what a
     /// killed process left unfinished there.
     pub fn of(&self, spec: &RevisionsSpec) -> Result<Store, RevisionError> {
         Ok(Store(match spec {
-            RevisionsSpec::S3 { bucket, prefix, region, endpoint_url, force_path_style } => {
-                Kind::S3(Arc::new(Bucket {
-                    aws: self.aws.clone(),
-                    account: Account {
-                        region: region.clone(),
-                        endpoint_url: endpoint_url.clone(),
-                        ..Account::default()
-                    },
-                    force_path_style: *force_path_style,
-                    name: bucket.clone(),
-                    prefix: prefix.clone(),
-                    client: OnceCell::new(),
-                }))
-            }
+            RevisionsSpec::S3(spec) => Kind::S3(self.bucket(spec)),
             RevisionsSpec::Directory { path } => {
                 let new = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
                 if new {
@@ -98,10 +107,19 @@ impl Store {
         Upload { way, hash: Sha256::new(), name: key.path() }
     }
 
+    /// Takes back what killed processes left half-written for a target before then, and names it. In a directory that is
+    /// done by itself, see [`Stores::of`].
+    pub async fn sweep(&self, target: &TargetName, before: Timestamp) -> Result<Vec<String>, RevisionError> {
+        match &self.0 {
+            Kind::S3(bucket) => bucket.sweep(target, before).await,
+            Kind::Directory(_) => Ok(vec![]),
+        }
+    }
+
     /// Whether the revision still lies there as it was written: for S3, the version and eTag recorded.
     pub async fn holds(&self, location: &Location) -> Result<bool, RevisionError> {
         match (&self.0, location) {
-            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.holds(key, version.as_deref(), etag.as_deref()).await
             }
             (Kind::Directory(_), Location::File { path }) => {
@@ -115,7 +133,7 @@ impl Store {
     /// with its version and eTag.
     pub async fn fetch_unseen(&self, location: &Location, to: &Path) -> Result<Location, RevisionError> {
         match (&self.0, location) {
-            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.fetch(key, version.as_deref(), etag.as_deref(), None, to).await
             }
             (Kind::S3(_) | Kind::Directory(_), Location::S3 { key: what, .. }) => {
@@ -130,7 +148,7 @@ impl Store {
     /// Brings a revision to the file `to`, which is there whole and with this SHA-256 afterwards, or not at all.
     pub async fn fetch(&self, location: &Location, sha256: &str, to: &Path) -> Result<(), RevisionError> {
         match (&self.0, location) {
-            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if *bucket == store.name => {
+            (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.fetch(key, version.as_deref(), etag.as_deref(), Some(sha256), to).await.map(drop)
             }
             (Kind::Directory(_), Location::File { path }) => directory::fetch(path, sha256, to).await,

@@ -4,10 +4,10 @@
 use std::fs;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption, VersioningConfiguration};
 use bytes::Bytes;
 use landfall::clients::aws::{Account, Aws};
-use landfall::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, TargetName};
+use landfall::domain::{BundleFormat, CommitSha, Encryption, Location, RevisionsSpec, S3Spec, TargetName};
 use landfall::revisions::{ObjectKey, RevisionError, Store, Stores};
 use sha2::{Digest, Sha256};
 
@@ -37,15 +37,19 @@ impl Peer {
         Self { url, bucket, admin }
     }
 
-    fn store_with(&self, secret: &str, bucket: &str) -> Store {
-        let spec = RevisionsSpec::S3 {
+    fn spec(&self, bucket: &str) -> S3Spec {
+        S3Spec {
             bucket: bucket.into(),
             prefix: "shop".into(),
             region: REGION.into(),
             endpoint_url: Some(self.url.clone()),
             force_path_style: true,
-        };
-        Stores::new(Aws::with_keys("A", secret)).of(&spec).unwrap()
+            ..S3Spec::default()
+        }
+    }
+
+    fn store_with(&self, secret: &str, bucket: &str) -> Store {
+        Stores::new(Aws::with_keys("A", secret)).of(&RevisionsSpec::S3(self.spec(bucket))).unwrap()
     }
 
     fn store(&self) -> Store {
@@ -166,6 +170,59 @@ async fn an_aborted_upload_leaves_nothing() {
         assert_eq!(peer.unfinished().await, 0, "{variable}");
         let listed = peer.admin.list_objects_v2().bucket(&peer.bucket).send().await.unwrap();
         assert_eq!(listed.contents().len(), 0, "{variable}");
+    }
+}
+
+/// Row 16 and the guide's section 5.4: what we say of an object is what the server keeps of it.
+#[tokio::test]
+async fn objects_are_encrypted_and_tagged_as_configured() {
+    for variable in ["LANDFALL_TEST_MINISTACK", "LANDFALL_TEST_MOTO"] {
+        let peer = Peer::new(variable, "encrypted").await;
+        let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+        let spec = S3Spec {
+            sse: Some(Encryption::Kms),
+            kms_key: Some(key.into()),
+            bucket_key: true,
+            tags: [("team".to_owned(), "web shop".to_owned())].into(),
+            tag_for_codedeploy: true,
+            ..peer.spec(&peer.bucket)
+        };
+        let store = Stores::new(Aws::with_keys("A", "S")).of(&RevisionsSpec::S3(spec)).unwrap();
+        for (rules, length) in [("small", 5), ("large", 9 * MIB)] {
+            let location = put(&store, rules, &bytes(length)).await.unwrap();
+            assert!(store.holds(&location).await.unwrap(), "{variable} {rules}");
+            let Location::S3 { key: object, .. } = &location else { panic!("{location:?}") };
+            let head = peer.admin.head_object().bucket(&peer.bucket).key(object).send().await.unwrap();
+            assert_eq!(head.server_side_encryption(), Some(&ServerSideEncryption::AwsKms), "{variable} {rules}");
+            assert_eq!(head.ssekms_key_id(), Some(key), "{variable} {rules}");
+            let tags = peer.admin.get_object_tagging().bucket(&peer.bucket).key(object).send().await.unwrap();
+            let mut tags: Vec<_> =
+                tags.tag_set().iter().map(|it| (it.key().to_owned(), it.value().to_owned())).collect();
+            tags.sort();
+            let expected = [("UseWithCodeDeploy", "true"), ("team", "web shop")].map(|(a, b)| (a.into(), b.into()));
+            assert_eq!(tags, expected, "{variable} {rules}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_nobody_will_end_are_swept() {
+    let blog = TargetName::parse("blog").unwrap();
+    let long_after = "2099-01-01T00:00:00Z".parse().unwrap();
+    for variable in ["LANDFALL_TEST_MINISTACK", "LANDFALL_TEST_MOTO"] {
+        let peer = Peer::new(variable, "swept").await;
+        let (store, rules) = (peer.store(), "00112233aabbccdd");
+        let ours = format!("shop/{}", key(rules).path());
+        for name in [ours.as_str(), "shop/blog/backup.tgz", "elsewhere/x"] {
+            peer.admin.create_multipart_upload().bucket(&peer.bucket).key(name).send().await.unwrap();
+        }
+        let mut open = store.begin(&key(rules));
+        open.write(Bytes::from(bytes(17 * MIB))).await.unwrap();
+        assert_eq!(peer.unfinished().await, 4, "{variable}");
+        assert_eq!(store.sweep(&blog, "2020-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), Vec::<String>::new());
+        assert_eq!(store.sweep(&blog, long_after).await.unwrap(), [ours], "{variable}");
+        assert_eq!(peer.unfinished().await, 3, "{variable}");
+        open.finish(&sha256(&bytes(17 * MIB))).await.unwrap();
     }
 }
 

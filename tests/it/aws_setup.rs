@@ -114,7 +114,7 @@ fn the_bots_policy_has_what_a_server_target_needs_and_no_more() {
             "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
          "Resource": "arn:aws:s3:::acme-revisions/shop/*"},
         {"Sid": "BucketMeta", "Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:GetBucketVersioning",
-            "s3:ListBucket"],
+            "s3:ListBucket", "s3:ListBucketMultipartUploads"],
          "Resource": "arn:aws:s3:::acme-revisions"},
     ]});
     assert_eq!(printed(&dir, &format!("policy --account {ACCOUNT}")), expected);
@@ -150,6 +150,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("upload_part", &["s3:PutObject"]),
     ("complete_multipart_upload", &["s3:PutObject"]),
     ("abort_multipart_upload", &["s3:AbortMultipartUpload"]),
+    ("list_multipart_uploads", &["s3:ListBucketMultipartUploads"]),
     ("head_bucket", &["s3:ListBucket"]),
     ("get_bucket_versioning", &["s3:GetBucketVersioning"]),
     ("get_bucket_encryption", &["s3:GetEncryptionConfiguration"]),
@@ -275,7 +276,7 @@ fn optional_rights_are_there_only_where_they_are_asked_for() {
 fn targets_of_one_account_share_statements_and_regions_keep_to_themselves() {
     let shops = [
         Shop::default(),
-        Shop { name: "shop-us", group: "america", region: "us-east-1", ..Shop::default() },
+        Shop { name: "shop-us", group: "america", region: "us-east-1", revisions: "", ..Shop::default() },
         Shop {
             name: "shop-staging",
             group: "staging",
@@ -322,7 +323,7 @@ fn each_world_of_aws_has_its_own_arns() {
         );
         assert_eq!(statement(&policy, "Upload")["Resource"], format!("arn:{world}:s3:::b-1/p/*"));
     }
-    let china = Shop { name: "shop-cn", group: "china", region: "cn-north-1", ..Shop::default() };
+    let china = Shop { name: "shop-cn", group: "china", region: "cn-north-1", revisions: "", ..Shop::default() };
     let talk = refused(&configured(&[Shop::default(), china]), &format!("policy --account {ACCOUNT}"));
     assert!(talk.contains("separate worlds of AWS (cn-north-1, eu-west-1)"), "{talk}");
 }

@@ -28,6 +28,8 @@ fn parse(dir: &Path, text: &str) -> Result<Config, landfall::domain::Findings> {
     Config::parse(text, dir.join("landfall.toml"), &Environment::of([("TOKEN", "t")]))
 }
 
+mod revisions;
+
 const HEAD: &str =
     "data_dir = \"data\"\n[github]\ntoken = { env = \"TOKEN\" }\nwebhook_secrets = [{ file = \"webhook-secret\" }]\n";
 
@@ -90,8 +92,8 @@ fn the_example_is_a_whole_configuration() {
     let codes: Vec<&str> = config.warnings.0.iter().map(|it| it.code.as_str()).collect();
     assert_eq!(codes, ["config/not-yet"; 2], "checks and chat are promised for later: {}", config.warnings);
     assert_eq!(config.targets.len(), 2);
-    let RevisionsSpec::S3 { bucket, prefix, .. } = &config.targets[0].revisions else { panic!() };
-    assert_eq!((bucket.as_str(), prefix.as_str()), ("acme-revisions", "shop"));
+    let RevisionsSpec::S3(s3) = &config.targets[0].revisions else { panic!() };
+    assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("acme-revisions", "shop"));
 }
 
 /// With every setting that is off turned on, the example has each key that there is, and none that there is not.
@@ -119,8 +121,8 @@ fn walk(path: &str, value: &toml::Value, into: &mut BTreeSet<String>) {
             for (key, value) in table {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 into.insert(path.clone());
-                // The names of variables are a person's own.
-                if !path.ends_with(".variables") {
+                // The names of variables and of tags are a person's own.
+                if ![".variables", ".s3.tags"].iter().any(|it| path.ends_with(it)) {
                     walk(&path, value, into);
                 }
             }

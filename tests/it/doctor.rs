@@ -221,7 +221,7 @@ fn a_bucket_that_is_not_as_it_should_be_is_told() {
     );
     it.buckets.fails("head bucket", 403, "", 1);
     let (_, told) = it.told(&[]);
-    let statement = r#"| missing: {"Sid":"BucketMeta","Effect":"Allow","Action":["s3:GetBucketLocation","s3:GetBucketVersioning","s3:ListBucket"],"Resource":"arn:aws:s3:::revisions"}"#;
+    let statement = r#"| missing: {"Sid":"BucketMeta","Effect":"Allow","Action":["s3:GetBucketLocation","s3:GetBucketVersioning","s3:ListBucket","s3:ListBucketMultipartUploads"],"Resource":"arn:aws:s3:::revisions"}"#;
     assert!(told[0].contains(statement), "{told:?}");
 }
 

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::worlds::s3::{Buckets, store_at};
 
+mod bucket;
+
 const MIB: usize = 1 << 20;
 const KEY: &str = "blog/0123456789abcdef0123456789abcdef01234567-00112233aabbccdd.tgz";
 
@@ -222,7 +224,8 @@ async fn refusals_say_what_to_do() {
             403,
             "AccessDenied",
             "bucket `revisions` refused `s3:PutObject` on `shop/KEY`: AccessDenied: a test says so (revisions/access-denied): \
-             give the bot's role s3:PutObject on arn:aws:s3:::revisions/shop/KEY, and look for a Deny in the bucket's policy",
+             give the bot's role s3:PutObject on arn:aws:s3:::revisions/shop/KEY (`landfall aws policy` prints the statement), \
+             and look for a Deny in the bucket's policy",
         ),
         (
             404,

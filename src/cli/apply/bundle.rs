@@ -15,7 +15,7 @@ use crate::clients::Clock;
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClient;
 use crate::config::{Environment, GitHub, SecretRef};
-use crate::domain::{CommitSha, Failure, Location, RefName, RepositoryName, RevisionsSpec, plainly};
+use crate::domain::{CommitSha, Failure, Location, RefName, RepositoryName, RevisionsSpec, S3Spec, plainly};
 use crate::engine::host::{BundleObject, BundleType};
 use crate::revisions::Stores;
 use crate::source::Sources;
@@ -163,14 +163,14 @@ async fn from_s3(place: Place, to: &Path, environment: &Environment) -> Result<O
     let first = |names: [&str; 2]| names.iter().find_map(|name| environment.get(name)).map(str::to_owned);
     let region = first(["AWS_REGION", "AWS_DEFAULT_REGION"]).unwrap_or_else(|| "us-east-1".into());
     let endpoint_url = first(["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
-    let spec = RevisionsSpec::S3 {
+    let spec = S3Spec {
         bucket: bucket.clone(),
-        prefix: String::new(),
         region: region.clone(),
         force_path_style: endpoint_url.is_some(),
         endpoint_url,
+        ..S3Spec::default()
     };
-    let store = Stores::new(Aws::new()).of(&spec)?;
+    let store = Stores::new(Aws::new()).of(&RevisionsSpec::S3(spec))?;
     let found = store.fetch_unseen(&Location::S3 { bucket, key, region, version, etag }, to).await?;
     Ok(BundleObject::at(&found))
 }

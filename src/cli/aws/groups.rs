@@ -30,7 +30,7 @@ impl Platform {
         });
         match (&target.revisions, configured.or(said)) {
             (_, Some(said)) => Ok(said),
-            (RevisionsSpec::S3 { .. }, None) => Ok(Self::Server),
+            (RevisionsSpec::S3(_), None) => Ok(Self::Server),
             (RevisionsSpec::Directory { .. }, None) => {
                 let message = format!("whether `{}` is for Lambda or for ECS is not known", target.name);
                 Err(Trouble::wrong(message).help("add `--platform lambda` or `--platform ecs`"))

@@ -1,8 +1,10 @@
 //! What the bot may do, and no more: for its own role, and for roles of other accounts that it takes. Pure.
 
+use std::collections::BTreeSet;
+
 use super::document::{Node, map};
 use super::statement::{Place, Statement, one_or_many};
-use crate::domain::{CodeDeploySpec, EngineSpec, Platform, RevisionsSpec, Target};
+use crate::domain::{CodeDeploySpec, EngineSpec, Platform, RevisionsSpec, S3Spec, Target};
 
 /// What CodeDeploy is asked about an application.
 const OF_APPLICATIONS: &[&str] = &[
@@ -34,7 +36,8 @@ const WITHOUT_RESOURCES: &[&str] = &[
 const OF_OBJECTS: &[&str] =
     &["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
 /// What is asked about their bucket.
-const OF_BUCKETS: &[&str] = &["s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket"];
+const OF_BUCKETS: &[&str] =
+    &["s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket", "s3:ListBucketMultipartUploads"];
 /// A bucket that encrypts with a key of its own: `Decrypt` is for uploads in parts.
 const OF_KEYS: &[&str] = &["kms:GenerateDataKey", "kms:Decrypt"];
 
@@ -54,6 +57,10 @@ pub(super) struct Kept {
     /// What every key begins with: never nothing, so that nobody gets a whole bucket.
     pub(super) prefix: String,
     pub(super) region: String,
+    /// Whether objects are tagged.
+    pub(super) tagged: bool,
+    /// The key that objects are encrypted with, where the target names it by its ARN: a policy takes no alias.
+    pub(super) key: Option<String>,
 }
 
 impl Kept {
@@ -64,9 +71,11 @@ impl Kept {
         if matches!(platform, Some(Platform::Lambda | Platform::Ecs)) {
             return None;
         }
-        let RevisionsSpec::S3 { bucket, prefix, region, .. } = &target.revisions else { return None };
-        let prefix = if prefix.is_empty() { target.name.as_str() } else { prefix };
-        Some(Self { bucket: bucket.clone(), prefix: prefix.to_owned(), region: region.clone() })
+        let RevisionsSpec::S3(spec) = &target.revisions else { return None };
+        let S3Spec { bucket, prefix, region, kms_key, .. } = spec.clone();
+        let prefix = if prefix.is_empty() { target.name.to_string() } else { prefix };
+        let key = kms_key.filter(|it| it.contains(":key/"));
+        Some(Self { bucket, prefix, region, tagged: !spec.all_tags().is_empty(), key })
     }
 
     /// Its objects.
@@ -132,8 +141,13 @@ pub(super) fn to_keep(places: &[Kept], place: &Place, extras: &Extras) -> Vec<St
         Statement::allow("Upload", OF_OBJECTS, places.iter().map(|it| it.objects(place))),
         Statement::allow("BucketMeta", OF_BUCKETS, buckets()),
     ];
-    if let Some(key) = &extras.kms_key {
-        statements.push(Statement::allow("Key", OF_KEYS, [key]));
+    let tagged: Vec<_> = places.iter().filter(|it| it.tagged).map(|it| it.objects(place)).collect();
+    if !tagged.is_empty() {
+        statements.push(Statement::allow("Tag", &["s3:PutObjectTagging"], tagged));
+    }
+    let keys: BTreeSet<&String> = extras.kms_key.iter().chain(places.iter().filter_map(|it| it.key.as_ref())).collect();
+    if !keys.is_empty() {
+        statements.push(Statement::allow("Key", OF_KEYS, keys));
     }
     if extras.doctor {
         statements.push(Statement::allow("BucketEncryption", &["s3:GetEncryptionConfiguration"], buckets()));

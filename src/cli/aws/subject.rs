@@ -94,7 +94,7 @@ pub(super) struct Subject {
 impl Subject {
     /// Those of the targets that AWS has to do with; without any there is nothing to print. `all` are those configured.
     pub(super) fn of(targets: Vec<Arc<Target>>, all: &[Arc<Target>]) -> Result<Self, Trouble> {
-        let on_aws = |it: &Arc<Target>| codedeploy(it).is_some() || matches!(it.revisions, RevisionsSpec::S3 { .. });
+        let on_aws = |it: &Arc<Target>| codedeploy(it).is_some() || matches!(it.revisions, RevisionsSpec::S3(_));
         let targets: Vec<_> = targets.into_iter().filter(on_aws).collect();
         if targets.is_empty() {
             let message = "none of these targets uses AWS: they neither deploy by CodeDeploy nor keep revisions in S3";

@@ -85,6 +85,8 @@ fn a_target_that_cannot_take_the_same_object_is_found() {
                 take `main` out of the rule of `d`: a target that is promoted to needs none
             5:30+3 Error config/promotion-mismatch: `e` is deployed by `host`, and `a` by `codedeploy`
                 give both the same `kind` of engine, or take the promotion out
+            18:58+11 Error config/region-mismatch: the bucket is in eu-west-1, but the deployment group in eu-central-1: its agents cannot fetch from there
+                name a bucket in eu-central-1; each region needs a bucket and a target of its own
         "#]],
     );
 }

@@ -12,6 +12,7 @@ use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
     RevisionForm, RevisionsSpec, RollbackOn, ScalingProcess, SourceSpec, SuccessOn, Tag, TargetInstances, Variable,
 };
+use landfall::domain::{Encryption, S3Spec};
 
 use super::made::{at, delivery, main_branch, name, order, push, sha};
 
@@ -45,13 +46,21 @@ fn other_order(cause: Cause) -> Order {
         (target.promote_to, target.promote) = (vec![name("shop")], Promote::Automatic);
     }
     target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
-    target.revisions = RevisionsSpec::S3 {
+    target.revisions = RevisionsSpec::S3(S3Spec {
         bucket: "acme-revisions".into(),
         prefix: "shop".into(),
         region: "eu-west-1".into(),
         endpoint_url: None,
         force_path_style: true,
-    };
+        sse: Some(Encryption::Kms),
+        kms_key: Some("alias/revisions".into()),
+        bucket_key: true,
+        tags: [("team".to_owned(), "web".to_owned())].into(),
+        tag_for_codedeploy: true,
+        expected_bucket_owner: Some("123456789012".into()),
+        assume_role: Some("arn:aws:iam::123456789012:role/revisions".into()),
+        external_id: Some("landfall".into()),
+    });
     target.engine = EngineSpec::CodeDeploy(CodeDeploySpec {
         application: "shop".into(),
         deployment_group: "production".into(),
