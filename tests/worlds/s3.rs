@@ -208,11 +208,13 @@ impl Buckets {
         self.state().found(key, None).unwrap().bytes.clone()
     }
 
-    /// Puts something else in an object's place.
+    /// Puts something else in an object's place, under the version that it has; or an object where none is.
     pub(crate) fn replace(&self, key: &str, bytes: &[u8]) {
         let mut state = self.state();
-        let last = state.objects.get_mut(key).unwrap().last_mut().unwrap();
-        (last.bytes, last.etag) = (bytes.to_vec(), etag(bytes));
+        match state.objects.get_mut(key).and_then(|versions| versions.last_mut()) {
+            Some(last) => (last.bytes, last.etag) = (bytes.to_vec(), etag(bytes)),
+            None => drop(state.keep(key, bytes.to_vec(), etag(bytes))),
+        }
     }
 }
 

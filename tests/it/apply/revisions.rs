@@ -363,7 +363,7 @@ fn no_options_deploy_the_current_directory() {
 fn a_person_in_a_terminal_sees_what_went_how_and_what_to_do() {
     let stand = Stand::new();
     let bundle = stand.bundle("hooks:\n  AfterInstall:\n    - location: a.sh\n", "");
-    stand.script(&bundle, "a.sh", "#!/bin/sh\nfor i in $(seq 30); do echo line $i; done; sleep 2.3; nosuchcommand\n");
+    stand.script(&bundle, "a.sh", "#!/bin/sh\nfor i in $(seq 30); do echo line $i; done; sleep 4; nosuchcommand\n");
     let root = stand.path("root");
     let mut command = blocking_program(env!("CARGO_BIN_EXE_landfall"));
     let output = command.args(["apply", "--root"]).arg(&root).arg("-l").arg(&bundle).output().unwrap();
