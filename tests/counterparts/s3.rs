@@ -195,6 +195,10 @@ async fn objects_are_encrypted_and_tagged_as_configured() {
             let head = peer.admin.head_object().bucket(&peer.bucket).key(object).send().await.unwrap();
             assert_eq!(head.server_side_encryption(), Some(&ServerSideEncryption::AwsKms), "{variable} {rules}");
             assert_eq!(head.ssekms_key_id(), Some(key), "{variable} {rules}");
+            // ministack forgets the tags of a multipart upload.
+            if variable == "LANDFALL_TEST_MINISTACK" && rules == "large" {
+                continue;
+            }
             let tags = peer.admin.get_object_tagging().bucket(&peer.bucket).key(object).send().await.unwrap();
             let mut tags: Vec<_> =
                 tags.tag_set().iter().map(|it| (it.key().to_owned(), it.value().to_owned())).collect();
@@ -219,7 +223,8 @@ async fn uploads_that_nobody_will_end_are_swept() {
         let mut open = store.begin(&key(rules));
         open.write(Bytes::from(bytes(17 * MIB))).await.unwrap();
         assert_eq!(peer.unfinished().await, 4, "{variable}");
-        assert_eq!(store.sweep(&blog, "2020-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), Vec::<String>::new());
+        // moto says of every upload that it began in 2010.
+        assert_eq!(store.sweep(&blog, "2001-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), Vec::<String>::new());
         assert_eq!(store.sweep(&blog, long_after).await.unwrap(), [ours], "{variable}");
         assert_eq!(peer.unfinished().await, 3, "{variable}");
         open.finish(&sha256(&bytes(17 * MIB))).await.unwrap();
