@@ -21,7 +21,7 @@ mod yaml;
 pub use matching::Spoken;
 pub use parse::{Filled, MOST_BYTES, parse, parse_bytes, parse_filled, parse_what_can_be, parse_with_events};
 pub use spec::{
-    AppSpec, EcsSpec, FileMapping, Hook, LIFECYCLE, LambdaSpec, Os, Permission, PermissionKinds, RESERVED_EVENTS,
-    SCRIPTED_EVENTS, Script, SecurityContext, ServerSpec,
+    AppSpec, EcsSpec, FileMapping, Hook, LIFECYCLE, LambdaSpec, Os, PREVIOUS_EVENTS, Permission, PermissionKinds,
+    RESERVED_EVENTS, SCRIPTED_EVENTS, Script, SecurityContext, ServerSpec,
 };
 pub use variables::{BUILT_IN, Unfilled, Variables, is_name, names_in, unknown};

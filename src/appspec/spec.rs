@@ -34,6 +34,9 @@ pub const SCRIPTED_EVENTS: [&str; 9] = [
     "AfterAllowTraffic",
 ];
 
+/// The lifecycle events whose scripts come from the revision that is there already (R15, D12).
+pub const PREVIOUS_EVENTS: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
+
 /// The lifecycle events that belong to the engine.
 pub const RESERVED_EVENTS: [&str; 6] = ["Start", "DownloadBundle", "Install", "BlockTraffic", "AllowTraffic", "End"];
 

@@ -1,15 +1,13 @@
 //! What a person can do next about a run that failed at scripts of the revision before it. Decides nothing.
 
+use crate::appspec::PREVIOUS_EVENTS;
 use crate::domain::{DeploymentId, Failure, Progress, RunOutcome, StepStatus};
-
-/// The events whose scripts come from the revision that is there already (D12).
-const OF_THE_REVISION_BEFORE: [&str; 3] = ["ApplicationStop", "BeforeBlockTraffic", "AfterBlockTraffic"];
 
 /// The outcome with the one command that passes over such a failure, where there is one (row 29).
 pub(super) fn with_hint(id: DeploymentId, progress: &Progress, mut outcome: RunOutcome) -> RunOutcome {
     let failed = |it: &&crate::domain::Lifecycle| it.status == StepStatus::Failed;
     let Some(event) = progress.lifecycle.iter().find(failed).map(|it| it.name.as_str()) else { return outcome };
-    if let (true, Some(Failure { help, .. })) = (OF_THE_REVISION_BEFORE.contains(&event), &mut outcome.failure) {
+    if let (true, Some(Failure { help, .. })) = (PREVIOUS_EVENTS.contains(&event), &mut outcome.failure) {
         let hint = format!(
             "the scripts of {event} are the earlier revision's: \
              `landfall redeploy {id} --ignore-application-stop-failures` passes over them"

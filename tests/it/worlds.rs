@@ -22,3 +22,5 @@ pub(crate) mod sns;
 pub(crate) mod sts;
 #[path = "../worlds/target.rs"]
 pub(crate) mod target;
+#[path = "../worlds/thread.rs"]
+mod thread;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use landfall::clients::aws::Aws;
 use landfall::domain::{RevisionsSpec, S3Spec};
 use landfall::revisions::{Store, Stores};
 use sha2::{Digest, Sha256};
+
+use super::thread;
 
 #[derive(Default)]
 struct State {
@@ -104,24 +106,9 @@ impl Buckets {
     /// On a thread of its own, so that it outlives whatever the test does to its clients.
     pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        let (told, hear) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let server = HttpServer::new(move || {
-                    App::new()
-                        .app_data(web::PayloadConfig::new(64 << 20))
-                        .app_data(web::Data::from(Arc::clone(&shared)))
-                        .default_service(web::to(answer))
-                });
-                let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-                let url = format!("http://{}", server.addrs()[0]);
-                let running = server.run();
-                told.send((url, running.handle())).unwrap();
-                running.await.unwrap();
-            });
+        let (url, server) = thread::serve(Arc::clone(&state), |it| {
+            it.app_data(web::PayloadConfig::new(64 << 20)).default_service(web::to(answer));
         });
-        let (url, server) = hear.recv().unwrap();
         Self { state, url, server }
     }
 

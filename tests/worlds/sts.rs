@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{HttpResponse, web};
+
+use super::thread;
 
 #[derive(Default)]
 struct State {
@@ -28,21 +30,9 @@ impl Sts {
     /// On a thread of its own.
     pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        let (told, hear) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let server = HttpServer::new(move || {
-                    App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(answer))
-                });
-                let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-                let url = format!("http://{}", server.addrs()[0]);
-                let running = server.run();
-                told.send((url, running.handle())).unwrap();
-                running.await.unwrap();
-            });
+        let (url, server) = thread::serve(Arc::clone(&state), |it| {
+            it.default_service(web::to(answer));
         });
-        let (url, server) = hear.recv().unwrap();
         Self { state, url, server }
     }
 

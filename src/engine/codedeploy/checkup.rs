@@ -106,7 +106,7 @@ impl CodeDeployEngine {
         let info = match found.map_err(|error| Trouble::of("GetDeploymentConfig", &error)) {
             Ok(answer) => answer.deployment_config_info,
             Err(trouble) => {
-                let names = if is_absent(&trouble) { self.configs(client).await } else { vec![] };
+                let names = if is_absent(&trouble) { self.account.config_names().await } else { vec![] };
                 return self.refused(ABOUT, &trouble, nearest(name, &names));
             }
         };
@@ -140,11 +140,6 @@ impl CodeDeployEngine {
             Ok(_) => Checkup::ok(ABOUT, "deployments can be listed, which finds one again after a crash").answered(),
             Err(trouble) => self.refused(ABOUT, &trouble, None),
         }
-    }
-
-    async fn configs(&self, client: &Client) -> Vec<String> {
-        let answer = client.list_deployment_configs().send().await;
-        answer.ok().and_then(|it| it.deployment_configs_list).unwrap_or_default()
     }
 
     /// What a refusal means, whether anybody answered, and which action was not allowed.

@@ -1,5 +1,6 @@
 //! What CodeDeploy's codes mean to people: whose turn it is, and what to do. Tables only.
 
+use crate::appspec::PREVIOUS_EVENTS;
 use crate::domain::{Blame, CodeDeploySpec, Failure};
 
 /// A role that STS does not give us (row 10). Both sides have to say yes: the role's trust, and the bot's own policy.
@@ -260,7 +261,7 @@ pub(super) fn script(error_code: &str, event: &str, text: &str) -> (&'static str
         _ if text.contains("already exists at this location") => {
             ("codedeploy/file-exists", "set `file_exists_behavior` to OVERWRITE or RETAIN, or remove the file")
         }
-        _ if OF_THE_PREVIOUS.contains(&event) => (
+        _ if PREVIOUS_EVENTS.contains(&event) => (
             "codedeploy/previous-revision-failed",
             "mind that this script is the previous revision's; `ignore_application_stop_failures` passes over it",
         ),
@@ -274,9 +275,6 @@ pub(super) fn script(error_code: &str, event: &str, text: &str) -> (&'static str
         _ => ("codedeploy/event-failed", "read the agent's log on the instance"),
     }
 }
-
-/// The events whose scripts come from the revision that is being replaced.
-const OF_THE_PREVIOUS: [&str; 3] = ["ApplicationStop", "BeforeBlockTraffic", "AfterBlockTraffic"];
 
 #[cfg(test)]
 mod tests {

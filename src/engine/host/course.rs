@@ -18,11 +18,8 @@ use super::layout::{Layout, Pointer, RunDir, write_whole};
 use super::limits::RunTime;
 use super::log::ScriptLog;
 use super::unpack::{find_appspec, unpack};
-use crate::appspec::{AppSpec, LIFECYCLE, Os, Script, ServerSpec, parse_with_events};
+use crate::appspec::{AppSpec, LIFECYCLE, Os, PREVIOUS_EVENTS, Script, ServerSpec, parse_with_events};
 use crate::domain::{Failure, Findings, StepStatus, Verdict};
-
-/// The events whose scripts are the previous revision's (R15).
-const PREVIOUS: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
 
 /// One run at work.
 pub(super) struct Course<'a> {
@@ -160,7 +157,7 @@ impl<'a> Course<'a> {
                 self.event_ended(event, StepStatus::Skipped, false, began)?;
             }
             Came::Badly(failure) => {
-                let ignored = self.intent.options.ignore_application_stop_failures && PREVIOUS.contains(&event);
+                let ignored = self.intent.options.ignore_application_stop_failures && PREVIOUS_EVENTS.contains(&event);
                 self.event_ended(event, StepStatus::Failed, ignored, began)?;
                 if !ignored {
                     return Ok(Some(failure));
@@ -196,7 +193,7 @@ impl<'a> Course<'a> {
             warnings
                 .push(format!("the scripts of {} do not run: the event is not part of this deployment", hook.event));
         }
-        for event in PREVIOUS {
+        for event in PREVIOUS_EVENTS {
             for script in spec.scripts_of(event) {
                 if !hook::script_path(&archive, &script.location).exists() {
                     let location = &script.location;
@@ -210,7 +207,7 @@ impl<'a> Course<'a> {
             let place = |name: &str| events.iter().position(|it| it == name);
             !spec.scripts_of("BeforeInstall").is_empty() && place("BeforeInstall") < place(event)
         };
-        for event in events.iter().filter(|event| !PREVIOUS.contains(&event.as_str())) {
+        for event in events.iter().filter(|event| !PREVIOUS_EVENTS.contains(&event.as_str())) {
             for script in spec.scripts_of(event) {
                 self.known_to_run(event, script, &archive, can_make(event)).map_err(during(event))?;
             }
@@ -296,7 +293,7 @@ impl<'a> Course<'a> {
 
     /// An event with scripts; one without is over at once (R18).
     fn hooks(&mut self, event: &str, spec: &ServerSpec, began: Timestamp) -> Result<Came, HostError> {
-        let origin = if PREVIOUS.contains(&event) && !self.downloaded {
+        let origin = if PREVIOUS_EVENTS.contains(&event) && !self.downloaded {
             match self.previous(event) {
                 Ok(Some(origin)) => origin,
                 Ok(None) => return Ok(Came::Well),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
 use super::layout::{GroupId, Layout, RunDir};
+use crate::appspec::{LIFECYCLE, PREVIOUS_EVENTS};
 use crate::domain::{BundleFormat, CommitSha, FileExists, Location, RunId};
 
 /// One run, as intended.
@@ -149,33 +150,18 @@ impl RunIntent {
 
     /// The lifecycle events to run, in order; an error says why they cannot be run so.
     pub fn events(&self) -> Result<Vec<String>, String> {
-        const USUAL: [&str; 7] = [
-            "ApplicationStop",
-            "DownloadBundle",
-            "BeforeInstall",
-            "Install",
-            "AfterInstall",
-            "ApplicationStart",
-            "ValidateService",
-        ];
-        let names = |events: &[&str]| events.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-        match (&self.options.events, self.options.traffic_hooks) {
-            (Some(events), _) => in_order(events),
-            (None, false) => Ok(names(&USUAL)),
-            (None, true) => {
-                let mut events = names(&["BeforeBlockTraffic", "AfterBlockTraffic"]);
-                events.extend(names(&USUAL));
-                events.extend(names(&["BeforeAllowTraffic", "AfterAllowTraffic"]));
-                Ok(events)
-            }
-        }
+        // There is no load balancer here, so that traffic itself is neither blocked nor allowed.
+        let usual = LIFECYCLE.iter().filter(|it| match **it {
+            "BlockTraffic" | "AllowTraffic" => false,
+            event => self.options.traffic_hooks || !event.ends_with("Traffic"),
+        });
+        self.options.events.as_deref().map_or_else(|| Ok(usual.map(|it| (*it).to_owned()).collect()), in_order)
     }
 }
 
 /// The order of R105: the two events that bring the revision run first unless they are named, and what stands before
 /// them must be able to run without it.
 fn in_order(asked: &[String]) -> Result<Vec<String>, String> {
-    const BEFORE_DOWNLOAD: [&str; 3] = ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"];
     let mut events: Vec<String> = Vec::new();
     for event in asked {
         if events.contains(event) {
@@ -194,7 +180,7 @@ fn in_order(asked: &[String]) -> Result<Vec<String>, String> {
     }
     let (download, install) = (position(&events, "DownloadBundle"), position(&events, "Install"));
     for (at, event) in events.iter().enumerate() {
-        let early = BEFORE_DOWNLOAD.contains(&event.as_str());
+        let early = PREVIOUS_EVENTS.contains(&event.as_str());
         if at < download && !early {
             return Err(format!("`{event}` cannot run before DownloadBundle"));
         }
