@@ -7,8 +7,8 @@
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
 //! `watched`, `budget` and `hints` (when it looks at what, and what that may cost), `admission` (what is asked before
 //! anything is made), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand
-//! it), `details` and `target` (the instances, and which event and script failed), `reasons` (what CodeDeploy's codes
-//! mean to people) and `trouble` (what went wrong with a call).
+//! it), `details` and `target` (the instances, and which event and script failed), `reasons` and `signs` (what CodeDeploy's
+//! codes and known words in its logs mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
 mod admission;
@@ -24,6 +24,7 @@ mod preflight;
 mod reading;
 mod reasons;
 mod release;
+mod signs;
 mod target;
 mod trouble;
 mod watched;

@@ -1,6 +1,5 @@
 //! What CodeDeploy's codes mean to people: whose turn it is, and what to do. Tables only.
 
-use crate::appspec::PREVIOUS_EVENTS;
 use crate::domain::{Blame, CodeDeploySpec, Failure};
 
 /// A role that STS does not give us (row 10). Both sides have to say yes: the role's trust, and the bot's own policy.
@@ -219,6 +218,10 @@ fn advice(code: &str) -> Option<&'static str> {
         "HEALTH_CONSTRAINTS_INVALID" => "lower the minimum of healthy hosts, or add instances",
         "ALARM_ACTIVE" => "look at the alarm; a deployment begun while it is active stops at once",
         "AGENT_ISSUE" => "start or update the CodeDeploy agent on the instances",
+        "HOOK_EXECUTION_FAILURE" => "read the log of the hook's function",
+        "INVALID_LAMBDA_CONFIGURATION" => {
+            "let the alias point to one version alone, the AppSpec's `CurrentVersion`: a stop may have left it split"
+        }
         "NO_INSTANCES" => "check the group's tags; a new tag takes up to five minutes to be seen",
         "IAM_ROLE_MISSING" | "IAM_ROLE_PERMISSIONS" => "give the group a service role with `AWSCodeDeployRole`",
         "AUTO_SCALING_IAM_ROLE_PERMISSIONS" => {
@@ -240,7 +243,7 @@ pub(super) fn end(code: &str, message: &str) -> Failure {
     };
     let mut failure = Failure::setup(ours, *text);
     failure.blame = *blame;
-    failure.help = advice(code).map(str::to_owned);
+    failure.help = super::signs::of_end(message).or_else(|| advice(code)).map(str::to_owned);
     if message.is_empty() { failure } else { failure.detail(message) }
 }
 
@@ -249,31 +252,6 @@ pub(super) fn nobody_approved(message: &str) -> Failure {
     let failure = Failure::setup("codedeploy/approval-timed-out", "traffic approval timed out")
         .help("deploy again, and let it go on in time: `landfall approve ID`");
     if message.is_empty() { failure } else { failure.detail(message) }
-}
-
-/// What is known of a failed lifecycle event: our code, and what a person can do.
-pub(super) fn script(error_code: &str, event: &str, text: &str) -> (&'static str, &'static str) {
-    match error_code {
-        _ if event == "DownloadBundle" => (
-            "codedeploy/download-failed",
-            "check that the instance's role may read the object, and that bucket and instance are in one region",
-        ),
-        _ if text.contains("already exists at this location") => {
-            ("codedeploy/file-exists", "set `file_exists_behavior` to OVERWRITE or RETAIN, or remove the file")
-        }
-        _ if PREVIOUS_EVENTS.contains(&event) => (
-            "codedeploy/previous-revision-failed",
-            "mind that this script is the previous revision's; `ignore_application_stop_failures` passes over it",
-        ),
-        "ScriptMissing" => ("codedeploy/script-missing", "correct `location`: it is relative to the bundle's root"),
-        "ScriptNotExecutable" => ("codedeploy/script-not-executable", "make the script executable and commit its mode"),
-        "ScriptTimedOut" => (
-            "codedeploy/script-timed-out",
-            "raise its `timeout`, and let what it leaves in the background close stdin, stdout and stderr",
-        ),
-        "ScriptFailed" => ("codedeploy/script-failed", "read the script's last lines below"),
-        _ => ("codedeploy/event-failed", "read the agent's log on the instance"),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use aws_sdk_codedeploy::types::{DeploymentTarget, EcsTarget, LambdaTarget, LifecycleEvent};
 
-use crate::domain::{Failure, Lifecycle, StepStatus, Traffic};
+use crate::domain::{Blame, Failure, Lifecycle, StepStatus, Traffic};
 
 /// One target at one moment.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Target {
     pub(super) lifecycle: Vec<Lifecycle>,
     /// The event that failed; nothing where all were skipped.
     event: Option<Failed>,
+    /// Whether it is an instance, with an agent and scripts, and no function or service.
+    on_instance: bool,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ impl Target {
         in_run_order(&mut lifecycle, |it| &it.name);
         let traffic = target.lambda_target().and_then(of_function).or_else(|| target.ecs_target().and_then(of_service));
         let (status, event) = (self::status(status.map(|it| it.as_str())), event.map(Failed::of));
-        Self { id, status, label, traffic, lifecycle, event }
+        Self { id, status, label, traffic, lifecycle, event, on_instance: target.instance_target().is_some() }
     }
 
     /// Whether it is known at which event it failed.
@@ -100,30 +102,21 @@ impl Target {
         }
     }
 
-    /// The failure, told by what failed instead of by what CodeDeploy counted.
+    /// The failure, told by what failed instead of by what CodeDeploy counted. A function or service has neither agent
+    /// nor scripts: there the end's own reason stands.
     pub(super) fn explain(&self, mut failure: Failure) -> Failure {
         failure.message = self.line();
-        let Some(it) = &self.event else {
-            if self.is_mute() {
-                failure.code = "codedeploy/agent-silent".into();
-                failure.blame = crate::domain::Blame::Setup;
-                failure.help = Some(
+        match &self.event {
+            None if self.is_mute() && self.on_instance => {
+                (failure.code, failure.blame) = ("codedeploy/agent-silent".into(), Blame::Setup);
+                failure.help(
                     "check on the instance that the CodeDeploy agent runs, reaches AWS on port 443, \
-                     has an instance profile and the right time"
-                        .into(),
-                );
+                     has an instance profile and the right time",
+                )
             }
-            return failure;
-        };
-        let text = [it.message.as_str(), &it.log_tail].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>();
-        let text = text.join("\n");
-        let (code, help) = super::reasons::script(&it.error_code, &it.event, &text);
-        failure.code = code.into();
-        failure.help = Some(help.into());
-        if code == "codedeploy/download-failed" {
-            failure.blame = crate::domain::Blame::Setup;
+            None => failure,
+            Some(it) => it.explain(self.on_instance, failure),
         }
-        failure.detail(&text)
     }
 
     /// Whether the agent never answered.
@@ -133,6 +126,16 @@ impl Target {
 }
 
 impl Failed {
+    fn explain(&self, on_instance: bool, mut failure: Failure) -> Failure {
+        let said = [self.message.as_str(), &self.log_tail];
+        let text = said.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n");
+        if on_instance {
+            let sign = super::signs::of_event(&self.event, &self.error_code, &text);
+            (failure.code, failure.blame, failure.help) = (sign.code.into(), sign.blame, Some(sign.help.into()));
+        }
+        if text.is_empty() { failure } else { failure.detail(&text) }
+    }
+
     fn of(event: &LifecycleEvent) -> Self {
         let text = |it: Option<&str>| it.unwrap_or_default().trim().to_owned();
         let diagnostics = event.diagnostics();
@@ -191,5 +194,26 @@ fn lifecycle(event: &LifecycleEvent, target: &str) -> Lifecycle {
             .map(str::to_owned),
         // The service's clocks may differ: a negative time is none.
         took_ms: start.zip(end).and_then(|(start, end)| u64::try_from(end - start).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_codedeploy::types::{Diagnostics, LifecycleErrorCode, LifecycleEventStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_function_that_fails_is_not_told_to_look_at_an_agent() {
+        let diagnostics = Diagnostics::builder().error_code(LifecycleErrorCode::UnknownError).build();
+        let event = LifecycleEvent::builder().lifecycle_event_name("BeforeAllowTraffic");
+        let event = event.status(LifecycleEventStatus::Failed).diagnostics(diagnostics).build();
+        let function = LambdaTarget::builder().target_id("login").lifecycle_events(event).build();
+        let target = Target::of(&DeploymentTarget::builder().lambda_target(function).build());
+        let failure = target.explain(super::super::reasons::end("HOOK_EXECUTION_FAILURE", "it reported Failed"));
+        assert_eq!(failure.message, "BeforeAllowTraffic failed on login: UnknownError");
+        assert_eq!((failure.code.as_str(), failure.blame), ("codedeploy/hook-failed", Blame::Revision));
+        assert_eq!(failure.help.as_deref(), Some("read the log of the hook's function"));
+        assert_eq!(failure.detail.as_deref(), Some("it reported Failed"));
     }
 }

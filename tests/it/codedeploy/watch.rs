@@ -43,6 +43,20 @@ async fn a_failure_is_told_even_where_its_details_may_not_be_read() {
     assert_eq!((failure.code.as_str(), failure.blame), ("codedeploy/health-constraints", Blame::Revision));
 }
 
+/// Row 50: what the log says is told, and not the code alone.
+#[tokio::test]
+async fn a_log_that_names_the_cause_is_understood_row_50() {
+    let bench = CodeDeployBench::new();
+    let log = "/opt/codedeploy-agent/.../scripts/migrate.sh: /bin/bash^M: bad interpreter: No such file or directory";
+    bench.world.script(Scenario::script_fails("i-0b", "AfterInstall", "scripts/migrate.sh", log));
+    let engine = bench.engine();
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    let failure = end(&*engine, &started.run).await.1.failure.unwrap();
+    assert_eq!(failure.message, "AfterInstall failed on i-0b: ScriptFailed scripts/migrate.sh");
+    assert_eq!((failure.code.as_str(), failure.blame), ("codedeploy/line-ends", Blame::Revision));
+    assert!(failure.help.unwrap().contains("eol=lf") && failure.detail.unwrap().ends_with(log));
+}
+
 #[tokio::test]
 async fn silent_agents_and_missing_instances_are_the_set_ups_fault() {
     for (ending, code, message) in [
