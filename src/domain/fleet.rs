@@ -57,20 +57,15 @@ impl Fleet {
         let unnamed = all.saturating_sub(instances.len() as u64);
         Self { events, instances, unnamed }
     }
-}
 
-impl InstanceState {
-    /// How far it is with each of the fleet's events; nothing where it has no such event.
-    pub fn steps(&self) -> impl Iterator<Item = Option<StepStatus>> {
-        self.steps.chars().map(|letter| match letter {
-            'p' => Some(StepStatus::Pending),
-            'i' => Some(StepStatus::InProgress),
-            's' => Some(StepStatus::Succeeded),
-            'f' => Some(StepStatus::Failed),
-            'x' => Some(StepStatus::Skipped),
-            '-' => None,
-            _ => Some(StepStatus::Unknown),
-        })
+    /// Whether there is more than the one instance that the lifecycle tells of.
+    pub fn is_several(&self) -> bool {
+        self.instances.len() as u64 + self.unnamed > 1
+    }
+
+    /// How far one of its instances is with each event; nothing where it has no such event.
+    pub fn row<'a>(&'a self, instance: &'a InstanceState) -> impl Iterator<Item = (&'a str, Option<StepStatus>)> {
+        self.events.iter().map(String::as_str).zip(instance.steps.chars().map(step))
     }
 }
 
@@ -83,6 +78,18 @@ fn letter(status: Option<StepStatus>) -> char {
         Some(StepStatus::Failed) => 'f',
         Some(StepStatus::Skipped) => 'x',
         Some(StepStatus::Unknown) => 'u',
+    }
+}
+
+fn step(letter: char) -> Option<StepStatus> {
+    match letter {
+        'p' => Some(StepStatus::Pending),
+        'i' => Some(StepStatus::InProgress),
+        's' => Some(StepStatus::Succeeded),
+        'f' => Some(StepStatus::Failed),
+        'x' => Some(StepStatus::Skipped),
+        '-' => None,
+        _ => Some(StepStatus::Unknown),
     }
 }
 
@@ -127,7 +134,8 @@ mod tests {
         let told: Vec<_> = fleet.instances.iter().map(|it| (it.id.as_str(), it.steps.as_str())).collect();
         assert_eq!(told, [("i-3", "sf"), ("i-1", "ss"), ("i-2", "x-")]);
         assert_eq!(fleet.unnamed, 7);
-        assert_eq!(fleet.instances[2].steps().collect::<Vec<_>>(), [Some(Skipped), None]);
+        let row: Vec<_> = fleet.row(&fleet.instances[2]).collect();
+        assert_eq!(row, [("Install", Some(Skipped)), ("AfterInstall", None)]);
     }
 
     #[test]

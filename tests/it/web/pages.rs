@@ -46,6 +46,25 @@ async fn a_failed_deployment_says_what_to_do_and_shows_the_last_lines() {
 }
 
 #[actix_web::test]
+async fn a_fleet_is_a_grid_of_instances_and_events_the_failed_first_row_49() {
+    let world = World::seeded(Setup::default()).await;
+    let page = world.get(&path_of(&world, "failed").await).await.body;
+    let grid = page.split_once("<table class=\"fleet\">").and_then(|(_, rest)| rest.split_once("</table>")).unwrap().0;
+    let rows: Vec<&str> = grid.split("<tr class=").skip(1).collect();
+    assert_eq!(rows.len(), 3);
+    for (row, id, first, last) in [
+        (rows[0], "<code>i-0a</code> Green", "failed", "ValidateService failed"),
+        (rows[1], "<code>i-0c</code>", "pending", "ValidateService pending"),
+        (rows[2], "<code>i-0b</code> Blue", "succeeded", "ValidateService succeeded"),
+    ] {
+        assert!(row.starts_with(&format!("\"{first}\"")) && row.contains(id), "{row}");
+        assert_eq!(row.matches("<td").count(), 7);
+        assert!(row.contains(&format!("title=\"{last}\"")), "{row}");
+    }
+    assert!(page.contains("and 4 more"));
+}
+
+#[actix_web::test]
 async fn the_first_page_tells_live_running_waiting_and_held_apart() {
     let world = World::seeded(Setup::default()).await;
     let page = world.get("/").await.body;

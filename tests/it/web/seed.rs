@@ -10,9 +10,9 @@ use landfall::board::Board;
 use landfall::clients::Clock;
 use landfall::domain::{
     ArchiveFacts, Ask, Blame, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId,
-    EngineSpec, Event, Failure, Finding, Hold, HoldKind, HostSpec, Instances, Lifecycle, Location, NoticeState, Place,
-    PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision, Rule, RunId, RunOutcome,
-    SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
+    EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState, Instances, Lifecycle,
+    Location, NoticeState, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision,
+    Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
 };
 use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
 use landfall::web::access::Tokens;
@@ -256,8 +256,28 @@ fn progress(at: usize, now: StepStatus) -> Progress {
         phase,
         lifecycle: lifecycle.collect(),
         instances: Some(instances),
+        fleet: Some(fleet(at, now)),
         ..Progress::default()
     }
+}
+
+/// The instance that the lifecycle is of, one that is done, one that has not begun, and four that nobody names.
+fn fleet(at: usize, now: StepStatus) -> Fleet {
+    let row = |id: &str, status, label: Option<&str>, at: usize, now| {
+        let state = InstanceState { id: id.into(), status, steps: String::new(), label: label.map(str::to_owned) };
+        let step = |(place, name): (usize, &&str)| match place.cmp(&at) {
+            std::cmp::Ordering::Less => ((*name).to_owned(), StepStatus::Succeeded),
+            std::cmp::Ordering::Equal => ((*name).to_owned(), now),
+            std::cmp::Ordering::Greater => ((*name).to_owned(), StepStatus::Pending),
+        };
+        (state, LIFECYCLE.iter().enumerate().map(step).collect())
+    };
+    let rows = [
+        row("i-0a", now, Some("Green"), at, now),
+        row("i-0b", StepStatus::Succeeded, Some("Blue"), LIFECYCLE.len(), now),
+        row("i-0c", StepStatus::Pending, None, 0, StepStatus::Pending),
+    ];
+    Fleet::of(LIFECYCLE.map(str::to_owned).to_vec(), rows, 7)
 }
 
 /// A commit whose hash is this, over and over.
