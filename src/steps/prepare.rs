@@ -136,6 +136,21 @@ fn in_reach(order: &Order) -> Result<(), Failure> {
     }
 }
 
+/// The bundle's form: as asked for, or as the AppSpec's system has it. The agent on Windows unpacks zip only (guide:
+/// 1163, 13481).
+fn format(wanted: Option<BundleFormat>, os: Os) -> Result<BundleFormat, Failure> {
+    match (os, wanted) {
+        (Os::Linux, wanted) => Ok(wanted.unwrap_or(BundleFormat::Tgz)),
+        (Os::Windows, None | Some(BundleFormat::Zip)) => Ok(BundleFormat::Zip),
+        (Os::Windows, Some(other)) => {
+            let text =
+                "`appspec.yml` is for Windows, where CodeDeploy's agent unpacks zip only, and the target asks for";
+            Err(Failure::setup("steps/windows-wants-zip", format!("{text} {}", other.extension()))
+                .help("set `format = \"zip\"` under `[target.bundle]`, or take it out"))
+        }
+    }
+}
+
 async fn bundle(
     world: &World,
     source: &Source,
@@ -145,10 +160,7 @@ async fn bundle(
     known: &[Revision],
 ) -> Result<Prepared, Failure> {
     let rules = &order.target.bundle;
-    let format = rules.format.unwrap_or(match spec.os {
-        Os::Linux => BundleFormat::Tgz,
-        Os::Windows => BundleFormat::Zip,
-    });
+    let format = format(rules.format, spec.os)?;
     let key = ObjectKey {
         target: order.target.name.clone(),
         commit: weighed.commit.clone(),

@@ -199,6 +199,24 @@ fn a_commit_on_github_needs_neither_archive_nor_bucket_row_20() {
 }
 
 #[test]
+fn windows_takes_a_zip_and_refuses_to_be_sent_a_tar_row_13() {
+    let appspec = "version: 0.0\nos: windows\nfiles:\n  - source: \\site\n    destination: c:\\inetpub\n";
+    let files = [("appspec.yml", appspec), ("site/index.html", "hello")];
+    let zip = line("shop", "Server", "");
+    assert_eq!(zip.push(&files), None);
+    assert_eq!(zip.sent()["revision"]["s3Location"]["bundleType"], "zip");
+    let tar = line("shop", "Server", "[target.bundle]\nformat = \"tgz\"");
+    assert_eq!(
+        tar.push(&files).as_deref(),
+        Some(
+            "`appspec.yml` is for Windows, where CodeDeploy's agent unpacks zip only, and the target asks for tgz \
+             (set `format = \"zip\"` under `[target.bundle]`, or take it out)"
+        )
+    );
+    assert!(tar.outside.codedeploy.deployments().is_empty());
+}
+
+#[test]
 fn a_revision_is_listed_and_what_may_not_be_listed_deploys_all_the_same_row_18() {
     let line = Line::new();
     let sha = line.outside.push("hello");
