@@ -47,6 +47,10 @@ struct Choices {
     /// Leave instances alone that run this revision already
     #[arg(long)]
     outdated_only: bool,
+
+    /// Let no alarm stop it, such as one that is active because of what is to be replaced
+    #[arg(long)]
+    ignore_alarms: bool,
 }
 
 impl Choices {
@@ -56,6 +60,7 @@ impl Choices {
             ignore_application_stop_failures: self.ignore_application_stop_failures,
             file_exists_behavior: self.file_exists_behavior.map(Into::into),
             outdated_only: self.outdated_only,
+            ignore_alarms: self.ignore_alarms,
         }
     }
 }

@@ -73,7 +73,17 @@ pub(super) struct Deployment {
     #[serde(default)]
     failure: Option<Failure>,
     #[serde(default)]
+    findings: Vec<Finding>,
+    #[serde(default)]
     pub(super) events: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+struct Finding {
+    severity: String,
+    message: String,
+    #[serde(default)]
+    help: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +244,10 @@ fn story(it: &Deployment, now: Timestamp) -> String {
     line("why", it.reason.as_deref());
     line("code", it.failure.as_ref().map(|it| it.code.as_str()));
     line("help", it.failure.as_ref().and_then(|it| it.help.as_deref()));
+    for finding in &it.findings {
+        line(&finding.severity, Some(&finding.message));
+        line("help", finding.help.as_deref());
+    }
     for event in &it.events {
         text += &event.line();
     }

@@ -1,10 +1,14 @@
-//! What a person can do next about a run that failed at scripts of the revision before it. Decides nothing.
+//! What a person can do next about a run that failed at scripts of the revision before it, or that an alarm stopped.
+//! Decides nothing.
 
 use crate::appspec::PREVIOUS_EVENTS;
 use crate::domain::{DeploymentId, Failure, Progress, RunOutcome, StepStatus};
 
-/// The outcome with the one command that passes over such a failure, where there is one (row 29).
+/// The outcome with the one command that passes over such a failure, where there is one (rows 29 and 61).
 pub(super) fn with_hint(id: DeploymentId, progress: &Progress, mut outcome: RunOutcome) -> RunOutcome {
+    if let Some(Failure { help, .. }) = outcome.failure.as_mut().filter(|it| it.code == "codedeploy/alarm") {
+        *help = Some(joined(help.take(), format!("`landfall redeploy {id} --ignore-alarms` lets no alarm stop it")));
+    }
     let failed = |it: &&crate::domain::Lifecycle| it.status == StepStatus::Failed;
     let Some(event) = progress.lifecycle.iter().find(failed).map(|it| it.name.as_str()) else { return outcome };
     if let (true, Some(Failure { help, .. })) = (PREVIOUS_EVENTS.contains(&event), &mut outcome.failure) {
@@ -12,9 +16,16 @@ pub(super) fn with_hint(id: DeploymentId, progress: &Progress, mut outcome: RunO
             "the scripts of {event} are the earlier revision's: \
              `landfall redeploy {id} --ignore-application-stop-failures` passes over them"
         );
-        *help = Some(help.take().map_or_else(|| hint.clone(), |help| format!("{help}; {hint}")));
+        *help = Some(joined(help.take(), hint));
     }
     outcome
+}
+
+fn joined(help: Option<String>, hint: String) -> String {
+    match help {
+        Some(help) => format!("{help}; {hint}"),
+        None => hint,
+    }
 }
 
 #[cfg(test)]

@@ -171,6 +171,13 @@ pub struct Tag {
     pub value: Option<String>,
 }
 
+impl OverrideAlarms {
+    /// No alarm counts.
+    pub fn none() -> Self {
+        Self { enabled: false, ignore_poll_failure: false, names: vec![] }
+    }
+}
+
 /// Alarms of `CloudWatch` in the stead of the group's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideAlarms {
@@ -214,6 +221,9 @@ pub struct DeployOptions {
     /// Only instances that do not run the revision are updated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outdated_only: bool,
+    /// No alarm stops it, whatever the target and its group say (row 34).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_alarms: bool,
 }
 
 impl DeployOptions {
@@ -226,8 +236,11 @@ impl DeployOptions {
     pub fn strange_to(&self, engine: &EngineSpec) -> Option<(&'static str, &'static str)> {
         match engine {
             EngineSpec::Host(_) => {
-                let set =
-                    [("deployment_config", self.deployment_config.is_some()), ("outdated_only", self.outdated_only)];
+                let set = [
+                    ("deployment_config", self.deployment_config.is_some()),
+                    ("outdated_only", self.outdated_only),
+                    ("ignore_alarms", self.ignore_alarms),
+                ];
                 let (name, _) = set.into_iter().find(|(_, set)| *set)?;
                 Some((name, "is for CodeDeploy, and this target is deployed by the host engine"))
             }
@@ -262,6 +275,9 @@ impl fmt::Display for DeployOptions {
         parts.extend(self.file_exists_behavior.map(|it| format!("with files that exist: {}", it.as_str())));
         if self.outdated_only {
             parts.push("to outdated instances only".to_owned());
+        }
+        if self.ignore_alarms {
+            parts.push("whatever alarms say".to_owned());
         }
         f.write_str(&parts.join(", "))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::codedeploy::{CodeDeploySpec, DeployOptions};
+use super::codedeploy::{CodeDeploySpec, DeployOptions, OverrideAlarms};
 use super::ids::{RefName, RepositoryName, TargetName};
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
@@ -242,14 +242,22 @@ impl EngineSpec {
     /// The same engine, with what a person chose for one deployment.
     #[must_use]
     pub fn with_options(mut self, options: &DeployOptions) -> Self {
-        let DeployOptions { deployment_config, ignore_application_stop_failures, file_exists_behavior, outdated_only } =
-            options;
+        let DeployOptions {
+            deployment_config,
+            ignore_application_stop_failures,
+            file_exists_behavior,
+            outdated_only,
+            ignore_alarms,
+        } = options;
         match &mut self {
             Self::CodeDeploy(it) => {
                 it.deployment_config = deployment_config.clone().or(it.deployment_config.take());
                 it.file_exists_behavior = file_exists_behavior.or(it.file_exists_behavior);
                 it.ignore_application_stop_failures |= ignore_application_stop_failures;
                 it.update_outdated_only |= outdated_only;
+                if *ignore_alarms {
+                    it.override_alarms = Some(OverrideAlarms::none());
+                }
             }
             Self::Host(it) => {
                 it.file_exists_behavior = file_exists_behavior.or(it.file_exists_behavior);

@@ -7,6 +7,7 @@ mod approval;
 mod crashes;
 mod matrix;
 mod news;
+mod options;
 mod platforms;
 mod promotion;
 mod stops;
@@ -20,6 +21,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::bot::Bot;
+use crate::cli::{Ran, landfall_with};
 use crate::worlds::codedeploy::{Fault, Moves, Scenario, World};
 use crate::worlds::github::{GitHubWorld, Route, Status, Trouble};
 use crate::worlds::push::SECRET;
@@ -108,7 +110,11 @@ struct Line {
 
 impl Line {
     fn new() -> Self {
-        let outside = Outside::new();
+        Self::of(Outside::new())
+    }
+
+    /// The same with an outside, and a configuration, that somebody else has made.
+    fn of(outside: Outside) -> Self {
         let mut bot = bot_at(outside.dir.path());
         bot.start();
         // The first look at the heads is over: what is scripted from now on meets the push.
@@ -121,6 +127,28 @@ impl Line {
         let (status, answer) = self.bot.deliver("delivery-1", sha);
         assert_eq!(status, 202, "{answer}");
         self.bot.settle_and_tell();
+    }
+
+    /// What is to be told of everything that happened, a sentence each.
+    fn told(&self) -> Vec<String> {
+        self.bot.records().iter().map(landfall::board::sentence).collect()
+    }
+
+    fn token(&self) -> String {
+        fs::read_to_string(self.outside.dir.path().join("data/token")).unwrap().trim().to_owned()
+    }
+
+    /// What the server answers at a path.
+    fn get(&self, path: &str) -> String {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.bot.url())).bearer_auth(self.token());
+        self.bot.runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
+    }
+
+    /// Runs the shipped program, which asks this bot.
+    fn landfall(&self, words: &[&str]) -> Ran {
+        let server = [("LANDFALL_URL", self.bot.url()), ("LANDFALL_TOKEN", self.token())];
+        let server = server.each_ref().map(|(name, value)| (*name, value.as_str()));
+        landfall_with(self.outside.dir.path(), words, &server)
     }
 
     /// The failures that a deployment ended with or stumbled over, in order.

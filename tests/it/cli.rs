@@ -332,6 +332,52 @@ fn asking_sends_one_request_under_a_key() {
 }
 
 #[test]
+fn what_is_chosen_for_one_deployment_is_sent_as_typed_rows_27_29_30_32_34() {
+    let api = Api::start();
+    let all = [
+        "--deployment-config",
+        "CodeDeployDefault.AllAtOnce",
+        "--ignore-application-stop-failures",
+        "--file-exists-behavior",
+        "retain",
+        "--outdated-only",
+        "--ignore-alarms",
+    ];
+    let options = json!({
+        "deployment_config": "CodeDeployDefault.AllAtOnce", "ignore_application_stop_failures": true,
+        "file_exists_behavior": "RETAIN", "outdated_only": true, "ignore_alarms": true,
+    });
+    for (words, sent) in [
+        (&["deploy", "blog"][..], json!({"ask": "deploy", "target": "blog", "ref": "refs/heads/main"})),
+        (&["redeploy", ID], json!({"ask": "redeploy", "deployment": ID})),
+        (&["rollback", "blog", "--to", ID], json!({"ask": "rollback", "target": "blog", "to": ID})),
+    ] {
+        let ran = api.landfall(&[words, &all].concat());
+        assert_eq!((ran.exit, ran.out.as_str()), (0, format!("{ID}\n").as_str()), "{words:?}: {}", ran.talk);
+        let mut expected = sent;
+        expected["options"] = options.clone();
+        assert_eq!(api.last_ask(), expected);
+        // What nobody typed is not sent.
+        let ran = api.landfall(&[words, &["--outdated-only", "--json"]].concat());
+        assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["deployments"][0], ID, "{}", ran.talk);
+        assert_eq!(api.last_ask()["options"], json!({"outdated_only": true}));
+    }
+    assert_eq!(api.landfall(&["approve", ID]).exit, 0);
+    assert_eq!(api.last_ask(), json!({"ask": "approve", "deployment": ID}));
+    assert_eq!(api.landfall(&["stop", ID]).exit, 0);
+    assert_eq!(api.last_ask(), json!({"ask": "stop", "deployment": ID, "rollback": false}));
+    for wrong in [
+        &["deploy", "blog", "--file-exists-behavior", "KEEP"][..],
+        &["rollback", "blog", "--to", "yesterday"],
+        &["approve", "blog"],
+        &["stop", ID, "--ignore-alarms"],
+    ] {
+        let ran = api.landfall(wrong);
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{wrong:?}: {}", ran.talk);
+    }
+}
+
+#[test]
 fn waiting_for_a_deployment_that_fails_exits_with_1() {
     let ran = Api::start().landfall(&["deploy", "blog", "--wait"]);
     assert_eq!(ran.exit, 1);

@@ -123,7 +123,7 @@ fn where_all_is_well_every_line_says_so_and_nothing_is_left_behind() {
         "ok    versions            they are kept",
         "ok    encryption          AES256",
         "skip  writing             not tried: `--write`",
-        "ok    application         `shop` is in eu-west-1, for Server",
+        "ok    application         `shop` is in eu-west-1, for servers",
         "ok    group               `production` deploys in-place",
         "ok    configuration       `CodeDeployDefault.OneAtATime`",
         "ok    rollback            the group rolls nothing back by itself",
@@ -249,7 +249,7 @@ fn mistyped_names_are_told_with_the_ones_that_were_meant() {
     it.configure("deployment_config = \"CodeDeployDefault.LambdaAllAtOnce\"");
     let (_, told) = it.told(&[]);
     assert!(
-        told[0].contains("is for Lambda, and application `shop` is for Server [codedeploy/config-platform]"),
+        told[0].contains("is for Lambda, and application `shop` is for servers [codedeploy/config-of-other-platform]"),
         "{told:?}"
     );
     let ran = it.doctor(&["shop-prod"]);

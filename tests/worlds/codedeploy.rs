@@ -149,6 +149,14 @@ impl World {
         group.expect("the group was added before").blue_green = true;
     }
 
+    /// What the group's deployments have that name no deployment configuration of their own.
+    pub(crate) fn usual_config(&self, application: &str, group: &str, config: &str) {
+        let mut state = self.state();
+        let group = state.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        let input = &mut group.expect("the group was added before").input;
+        input["deploymentConfigName"] = config.into();
+    }
+
     /// The application may fetch from GitHub.
     pub(crate) fn link_to_github(&self, application: &str) {
         self.state().applications.get_mut(application).expect("the application was added before").linked_to_github =

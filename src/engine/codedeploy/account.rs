@@ -8,8 +8,8 @@ use aws_sdk_codedeploy::Client;
 use jiff::Timestamp;
 use tokio::sync::{Notify, OnceCell};
 
-use super::applications::Applications;
 use super::hints::Hints;
+use super::known::Known;
 use super::watched::Watched;
 use crate::clients::Clock;
 use crate::clients::aws::{self, Aws};
@@ -144,8 +144,8 @@ pub(super) struct Account {
     pub(super) watched: Mutex<Watched>,
     pub(super) nudge: Notify,
     pub(super) hints: Mutex<Hints>,
-    /// What is known of applications and deployment configurations.
-    pub(super) applications: Applications,
+    /// What is known of applications, groups and deployment configurations.
+    pub(super) known: Known,
     /// Calls whose outcome is unknown, by marker: they may have left long after their intent was written.
     lost: Mutex<HashMap<String, Timestamp>>,
 }
@@ -162,7 +162,7 @@ impl Account {
             watched: Mutex::default(),
             nudge: Notify::new(),
             hints: Mutex::default(),
-            applications: Applications::default(),
+            known: Known::default(),
             lost: Mutex::default(),
         }
     }

@@ -2,9 +2,9 @@
 //! chosen fits it. It changes nothing there, except that a stored revision is registered.
 
 use super::engine::CodeDeployEngine;
-use super::preflight::nearest;
+use super::fitness::{Room, keeps_some};
 use super::trouble::Trouble;
-use crate::domain::{Failure, Finding, Location, Order, Platform, Revision, RevisionForm};
+use crate::domain::{Failure, Finding, Location, Order, Platform, Revision, Severity};
 use crate::engine::Admission;
 
 /// CodeDeploy takes 512 characters for a description today; its documentation has said 256 and 100.
@@ -13,110 +13,97 @@ const LONGEST: usize = 100;
 impl CodeDeployEngine {
     /// The platform for which the order's revision must be, once everything chosen fits it.
     pub(super) async fn admission(&self, order: &Order) -> Result<Admission, Failure> {
+        let admission = match self.look_around().await {
+            Ok(admission) => admission,
+            Err(failure) => return Err(self.mistrusted(failure)),
+        };
+        if let Some(finding) = admission.findings.iter().find(|it| it.severity == Severity::Error) {
+            return Err(self.mistrusted(refusal(finding)));
+        }
+        if let Some(platform) = admission.platform.filter(|it| *it != Platform::Server)
+            && let Some(option) = order.options.for_servers().first()
+        {
+            let text = format!("`{option}` is for servers, and {}", self.application_is_for(platform));
+            return Err(Failure::setup("codedeploy/not-for-platform", text).help("ask again without it"));
+        }
+        Ok(admission)
+    }
+
+    /// What would keep a deployment from working, and what a person should change.
+    pub(super) async fn misfits(&self) -> Vec<Finding> {
+        self.look_around().await.map_or_else(|failure| vec![told(&failure)], |it| it.findings)
+    }
+
+    /// Application, group and deployment configuration, each asked once in a while, held against what the target says.
+    /// What may not be asked keeps nobody from deploying: then the configuration's word or the AppSpec's counts.
+    async fn look_around(&self) -> Result<Admission, Failure> {
         let mut findings = vec![];
         let platform = match self.account.application(&self.spec.application).await {
             Ok(application) => {
-                self.agrees(application.platform)?;
-                if self.spec.revision == Some(RevisionForm::GitHub) && !application.linked_to_github {
-                    findings.push(self.not_linked());
-                }
+                findings.extend(application.platform.and_then(|it| self.other_platform(it)));
+                findings.extend(self.not_linked(application));
                 application.platform
             }
-            // Not being allowed to ask keeps nobody from deploying; then the configuration's word or the AppSpec's counts.
             Err(trouble) if is_denied(&trouble) => {
                 findings.push(unasked(&trouble));
                 self.spec.platform
             }
-            Err(trouble) => return Err(trouble.failure(&self.spec)),
+            Err(trouble) => return Err(self.explained(&trouble).await),
+        };
+        let group = match self.account.group(&self.spec).await {
+            Ok(group) => Some(group),
+            Err(trouble) if is_denied(&trouble) => {
+                findings.push(unasked(&trouble));
+                None
+            }
+            Err(trouble) => return Err(self.explained(&trouble).await),
         };
         let Some(platform) = platform else { return Ok(Admission { findings, ..Admission::default() }) };
-        if platform != Platform::Server {
-            if let Some(option) = order.options.for_servers().first() {
-                let text = format!("`{option}` is for servers, and {}", self.application_is_for(platform));
-                return Err(Failure::setup("codedeploy/not-for-platform", text).help("ask again without it"));
-            }
-            findings.extend(self.for_servers_only(platform));
+        findings.extend(self.for_servers_only(platform));
+        findings.extend(group.as_ref().and_then(|it| self.not_blue_green(it, platform)));
+        let own = self.spec.deployment_config.clone();
+        let config = own.or_else(|| group.as_ref().map(|it| self.config_in_force(it).to_owned()));
+        if let Some(name) = &config {
+            let instances = async || match &group {
+                Some(group) => self.account.instances_of_last(group).await,
+                None => None,
+            };
+            findings.extend(self.config_fits(name, platform, instances).await?);
         }
-        if let Some(name) = &self.spec.deployment_config {
-            findings.extend(self.config_fits(name, platform).await?);
-        }
-        let config = match platform {
-            Platform::Ecs => self.config_in_force().await,
-            Platform::Server | Platform::Lambda => None,
-        };
         Ok(Admission { platform: Some(platform), config, findings })
     }
 
-    /// The deployment configuration that holds: ours, or else the group's. It only helps to warn.
-    async fn config_in_force(&self) -> Option<String> {
-        if self.spec.deployment_config.is_some() {
-            return self.spec.deployment_config.clone();
-        }
-        let call = self.account.client().await.get_deployment_group().application_name(&self.spec.application);
-        let answer = call.deployment_group_name(&self.spec.deployment_group).send().await.ok()?;
-        answer.deployment_group_info?.deployment_config_name
-    }
-
-    /// The configuration's word and the application's must be one.
-    fn agrees(&self, found: Option<Platform>) -> Result<(), Failure> {
-        match (self.spec.platform, found) {
-            (Some(said), Some(found)) if said != found => Err(self.other_platform(said, found)),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn other_platform(&self, said: Platform, found: Platform) -> Failure {
-        let text = format!("the target is configured for {said}, and {}", self.application_is_for(found));
-        Failure::setup("codedeploy/other-platform", text)
-            .help("correct `platform` or `application` under `[target.engine]`")
-    }
-
-    fn application_is_for(&self, platform: Platform) -> String {
-        format!("application `{}` is for {platform}", self.spec.application)
-    }
-
-    /// What is set for servers, where there are none: it is not sent.
-    pub(super) fn for_servers_only(&self, platform: Platform) -> Vec<Finding> {
-        let said = |name| {
-            let text = format!("`{name}` is for servers, and {}", self.application_is_for(platform));
-            Finding::warning("codedeploy/for-servers-only", text).help(format!("remove `{name}`: it is not sent"))
-        };
-        self.spec.for_servers().into_iter().map(said).collect()
-    }
-
-    pub(super) fn not_linked(&self) -> Finding {
-        let text =
-            format!("application `{}` is not linked to GitHub, so that it can fetch nothing", self.spec.application);
-        Finding::warning("codedeploy/not-linked", text)
-            .help("link it once: in the console, create a deployment of a revision on GitHub, and connect the account")
-    }
-
-    /// Whether the deployment configuration is there, and for this platform.
-    pub(super) async fn config_fits(&self, name: &str, platform: Platform) -> Result<Option<Finding>, Failure> {
-        let found = match self.account.config(name).await {
-            Ok(found) => found,
+    /// Whether the deployment configuration is there, for this platform, and leaves instances to be updated. That the
+    /// group has one, CodeDeploy saw to: of the group's own nothing but a warning comes.
+    async fn config_fits(
+        &self,
+        name: &str,
+        platform: Platform,
+        instances: impl AsyncFnOnce() -> Option<i64>,
+    ) -> Result<Option<Finding>, Failure> {
+        let config = match self.account.config(name).await {
+            Ok(config) => config,
+            Err(_) if self.spec.deployment_config.is_none() => return Ok(None),
             Err(trouble) if is_denied(&trouble) => return Ok(Some(unasked(&trouble))),
-            Err(trouble) if trouble.code() == Some("DeploymentConfigDoesNotExistException") => {
-                let near = nearest(name, &self.account.config_names().await);
-                let failure = trouble.failure(&self.spec);
-                return Err(match near {
-                    Some(near) => failure.help(format!("did you mean `{near}`?")),
-                    None => failure,
-                });
-            }
-            Err(trouble) => return Err(trouble.failure(&self.spec)),
+            Err(trouble) => return Err(self.explained(&trouble).await),
         };
-        match found.filter(|found| *found != platform) {
-            None => Ok(None),
-            Some(found) => {
-                let text = format!(
-                    "deployment configuration `{name}` is for {found}, and {}",
-                    self.application_is_for(platform)
-                );
-                Err(Failure::setup("codedeploy/config-of-other-platform", text)
-                    .help("name one for the application's platform, or leave it to the deployment group"))
-            }
+        if let (Some(_), Some(misfit)) = (&self.spec.deployment_config, self.config_of_other(name, &config, platform)) {
+            return Ok(Some(misfit));
         }
+        if platform != Platform::Server || !keeps_some(&config) {
+            return Ok(None);
+        }
+        let lacks = instances().await.and_then(|it| Room::of(&config, it)).and_then(|it| it.lacks(name));
+        // How many instances there will be is only guessed at.
+        Ok(lacks.map(|it| Finding { severity: Severity::Warning, ..it }))
+    }
+
+    /// A failure that a person will mend at CodeDeploy: what led to it is asked anew the next time.
+    fn mistrusted(&self, failure: Failure) -> Failure {
+        if !failure.passing {
+            self.account.forget(&self.spec, self.spec.deployment_config.as_deref());
+        }
+        failure
     }
 
     /// Lists a stored revision in CodeDeploy's console. May run twice: the same revision stays one entry.
@@ -130,13 +117,9 @@ impl CodeDeployEngine {
         if trouble.code() == Some("InvalidRevisionException") {
             return Err(trouble.failure(&self.spec));
         }
-        let failure = trouble.failure(&self.spec);
-        let finding =
-            Finding::warning(&failure.code, format!("the revision is not listed in CodeDeploy: {}", failure.message));
-        Ok(vec![match failure.help {
-            Some(help) => finding.help(help),
-            None => finding,
-        }])
+        let finding = told(&trouble.failure(&self.spec));
+        let message = format!("the revision is not listed in CodeDeploy: {}", finding.message);
+        Ok(vec![Finding { severity: Severity::Warning, message, ..finding }])
     }
 }
 
@@ -145,6 +128,24 @@ fn described(order: &Order) -> String {
     let sha = &order.sha.as_str()[..12];
     let title = order.title.as_deref().map(|title| format!(": {title}")).unwrap_or_default();
     format!("{}@{sha}{title}", order.repository.name).chars().take(LONGEST).collect::<String>().trim_end().to_owned()
+}
+
+/// A finding that refuses, as the failure that it is for one deployment.
+fn refusal(finding: &Finding) -> Failure {
+    let failure = Failure::setup(&finding.code, &finding.message);
+    match &finding.help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
+/// A failure, as the finding that it is for a person who only looks.
+fn told(failure: &Failure) -> Finding {
+    let finding = Finding::error(&failure.code, &failure.message);
+    match &failure.help {
+        Some(help) => finding.help(help),
+        None => finding,
+    }
 }
 
 fn is_denied(trouble: &Trouble) -> bool {

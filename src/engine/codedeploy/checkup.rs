@@ -1,88 +1,53 @@
 //! Whether CodeDeploy would carry deployments out, asked of it without starting one. It changes nothing there.
 
 use aws_sdk_codedeploy::Client;
-use aws_sdk_codedeploy::types::{
-    ComputePlatform, DeploymentConfigInfo, DeploymentGroupInfo, DeploymentOverview, MinimumHealthyHosts,
-    MinimumHealthyHostsType,
-};
+use aws_sdk_codedeploy::types::DeploymentGroupInfo;
 
-use super::applications;
 use super::engine::CodeDeployEngine;
-use super::preflight::{is_absent, nearest};
+use super::fitness::Room;
+use super::known::Application;
 use super::trouble::Trouble;
 use crate::domain::{Checkup, Failure, Finding, Platform};
-
-/// What every group has unless it says otherwise.
-const USUAL_CONFIG: &str = "CodeDeployDefault.OneAtATime";
 
 impl CodeDeployEngine {
     /// Looks at application, group, deployment configuration, service role, and what the group does by itself.
     pub async fn checkup(&self) -> Vec<Checkup> {
-        let client = self.account.client().await;
         let mut seen = Vec::new();
-        let platform = match self.application_of(client).await {
-            Ok((checkup, platform)) => {
-                if let Some(role) = &self.spec.assume_role {
-                    seen.push(Checkup::ok("role", format!("`{role}` can be taken")).answered());
-                }
-                seen.push(checkup);
-                platform
-            }
-            Err(checkup) => return vec![checkup],
+        let application = match self.account.application(&self.spec.application).await {
+            Ok(application) => application,
+            Err(trouble) => return vec![self.refused("application", &trouble).await],
         };
-        let without_servers = applications::platform(platform.as_ref()).filter(|it| *it != Platform::Server);
-        if let Some(platform) = without_servers {
-            let strange = self.for_servers_only(platform).into_iter();
-            seen.extend(strange.map(|it| Checkup::found("options", it).answered()));
+        if let Some(role) = &self.spec.assume_role {
+            seen.push(Checkup::ok("role", format!("`{role}` can be taken")).answered());
         }
-        let group = match self.group_of(client).await {
+        seen.push(self.said_of_application(application));
+        let platform = application.platform.unwrap_or(Platform::Server);
+        let group = self.account.group(&self.spec).await;
+        let mut strange: Vec<Finding> = self.other_platform(platform).into_iter().collect();
+        strange.extend(self.for_servers_only(platform));
+        strange.extend(self.not_linked(application));
+        strange.extend(group.as_ref().ok().and_then(|group| self.not_blue_green(group, platform)));
+        seen.extend(strange.into_iter().map(|it| Checkup::found("options", it).answered()));
+        let group = match group {
             Ok(group) => group,
-            Err(checkup) => {
-                seen.push(checkup);
+            Err(trouble) => {
+                seen.push(self.refused("group", &trouble).await);
                 return seen;
             }
         };
         seen.push(self.said_of(&group));
-        seen.push(self.config_of(client, &group, platform.as_ref()).await);
+        seen.push(self.config_of(&group, platform).await);
         seen.push(service_role(&group));
         seen.push(rollbacks(&group));
         seen.push(watchers(&group));
-        seen.push(self.listing(client).await);
+        seen.push(self.listing(self.account.client().await).await);
         seen
     }
 
-    async fn application_of(&self, client: &Client) -> Result<(Checkup, Option<ComputePlatform>), Checkup> {
-        const ABOUT: &str = "application";
-        let name = &self.spec.application;
-        let found = client.get_application().application_name(name).send().await;
-        match found.map_err(|error| Trouble::of("GetApplication", &error)) {
-            Ok(answer) => {
-                let platform = answer.application.and_then(|it| it.compute_platform);
-                let kind = platform.as_ref().map_or("Server", ComputePlatform::as_str);
-                let said = format!("`{name}` is in {}, for {kind}", self.spec.region);
-                Ok((Checkup::ok(ABOUT, said).answered(), platform))
-            }
-            Err(trouble) => {
-                let names = if is_absent(&trouble) { self.applications().await } else { vec![] };
-                Err(self.refused(ABOUT, &trouble, nearest(name, &names)))
-            }
-        }
-    }
-
-    async fn group_of(&self, client: &Client) -> Result<DeploymentGroupInfo, Checkup> {
-        const ABOUT: &str = "group";
-        let (application, name) = (&self.spec.application, &self.spec.deployment_group);
-        let call = client.get_deployment_group().application_name(application).deployment_group_name(name);
-        match call.send().await.map_err(|error| Trouble::of("GetDeploymentGroup", &error)) {
-            Ok(answer) => answer.deployment_group_info.ok_or_else(|| {
-                let failure = Failure::setup("codedeploy/no-group-told", format!("nothing is told of group `{name}`"));
-                Checkup::failed(ABOUT, failure.help("look at the group in CodeDeploy's console")).answered()
-            }),
-            Err(trouble) => {
-                let names = if is_absent(&trouble) { self.groups().await } else { vec![] };
-                Err(self.refused(ABOUT, &trouble, nearest(name, &names)))
-            }
-        }
+    fn said_of_application(&self, application: Application) -> Checkup {
+        let kind = application.platform.map_or("a platform that is not known here".to_owned(), |it| it.to_string());
+        let said = format!("`{}` is in {}, for {kind}", self.spec.application, self.spec.region);
+        Checkup::ok("application", said).answered()
     }
 
     fn said_of(&self, group: &DeploymentGroupInfo) -> Checkup {
@@ -93,42 +58,28 @@ impl CodeDeployEngine {
     }
 
     /// The configuration that a deployment will have (rows 27, 42): it is there, for this platform, and leaves room.
-    async fn config_of(
-        &self,
-        client: &Client,
-        group: &DeploymentGroupInfo,
-        platform: Option<&ComputePlatform>,
-    ) -> Checkup {
+    async fn config_of(&self, group: &DeploymentGroupInfo, platform: Platform) -> Checkup {
         const ABOUT: &str = "configuration";
-        let own = self.spec.deployment_config.as_deref();
-        let name = own.or(group.deployment_config_name()).unwrap_or(USUAL_CONFIG);
-        let found = client.get_deployment_config().deployment_config_name(name).send().await;
-        let info = match found.map_err(|error| Trouble::of("GetDeploymentConfig", &error)) {
-            Ok(answer) => answer.deployment_config_info,
-            Err(trouble) => {
-                let names = if is_absent(&trouble) { self.account.config_names().await } else { vec![] };
-                return self.refused(ABOUT, &trouble, nearest(name, &names));
-            }
+        let name = self.config_in_force(group);
+        let config = match self.account.config(name).await {
+            Ok(config) => config,
+            Err(trouble) => return self.refused(ABOUT, &trouble).await,
         };
-        let Some(info) = info else { return Checkup::ok(ABOUT, format!("`{name}`")).answered() };
-        let theirs = info.compute_platform().unwrap_or(&ComputePlatform::Server);
-        let ours = platform.unwrap_or(&ComputePlatform::Server);
-        if theirs != ours {
-            let text = format!("`{name}` is for {theirs}, and application `{}` is for {ours}", self.spec.application);
-            let help = "choose a `deployment_config` of the application's platform, or take it out";
-            let finding = Finding::error("codedeploy/config-platform", text).help(help);
-            return Checkup::found(ABOUT, finding).answered();
+        if let Some(misfit) = self.config_of_other(name, &config, platform) {
+            return Checkup::found(ABOUT, misfit).answered();
         }
-        let instances = self.instances_of_last(client, group).await;
-        room(name, &info, instances).answered()
-    }
-
-    /// How many instances the last deployment had: the best guess for the next.
-    async fn instances_of_last(&self, client: &Client, group: &DeploymentGroupInfo) -> Option<i64> {
-        let last = group.last_attempted_deployment()?.deployment_id()?;
-        let answer = client.get_deployment().deployment_id(last).send().await.ok()?;
-        let overview = answer.deployment_info()?.deployment_overview()?;
-        Some(total(overview)).filter(|it| *it > 0)
+        let instances = self.account.instances_of_last(group).await;
+        let room = instances.and_then(|it| Room::of(&config, it));
+        if let Some(lacks) = room.and_then(|it| it.lacks(name)) {
+            return Checkup::found(ABOUT, lacks).answered();
+        }
+        let said = match room {
+            Some(Room::For { batch, instances }) => {
+                format!("`{name}` updates {batch} of {instances} instances at a time")
+            }
+            Some(Room::None { .. }) | None => format!("`{name}`"),
+        };
+        Checkup::ok(ABOUT, said).answered()
     }
 
     /// Runs are looked for by listing after a crash.
@@ -138,16 +89,13 @@ impl CodeDeployEngine {
         let call = call.deployment_group_name(&self.spec.deployment_group);
         match call.send().await.map_err(|error| Trouble::of("ListDeployments", &error)) {
             Ok(_) => Checkup::ok(ABOUT, "deployments can be listed, which finds one again after a crash").answered(),
-            Err(trouble) => self.refused(ABOUT, &trouble, None),
+            Err(trouble) => self.refused(ABOUT, &trouble).await,
         }
     }
 
     /// What a refusal means, whether anybody answered, and which action was not allowed.
-    fn refused(&self, about: &str, trouble: &Trouble, near: Option<String>) -> Checkup {
-        let mut failure = trouble.failure(&self.spec);
-        if let Some(name) = near {
-            failure.help = Some(format!("did you mean `{name}`?"));
-        }
+    async fn refused(&self, about: &str, trouble: &Trouble) -> Checkup {
+        let mut failure = self.explained(trouble).await;
         if let Trouble::NeverSent { .. } = trouble {
             let help =
                 "check the network, `endpoint_url`, and the credentials: variables, ~/.aws, or the machine's role";
@@ -177,37 +125,6 @@ impl CodeDeployEngine {
 /// Whether the words are those of a network rather than of credentials.
 fn near_network(message: &str) -> Option<()> {
     ["connect", "dns", "timed out", "refused"].iter().any(|it| message.to_lowercase().contains(it)).then_some(())
-}
-
-fn total(overview: &DeploymentOverview) -> i64 {
-    let DeploymentOverview { pending, in_progress, succeeded, failed, skipped, ready, .. } = overview;
-    pending + in_progress + succeeded + failed + skipped + ready
-}
-
-/// Whether the configuration leaves an instance to be updated, of as many as there were last time.
-fn room(name: &str, info: &DeploymentConfigInfo, instances: Option<i64>) -> Checkup {
-    const ABOUT: &str = "configuration";
-    let Some((healthy, instances)) = info.minimum_healthy_hosts().zip(instances) else {
-        return Checkup::ok(ABOUT, format!("`{name}`"));
-    };
-    let Some(minimum) = minimum_of(healthy, instances) else { return Checkup::ok(ABOUT, format!("`{name}`")) };
-    if minimum >= instances {
-        let text = format!("`{name}` keeps {minimum} of {instances} instances healthy, and leaves none to be updated");
-        let help = "lower its minimum of healthy hosts, add instances, or choose another `deployment_config`";
-        return Checkup::found(ABOUT, Finding::error("codedeploy/no-room", text).help(help));
-    }
-    let batch = instances - minimum;
-    Checkup::ok(ABOUT, format!("`{name}` updates {batch} of {instances} instances at a time"))
-}
-
-/// How many instances have to stay healthy. Percentages are rounded up to hosts; a type of later days says nothing.
-fn minimum_of(healthy: &MinimumHealthyHosts, instances: i64) -> Option<i64> {
-    let value = i64::from(healthy.value());
-    match healthy.r#type() {
-        Some(MinimumHealthyHostsType::HostCount) => Some(value),
-        Some(MinimumHealthyHostsType::FleetPercent) => Some((instances * value + 99) / 100),
-        Some(_) | None => None,
-    }
 }
 
 fn service_role(group: &DeploymentGroupInfo) -> Checkup {
@@ -255,13 +172,6 @@ mod tests {
     use super::*;
     use crate::domain::Standing;
 
-    fn said(kind: MinimumHealthyHostsType, value: i32, instances: i64) -> (Standing, String) {
-        let healthy = MinimumHealthyHosts::builder().r#type(kind).value(value).build();
-        let info = DeploymentConfigInfo::builder().minimum_healthy_hosts(healthy).build();
-        let it = room("slowly", &info, Some(instances));
-        (it.standing, it.said)
-    }
-
     #[test]
     fn a_group_without_a_service_role_is_told() {
         let told = service_role(&DeploymentGroupInfo::builder().build());
@@ -269,16 +179,5 @@ mod tests {
         assert!(told.help.unwrap().contains("--of service-trust"));
         let group = DeploymentGroupInfo::builder().service_role_arn("arn:aws:iam::123456789012:role/x").build();
         assert_eq!(service_role(&group).standing, Standing::Ok);
-    }
-
-    #[test]
-    fn a_minimum_of_healthy_hosts_leaves_room_or_is_told() {
-        use MinimumHealthyHostsType::{FleetPercent, HostCount};
-        let full = "`slowly` keeps 10 of 10 instances healthy, and leaves none to be updated";
-        assert_eq!(said(FleetPercent, 95, 10), (Standing::Failed, full.to_owned()), "row 42: rounded up to hosts");
-        assert_eq!(said(FleetPercent, 50, 10), (Standing::Ok, "`slowly` updates 5 of 10 instances at a time".into()));
-        assert_eq!(said(HostCount, 1, 1).0, Standing::Failed);
-        assert_eq!(said(HostCount, 0, 1).1, "`slowly` updates 1 of 1 instances at a time");
-        assert_eq!(said(MinimumHealthyHostsType::from("MOST_CONCURRENCY"), 1, 1), (Standing::Ok, "`slowly`".into()));
     }
 }

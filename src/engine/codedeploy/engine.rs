@@ -209,7 +209,7 @@ impl Engine for CodeDeployEngine {
     }
 
     fn preflight(&self) -> Answer<'_, Vec<Finding>> {
-        Box::pin(self.check())
+        Box::pin(self.misfits())
     }
 }
 

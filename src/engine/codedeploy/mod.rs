@@ -5,22 +5,23 @@
 //! anything was sent, and that an unknown outcome is looked for before anybody calls again.
 //!
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
-//! `watched`, `budget` and `hints` (when it looks at what, and what that may cost), `admission` (what is asked before
-//! anything is made), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand
-//! it), `details` and `target` (the instances, and which event and script failed), `reasons` and `signs` (what CodeDeploy's
+//! `watched`, `budget` and `hints` (when it looks at what, and what that may cost), `known` (what is asked once in a
+//! while), `fitness` (whether what is chosen fits it), `admission` (both, before anything is made) and `checkup` (both,
+//! for `doctor`), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand it),
+//! `details` and `target` (the instances, and which event and script failed), `reasons` and `signs` (what CodeDeploy's
 //! codes and known words in its logs mean to people) and `trouble` (what went wrong with a call).
 
 mod account;
 mod admission;
-mod applications;
 mod budget;
 mod checkup;
 mod details;
 mod engine;
+mod fitness;
 mod hints;
+mod known;
 mod options;
 mod poller;
-mod preflight;
 mod reading;
 mod reasons;
 mod release;

@@ -6,7 +6,7 @@ use landfall::domain::{Ask, DeployOptions, DeploymentEvent, Event, FileExists, S
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{APPSPEC, Line, Outside, bot_at};
+use super::{APPSPEC, Line, Outside};
 use crate::worlds::codedeploy::Scenario;
 
 const LAMBDA: &str = "version: 0.0\nresources:\n  - login:\n      type: AWS::Lambda::Function\n      properties:\n        \
@@ -19,7 +19,7 @@ const VARIABLES: &str = "[target.engine.variables]\nALIAS = \"live-${branch}\"\n
     PORT = \"8080\"\nTITLE = \"$${kept}\"\n";
 
 /// A line whose application and engine are these. The bucket stays only for servers.
-fn line(application: &str, platform: &str, engine: &str) -> Line {
+pub(super) fn line(application: &str, platform: &str, engine: &str) -> Line {
     let outside = Outside::new();
     outside.codedeploy.add(application, platform, &["production"]);
     let file = outside.dir.path().join("landfall.toml");
@@ -35,15 +35,12 @@ fn line(application: &str, platform: &str, engine: &str) -> Line {
     let engine = if said { engine } else { format!("platform = \"{}\"\n{engine}", platform.to_lowercase()) };
     fs::write(outside.dir.path().join("version"), "8\n").unwrap();
     fs::write(file, format!("{before}{revisions}[target.engine]{after}{engine}\n")).unwrap();
-    let mut bot = bot_at(outside.dir.path());
-    bot.start();
-    bot.wait_for("the first look", |_| outside.github.requests().iter().any(|it| it.contains("/git/ref/")));
-    Line { bot, outside }
+    Line::of(outside)
 }
 
 impl Line {
     /// Pushes these files and waits for what comes of them. Gives the failure, if it ended with one.
-    fn push(&self, files: &[(&str, &str)]) -> Option<String> {
+    pub(super) fn push(&self, files: &[(&str, &str)]) -> Option<String> {
         let sha = self.outside.repository.commit_and_push("change", files).to_string();
         self.deploy(&sha);
         let deployment = self.bot.deployments()[0].clone();
@@ -56,7 +53,7 @@ impl Line {
     }
 
     /// The messages of what was found while preparing.
-    fn findings(&self) -> Vec<String> {
+    pub(super) fn findings(&self) -> Vec<String> {
         let found = self.bot.records().into_iter().filter_map(|record| {
             let Event::Deployment(DeploymentEvent::Prepared { findings, .. }) = record.event else { return None };
             Some(findings)
@@ -65,7 +62,7 @@ impl Line {
     }
 
     /// What the last deployment was created with.
-    fn sent(&self) -> Value {
+    pub(super) fn sent(&self) -> Value {
         self.outside.codedeploy.deployments().last().expect("one was created").input.clone()
     }
 }
@@ -184,10 +181,7 @@ fn a_commit_on_github_needs_neither_archive_nor_bucket_row_20() {
     let (_, after) = after.split_once("[target.engine]").unwrap();
     fs::write(&file, format!("{before}revision = \"github\"\n[target.engine]{after}")).unwrap();
     outside.codedeploy.link_to_github("shop");
-    let mut bot = bot_at(outside.dir.path());
-    bot.start();
-    bot.wait_for("the first look", |_| outside.github.requests().iter().any(|it| it.contains("/git/ref/")));
-    let line = Line { bot, outside };
+    let line = Line::of(outside);
     let sha = line.outside.push("hello");
     line.deploy(&sha);
     assert_eq!(line.outside.last_word().state, "success", "{}", line.bot.story());
@@ -234,7 +228,7 @@ fn a_revision_is_listed_and_what_may_not_be_listed_deploys_all_the_same_row_18()
 }
 
 #[test]
-fn what_a_person_chooses_is_sent_and_told_rows_27_29_30_32() {
+fn what_a_person_chooses_is_sent_and_told_rows_27_29_30_32_34() {
     let line = Line::new();
     let scenario = Scenario::script_fails("i-0b", "ApplicationStop", "scripts/stop.sh", "boom\n");
     line.outside.codedeploy.script(scenario);
@@ -248,6 +242,7 @@ fn what_a_person_chooses_is_sent_and_told_rows_27_29_30_32() {
         ignore_application_stop_failures: true,
         file_exists_behavior: Some(FileExists::Retain),
         outdated_only: true,
+        ignore_alarms: true,
     };
     let ask = |key: &str, options| line.bot.ask(key, Ask::Redeploy { deployment: failed.id(), options }).unwrap();
     let again = ask("again", options.clone()).deployments[0];
@@ -258,14 +253,15 @@ fn what_a_person_chooses_is_sent_and_told_rows_27_29_30_32() {
         ("ignoreApplicationStopFailures", json!(true)),
         ("fileExistsBehavior", json!("RETAIN")),
         ("updateOutdatedInstancesOnly", json!(true)),
+        ("overrideAlarmConfiguration", json!({ "enabled": false, "ignorePollAlarmFailure": false })),
     ] {
         assert_eq!(sent[key], value, "{key}");
     }
     let kept = line.bot.deployments().into_iter().find(|it| it.id() == again).unwrap();
     assert_eq!(kept.order().options, options);
-    let told: Vec<_> = line.bot.records().iter().map(landfall::board::sentence).collect();
+    let told = line.told();
     let chosen = "with `CodeDeployDefault.AllAtOnce`, passing over failures of ApplicationStop, with files that exist: \
-                  RETAIN, to outdated instances only";
+                  RETAIN, to outdated instances only, whatever alarms say";
     assert!(told.iter().any(|it| it.starts_with("planned") && it.ends_with(chosen)), "{told:#?}");
     // The next one is as the configuration has it.
     ask("plain", DeployOptions::default());

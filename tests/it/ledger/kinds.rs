@@ -110,6 +110,7 @@ fn options() -> DeployOptions {
         ignore_application_stop_failures: true,
         file_exists_behavior: Some(FileExists::Retain),
         outdated_only: true,
+        ignore_alarms: true,
     }
 }
 

@@ -88,7 +88,7 @@ impl State {
         let mut info = json!({
             "applicationName": application, "deploymentGroupName": group,
             "deploymentGroupId": format!("group-{group}"), "computePlatform": kept.platform,
-            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
+            "deploymentConfigName": options::usual_config(&kept.platform, &kept.groups[&group]),
             "autoRollbackConfiguration": rollback(kept.groups[&group].rolls_back),
             "deploymentStyle": style(&kept.platform, &kept.groups[&group]),
         });
@@ -282,7 +282,7 @@ impl State {
         let group = &self.applications[&it.application].groups[&it.group];
         let mut info = json!({
             "applicationName": it.application, "deploymentGroupName": it.group, "deploymentId": it.id,
-            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
+            "deploymentConfigName": options::usual_config(&it.platform, group),
             "status": it.status(), "creator": it.creator, "createTime": seconds(it),
             "computePlatform": self.applications[&it.application].platform,
             "ignoreApplicationStopFailures": it.input["ignoreApplicationStopFailures"] == true,

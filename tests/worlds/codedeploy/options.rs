@@ -47,6 +47,16 @@ fn minimum(name: &str) -> Value {
     json!({ "type": kind, "value": value })
 }
 
+/// What deployments of a group have that name no configuration of their own.
+pub(super) fn usual_config(platform: &str, group: &Group) -> String {
+    let own = group.input["deploymentConfigName"].as_str().map(str::to_owned);
+    own.unwrap_or_else(|| match platform {
+        "Lambda" => format!("{PREFIX}LambdaAllAtOnce"),
+        "ECS" => format!("{PREFIX}ECSAllAtOnce"),
+        _ => format!("{PREFIX}OneAtATime"),
+    })
+}
+
 impl State {
     /// The names of all deployment configurations.
     pub(super) fn deployment_configs(&self) -> Vec<String> {
