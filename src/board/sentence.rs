@@ -1,8 +1,8 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
 use crate::domain::{
-    Ask, BotEvent, Cause, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure, Lifecycle, Order, Progress,
-    Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict, size,
+    Ask, BotEvent, Cause, CommitSha, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure, Lifecycle, Order,
+    Progress, Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict, size,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -62,6 +62,7 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Unsent { failure, .. } => format!("the engine was not called: {}", failure.message),
         DeploymentEvent::Released { run, adopted: false, .. } => format!("the engine took it as {run}"),
         DeploymentEvent::Released { run, adopted: true, .. } => format!("found at the engine as {run}"),
+        DeploymentEvent::Adopted { run, .. } => format!("the engine began it by itself as {run}"),
         DeploymentEvent::Progressed { progress } => progressed(progress),
         // Why it failed stands in the event that follows.
         DeploymentEvent::Ended { outcome } => match outcome.verdict {
@@ -80,6 +81,13 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Succeeded { warnings } => format!("live; {}", warnings.join("; ")),
         DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
         DeploymentEvent::Stopped { actor, failure } => format!("stopped by {actor}{}", because(failure.as_ref())),
+        DeploymentEvent::RollbackBegun { by, to } => format!("{} is being brought back by {by}", brought(to.as_ref())),
+        DeploymentEvent::RollbackEnded { by, to, verdict: Verdict::Succeeded } => {
+            format!("{} was brought back by {by}", brought(to.as_ref()))
+        }
+        DeploymentEvent::RollbackEnded { by, to, verdict: Verdict::Failed | Verdict::Stopped } => {
+            format!("{} was not brought back: {by} did not succeed", brought(to.as_ref()))
+        }
         DeploymentEvent::AlreadyLive { deployment } => format!("already live by {deployment}: nothing to do"),
         DeploymentEvent::Superseded { by, .. } => format!("not deployed: superseded by {}", by.short()),
         DeploymentEvent::Refused { failure } => format!("not deployed: {}", failure.message),
@@ -94,6 +102,12 @@ fn planned(order: &Order) -> String {
         Cause::Request { actor, .. } => format!("planned {what}: {actor} asked for it"),
         Cause::Redeploy { actor, .. } => format!("planned {what} again: {actor} asked for it"),
         Cause::Replay { actor, .. } => format!("planned {what} again: {actor} replayed the delivery"),
+        Cause::Rollback { run: Some(run), to: Some(_), .. } => {
+            format!("planned {what} again: the engine rolls back by itself with {run}")
+        }
+        Cause::Rollback { run: Some(run), to: None, .. } => {
+            format!("planned after {what}: the engine brings another revision back by itself with {run}")
+        }
         Cause::Rollback { actor: Some(actor), .. } => format!("planned {what} again: {actor} asked to roll back"),
         Cause::Rollback { actor: None, .. } => format!("planned {what} again: rolling back after a failure"),
         Cause::Promotion { actor: Some(actor), .. } => format!("planned {what}: promoted by {actor}"),
@@ -101,6 +115,10 @@ fn planned(order: &Order) -> String {
         Cause::Promotion { actor: None, from: None, .. } => format!("planned {what}: promoted"),
     };
     format!("{because}{}", chosen(&order.options))
+}
+
+fn brought(to: Option<&CommitSha>) -> &str {
+    to.map_or("a revision of somebody else's", CommitSha::short)
 }
 
 fn prepared(revision: &Revision) -> String {

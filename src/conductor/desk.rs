@@ -206,7 +206,9 @@ impl Desk {
     /// What to do with a deployment on which nobody works.
     pub fn decide(&self, id: DeploymentId, now: Timestamp) -> Decision {
         let Some(deployment) = self.open.get(&id).filter(|_| !self.is_busy(id)) else { return Decision::Rest };
-        if deployment.state().is_before_release()
+        // What runs already at the engine is followed, whatever became of the target meanwhile.
+        if deployment.order().adopts().is_none()
+            && deployment.state().is_before_release()
             && let Some(end) = self.ends_before_release(deployment)
         {
             return Decision::Write(Box::new(end));
@@ -346,7 +348,9 @@ impl Desk {
             return None;
         }
         let id = deployment.id();
-        let mends = |mate: &&Deployment| mate.order().is_repair() && mate.id() != id && !waits(mate, now);
+        // What the engine began by itself is at work there already.
+        let goes = |mate: &Deployment| mate.order().adopts().is_some() || !waits(mate, now);
+        let mends = |mate: &&Deployment| mate.order().is_repair() && mate.id() != id && goes(mate);
         if let Some(repair) = self.lane_of(deployment).find(mends) {
             return Some(repair);
         }

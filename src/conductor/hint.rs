@@ -48,8 +48,7 @@ mod tests {
             let (name, status) = (event.to_owned(), StepStatus::Failed);
             let lifecycle = vec![Lifecycle { name, status, instance: None, script: None, took_ms: None }];
             let failure = Some(Failure::revision("host/script-failed", "it failed").help("look at its log"));
-            let (verdict, warnings) = (Verdict::Failed, vec![]);
-            let outcome = RunOutcome { verdict, failure, warnings, rolled_back_by: None, untouched: false };
+            let outcome = RunOutcome { failure, ..RunOutcome::of(Verdict::Failed) };
             let told = with_hint(id, &Progress { lifecycle, ..Progress::default() }, outcome);
             let help = told.failure.and_then(|it| it.help).unwrap_or_default();
             assert_eq!(help.contains(&format!("redeploy {id} --ignore-application-stop-failures")), hinted, "{event}");

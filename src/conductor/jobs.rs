@@ -51,13 +51,15 @@ pub(super) enum JobError {
     Panicked,
 }
 
-type Done = Result<(), JobError>;
+pub(super) type Done = Result<(), JobError>;
 
 impl Job {
     /// Runs one step to its end.
     pub(super) async fn run(mut self, step: Step) -> Done {
         self.at("before-effect");
+        self.tell_of_beginning().await?;
         match step {
+            Step::Adopt(run) => self.adopt(run).await,
             Step::Weigh => self.weigh().await,
             Step::Prepare(weighed) => self.prepare(weighed).await,
             Step::Release(ready) => self.release(ready).await,
@@ -77,7 +79,7 @@ impl Job {
         let step = match self.deployment.next_step() {
             Some(Step::Weigh) | None => StepName::Weigh,
             Some(Step::Prepare(_)) => StepName::Prepare,
-            Some(Step::Release(_) | Step::Find { .. }) => StepName::Release,
+            Some(Step::Release(_) | Step::Find { .. } | Step::Adopt(_)) => StepName::Release,
             Some(Step::Watch(_)) => StepName::Watch,
             Some(Step::Verify(_)) => StepName::Verify,
         };
@@ -87,7 +89,7 @@ impl Job {
         self.append(event, vec![]).await
     }
 
-    fn at(&self, seam: &'static str) {
+    pub(super) fn at(&self, seam: &'static str) {
         (self.world.probe)(seam);
     }
 
@@ -104,8 +106,9 @@ impl Job {
     }
 
     /// Appends an event and takes it in. Overtaken, it reads on and tries again: what a step found stays true.
-    async fn append(&mut self, event: DeploymentEvent, births: Vec<Birth>) -> Done {
+    pub(super) async fn append(&mut self, event: DeploymentEvent, births: Vec<Birth>) -> Done {
         self.at("before-append");
+        self.tell_of_end(&event).await?;
         loop {
             let write = Append {
                 stream: Stream::Deployment(self.id()),
@@ -346,6 +349,10 @@ impl Job {
     async fn watch(&mut self, running: Running) -> Done {
         let engine = release::engine(&self.world, self.order());
         let Running { run, progress: mut told, .. } = running;
+        if self.deployment.wants_rollback() {
+            // A stop with rollback may have been asked for before a restart.
+            engine.expect_rollback(&run);
+        }
         let mut news: Option<Progress> = None;
         let mut may_tell_at = Instant::now();
         loop {
@@ -378,7 +385,13 @@ impl Job {
     }
 
     async fn verify(&mut self, outcome: RunOutcome) -> Done {
-        let event = outcome.conclusion(self.deployment.stop_asked_by());
+        let event = rollback::with_the_engines_words(outcome.conclusion(self.deployment.stop_asked_by()), &outcome);
+        if let Some(run) = outcome.rolled_back_by.clone() {
+            let (ledger, ended, to) = (self.ledger.clone(), self.deployment.clone(), outcome.rolled_back_to.clone());
+            let good = blocking(move || rollback::brought_by_engine(&ledger, &ended, to.as_deref())).await?;
+            let birth = rollback::of_engine(&self.deployment, good.as_ref(), run.clone());
+            return self.append(rollback::told_of_engine(event, good.as_ref(), &run), vec![birth]).await;
+        }
         if !rollback::is_due(&self.deployment, &outcome) {
             let births = if let DeploymentEvent::Succeeded { .. } = event { self.promotions().await? } else { vec![] };
             return self.append(event, births).await;

@@ -8,6 +8,7 @@
 //! Why a follower and not calls: after a crash, and after an event that somebody else wrote (a stop, a lock), the same
 //! path runs as on any other day.
 
+mod adopt;
 mod approval;
 mod asks;
 mod catch_up;

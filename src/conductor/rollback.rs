@@ -5,7 +5,7 @@
 //! make two. It never reverts what scripts did, and a rollback that fails is not rolled back.
 
 use crate::domain::{
-    Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunOutcome, State,
+    Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunId, RunOutcome, State,
     Target, TargetName, Verdict,
 };
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
@@ -43,7 +43,7 @@ pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
 /// What is born of a run that ended badly: the last good revision again, in that deployment's stead.
 pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
     let actor = ended.stop_asked_by().filter(|_| ended.wants_rollback()).map(str::to_owned);
-    let cause = Cause::Rollback { actor, key: None, to: Some(good.id()) };
+    let cause = Cause::Rollback { actor, key: None, to: Some(good.id()), run: None };
     // Whoever passed over failing stop scripts on the way there passes over them on the way back.
     let options = DeployOptions { file_exists_behavior: None, ..ended.order().options.clone() };
     Birth { order: order(good, &ended.order().target, cause, Some(ended.id()), options), kind: "rollback".into() }
@@ -55,9 +55,64 @@ pub(super) fn told(event: DeploymentEvent, good: Option<&Deployment>) -> Deploym
         Some(good) => format!("{} is brought back", commit(good)),
         None => "nothing is brought back: no other commit was live before".to_owned(),
     };
-    let DeploymentEvent::Failed { failure } = event else { return event };
-    let help = failure.help.as_ref().map_or_else(|| note.clone(), |help| format!("{help}; {note}"));
-    DeploymentEvent::Failed { failure: failure.help(help) }
+    noted(event, note)
+}
+
+/// The end of a deployment with what its engine says of a rollback that did not come (row 56).
+pub(super) fn with_the_engines_words(event: DeploymentEvent, outcome: &RunOutcome) -> DeploymentEvent {
+    match &outcome.rollback_said {
+        Some(said) => noted(event, format!("the engine says of its rollback: {said}")),
+        None => event,
+    }
+}
+
+/// The same end, with one more thing to know about it.
+fn noted(event: DeploymentEvent, note: String) -> DeploymentEvent {
+    let with = |failure: Failure| {
+        let help = failure.help.as_ref().map_or_else(|| note.clone(), |help| format!("{help}; {note}"));
+        failure.help(help)
+    };
+    if let DeploymentEvent::Failed { failure } = event {
+        DeploymentEvent::Failed { failure: with(failure) }
+    } else if let DeploymentEvent::Stopped { actor, failure } = event {
+        DeploymentEvent::Stopped { actor, failure: failure.map(with) }
+    } else {
+        event
+    }
+}
+
+/// What the engine's own rollback brings back (row 56): the deployment whose revision it names. Nothing where that
+/// revision is none of ours.
+pub(super) fn brought_by_engine(
+    ledger: &Ledger,
+    ended: &Deployment,
+    identity: Option<&str>,
+) -> Result<Option<Deployment>, LedgerError> {
+    let (target, Some(identity)) = (&ended.order().target, identity) else { return Ok(None) };
+    let is_it = |it: &Deployment| it.revision().is_some_and(|it| it.identity() == identity);
+    if let Some(live) = live(ledger, target)?.filter(is_it) {
+        return Ok(Some(live));
+    }
+    let filter = Filter { target: Some(target.name.clone()), limit: LOOKED_AT, ..Filter::default() };
+    let known = ledger.deployments(&filter)?;
+    Ok(known.into_iter().find(|it| brought_something(it) && is_it(it)))
+}
+
+/// What is born of the engine's own rollback: a deployment that follows its run, so that the lane is held until its end.
+/// Where it brings a revision that is none of ours, it names the commit that it takes away.
+pub(super) fn of_engine(ended: &Deployment, good: Option<&Deployment>, run: RunId) -> Birth {
+    let cause = Cause::Rollback { actor: None, key: None, to: good.map(Deployment::id), run: Some(run) };
+    let (target, options) = (&ended.order().target, DeployOptions::default());
+    Birth { order: order(good.unwrap_or(ended), target, cause, Some(ended.id()), options), kind: "rollback".into() }
+}
+
+/// The end of a deployment with a word on the engine's own rollback.
+pub(super) fn told_of_engine(event: DeploymentEvent, good: Option<&Deployment>, run: &RunId) -> DeploymentEvent {
+    let note = match good {
+        Some(good) => format!("the engine brings {} back by itself, as {run}", commit(good)),
+        None => format!("the engine brings a revision of somebody else's back by itself, as {run}"),
+    };
+    noted(event, note)
 }
 
 /// What is born of a person's wish (R91): `to`, or the one before what is there now.
@@ -81,7 +136,7 @@ pub(super) fn of_request(
     let parent = there_now.map(Deployment::id);
     Ok(good.map(|good| {
         let (actor, key) = (Some(request.actor.clone()), Some(request.key.clone()));
-        let cause = Cause::Rollback { actor, key, to: Some(good.id()) };
+        let cause = Cause::Rollback { actor, key, to: Some(good.id()), run: None };
         Birth { order: order(&good, target, cause, parent, options.clone()), kind: format!("rollback {}", request.key) }
     }))
 }

@@ -246,7 +246,7 @@ impl Conductor {
                     let work = match *step {
                         Step::Release(_) | Step::Find { .. } => Work::Release,
                         Step::Watch(_) => Work::Watch,
-                        Step::Weigh | Step::Prepare(_) | Step::Verify(_) => Work::Step,
+                        Step::Weigh | Step::Prepare(_) | Step::Verify(_) | Step::Adopt(_) => Work::Step,
                     };
                     self.start(id, work, move |job| Box::pin(job.run(*step)));
                 }

@@ -1,5 +1,6 @@
 //! The state machine: a deployment is the fold of its events. There is no other way to make or change one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,6 +44,32 @@ pub struct Deployment {
     url: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     untouched: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollback: Option<Rollback>,
+}
+
+/// What became of a target after a deployment to it ended badly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// By this deployment.
+    pub by: DeploymentId,
+    /// The commit that is brought back, where it is one of ours.
+    #[serde(default)]
+    pub to: Option<CommitSha>,
+    /// How that ended; nothing while it goes on.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+}
+
+impl fmt::Display for Rollback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = self.to.as_ref().map_or("another revision", CommitSha::short);
+        match self.verdict {
+            None => write!(f, "rolling back to {to}"),
+            Some(Verdict::Succeeded) => write!(f, "rolled back to {to}"),
+            Some(Verdict::Failed | Verdict::Stopped) => write!(f, "ROLLBACK FAILED, to {to}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +127,7 @@ impl Deployment {
             run: None,
             url: None,
             untouched: false,
+            rollback: None,
         })
     }
 
@@ -149,6 +177,12 @@ impl Deployment {
                 (self.run, self.url) = (Some(run.clone()), url.clone());
                 self.stumble = None;
             }
+            E::Adopted { run, revision, url } => {
+                (self.run, self.url, self.revision) = (Some(run.clone()), url.clone(), revision.clone());
+                // What nobody here has deployed has no commit that is known.
+                let commit = self.order.restores().map(|_| self.order.sha.clone());
+                self.weighed = commit.map(|commit| Weighed { head: commit.clone(), commit, forced: false });
+            }
             // A try alone is no progress: what is refused again and again must still give up.
             E::Planned { .. } | E::Weighing | E::Releasing { .. } => {}
             E::Prepared { revision, .. } => {
@@ -163,9 +197,24 @@ impl Deployment {
             }
             E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
             E::AlreadyLive { .. } | E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
+            E::RollbackBegun { by, to } => return self.told_of_rollback(*by, to.as_ref(), None),
+            E::RollbackEnded { by, to, verdict } => return self.told_of_rollback(*by, to.as_ref(), Some(*verdict)),
         }
         self.events += 1;
         self.changed_at = at;
+        Ok(())
+    }
+
+    /// Takes in what becomes of its target after its end. When it ended stays what it was.
+    #[expect(clippy::unnecessary_wraps, reason = "it is the last word of `apply`")]
+    fn told_of_rollback(
+        &mut self,
+        by: DeploymentId,
+        to: Option<&CommitSha>,
+        verdict: Option<Verdict>,
+    ) -> Result<(), Misplaced> {
+        self.rollback = Some(Rollback { by, to: to.cloned(), verdict });
+        self.events += 1;
         Ok(())
     }
 
@@ -194,6 +243,10 @@ impl Deployment {
                 let (commit, run) = (ready.commit.clone(), run.clone());
                 State::Running { running: Running { commit, run, progress: Progress::default() } }
             }
+            (State::Planned, E::Adopted { run, .. }) => {
+                let (commit, run) = (self.order.sha.clone(), run.clone());
+                State::Running { running: Running { commit, run, progress: Progress::default() } }
+            }
             (State::Running { running }, E::Progressed { progress }) => {
                 State::Running { running: Running { progress: progress.clone(), ..running.clone() } }
             }
@@ -219,6 +272,10 @@ impl Deployment {
                 E::Stumbled { step: StepName::Weigh, failure, next_at, .. },
             ) => State::ReadyHeld { ready: ready.clone(), hold: Hold::order_unproven(failure, *next_at) },
             (state, E::Stumbled { .. } | E::StopAsked { .. } | E::Approved { .. }) if !state.is_over() => state.clone(),
+            (
+                state @ (State::Failed { .. } | State::Stopped { .. }),
+                E::RollbackBegun { .. } | E::RollbackEnded { .. },
+            ) => state.clone(),
             (state, event) => {
                 return Err(Misplaced { id: self.id, event: event.kind().into(), state: state.name().into() });
             }
@@ -228,6 +285,7 @@ impl Deployment {
     /// What to do now, or nothing when it is over.
     pub fn next_step(&self) -> Option<Step> {
         match &self.state {
+            State::Planned if let Some(run) = self.order.adopts() => Some(Step::Adopt(run.clone())),
             State::Planned | State::Weighing | State::Held { .. } => Some(Step::Weigh),
             State::Preparing { weighed } => Some(Step::Prepare(weighed.clone())),
             State::Ready { ready } | State::ReadyHeld { ready, .. } => Some(Step::Release(ready.clone())),
@@ -346,8 +404,21 @@ impl Deployment {
         self.url.as_deref()
     }
 
-    /// Why it waits or how it ended, in words; nothing where the state says it all.
+    /// What became of its target after it ended badly, where something is brought back.
+    pub fn rollback(&self) -> Option<&Rollback> {
+        self.rollback.as_ref()
+    }
+
+    /// Why it waits or how it ended, and what became of its target after that, in words; nothing where the state says
+    /// it all.
     pub fn reason(&self) -> Option<String> {
+        let reason = self.own_reason();
+        let Some(rollback) = &self.rollback else { return reason };
+        let told = format!("{rollback} by {}", rollback.by);
+        Some(reason.map_or_else(|| told.clone(), |reason| format!("{reason}; {told}")))
+    }
+
+    fn own_reason(&self) -> Option<String> {
         match &self.state {
             State::Held { hold } | State::ReadyHeld { hold, .. } => Some(hold.reason.clone()),
             State::Failed { failure } | State::Refused { failure } => Some(failure.message.clone()),
@@ -385,6 +456,9 @@ impl E {
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
             Self::Stopped { .. } => "stopped",
+            Self::Adopted { .. } => "adopted",
+            Self::RollbackBegun { .. } => "rollback-begun",
+            Self::RollbackEnded { .. } => "rollback-ended",
             Self::AlreadyLive { .. } => "already-live",
             Self::Superseded { .. } => "superseded",
             Self::Refused { .. } => "refused",

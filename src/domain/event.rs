@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::finding::Finding;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
 use super::plan::{NoDeployment, Order};
-use super::progress::{Hold, Progress, RunOutcome};
+use super::progress::{Hold, Progress, RunOutcome, Verdict};
 use super::push::Push;
 use super::revision::{ArchiveFacts, Revision};
 use super::state::StepName;
@@ -167,6 +167,17 @@ pub enum DeploymentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
+    /// A run that the engine began by itself is followed as this deployment (row 56).
+    Adopted {
+        /// The engine's id.
+        run: RunId,
+        /// What it deploys, where that is one of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<Revision>,
+        /// Where a person can watch it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
     /// The engine is this far.
     Progressed {
         /// How far.
@@ -223,6 +234,24 @@ pub enum DeploymentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
     },
+    /// After a bad end: what ran before is being brought back.
+    RollbackBegun {
+        /// By this deployment.
+        by: DeploymentId,
+        /// The commit that ran before, where it is one of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<CommitSha>,
+    },
+    /// After a bad end: bringing back what ran before came to this.
+    RollbackEnded {
+        /// By this deployment.
+        by: DeploymentId,
+        /// The commit that ran before, where it is one of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<CommitSha>,
+        /// How that ended.
+        verdict: Verdict,
+    },
     /// Over before release: an earlier deployment of the same commit brought it already, and nothing came after.
     AlreadyLive {
         /// Which.
@@ -246,13 +275,20 @@ pub enum DeploymentEvent {
 impl DeploymentEvent {
     /// Whether the deployment is over by it.
     pub fn is_end(&self) -> bool {
+        self.verdict().is_some()
+    }
+
+    /// How the deployment is over by it: well only where its commit is live.
+    pub fn verdict(&self) -> Option<Verdict> {
         match self {
-            Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => true,
-            Self::AlreadyLive { .. } | Self::Superseded { .. } | Self::Refused { .. } => true,
-            Self::Planned { .. } | Self::Weighing | Self::Held { .. } | Self::Weighed { .. } => false,
-            Self::Prepared { .. } | Self::Releasing { .. } | Self::Unsent { .. } | Self::Released { .. } => false,
-            Self::Progressed { .. } | Self::Ended { .. } | Self::Stumbled { .. } => false,
-            Self::StopAsked { .. } | Self::Approved { .. } => false,
+            Self::Succeeded { .. } | Self::AlreadyLive { .. } => Some(Verdict::Succeeded),
+            Self::Failed { .. } | Self::Superseded { .. } | Self::Refused { .. } => Some(Verdict::Failed),
+            Self::Stopped { .. } => Some(Verdict::Stopped),
+            Self::Planned { .. } | Self::Weighing | Self::Held { .. } | Self::Weighed { .. } => None,
+            Self::Prepared { .. } | Self::Releasing { .. } | Self::Unsent { .. } | Self::Released { .. } => None,
+            Self::Progressed { .. } | Self::Ended { .. } | Self::Stumbled { .. } => None,
+            Self::StopAsked { .. } | Self::Approved { .. } | Self::Adopted { .. } => None,
+            Self::RollbackBegun { .. } | Self::RollbackEnded { .. } => None,
         }
     }
 }

@@ -60,7 +60,7 @@ pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
     TargetInstances, Variable,
 };
-pub use deployment::{Deployment, Misplaced, Stumble};
+pub use deployment::{Deployment, Misplaced, Rollback, Stumble};
 pub use event::{
     Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,
 };

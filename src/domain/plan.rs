@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::codedeploy::DeployOptions;
-use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, TargetName};
+use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
 use super::push::{Push, Repository};
 use super::target::Target;
 
@@ -54,6 +54,9 @@ pub enum Cause {
         /// The deployment whose revision is brought back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<DeploymentId>,
+        /// The run with which the engine itself brings it back: it is followed, and not begun by us.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
     },
     /// The parent succeeded at the target before this one.
     Promotion {
@@ -139,6 +142,15 @@ impl Order {
     /// Whether it is released only once a person has approved it.
     pub fn waits_for_approval(&self) -> bool {
         matches!(self.cause, Cause::Promotion { waits: true, .. })
+    }
+
+    /// The run of the engine's own that it follows (row 56).
+    pub fn adopts(&self) -> Option<&RunId> {
+        match &self.cause {
+            Cause::Rollback { run, .. } => run.as_ref(),
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Promotion { .. } => None,
+        }
     }
 
     /// Whether it is born even where the same commit was planned before: only `replay` and `redeploy` force.

@@ -209,9 +209,24 @@ pub struct RunOutcome {
     /// The run with which the engine itself rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_by: Option<RunId>,
+    /// What that run brings back, as [`Revision::identity`](super::Revision::identity) names it, where the engine said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<String>,
+    /// What the engine says of its own rollback, where it did not roll back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_said: Option<String>,
     /// Whether the engine ended before it touched anything: what ran before runs on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untouched: bool,
+}
+
+impl RunOutcome {
+    /// This end, with nothing else to say of it.
+    pub fn of(verdict: Verdict) -> Self {
+        let (failure, warnings, untouched) = (None, vec![], false);
+        let (rolled_back_by, rolled_back_to, rollback_said) = (None, None, None);
+        Self { verdict, failure, warnings, rolled_back_by, rolled_back_to, rollback_said, untouched }
+    }
 }
 
 impl Observation {

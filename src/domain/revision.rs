@@ -88,6 +88,26 @@ pub enum Revision {
     },
 }
 
+impl Revision {
+    /// What tells it from every other, in the words that an engine has for it too: `s3://bucket/key#version`,
+    /// `sha256:…` of an AppSpec, `github:owner/name@commit`.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Bundle { location: Location::S3 { bucket, key, version, etag, region: _ }, .. } => {
+                Self::identity_of_object(bucket, key, version.as_deref().or(etag.as_deref()))
+            }
+            Self::Bundle { location: Location::File { path }, .. } => format!("file:{}", path.display()),
+            Self::AppSpec { sha256, .. } => format!("sha256:{sha256}"),
+            Self::GitHub { repository, commit } => format!("github:{repository}@{commit}"),
+        }
+    }
+
+    /// The same of an object in S3, pinned by its version or else its eTag.
+    pub fn identity_of_object(bucket: &str, key: &str, pin: Option<&str>) -> String {
+        format!("s3://{bucket}/{key}#{}", pin.unwrap_or_default().trim_matches('"'))
+    }
+}
+
 /// What passed through on the way from archive to bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveFacts {

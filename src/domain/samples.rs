@@ -85,8 +85,6 @@ pub(crate) fn revision() -> Revision {
 pub(crate) fn event(word: &str) -> DeploymentEvent {
     use DeploymentEvent as E;
     let hold = Hold { kind: HoldKind::Lane, reason: "another runs".into(), until: None };
-    let outcome =
-        |verdict| RunOutcome { verdict, failure: None, warnings: vec![], rolled_back_by: None, untouched: false };
     match word {
         "planned" => E::Planned { order: order().into() },
         "weighing" => E::Weighing,
@@ -97,12 +95,18 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "unsent" => E::Unsent { failure: failure(), next_at: at(1) },
         "released" => E::Released { run: RunId::parse("d-1").unwrap(), adopted: false, url: None },
         "progressed" => E::Progressed { progress: Progress { phase: Some("Install".into()), ..Progress::default() } },
-        "ended" => E::Ended { outcome: outcome(Verdict::Succeeded) },
-        "ended-badly" => E::Ended { outcome: outcome(Verdict::Failed) },
+        "ended" => E::Ended { outcome: RunOutcome::of(Verdict::Succeeded) },
+        "ended-badly" => E::Ended { outcome: RunOutcome::of(Verdict::Failed) },
         "stumbled" => E::Stumbled { step: StepName::Weigh, failure: failure(), attempt: 1, next_at: at(1) },
         "stop-asked" => E::StopAsked { actor: "ada".into(), rollback: false },
         "approved" => E::Approved { actor: "ada".into(), of: None },
         "succeeded" => E::Succeeded { warnings: vec![] },
+        "adopted" => E::Adopted { run: RunId::parse("d-2").unwrap(), revision: Some(revision()), url: None },
+        "rollback-begun" => E::RollbackBegun { by: DeploymentId::derive(at(0), &["back"]), to: Some(sha('b')) },
+        "rollback-ended" => {
+            let (by, to) = (DeploymentId::derive(at(0), &["back"]), Some(sha('b')));
+            E::RollbackEnded { by, to, verdict: Verdict::Succeeded }
+        }
         "failed" => E::Failed { failure: failure() },
         "stopped" => E::Stopped { actor: "ada".into(), failure: None },
         "already-live" => E::AlreadyLive { deployment: DeploymentId::derive(at(0), &["before"]) },

@@ -143,6 +143,8 @@ pub enum Step {
         /// When the intent was written.
         since: Timestamp,
     },
+    /// Take over a run that the engine began by itself. May run twice: it only writes what is not written yet.
+    Adopt(RunId),
     /// Follow the engine to its end. May run twice: it only reads.
     Watch(Running),
     /// Judge what came of it. May run twice: it only reads.

@@ -85,6 +85,11 @@ impl TargetState {
 
     /// Takes the end of one of its deployments.
     pub fn conclude(&mut self, at: Timestamp, deployment: &Deployment) {
+        let order = deployment.order();
+        if let (Some(_), None, State::Succeeded { .. }) = (order.adopts(), order.restores(), deployment.state()) {
+            // The engine brought something back that was never ours: of what is there now, no commit is known.
+            (self.live, self.left_by) = (None, None);
+        }
         if let Some(commit) = deployment.handled() {
             self.seen = Some(commit.clone());
         }

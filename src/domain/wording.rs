@@ -65,19 +65,38 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         State::Releasing { .. } => (Pending, format!("handing over to the engine{stumble}")),
         State::Running { running } => (Pending, format!("{}{stumble}", progress(&running.progress))),
         State::Verifying { .. } => (Pending, "looking at what came of it".into()),
+        State::Succeeded { .. } if brings_what_is_not_known(deployment) => {
+            (Success, "a revision of somebody else's was brought back".into())
+        }
         State::Succeeded { warnings } => {
             let how = if deployment.order().is_rollback() { "rolled back to this, and live" } else { "live" };
             let warning = warnings.first().map(|it| format!("; {it}")).unwrap_or_default();
             (Success, format!("{how} after {}{warning}", seconds(deployment)))
         }
         State::Failed { failure } => {
-            (if failure.blame == Blame::Revision { Failure } else { Error }, format!("failed: {}", failure.message))
+            let back = brought_back(deployment);
+            (
+                if failure.blame == Blame::Revision { Failure } else { Error },
+                format!("failed{back}: {}", failure.message),
+            )
         }
-        State::Stopped { actor, failure: None } => (Error, format!("stopped by {actor}")),
-        State::Stopped { actor, failure: Some(why) } => (Error, format!("stopped by {actor}: {}", why.message)),
+        State::Stopped { actor, failure: None } => (Error, format!("stopped by {actor}{}", brought_back(deployment))),
+        State::Stopped { actor, failure: Some(why) } => {
+            (Error, format!("stopped by {actor}{}: {}", brought_back(deployment), why.message))
+        }
         State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
         State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
     }
+}
+
+/// Whether it follows the engine's own rollback to a revision that is none of ours.
+fn brings_what_is_not_known(deployment: &Deployment) -> bool {
+    deployment.order().adopts().is_some() && deployment.order().restores().is_none()
+}
+
+/// What is live now that it ended badly (row 56). A red commit stays red, whatever is brought back.
+fn brought_back(deployment: &Deployment) -> String {
+    deployment.rollback().map(|it| format!("; {it}")).unwrap_or_default()
 }
 
 fn progress(progress: &Progress) -> String {

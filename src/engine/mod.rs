@@ -112,6 +112,15 @@ pub trait Engine: Send + Sync {
     /// How far the run is. Answers as soon as it differs from `last` or has ended, and after some 30 s in any case.
     fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>>;
 
+    /// Somebody had this run stopped and wants what was there before: its end waits for the engine's own rollback, where
+    /// the engine has such.
+    fn expect_rollback(&self, _run: &RunId) {}
+
+    /// Where a person can watch a run; nothing where the engine shows none.
+    fn shown_at(&self, _run: &RunId) -> Option<String> {
+        None
+    }
+
     /// Asks the run to stop; asking twice, or too late, is no error. With `rollback`, an engine that rolls back by itself
     /// is to do so.
     fn stop<'a>(&'a self, run: &'a RunId, rollback: bool) -> Answer<'a, Result<(), Failure>>;

@@ -200,7 +200,8 @@ impl<'a> Draft<'a> {
         {
             self.note(keys::deployment_of(commit, id));
         }
-        if snapshot.deployment.state().is_over() {
+        // What is told of a rollback afterwards concludes nothing again.
+        if event.is_end() {
             self.ended(&snapshot.deployment)?;
         }
         self.tried.deployments.insert(id, snapshot);

@@ -24,6 +24,8 @@ use crate::ledger::{Append, Filter, Ledger, LedgerError, Probe};
 const BATCH: usize = 500;
 /// How long a running request may still take once the program is asked to end, and how long the rest may.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// Among how many deployments of a commit to a target one is looked for that speaks for it.
+const NEWER: usize = 10;
 /// How long a full disk is waited for.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
@@ -232,7 +234,7 @@ impl Reports {
         let (notice, is_over) = (Notice::of(&deployment), deployment.state().is_over());
         let sha = status_sha(&deployment).filter(|_| !self.lines[index].knows(id, &notice));
         let sha = match sha {
-            Some(sha) if !self.is_replaced(&deployment, &sha).await? => sha,
+            Some(sha) if !self.is_spoken_for(&deployment, &sha).await? => sha,
             Some(_) | None => {
                 self.lines[index].settle(id, is_over, None, self.clock.now());
                 return Ok(());
@@ -286,20 +288,27 @@ impl Reports {
         }
     }
 
-    /// Whether a newer deployment of the same commit to the same target speaks for it: a redeploy, a branch and a tag.
-    async fn is_replaced(&self, deployment: &Deployment, sha: &CommitSha) -> Result<bool, ReportError> {
+    /// Whether a newer deployment of the same commit to the same target speaks for it: a redeploy, a branch and a tag. Or
+    /// none speaks at all.
+    async fn is_spoken_for(&self, deployment: &Deployment, sha: &CommitSha) -> Result<bool, ReportError> {
+        let of = deployment.clone();
+        if deployment.order().adopts().is_some() && self.read(move |ledger| is_silent(ledger, &of)).await? {
+            return Ok(true);
+        }
         let (id, target, sha) = (deployment.id(), deployment.order().target.name.clone(), sha.clone());
         let pushed = deployment.order().sha.clone();
         let repository = deployment.order().target.repository.clone();
         self.read(move |ledger| {
             for looked_for in BTreeSet::from([sha.as_str(), pushed.as_str()]) {
                 let (target, looked_for) = (Some(target.clone()), Some(looked_for.to_owned()));
-                let filter = Filter { target, sha: looked_for, state: None, before: None, limit: 1 };
+                let filter = Filter { target, sha: looked_for, state: None, before: None, limit: NEWER };
                 let same = |it: &Deployment| {
                     it.id() > id && it.order().target.repository == repository && status_sha(it) == Some(sha.clone())
                 };
-                if ledger.deployments(&filter)?.iter().any(same) {
-                    return Ok(true);
+                for newer in ledger.deployments(&filter)?.iter().filter(|it| same(it)) {
+                    if !is_silent(ledger, newer)? {
+                        return Ok(true);
+                    }
                 }
             }
             Ok(false)
@@ -314,6 +323,15 @@ impl Reports {
         let ledger = self.ledger.clone();
         Ok(tokio::task::spawn_blocking(move || read(&ledger)).await??)
     }
+}
+
+/// Whether nothing is said of it: it follows the engine's own rollback to a revision that is none of ours, or to the very
+/// commit that failed, which never turns green (row 56). The one that failed says what became of it.
+fn is_silent(ledger: &Ledger, deployment: &Deployment) -> Result<bool, LedgerError> {
+    let order = deployment.order();
+    let (Some(_), Some(parent)) = (order.adopts(), order.parent) else { return Ok(false) };
+    let failed = ledger.deployment(parent)?.and_then(|it| status_sha(&it));
+    Ok(order.restores().is_none() || failed == status_sha(deployment))
 }
 
 /// The commit whose status it is. A tag may be an annotated one, which has no status: only weighing tells its commit.

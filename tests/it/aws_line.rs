@@ -10,6 +10,7 @@ mod news;
 mod options;
 mod platforms;
 mod promotion;
+mod rollback;
 mod stops;
 
 use std::fs;

@@ -13,8 +13,8 @@ use landfall::clients::aws::Aws;
 use landfall::conductor::{AskError, Asked};
 use landfall::config::{Config, Environment};
 use landfall::domain::{
-    Ask, Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, Request, SinkEvent,
-    Stream, TargetEvent,
+    Ask, CommitSha, Deployment, DeploymentEvent, DeploymentId, Event, Notice, NoticeState, Offset, Record, Request,
+    SinkEvent, Stream, TargetEvent,
 };
 use landfall::ledger::Filter;
 use landfall::report;
@@ -342,6 +342,13 @@ impl Story {
             E::Failed { failure } | E::Refused { failure } => {
                 format!("{}: {}", event.kind(), self.named(&failure.message))
             }
+            E::RollbackBegun { by, to } => format!("{} begun by {}", self.rollback(to.as_ref()), self.id(*by)),
+            E::RollbackEnded { by, to, verdict } => {
+                format!("{} by {} {verdict:?}", self.rollback(to.as_ref()), self.id(*by)).to_lowercase()
+            }
+            E::Adopted { revision, .. } => {
+                format!("adopted{}", if revision.is_none() { ", of a revision not known" } else { "" })
+            }
             E::AlreadyLive { deployment } => format!("already live by {}", self.id(*deployment)),
             E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
             E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
@@ -349,6 +356,10 @@ impl Story {
                 event.kind().to_owned()
             }
         })
+    }
+
+    fn rollback(&mut self, to: Option<&CommitSha>) -> String {
+        to.map_or("rollback to another revision".into(), |to| format!("rollback to {}", self.sha(to.as_str())))
     }
 
     /// A text with its ids and commits named.

@@ -184,8 +184,10 @@ async fn a_birth_is_born_once() {
     let dir = Dir::new();
     let ledger = dir.open();
     let parent = accept(&ledger, 1, 1).await;
-    let order =
-        Order { parent: Some(parent), ..order("blog", 1, Cause::Rollback { actor: None, key: None, to: None }) };
+    let order = Order {
+        parent: Some(parent),
+        ..order("blog", 1, Cause::Rollback { actor: None, key: None, to: None, run: None })
+    };
     let births = vec![Birth { order, kind: "rollback".into() }; 2];
     let failure = Failure::setup("test/failed", "it did not work");
     let (stream, event) = (Stream::Deployment(parent), Event::Deployment(DeploymentEvent::Failed { failure }));

@@ -144,13 +144,7 @@ impl World {
     }
 
     async fn succeed(&self, id: DeploymentId) {
-        let outcome = RunOutcome {
-            verdict: Verdict::Succeeded,
-            failure: None,
-            warnings: vec![],
-            rolled_back_by: None,
-            untouched: false,
-        };
+        let outcome = RunOutcome::of(Verdict::Succeeded);
         self.append(id, E::Ended { outcome }).await;
         self.append(id, E::Succeeded { warnings: vec![] }).await;
     }

@@ -69,12 +69,14 @@ fn a_failure_brings_the_last_good_revision_back() {
     d2  ended failed
     d2  failed: `scripts/validate.sh` ended with exit code 3 in ValidateService
     d3  planned c1 by branch main
+    d2  rollback to c1 begun by d3
     d3  weighing
     d3  weighed c1
     d3  prepared before
     d3  releasing
     d3  released
     d3  ended succeeded
+    d2  rollback to c1 by d3 succeeded
     d3  succeeded
     ");
     assert_eq!(bot.page(), "one", "B01");

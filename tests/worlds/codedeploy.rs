@@ -215,6 +215,31 @@ impl World {
         self.state().roll_back_after(application, group, after);
     }
 
+    /// Whatever is rolled back in the group comes so long after its end at the earliest.
+    pub(crate) fn put_rollbacks_off(&self, application: &str, group: &str, after: Duration) {
+        self.state().put_rollbacks_off(application, group, after);
+    }
+
+    /// Failed deployments of the group are not rolled back, although they should be: CodeDeploy says this about it.
+    pub(crate) fn has_nothing_to_roll_back_to(&self, application: &str, group: &str, said: &'static str) {
+        self.state().has_nothing_before(application, group, said);
+    }
+
+    /// Deployments that were rolled back do not name the rollback: only the rollback names them.
+    pub(crate) fn hide_rollbacks(&self) {
+        self.state().hides_rollbacks = true;
+    }
+
+    /// A deployment of somebody else's, of this object in S3. Its id.
+    pub(crate) fn foreign_revision(&self, group: &str, key: &str) -> String {
+        let id = self.foreign(group, "user", "by hand");
+        let object = json!({ "bucket": "elsewhere", "key": key, "bundleType": "zip", "eTag": "1b2c" });
+        let mut state = self.state();
+        let made = state.deployments.last_mut().expect("it was just made");
+        made.input["revision"] = json!({ "revisionType": "S3", "s3Location": object });
+        id
+    }
+
     /// Deployments do not say when they are rolled back: only their group does.
     pub(crate) fn hide_rollback_rules(&self) {
         self.state().hides_rollback_rules = true;

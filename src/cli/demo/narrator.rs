@@ -140,6 +140,8 @@ fn label(record: &Record) -> (&'static str, Style) {
             DeploymentEvent::Stopped { .. } | DeploymentEvent::StopAsked { .. } => ("stopped", BAD),
             DeploymentEvent::Held { .. } | DeploymentEvent::Stumbled { .. } => ("waits", BUSY),
             DeploymentEvent::Superseded { .. } => ("passed by", BUSY),
+            DeploymentEvent::RollbackBegun { .. } | DeploymentEvent::RollbackEnded { .. } => ("rollback", BUSY),
+            DeploymentEvent::Adopted { .. } => ("engine", CALM),
             DeploymentEvent::Progressed { .. } | DeploymentEvent::Ended { .. } | DeploymentEvent::Approved { .. } => {
                 ("engine", CALM)
             }

@@ -75,7 +75,7 @@ fn what_mends_a_failure_goes_first_and_takes_nobodys_place() {
         let (mut desk, mut ids) = desk(policy, &[READY]);
         let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
         let target = Arc::new(Target { on_new_push: policy, ..(*order.target).clone() });
-        let cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]) };
+        let cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]), run: None };
         let order = Order { target, cause, ..(*order).clone() }.into();
         ids.push(DeploymentId::derive(at(9), &["rollback"]));
         desk.apply(ids[1], at(0), &DeploymentEvent::Planned { order }).unwrap();

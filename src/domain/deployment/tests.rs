@@ -24,6 +24,9 @@ const ALL: &[&str] = &[
     "already-live",
     "superseded",
     "refused",
+    "adopted",
+    "rollback-begun",
+    "rollback-ended",
 ];
 
 fn replay(words: &str) -> Result<Deployment, Misplaced> {
@@ -68,12 +71,19 @@ fn each_fact_leads_to_the_next_step() {
     check("planned weighing superseded", "superseded", "over");
     check("planned weighing weighed refused", "refused", "over");
     check("planned stop-asked stopped", "stopped", "over");
+    check("planned adopted", "running", "Watch");
+    let failed = "planned weighing weighed prepared releasing released ended-badly failed";
+    check(&format!("{failed} rollback-begun"), "failed", "over");
+    check(&format!("{failed} rollback-begun rollback-ended"), "failed", "over");
 }
 
 #[test]
 fn the_table_takes_these_and_no_others() {
     let asked = "stumbled stop-asked approved";
-    follows("planned", &format!("weighing held weighed {asked} failed stopped already-live superseded refused"));
+    follows(
+        "planned",
+        &format!("weighing held weighed {asked} failed stopped already-live superseded refused adopted"),
+    );
     follows("planned weighing", &format!("held weighed {asked} failed stopped already-live superseded refused"));
     follows("planned held", &format!("weighing held weighed {asked} failed stopped already-live superseded refused"));
     follows("planned weighed", &format!("prepared {asked} failed stopped already-live superseded refused"));
@@ -89,8 +99,9 @@ fn the_table_takes_these_and_no_others() {
     follows("planned weighed prepared releasing released", &format!("progressed ended {asked} failed stopped"));
     let ended = "planned weighed prepared releasing released ended";
     follows(ended, "stumbled stop-asked approved succeeded failed stopped");
-    for over in ["succeeded", "failed", "stopped"] {
-        follows(&format!("{ended} {over}"), "");
+    follows(&format!("{ended} succeeded"), "");
+    for over in ["failed", "stopped"] {
+        follows(&format!("{ended} {over}"), "rollback-begun rollback-ended");
     }
     follows("planned superseded", "");
     follows("planned refused", "");
@@ -119,6 +130,22 @@ fn a_commit_counts_as_handled_once_it_was_proven_newest_and_ended() {
     assert!(!handled("planned weighed prepared"));
     assert!(!handled("planned weighed superseded"));
     assert!(!handled("planned refused"));
+}
+
+#[test]
+fn what_is_brought_back_after_a_failure_is_told_and_its_end_stays_when_it_was_row_56() {
+    let told = |words: &str| {
+        let deployment = replay(&format!("planned weighed prepared releasing released ended-badly {words}")).unwrap();
+        (Notice::of(&deployment).text, deployment.ended_at())
+    };
+    let ended = Some(at(6));
+    let back = "failed rollback-begun";
+    assert_eq!(told(back), ("Failed; rolling back to bbbbbbb: github.com answered 503".into(), ended));
+    assert_eq!(
+        told(&format!("{back} rollback-ended")),
+        ("Failed; rolled back to bbbbbbb: github.com answered 503".into(), ended)
+    );
+    assert_eq!(told("stopped rollback-begun rollback-ended").0, "Stopped by ada; rolled back to bbbbbbb");
 }
 
 #[test]

@@ -49,7 +49,11 @@ impl CodeDeployEngine {
                     let progress = reading.progress(details, last, since);
                     let early = self.is_early(&reading, details);
                     if let Some(verdict) = reading.verdict().filter(|_| settled).or(early) {
-                        let outcome = self.outcome(&reading, details, verdict, last);
+                        let mut outcome = self.outcome(&reading, details, verdict, last);
+                        if let Some(run) = &outcome.rolled_back_by {
+                            let revision = self.account.revision_of(run).await;
+                            outcome.rolled_back_to = revision.map_err(|it| unread(it.failure(&self.spec)))?;
+                        }
                         return Ok(Observation { progress, outcome: Some(outcome) });
                     }
                     if progress != *last {
@@ -108,7 +112,8 @@ impl CodeDeployEngine {
             warnings.push(format!("CodeDeploy brings outdated instances up to date with {by}"));
         }
         let rolled_back_by = reading.rolled_back_by.as_deref().and_then(|id| RunId::parse(id).ok());
-        RunOutcome { verdict, failure, warnings, rolled_back_by, untouched: false }
+        let rollback_said = reading.rollback_said.clone().filter(|_| rolled_back_by.is_none());
+        RunOutcome { failure, warnings, rolled_back_by, rollback_said, ..RunOutcome::of(verdict) }
     }
 
     fn gone(&self, run: &RunId, last: &Progress) -> Observation {
@@ -116,23 +121,21 @@ impl CodeDeployEngine {
         let message = format!("CodeDeploy does not know {run} any more");
         let failure = Failure::setup("codedeploy/deployment-gone", message)
             .help(format!("check whether application `{application}` or group `{group}` was deleted"));
-        let outcome = RunOutcome {
-            verdict: Verdict::Failed,
-            failure: Some(failure),
-            warnings: vec![],
-            rolled_back_by: None,
-            untouched: false,
-        };
+        let outcome = RunOutcome { failure: Some(failure), ..RunOutcome::of(Verdict::Failed) };
         Observation { progress: last.clone(), outcome: Some(outcome) }
     }
 
     async fn ask_to_stop(&self, run: &RunId, rollback: bool) -> Result<(), Failure> {
+        if rollback {
+            // Before the call: the stop may be seen before it is answered, and its end has to wait for the rollback.
+            self.account.expect_rollback(run);
+        }
         let call = self.account.client().await.stop_deployment().deployment_id(run.as_str());
         // Unsaid, the group decides (row 55).
         let call = call.set_auto_rollback_enabled(rollback.then_some(true));
         match call.send().await.map_err(|error| Trouble::of("StopDeployment", &error)) {
             Ok(_) => {
-                self.account.hurry(run, rollback);
+                self.account.hurry(run);
                 Ok(())
             }
             Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
@@ -151,7 +154,7 @@ impl CodeDeployEngine {
         let call = call.deployment_wait_type(wait);
         match call.send().await.map_err(|error| Trouble::of("ContinueDeployment", &error)) {
             Ok(_) => {
-                self.account.hurry(run, false);
+                self.account.hurry(run);
                 Ok(())
             }
             Err(trouble) if trouble.code() == Some("DeploymentAlreadyCompletedException") => Ok(()),
@@ -198,6 +201,14 @@ impl Engine for CodeDeployEngine {
 
     fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>> {
         Box::pin(async move { Ok(self.look(run, last).await?.masked(&self.account.mask)) })
+    }
+
+    fn expect_rollback(&self, run: &RunId) {
+        self.account.expect_rollback(run);
+    }
+
+    fn shown_at(&self, run: &RunId) -> Option<String> {
+        Some(self.console_url(run.as_str()))
     }
 
     fn stop<'a>(&'a self, run: &'a RunId, rollback: bool) -> Answer<'a, Result<(), Failure>> {

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws_sdk_codedeploy::config::retry::RetryConfig;
+use aws_sdk_codedeploy::primitives::DateTime;
+use aws_sdk_codedeploy::types::TimeRange;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -56,9 +58,14 @@ impl Account {
     }
 
     /// A run was told to stop or to go on: what comes of it is looked for at once.
-    pub(super) fn hurry(&self, run: &RunId, rolls_back: bool) {
-        lock(&self.watched).hurry(run, rolls_back, self.clock.now());
+    pub(super) fn hurry(&self, run: &RunId) {
+        lock(&self.watched).hurry(run, self.clock.now());
         self.nudge.notify_one();
+    }
+
+    /// The end of this run waits for a rollback, whatever its group does by itself.
+    pub(super) fn expect_rollback(&self, run: &RunId) {
+        lock(&self.watched).expect_rollback(run, self.clock.now());
     }
 
     async fn work(self: Arc<Self>) {
@@ -191,6 +198,12 @@ impl Account {
             }
             if let Some(run) = batch.iter().find(|run| run.as_str() == reading.id) {
                 missing.remove(run);
+                if lock(&self.watched).wants_listing(run, &reading, &self.pace, self.clock.now()) {
+                    reading.rolled_back_by = self.listed_rollback(&reading).await.unwrap_or_else(|trouble| {
+                        tracing::warn!(error = %trouble, run = %run, "could not look for its rollback");
+                        None
+                    });
+                }
                 lock(&self.watched).see(run, reading, &self.pace, self.clock.now());
             }
         }
@@ -198,6 +211,39 @@ impl Account {
         let mut watched = lock(&self.watched);
         missing.into_iter().for_each(|run| watched.miss(run, &self.pace, now));
         watched.reschedule(batch, &self.pace, now);
+    }
+
+    /// What a run deploys, as [`Revision::identity`](crate::domain::Revision::identity) names it; nothing where CodeDeploy
+    /// does not say.
+    pub(super) async fn revision_of(&self, run: &RunId) -> Result<Option<String>, Trouble> {
+        let readings = self.ask(std::slice::from_ref(run)).await?;
+        Ok(readings.into_iter().find(|it| it.id == run.as_str()).and_then(|it| it.revision))
+    }
+
+    /// The rollback of an ended run that does not name it, found among its group's deployments by what it names itself.
+    async fn listed_rollback(&self, ended: &Reading) -> Result<Option<String>, Trouble> {
+        let (Some(application), Some(group)) = (&ended.application, &ended.group) else { return Ok(None) };
+        let start = ended.created_at.map(|at| DateTime::from_secs(at.as_second()));
+        let mut next = None;
+        loop {
+            self.spend();
+            let call = self.client().await.list_deployments().application_name(application);
+            let call = call.deployment_group_name(group).set_next_token(next);
+            let call = call.create_time_range(TimeRange::builder().set_start(start).build());
+            let page = call.customize().config_override(once()).send().await;
+            let page = page.map_err(|error| Trouble::of("ListDeployments", &error))?;
+            let ids: Vec<RunId> = page.deployments().iter().filter_map(|id| RunId::parse(id).ok()).collect();
+            for batch in ids.chunks(BATCH) {
+                let found = self.ask(batch).await?.into_iter().find(|it| it.is_rollback_of(&ended.id));
+                if found.is_some() {
+                    return Ok(found.map(|it| it.id));
+                }
+            }
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     /// On which events the group rolls back. Where it does not say: on all, so that a rollback is waited for.

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use aws_sdk_codedeploy::types::DeploymentInfo;
+use aws_sdk_codedeploy::types::{DeploymentInfo, RevisionLocation};
 use jiff::{SignedDuration, Timestamp};
 
 use super::details::Details;
-use crate::domain::{Instances, Progress, SubState, Verdict};
+use crate::domain::{Instances, Progress, Revision, SubState, Verdict};
 
 /// One deployment at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub(super) struct Reading {
     /// Why it ended, by CodeDeploy's code and words.
     pub(super) reason: Option<(String, String)>,
     pub(super) rolled_back_by: Option<String>,
+    /// The deployment that it rolls back, where CodeDeploy began it for that.
+    pub(super) rolls_back: Option<String>,
+    /// What CodeDeploy says of the rollback, in its own words.
+    pub(super) rollback_said: Option<String>,
+    /// What it deploys, as [`Revision::identity`] names it.
+    pub(super) revision: Option<String>,
     /// The events on which CodeDeploy rolls back by itself; nothing where it does not say.
     pub(super) rolls_back_on: Option<HashSet<String>>,
     /// Traffic has moved, and the old instances wait for their end.
@@ -67,6 +73,13 @@ impl From<&DeploymentInfo> for Reading {
                 .and_then(|it| it.rollback_deployment_id())
                 .filter(|id| !id.is_empty())
                 .map(str::to_owned),
+            revision: info.revision().and_then(identity),
+            rolls_back: info.rollback_info().and_then(|it| it.rollback_triggering_deployment_id()).map(str::to_owned),
+            rollback_said: info
+                .rollback_info()
+                .and_then(|it| it.rollback_message())
+                .filter(|text| !text.trim().is_empty())
+                .map(str::to_owned),
             rolls_back_on: info.auto_rollback_configuration().map(rollback_events),
             traffic_moved: info.instance_termination_wait_time_started(),
             platform: info.compute_platform().map(|it| it.as_str().to_owned()),
@@ -84,6 +97,18 @@ impl From<&DeploymentInfo> for Reading {
                 .unwrap_or_default(),
         }
     }
+}
+
+/// A revision by its identity. The content of an AppSpec is not given back, its digest is.
+fn identity(it: &RevisionLocation) -> Option<String> {
+    if let Some(object) = it.s3_location() {
+        let (bucket, key) = (object.bucket()?, object.key()?);
+        return Some(Revision::identity_of_object(bucket, key, object.version().or(object.e_tag())));
+    }
+    if let Some(commit) = it.git_hub_location() {
+        return Some(format!("github:{}@{}", commit.repository()?, commit.commit_id()?));
+    }
+    Some(format!("sha256:{}", it.app_spec_content()?.sha256()?))
 }
 
 /// The events on which a rollback configuration acts.
@@ -105,7 +130,9 @@ impl Reading {
     /// Whether CodeDeploy may still begin a rollback of its own; nothing where only the group knows.
     pub(super) fn may_roll_back(&self) -> Option<bool> {
         let verdict = self.verdict()?;
-        if verdict == Verdict::Succeeded || self.rolled_back_by.is_some() {
+        // A rollback that fails is not rolled back.
+        let is_rollback = self.creator.as_deref() == Some("codeDeployRollback");
+        if verdict == Verdict::Succeeded || self.rolled_back_by.is_some() || is_rollback {
             return Some(false);
         }
         let events = self.rolls_back_on.as_ref()?;
@@ -114,6 +141,11 @@ impl Reading {
             Verdict::Failed => events.contains("DEPLOYMENT_FAILURE"),
             Verdict::Stopped => events.iter().any(|it| it.starts_with("DEPLOYMENT_STOP_ON_")),
         })
+    }
+
+    /// Whether CodeDeploy began it to roll that deployment back.
+    pub(super) fn is_rollback_of(&self, id: &str) -> bool {
+        self.creator.as_deref() == Some("codeDeployRollback") && self.rolls_back.as_deref() == Some(id)
     }
 
     /// Whether its instances can be asked for.

@@ -72,6 +72,8 @@ struct Run {
     ended_at: Option<Timestamp>,
     /// Somebody of ours had it stopped and rolled back, whatever its group does by itself.
     rolls_back: bool,
+    /// Its rollback was looked for among its group's deployments.
+    listed: bool,
     untold: bool,
     settled: bool,
 }
@@ -102,6 +104,7 @@ impl Run {
             tries: 0,
             ended_at: None,
             rolls_back: false,
+            listed: false,
             untold: false,
             settled: false,
         }
@@ -117,10 +120,12 @@ impl Run {
     }
 
     fn may_roll_back(&self) -> bool {
-        let Some(reading) = &self.reading else { return false };
-        let asked =
-            self.rolls_back && reading.rolled_back_by.is_none() && reading.verdict() != Some(Verdict::Succeeded);
-        asked || reading.may_roll_back() == Some(true)
+        self.reading.as_ref().is_some_and(|reading| self.may_roll_back_after(reading))
+    }
+
+    fn may_roll_back_after(&self, reading: &Reading) -> bool {
+        let asked = self.rolls_back && matches!(reading.verdict(), Some(Verdict::Failed | Verdict::Stopped));
+        (asked && reading.rolled_back_by.is_none()) || reading.may_roll_back() == Some(true)
     }
 
     fn since_its_end(&self, now: Timestamp) -> Duration {
@@ -132,7 +137,8 @@ impl Run {
     fn judge(&mut self, pace: &Pace, now: Timestamp) {
         if self.ended_at.is_some() {
             let details = self.want == Some(Want::Failure) && self.since_its_end(now) < pace.details_within;
-            let rollback = self.may_roll_back() && self.since_its_end(now) < pace.grace;
+            // The last look in that time is for one that the deployment itself does not name.
+            let rollback = self.may_roll_back() && (!self.listed || self.since_its_end(now) < pace.grace);
             self.settled = !details && !rollback;
         }
     }
@@ -187,11 +193,24 @@ impl Watched {
     }
 
     /// A run was told to do something: what comes of it is looked for at once.
-    pub(super) fn hurry(&mut self, id: &RunId, rolls_back: bool, now: Timestamp) {
+    pub(super) fn hurry(&mut self, id: &RunId, now: Timestamp) {
         if let Some(run) = self.runs.get_mut(id) {
             (run.looks, run.next_at) = (0, now);
-            run.rolls_back |= rolls_back;
         }
+    }
+
+    /// The end of this run waits for a rollback, whatever its group does by itself.
+    pub(super) fn expect_rollback(&mut self, id: &RunId, now: Timestamp) {
+        self.runs.entry(id.clone()).or_insert_with(|| Run::new(now)).rolls_back = true;
+    }
+
+    /// Whether the rollback of an ended run, that it does not name in time, is to be looked for among its group's
+    /// deployments now. That is done once.
+    pub(super) fn wants_listing(&mut self, id: &RunId, reading: &Reading, pace: &Pace, now: Timestamp) -> bool {
+        let Some(run) = self.runs.get_mut(id) else { return false };
+        let is_due = run.may_roll_back_after(reading) && run.since_its_end(now) >= pace.grace && !run.listed;
+        run.listed |= is_due;
+        is_due
     }
 
     /// The next look at this run comes at once.

@@ -254,13 +254,8 @@ impl Story {
     /// How it ended, for the conductor.
     pub fn outcome(&self) -> Option<RunOutcome> {
         let end = self.end.as_ref()?;
-        Some(RunOutcome {
-            verdict: end.verdict,
-            failure: end.failure.clone(),
-            warnings: self.warnings.clone(),
-            rolled_back_by: None,
-            untouched: end.untouched,
-        })
+        let (failure, warnings) = (end.failure.clone(), self.warnings.clone());
+        Some(RunOutcome { failure, warnings, untouched: end.untouched, ..RunOutcome::of(end.verdict) })
     }
 }
 

@@ -67,6 +67,10 @@ fn a_stop_on_lambda_brings_the_last_good_revision_back_row_55() {
     let rolls_back =
         |event: &Event| matches!(event, Event::Deployment(DeploymentEvent::StopAsked { rollback: true, .. }));
     assert!(line.bot.records().iter().any(|it| rolls_back(&it.event)), "{}", line.bot.story());
-    line.bot.settle_and_tell();
-    assert_eq!(line.bot.deployments()[0].state().name(), "stopped", "{}", line.bot.story());
+    line.outside.codedeploy.moves(Moves::AtEachLook);
+    line.bot.settle();
+    let states: Vec<_> = line.bot.deployments().iter().map(|it| it.state().name()).collect();
+    assert_eq!(states, ["succeeded", "stopped"], "{}", line.bot.story());
+    let creators: Vec<_> = line.outside.codedeploy.deployments().into_iter().map(|it| it.creator).collect();
+    assert_eq!(creators, ["user", "codeDeployRollback"], "CodeDeploy carries it out");
 }

@@ -122,7 +122,9 @@ fn causes() -> Vec<Cause> {
         Some(Cause::CatchUp) => Some(Cause::Request { actor: ada(), key: key() }),
         Some(Cause::Request { .. }) => Some(Cause::Redeploy { actor: ada(), key: key() }),
         Some(Cause::Redeploy { .. }) => Some(Cause::Replay { delivery: delivery(), actor: ada(), key: key() }),
-        Some(Cause::Replay { .. }) => Some(Cause::Rollback { actor: Some(ada()), key: None, to: None }),
+        Some(Cause::Replay { .. }) => {
+            Some(Cause::Rollback { actor: Some(ada()), key: None, to: None, run: Some(run()) })
+        }
         Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None, from: Some(name("test")), waits: true }),
         Some(Cause::Promotion { .. }) => None,
     })
@@ -193,6 +195,8 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         failure: Some(failure()),
         warnings: vec!["one instance was skipped".into()],
         rolled_back_by: Some(run()),
+        rolled_back_to: Some("s3://acme/shop.tgz#v7".into()),
+        rollback_said: Some("there is no last successful revision".into()),
         untouched: false,
     };
     let archive = ArchiveFacts { bytes: 10, unpacked_bytes: 100, files: 4, reused: false };
@@ -221,7 +225,14 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         Some(E::Stopped { .. }) => E::Superseded { by: sha(2), deployment: Some(id()) },
         Some(E::Superseded { .. }) => E::Refused { failure: failure() },
         Some(E::Refused { .. }) => E::AlreadyLive { deployment: id() },
-        Some(E::AlreadyLive { .. }) => return None,
+        Some(E::AlreadyLive { .. }) => E::RollbackBegun { by: id(), to: Some(sha(2)) },
+        Some(E::RollbackBegun { .. }) => E::RollbackEnded { by: id(), to: Some(sha(2)), verdict: Verdict::Succeeded },
+        Some(E::RollbackEnded { .. }) => E::Adopted {
+            run: run(),
+            revision: Some(bundle()),
+            url: Some("https://console.example.com/d-ABCDEF123".into()),
+        },
+        Some(E::Adopted { .. }) => return None,
     })
 }
 

@@ -176,13 +176,7 @@ impl World {
     async fn succeed(&self, id: DeploymentId) {
         self.release(id).await;
         self.progress(id, LIFECYCLE.len() - 1, StepStatus::Succeeded).await;
-        let outcome = RunOutcome {
-            verdict: Verdict::Succeeded,
-            failure: None,
-            warnings: vec![],
-            rolled_back_by: None,
-            untouched: false,
-        };
+        let outcome = RunOutcome::of(Verdict::Succeeded);
         self.tell(id, DeploymentEvent::Ended { outcome }).await;
         self.tell(id, DeploymentEvent::Succeeded { warnings: vec![] }).await;
     }
@@ -204,13 +198,7 @@ impl World {
             detail: Some("[stdout]GET http://localhost:8080/\n[stderr]curl: (22) The requested URL returned error: 500\n[stderr]<b>the page is not well</b>".into()),
         };
         let failed = Some(failure.clone());
-        let outcome = RunOutcome {
-            verdict: Verdict::Failed,
-            failure: failed,
-            warnings: vec![],
-            rolled_back_by: None,
-            untouched: false,
-        };
+        let outcome = RunOutcome { failure: failed, ..RunOutcome::of(Verdict::Failed) };
         self.tell(id, DeploymentEvent::Ended { outcome }).await;
         self.tell(id, DeploymentEvent::Failed { failure }).await;
     }

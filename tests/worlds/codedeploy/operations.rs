@@ -330,7 +330,10 @@ impl State {
         if !it.is_active() {
             info["completeTime"] = json!(seconds(it) + 60.0);
         }
-        if let Some(rollback) = &it.rolled_back_by {
+        if let (Some(said), "Failed" | "Stopped") = (group.nothing_before, it.status()) {
+            info["rollbackInfo"] = json!({ "rollbackMessage": said });
+        }
+        if let Some(rollback) = it.rolled_back_by.as_ref().filter(|_| !self.hides_rollbacks) {
             info["rollbackInfo"] = json!({ "rollbackDeploymentId": rollback });
         }
         if let Some(failed) = &it.rolls_back {

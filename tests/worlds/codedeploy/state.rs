@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) moves: Moves,
     pub(super) wants_registered: bool,
     pub(super) hides_rollback_rules: bool,
+    /// Deployments that were rolled back do not say by which: only the rollback says of which.
+    pub(super) hides_rollbacks: bool,
     /// Deployment configurations besides CodeDeploy's own: name to platform.
     pub(super) configs: BTreeMap<String, String>,
     /// Instances that are listed, and not there any more.
@@ -67,6 +69,8 @@ pub(super) struct Group {
     from_look: u32,
     /// How long after its end it is there at the earliest.
     after: Duration,
+    /// Why nothing is rolled back, where nothing can be.
+    pub(super) nothing_before: Option<&'static str>,
     pub(super) input: Value,
 }
 
@@ -118,6 +122,7 @@ impl State {
             moves: Moves::AtEachLook,
             wants_registered: false,
             hides_rollback_rules: false,
+            hides_rollbacks: false,
             configs: BTreeMap::new(),
             vanished: vec![],
         }
@@ -146,8 +151,18 @@ impl State {
 
     pub(super) fn roll_back_after(&mut self, application: &str, group: &str, after: Duration) {
         self.roll_back(application, group, 0);
+        self.put_rollbacks_off(application, group, after);
+    }
+
+    pub(super) fn put_rollbacks_off(&mut self, application: &str, group: &str, after: Duration) {
         let group = self.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
         group.expect("the group was added before").after = after;
+    }
+
+    pub(super) fn has_nothing_before(&mut self, application: &str, group: &str, said: &'static str) {
+        self.roll_back(application, group, 0);
+        let group = self.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        group.expect("the group was added before").nothing_before = Some(said);
     }
 
     pub(super) fn forget(&mut self, application: &str) {
@@ -214,7 +229,9 @@ impl State {
             let (looks, application, group) = (it.looks_since_end, it.application.clone(), it.group.clone());
             let rule = &self.applications[&application].groups[&group];
             let event = if it.status() == "Failed" { "DEPLOYMENT_FAILURE" } else { "DEPLOYMENT_STOP_ON_REQUEST" };
-            if (it.rollback_asked || options::rolls_back_on(it, rule).iter().any(|it| it == event))
+            let has_before = rule.nothing_before.is_none();
+            if has_before
+                && (it.rollback_asked || options::rolls_back_on(it, rule).iter().any(|it| it == event))
                 && looks >= rule.from_look
                 && since_end >= rule.after
             {
