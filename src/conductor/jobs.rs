@@ -11,7 +11,7 @@ use crate::domain::{
     CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
     Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, Target, TargetName, Weighed, backoff,
 };
-use crate::engine::{Found, StartError};
+use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 use crate::source::RefHead;
 use crate::steps::{self, Prepared, Weighing, World, release};
@@ -22,6 +22,8 @@ use super::{promotion, rollback};
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
 const BUSY_AGAIN: Duration = Duration::from_secs(15);
+/// Of how many of a target's newest deployments the runs are known to be theirs, when a lost one is looked for.
+const KNOWN: usize = 50;
 /// The least time between two told steps of progress of one deployment.
 const BETWEEN_TOLD: Duration = Duration::from_secs(1);
 
@@ -329,7 +331,8 @@ impl Job {
 
     /// Looks whether the engine was called.
     async fn find(&mut self, ready: Ready, run: Option<RunId>, since: Timestamp) -> Done {
-        let intent = release::intent(self.id(), self.order(), &ready, run);
+        let taken = self.runs_of_others().await?;
+        let intent = Intent { taken, ..release::intent(self.id(), self.order(), &ready, run) };
         let event = match release::find(&self.world, &intent, since).await {
             Ok(Found::Run(it)) => DeploymentEvent::Released { run: it.run, adopted: true, url: it.url },
             Ok(Found::Absent) => {
@@ -343,6 +346,14 @@ impl Job {
             Err(failure) => self.failed(StepName::Release, failure),
         };
         self.append(event, vec![]).await
+    }
+
+    /// The runs of the target's other deployments.
+    async fn runs_of_others(&self) -> Result<Vec<RunId>, JobError> {
+        let (ledger, id) = (self.ledger.clone(), self.id());
+        let filter = Filter { target: Some(self.order().target.name.clone()), limit: KNOWN, ..Filter::default() };
+        let known = blocking(move || ledger.deployments(&filter)).await?;
+        Ok(known.iter().filter(|it| it.id() != id).filter_map(|it| it.run().cloned()).collect())
     }
 
     /// Follows the engine to its end. Tells progress at most once a second, and the end at once.

@@ -215,6 +215,9 @@ pub struct RunOutcome {
     /// What the engine says of its own rollback, where it did not roll back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_said: Option<String>,
+    /// The runs with which the engine itself brings more instances to the same revision (row 59).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followed_by: Vec<RunId>,
     /// Whether the engine ended before it touched anything: what ran before runs on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untouched: bool,
@@ -223,9 +226,9 @@ pub struct RunOutcome {
 impl RunOutcome {
     /// This end, with nothing else to say of it.
     pub fn of(verdict: Verdict) -> Self {
-        let (failure, warnings, untouched) = (None, vec![], false);
+        let (failure, warnings, followed_by, untouched) = (None, vec![], vec![], false);
         let (rolled_back_by, rolled_back_to, rollback_said) = (None, None, None);
-        Self { verdict, failure, warnings, rolled_back_by, rolled_back_to, rollback_said, untouched }
+        Self { verdict, failure, warnings, rolled_back_by, rolled_back_to, rollback_said, followed_by, untouched }
     }
 }
 

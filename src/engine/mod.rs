@@ -36,6 +36,8 @@ pub struct Intent {
     pub revision: Revision,
     /// Where the revision lies on this machine, for an engine that reads it there.
     pub bundle: Option<PathBuf>,
+    /// Runs that are known to be other deployments', so that none of them is taken for this one.
+    pub taken: Vec<RunId>,
 }
 
 /// A run that the engine has taken.

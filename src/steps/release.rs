@@ -27,6 +27,7 @@ pub fn intent(deployment: DeploymentId, order: &Order, ready: &Ready, run: Optio
         commit: ready.commit.clone(),
         revision: ready.revision.clone(),
         bundle: None,
+        taken: vec![],
     }
 }
 

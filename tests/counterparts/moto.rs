@@ -65,7 +65,8 @@ fn intent(spec: &CodeDeploySpec) -> Intent {
         etag: Some("9b1d".into()),
     };
     let revision = Revision::Bundle { format: BundleFormat::Tgz, location, sha256: "00".into(), bytes: 7, files: 1 };
-    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision, bundle: None }
+    let (marker, run, bundle, taken) = (format!("landfall:{deployment}"), None, None, vec![]);
+    Intent { deployment, marker, run, order, commit, revision, bundle, taken }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod accounts;
 mod again;
 mod approval;
 mod crashes;
+mod foreign;
 mod matrix;
 mod news;
 mod options;

@@ -338,7 +338,10 @@ async fn a_group_busy_with_another_deployment_names_it() {
     let Err(StartError::Busy(failure)) = bench.engine().start(&bench.next_intent()).await else { panic!() };
     assert_eq!(
         failure.message,
-        format!("group `production` is busy with {foreign}, started by CodeDeploy's own rollback")
+        format!(
+            "group `production` is busy with {foreign}, not started by Landfall (creator `codeDeployRollback`): \
+             CodeDeploy's own rollback"
+        )
     );
     assert!(failure.passing);
     assert_eq!(bench.runs(), 1);

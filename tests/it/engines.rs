@@ -244,5 +244,6 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         parent: None,
         options: Default::default(),
     };
-    Intent { deployment, marker: format!("landfall:{deployment}"), run: None, order, commit, revision, bundle: None }
+    let (marker, run, bundle, taken) = (format!("landfall:{deployment}"), None, None, vec![]);
+    Intent { deployment, marker, run, order, commit, revision, bundle, taken }
 }

@@ -106,6 +106,7 @@ fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
         deployment,
         marker: format!("landfall {deployment}"),
         run: None,
+        taken: vec![],
         order: Order {
             repository: Repository { name: target.repository.clone(), id: None },
             target: target.into(),

@@ -230,6 +230,25 @@ impl World {
         self.state().hides_rollbacks = true;
     }
 
+    /// The descriptions of new deployments do not come through.
+    pub(crate) fn strip_descriptions(&self) {
+        self.state().strips_descriptions = true;
+    }
+
+    /// Somebody deploys the very revision of the newest deployment once more, by hand. The id.
+    pub(crate) fn again_by_hand(&self, group: &str) -> String {
+        let mut state = self.state();
+        let revision = state.deployments.last().expect("there is one").input["revision"].clone();
+        let id = state.foreign("shop", group, "user", "by hand");
+        state.deployments.last_mut().expect("it was just made").input["revision"] = revision;
+        id
+    }
+
+    /// CodeDeploy brings the instances that the group's newest deployment left outdated up to date. The id.
+    pub(crate) fn follow_on(&self, group: &str) -> String {
+        self.state().follow_on("shop", group)
+    }
+
     /// A deployment of somebody else's, of this object in S3. Its id.
     pub(crate) fn foreign_revision(&self, group: &str, key: &str) -> String {
         let id = self.foreign(group, "user", "by hand");

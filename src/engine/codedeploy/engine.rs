@@ -113,7 +113,8 @@ impl CodeDeployEngine {
         }
         let rolled_back_by = reading.rolled_back_by.as_deref().and_then(|id| RunId::parse(id).ok());
         let rollback_said = reading.rollback_said.clone().filter(|_| rolled_back_by.is_none());
-        RunOutcome { failure, warnings, rolled_back_by, rollback_said, ..RunOutcome::of(verdict) }
+        let followed_by = reading.followed_by.iter().filter_map(|id| RunId::parse(id).ok()).collect();
+        RunOutcome { failure, warnings, rolled_back_by, rollback_said, followed_by, ..RunOutcome::of(verdict) }
     }
 
     fn gone(&self, run: &RunId, last: &Progress) -> Observation {

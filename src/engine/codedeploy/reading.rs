@@ -40,6 +40,8 @@ pub(super) struct Reading {
     pub(super) termination_wait: Option<i32>,
     /// The deployments with which CodeDeploy brings outdated instances up to date after this one (row 59).
     pub(super) followed_by: Vec<String>,
+    /// The deployment after which CodeDeploy began it, to bring outdated instances up to date (row 59).
+    pub(super) follows: Option<String>,
 }
 
 impl From<&DeploymentInfo> for Reading {
@@ -95,6 +97,11 @@ impl From<&DeploymentInfo> for Reading {
                 .related_deployments()
                 .map(|it| it.auto_update_outdated_instances_deployment_ids().to_vec())
                 .unwrap_or_default(),
+            follows: info
+                .related_deployments()
+                .and_then(|it| it.auto_update_outdated_instances_root_deployment_id())
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned),
         }
     }
 }
@@ -141,6 +148,25 @@ impl Reading {
             Verdict::Failed => events.contains("DEPLOYMENT_FAILURE"),
             Verdict::Stopped => events.iter().any(|it| it.starts_with("DEPLOYMENT_STOP_ON_")),
         })
+    }
+
+    /// Who began it, for a person who waits for it (row 60). A user's deployment with a marker is Landfall's: this one's
+    /// before it was installed anew, or another one's.
+    pub(super) fn whose(&self) -> String {
+        let creator = self.creator.as_deref().unwrap_or("unknown");
+        let marked = self.description.strip_prefix("landfall:").and_then(|rest| rest.split_whitespace().next());
+        let after = |what: &str, of: Option<&String>| of.map_or(what.to_owned(), |of| format!("{what} of {of}"));
+        let why = match (creator, marked) {
+            ("user", Some(deployment)) => return format!("started by Landfall as {deployment}"),
+            ("codeDeployRollback", _) => after(": CodeDeploy's own rollback", self.rolls_back.as_ref()),
+            ("CodeDeployAutoUpdate", _) => {
+                after(": CodeDeploy brings outdated instances to the revision", self.follows.as_ref())
+            }
+            ("autoscaling", _) => ": an instance that Auto Scaling launched".into(),
+            ("autoscalingTermination", _) => ": an instance that Auto Scaling ends".into(),
+            _ => String::new(),
+        };
+        format!("not started by Landfall (creator `{creator}`){why}")
     }
 
     /// Whether CodeDeploy began it to roll that deployment back.
@@ -245,6 +271,27 @@ mod tests {
         assert!(!carries("landfall:01AB acme/shop@4f2c", Some("user")));
         assert!(!carries("again landfall:01A", Some("user")));
         assert!(!carries("landfall:01A", Some("CodeDeployAutoUpdate")));
+    }
+
+    #[test]
+    fn a_deployment_that_is_not_ours_is_said_to_be_whose_rows_6_59_60() {
+        let whose = |creator: &str, description: &str| {
+            let (creator, description) = (Some(creator.to_owned()), description.to_owned());
+            let (rolls_back, follows) = (Some("d-7".into()), Some("d-8".into()));
+            Reading { creator, description, rolls_back, follows, ..Reading::default() }.whose()
+        };
+        let not_ours = |creator: &str, why: &str| format!("not started by Landfall (creator `{creator}`){why}");
+        assert_eq!(whose("user", "by hand"), not_ours("user", ""));
+        assert_eq!(whose("user", "landfall:01A acme/shop@4f2c"), "started by Landfall as 01A");
+        for (creator, why) in [
+            ("CloudFormation", ""),
+            ("codeDeployRollback", ": CodeDeploy's own rollback of d-7"),
+            ("CodeDeployAutoUpdate", ": CodeDeploy brings outdated instances to the revision of d-8"),
+            ("autoscaling", ": an instance that Auto Scaling launched"),
+            ("autoscalingTermination", ": an instance that Auto Scaling ends"),
+        ] {
+            assert_eq!(whose(creator, "landfall:01A"), not_ours(creator, why));
+        }
     }
 
     #[test]

@@ -26,7 +26,13 @@ const LONGEST: usize = 256;
 const SHORT: usize = 100;
 /// CodeDeploy's clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How much earlier than its intent a run without a marker may have been made, by CodeDeploy's clock.
+const EARLIEST_OF_STRIPPED: SignedDuration = SignedDuration::from_mins(2);
+/// How much later.
+const LATEST_OF_STRIPPED: SignedDuration = SignedDuration::from_mins(10);
 const BATCH: usize = 25;
+/// How every marker begins.
+const MARKED: &str = "landfall:";
 
 impl CodeDeployEngine {
     /// Calls `CreateDeployment`. Never runs twice: its intent is written first.
@@ -123,17 +129,9 @@ impl CodeDeployEngine {
     }
 
     fn busy(&self, id: &str, reading: &Reading) -> Failure {
-        let by = match reading.creator.as_deref() {
-            Some("codeDeployRollback") => "CodeDeploy's own rollback",
-            Some("autoscaling" | "autoscalingTermination") => "Auto Scaling",
-            Some("CodeDeployAutoUpdate") => "CodeDeploy's update of outdated instances",
-            Some("CloudFormation" | "CloudFormationRollback") => "CloudFormation",
-            Some("user") | None => "somebody else",
-            Some(other) => other,
-        };
-        let group = &self.spec.deployment_group;
+        let (group, whose) = (&self.spec.deployment_group, reading.whose());
         let help = format!("wait for it, or stop it: {}", self.console_url(id));
-        Failure::passing("codedeploy/busy", format!("group `{group}` is busy with {id}, started by {by}")).help(help)
+        Failure::passing("codedeploy/busy", format!("group `{group}` is busy with {id}, {whose}")).help(help)
     }
 
     async fn register(&self, revision: &RevisionLocation) {
@@ -173,8 +171,44 @@ impl CodeDeployEngine {
         match [first, second, last].into_iter().find(|look| waited < *look) {
             Some(next) => Ok(Found::NotYet(next - waited)),
             None => {
+                let stripped = self.stripped(intent, since, &readings)?;
                 self.account.forget_lost(&intent.marker);
-                Ok(Found::Absent)
+                stripped.map_or(Ok(Found::Absent), |it| Ok(Found::Run(self.started(&it.id)?)))
+            }
+        }
+    }
+
+    /// A run whose description somebody or something took away: a user's, of this very revision, made about when ours
+    /// was. Where several fit, a person has to say which it is: another call might deploy twice.
+    fn stripped<'a>(
+        &self,
+        intent: &Intent,
+        since: Timestamp,
+        readings: &'a [Reading],
+    ) -> Result<Option<&'a Reading>, Failure> {
+        let identity = intent.revision.identity();
+        let is_in_time = |it: &Reading| {
+            it.created_at
+                .is_some_and(|at| (-EARLIEST_OF_STRIPPED..=LATEST_OF_STRIPPED).contains(&at.duration_since(since)))
+        };
+        let fits = |it: &&Reading| {
+            let by_user = it.creator.as_deref() == Some("user") && !it.description.starts_with(MARKED);
+            let is_free = !intent.taken.iter().any(|run| run.as_str() == it.id);
+            by_user && is_free && it.revision.as_deref() == Some(identity.as_str()) && is_in_time(it)
+        };
+        let found: Vec<&Reading> = readings.iter().filter(fits).collect();
+        match found[..] {
+            [] => Ok(None),
+            [one] => {
+                tracing::warn!(deployment.id = %intent.deployment, run = one.id, "known by its revision: no marker");
+                Ok(Some(one))
+            }
+            _ => {
+                let ids: Vec<&str> = found.iter().map(|it| it.id.as_str()).collect();
+                let message = format!("several runs may be this one, and none is marked: {}", ids.join(", "));
+                Err(Failure::setup("codedeploy/ambiguous", message).help(
+                    "look at them in CodeDeploy's console: where none of them did it, deploy again with `landfall redeploy`",
+                ))
             }
         }
     }

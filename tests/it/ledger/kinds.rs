@@ -197,6 +197,7 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         rolled_back_by: Some(run()),
         rolled_back_to: Some("s3://acme/shop.tgz#v7".into()),
         rollback_said: Some("there is no last successful revision".into()),
+        followed_by: vec![run()],
         untouched: false,
     };
     let archive = ArchiveFacts { bytes: 10, unpacked_bytes: 100, files: 4, reused: false };

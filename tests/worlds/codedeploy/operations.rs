@@ -135,7 +135,11 @@ impl State {
             let text = format!("The Deployment Group '{group}' already has an active Deployment '{}'", active.id);
             return Err(Refusal::new("DeploymentLimitExceededException", text));
         }
-        Ok(json!({ "deploymentId": self.create(&application, &group, "user", input.clone()) }))
+        let mut input = input.clone();
+        if self.strips_descriptions {
+            input["description"] = json!("stripped");
+        }
+        Ok(json!({ "deploymentId": self.create(&application, &group, "user", input) }))
     }
 
     fn get_deployment(&mut self, input: &Value) -> Answer {
@@ -335,6 +339,12 @@ impl State {
         }
         if let Some(rollback) = it.rolled_back_by.as_ref().filter(|_| !self.hides_rollbacks) {
             info["rollbackInfo"] = json!({ "rollbackDeploymentId": rollback });
+        }
+        if !it.followed_by.is_empty() {
+            info["relatedDeployments"] = json!({ "autoUpdateOutdatedInstancesDeploymentIds": it.followed_by });
+        }
+        if let Some(root) = &it.follows {
+            info["relatedDeployments"] = json!({ "autoUpdateOutdatedInstancesRootDeploymentId": root });
         }
         if let Some(failed) = &it.rolls_back {
             info["rollbackInfo"] = json!({ "rollbackTriggeringDeploymentId": failed,

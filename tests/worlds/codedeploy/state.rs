@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) hides_rollback_rules: bool,
     /// Deployments that were rolled back do not say by which: only the rollback says of which.
     pub(super) hides_rollbacks: bool,
+    /// Descriptions do not come through.
+    pub(super) strips_descriptions: bool,
     /// Deployment configurations besides CodeDeploy's own: name to platform.
     pub(super) configs: BTreeMap<String, String>,
     /// Instances that are listed, and not there any more.
@@ -96,6 +98,9 @@ pub(super) struct Deployment {
     looks_since_end: u32,
     pub(super) rolled_back_by: Option<String>,
     pub(super) rolls_back: Option<String>,
+    /// What CodeDeploy itself began to bring outdated instances up to date, and the one it began that after.
+    pub(super) followed_by: Vec<String>,
+    pub(super) follows: Option<String>,
 }
 
 /// The in-place lifecycle without a load balancer.
@@ -123,6 +128,7 @@ impl State {
             wants_registered: false,
             hides_rollback_rules: false,
             hides_rollbacks: false,
+            strips_descriptions: false,
             configs: BTreeMap::new(),
             vanished: vec![],
         }
@@ -199,7 +205,21 @@ impl State {
             looks_since_end: 0,
             rolled_back_by: None,
             rolls_back: None,
+            followed_by: vec![],
+            follows: None,
         });
+        id
+    }
+
+    /// CodeDeploy brings instances that the newest deployment of the group left outdated up to date.
+    pub(super) fn follow_on(&mut self, application: &str, group: &str) -> String {
+        let root = self.deployments.iter().rposition(|it| it.application == application && it.group == group);
+        let root = root.expect("the group has a deployment");
+        let id = self.foreign(application, group, "CodeDeployAutoUpdate", "");
+        self.deployments[root].followed_by.push(id.clone());
+        let (root, revision) = (self.deployments[root].id.clone(), self.deployments[root].input["revision"].clone());
+        let made = self.deployments.last_mut().expect("it was just made");
+        (made.follows, made.input["revision"]) = (Some(root), revision);
         id
     }
 
