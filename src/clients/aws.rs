@@ -11,12 +11,44 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
-/// The SDK's own; a dead address must not eat the time of an attempt.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Longer than S3 ever takes for the first byte of an answer to an 8 MiB part.
-const READ: Duration = Duration::from_secs(60);
-/// CodeDeploy answers in well under a second; one call that hangs must not hold up a whole account's.
-const SMALL_ANSWER: Duration = Duration::from_secs(20);
+/// How often the SDK tries a call that may be repeated, at most.
+const TRIES: u32 = 3;
+
+/// How long AWS is waited for. The SDK's own calls would wait for ever: an answer that never comes must hang nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Until a connection stands: a dead address must not eat the time of an attempt.
+    pub connect: Duration,
+    /// Until S3's answer begins. Its default is longer than S3 ever takes for an 8 MiB part.
+    pub stored: Duration,
+    /// Until S3's answer is whole, unless it is an object.
+    pub stored_whole: Duration,
+    /// Until CodeDeploy's answer is whole. It takes well under a second; a call that hangs holds up an account's others.
+    pub answered: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            stored: Duration::from_secs(60),
+            stored_whole: Duration::from_secs(5 * 60),
+            answered: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Limits {
+    fn of_s3(&self) -> TimeoutConfig {
+        let limits = TimeoutConfig::builder().connect_timeout(self.connect).read_timeout(self.stored);
+        limits.operation_attempt_timeout(self.stored_whole).operation_timeout(TRIES * self.stored_whole).build()
+    }
+
+    fn of_codedeploy(&self) -> TimeoutConfig {
+        let limits = TimeoutConfig::builder().connect_timeout(self.connect);
+        limits.operation_attempt_timeout(self.answered).operation_timeout(TRIES * self.answered).build()
+    }
+}
 
 /// As whom, where, and at which address AWS is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,6 +69,7 @@ pub struct Aws {
     known: Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>,
     keys: Option<Credentials>,
     sts: Option<String>,
+    limits: Limits,
 }
 
 impl Aws {
@@ -57,6 +90,12 @@ impl Aws {
         Self { known: Arc::default(), sts: Some(url.to_owned()), ..self }
     }
 
+    /// The same, more or less patient.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { known: Arc::default(), limits, ..self }
+    }
+
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
     async fn config(&self, account: &Account) -> SdkConfig {
         let account = Account { endpoint_url: None, ..account.clone() };
@@ -64,13 +103,15 @@ impl Aws {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(account.clone()).or_default())
         };
-        cell.get_or_init(|| load(&account, self.keys.clone(), self.sts.clone())).await.clone()
+        cell.get_or_init(|| load(&account, self)).await.clone()
     }
 
     /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
     pub async fn s3(&self, account: &Account, force_path_style: bool) -> aws_sdk_s3::Client {
         let shared = self.config(account).await;
-        let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(force_path_style);
+        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(force_path_style)
+            .timeout_config(self.limits.of_s3());
         if let Some(url) = &account.endpoint_url {
             config.set_endpoint_url(Some(url.clone()));
         }
@@ -80,12 +121,7 @@ impl Aws {
     /// A CodeDeploy client.
     pub async fn codedeploy(&self, account: &Account) -> aws_sdk_codedeploy::Client {
         let shared = self.config(account).await;
-        let limits = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(SMALL_ANSWER)
-            .operation_timeout(3 * SMALL_ANSWER)
-            .build();
-        let mut config = aws_sdk_codedeploy::config::Builder::from(&shared).timeout_config(limits);
+        let mut config = aws_sdk_codedeploy::config::Builder::from(&shared).timeout_config(self.limits.of_codedeploy());
         if let Some(url) = &account.endpoint_url {
             config.set_endpoint_url(Some(url.clone()));
         }
@@ -93,20 +129,20 @@ impl Aws {
     }
 }
 
-async fn load(account: &Account, keys: Option<Credentials>, sts: Option<String>) -> SdkConfig {
+async fn load(account: &Account, aws: &Aws) -> SdkConfig {
     // The address is each client's own: here it would be STS's too.
     let Account { region, assume_role, external_id, endpoint_url: _ } = account;
     let mut loader = aws_config::from_env()
         .region(aws_config::Region::new(region.clone()))
-        .retry_config(RetryConfig::standard())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).build());
-    if let Some(keys) = keys {
-        loader = loader.credentials_provider(keys);
+        .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+        .timeout_config(aws.limits.of_codedeploy());
+    if let Some(keys) = &aws.keys {
+        loader = loader.credentials_provider(keys.clone());
     }
     let own = loader.load().await;
     let Some(role) = assume_role else { return own };
     let mut at_sts = own.clone().into_builder();
-    at_sts.set_endpoint_url(sts);
+    at_sts.set_endpoint_url(aws.sts.clone());
     let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&at_sts.build());
     if let Some(id) = external_id {
         provider = provider.external_id(id);
@@ -118,6 +154,24 @@ async fn load(account: &Account, keys: Option<Credentials>, sts: Option<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the SDK waits for, with no answer in sight: nothing is left without a limit.
+    #[tokio::test]
+    async fn every_call_has_a_limit() {
+        let (aws, account) = (Aws::with_keys("A", "S"), Account { region: "eu-west-1".into(), ..Account::default() });
+        let seconds = |of: &TimeoutConfig| {
+            let whole = [of.connect_timeout(), of.operation_attempt_timeout(), of.operation_timeout()];
+            whole.map(|it| it.map(|it| it.as_secs()))
+        };
+        let s3 = aws.s3(&account, false).await;
+        let of_s3 = s3.config().timeout_config().unwrap();
+        assert_eq!(seconds(of_s3), [Some(5), Some(300), Some(900)]);
+        assert_eq!(of_s3.read_timeout(), Some(Duration::from_secs(60)));
+        let codedeploy = aws.codedeploy(&account).await;
+        assert_eq!(seconds(codedeploy.config().timeout_config().unwrap()), [Some(5), Some(20), Some(60)]);
+        let sts = aws.config(&account).await;
+        assert_eq!(seconds(sts.timeout_config().unwrap()), [Some(5), Some(20), Some(60)]);
+    }
 
     #[tokio::test]
     async fn an_address_is_the_one_services_alone() {

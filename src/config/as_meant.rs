@@ -58,6 +58,8 @@ pub struct GitHub {
     pub hooks: Vec<Hook>,
     /// The token for statuses and private repositories.
     pub token: Option<SecretRef>,
+    /// How long a commit status waits after the one before it, where that is not what GitHub asks for.
+    pub between_writes: Option<Duration>,
 }
 
 /// Webhooks of some repositories, with secrets of their own.

@@ -6,7 +6,7 @@ use super::as_meant::{GitHub, Hook};
 use super::check::{At, Checker};
 use super::raw::{RawGitHub, RawHook, RawSecret};
 use super::secret::SecretRef;
-use super::values::{glob_trouble, web_address};
+use super::values::{duration, glob_trouble, web_address};
 use super::written::Written;
 use crate::domain::{Finding, RepositoryName};
 
@@ -28,6 +28,8 @@ impl Checker<'_> {
             hooks.push(self.hook(hook));
         }
         let token = raw.and_then(|it| it.token.as_ref()).and_then(|it| self.secret(it));
+        let between_writes = raw.and_then(|it| it.between_writes.as_ref());
+        let between_writes = self.parsed(between_writes, "github.between_writes", duration);
         if let Some(app) = raw.and_then(|it| it.app.as_ref()) {
             let finding = Finding::error("config/not-yet", "`[github.app]` is not available yet");
             self.reader.find(finding.help("use `token` under `[github]` and take `[github.app]` out"), &app.span);
@@ -35,7 +37,8 @@ impl Checker<'_> {
         if raw.is_none_or(|it| it.webhook_secrets.is_none() && it.hooks.is_none()) {
             self.no_secret(written.map(|it| &it.span));
         }
-        GitHub { api_url: api_url.unwrap_or_else(|| API_URL.to_owned()), webhook_secrets, hooks, token }
+        let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
+        GitHub { api_url, webhook_secrets, hooks, token, between_writes }
     }
 
     fn no_secret(&mut self, span: Option<&Range<usize>>) {

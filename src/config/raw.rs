@@ -49,6 +49,7 @@ table! {
         api_url: String,
         webhook_secrets: Vec<Written<RawSecret>>,
         token: RawSecret,
+        between_writes: String,
         app: RawApp,
         hooks: Vec<Written<RawHook>>,
     }

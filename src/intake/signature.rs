@@ -160,6 +160,7 @@ mod tests {
                 .map(|(repository, it)| Hook { repositories: vec![(*repository).into()], secrets: vec![keep(it)] })
                 .collect(),
             token: None,
+            between_writes: None,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::worlds::target::target;
 
 fn client() -> GitHubClient {
     let api_url = crate::counterpart("LANDFALL_TEST_PRISM");
-    let github = GitHub { api_url, webhook_secrets: vec![], hooks: vec![], token: None };
+    let github = GitHub { api_url, webhook_secrets: vec![], hooks: vec![], token: None, between_writes: None };
     GitHubClient::new(&github, Clock::system()).unwrap()
 }
 

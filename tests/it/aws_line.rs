@@ -5,6 +5,7 @@ mod accounts;
 mod again;
 mod approval;
 mod crashes;
+mod crowd;
 mod foreign;
 mod matrix;
 mod news;
@@ -16,6 +17,9 @@ mod stops;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use landfall::clients::Clock;
 use landfall::domain::{Ask, DeploymentEvent, Event, Record, Request, State};
@@ -184,6 +188,29 @@ fn more(configuration: &str, name: &str, group: &str, lines: &str) -> String {
 fn bot_at(dir: &Path) -> Bot {
     let text = fs::read_to_string(dir.join("landfall.toml")).unwrap();
     Bot::configured(dir, Repository::lasting(dir), text)
+}
+
+/// A clock that runs so many times as fast, until it is dropped.
+struct Fast(Arc<AtomicBool>);
+
+impl Fast {
+    fn run(clock: &Clock, times: u32) -> Self {
+        let (ends, clock) = (Arc::new(AtomicBool::new(false)), clock.clone());
+        let end = Arc::clone(&ends);
+        std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+                clock.advance(Duration::from_millis(10) * times);
+            }
+        });
+        Self(ends)
+    }
+}
+
+impl Drop for Fast {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Bytes without any pattern, the same every time.

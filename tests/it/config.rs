@@ -83,6 +83,19 @@ fn the_least_configuration_deploys_to_this_machine() {
 }
 
 #[test]
+fn an_enterprise_server_may_be_told_faster() {
+    let dir = place();
+    let least = include_str!("../../config/landfall.min.toml");
+    let parse = |text: &str| Config::parse(text, dir.path().join("landfall.toml"), &Environment::default());
+    assert_eq!(parse(least).unwrap().github.between_writes, None);
+    let with = |value: &str| least.replacen("[github]", &format!("[github]\nbetween_writes = \"{value}\""), 1);
+    assert_eq!(parse(&with("250ms")).unwrap().github.between_writes, Some(Duration::from_millis(250)));
+    assert_eq!(parse(&with("0s")).unwrap().github.between_writes, Some(Duration::ZERO));
+    let said = parse(&with("fast")).unwrap_err().to_string();
+    assert!(said.contains("between_writes") && said.contains("fast"), "{said}");
+}
+
+#[test]
 fn the_example_is_a_whole_configuration() {
     let dir = place();
     let secret = dir.path().join("webhook-secret").display().to_string();

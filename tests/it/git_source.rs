@@ -58,8 +58,13 @@ impl World {
     }
 
     fn source_at(&self, url: String) -> Source {
-        let nowhere =
-            GitHub { api_url: "http://127.0.0.1:1".into(), webhook_secrets: vec![], hooks: vec![], token: None };
+        let nowhere = GitHub {
+            api_url: "http://127.0.0.1:1".into(),
+            webhook_secrets: vec![],
+            hooks: vec![],
+            token: None,
+            between_writes: None,
+        };
         let github = GitHubClient::new(&nowhere, Clock::system()).unwrap();
         Sources::new(self.data_dir.path(), github).of(&target(SourceSpec::Git { url }))
     }

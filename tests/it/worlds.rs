@@ -2,6 +2,8 @@
 
 #[path = "../worlds/codedeploy.rs"]
 pub(crate) mod codedeploy;
+#[path = "../worlds/crowd.rs"]
+pub(crate) mod crowd;
 #[path = "../worlds/github.rs"]
 pub(crate) mod github;
 #[path = "../worlds/github_objects.rs"]

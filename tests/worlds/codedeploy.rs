@@ -23,6 +23,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
+use jiff::Timestamp;
 use landfall::clients::Clock;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -62,7 +63,8 @@ struct Shared {
     state: Mutex<State>,
     faults: Mutex<Vec<(String, VecDeque<Fault>)>>,
     connections_to_cut: Mutex<u32>,
-    calls: Mutex<Vec<String>>,
+    calls: Mutex<Vec<(Timestamp, String)>>,
+    clock: Clock,
     through: Notify,
 }
 
@@ -85,7 +87,8 @@ impl World {
     /// An empty world on this port.
     pub(crate) fn serve(port: u16, clock: Clock) -> Self {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(clock)),
+            state: Mutex::new(State::new(clock.clone())),
+            clock,
             faults: Mutex::default(),
             connections_to_cut: Mutex::default(),
             calls: Mutex::default(),
@@ -305,6 +308,11 @@ impl World {
 
     /// The operations called, in order, faults included.
     pub(crate) fn calls(&self) -> Vec<String> {
+        lock(&self.shared.calls).iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    /// The same, with when each came.
+    pub(crate) fn timed_calls(&self) -> Vec<(Timestamp, String)> {
         lock(&self.shared.calls).clone()
     }
 
@@ -349,7 +357,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared
     if !header("authorization").starts_with("AWS4-HMAC-SHA256 ") {
         return refused(&Refusal::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
     }
-    lock(&shared.calls).push(operation.to_owned());
+    lock(&shared.calls).push((shared.clock.now(), operation.to_owned()));
     let fault = lock(&shared.faults).iter_mut().find(|(name, _)| name == operation).and_then(|(_, it)| it.pop_front());
     let Ok(input) = serde_json::from_slice::<Value>(&body) else {
         return refused(&Refusal::new("SerializationException", "the body is not JSON"));

@@ -140,7 +140,7 @@ impl GitHubWorld {
     /// What a configuration says of this world.
     pub(crate) fn config(&self) -> GitHub {
         let token = Some(SecretRef::File(self.token_file()));
-        GitHub { api_url: self.shared.api.clone(), webhook_secrets: vec![], hooks: vec![], token }
+        GitHub { api_url: self.shared.api.clone(), webhook_secrets: vec![], hooks: vec![], token, between_writes: None }
     }
 
     /// The file that holds the token.

@@ -183,7 +183,8 @@ async fn from_github(
     environment: &Environment,
 ) -> Result<CommitSha, Failure> {
     let token = environment.get("GITHUB_TOKEN").map(|_| SecretRef::Env("GITHUB_TOKEN".into()));
-    let github = GitHub { api_url: api.to_owned(), webhook_secrets: vec![], hooks: vec![], token };
+    let github =
+        GitHub { api_url: api.to_owned(), webhook_secrets: vec![], hooks: vec![], token, between_writes: None };
     let client = GitHubClient::new(&github, Clock::system());
     let client =
         client.map_err(|error| Failure::setup("cli/github", error.to_string()).help("correct GITHUB_API_URL"))?;

@@ -26,6 +26,13 @@ impl Budget {
         self.spent.push_back((now, what));
     }
 
+    /// The last call was answered. It counts from then on: when on its way it reached CodeDeploy, nobody here knows.
+    pub(super) fn answered(&mut self, now: Timestamp) {
+        if let Some((at, _)) = self.spent.back_mut() {
+            *at = now.max(*at);
+        }
+    }
+
     /// How many calls for this may be made now, of `limit` in a `window`. Looks leave a quarter to details, so that
     /// what failed is found out even while very many runs are watched.
     pub(super) fn left(&mut self, now: Timestamp, window: Duration, limit: usize, what: For) -> usize {
@@ -53,6 +60,16 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_counts_for_a_tick_after_its_answer() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let (mut budget, window) = (Budget::default(), Duration::from_secs(15));
+        budget.spend(at(0), For::Looks);
+        budget.answered(at(4));
+        assert_eq!(budget.left(at(18), window, 1, For::Details), 0);
+        assert_eq!(budget.left(at(19), window, 1, For::Details), 1);
+    }
 
     #[test]
     fn a_tick_has_sixty_calls_and_looks_leave_a_quarter() {

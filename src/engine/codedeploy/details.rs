@@ -1,5 +1,7 @@
 //! The single instances of a run, asked for sparingly and told in short. What it cannot find out hides no outcome.
 
+use std::collections::VecDeque;
+
 use aws_sdk_codedeploy::types::{DeploymentTarget, TargetFilterName};
 
 use super::account::Account;
@@ -35,99 +37,150 @@ pub(super) enum Closer {
     Seen(Box<Details>, Vec<String>),
     /// There are none yet.
     NotBegun,
-    /// The calls of this tick are spent.
+    /// The calls of this tick are spent. What was found so far is kept, and the next tick goes on from there.
     OutOfCalls,
 }
 
-/// The instances of a run: all of a small fleet, and of a large one those that failed or are at work. `known` are their
-/// ids, where all were few and named before.
-pub(super) async fn ask(
-    account: &Account,
-    run: &RunId,
-    reading: &Reading,
-    known: Vec<String>,
-) -> Result<Closer, Trouble> {
-    let all = reading.instances.map_or(0, |it| it.total());
-    let few = all <= Fleet::NAMED as u64;
-    let is_known = few && !known.is_empty() && (all == 0 || known.len() as u64 == all);
-    let listed = if is_known { Some(known) } else { list(account, run, few).await.or_else(not_begun)? };
-    let Some(mut ids) = listed else { return Ok(Closer::OutOfCalls) };
-    if ids.is_empty() {
-        return Ok(Closer::NotBegun);
+/// How far the instances of a run have been asked for: all of a small fleet, and of a large one those that failed or are
+/// at work. Very many runs at once leave each of them a call now and then, so that nothing found may be thrown away.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// How many there are, 0 where nobody says.
+    all: u64,
+    /// The lists still to be read, by status; an empty one is for all, where there are none of the others.
+    lists: VecDeque<&'static [&'static str]>,
+    /// Where the first of them goes on.
+    token: Option<String>,
+    ids: Vec<String>,
+    targets: Vec<Target>,
+    /// How many of the ids have been asked for.
+    asked: usize,
+}
+
+/// The next call.
+enum Next {
+    Page(&'static [&'static str]),
+    Batch(Vec<String>),
+}
+
+impl Asking {
+    /// Nothing asked yet. `known` are the ids, where all were few and named before.
+    pub(super) fn of(reading: &Reading, known: &[String]) -> Self {
+        let count = reading.instances;
+        let all = count.map_or(0, |it| it.total());
+        let few = all <= Fleet::NAMED as u64;
+        let is_known = few && !known.is_empty() && (all == 0 || known.len() as u64 == all);
+        let lists = match (is_known, few) {
+            (true, _) => VecDeque::new(),
+            (false, true) => VecDeque::from([&[][..]]),
+            (false, false) => {
+                let failed = count.is_some_and(|it| it.failed > 0).then_some(&["Failed"][..]);
+                let at_work = &["InProgress", "Ready", "Unknown"][..];
+                let at_work = reading.verdict().is_none().then_some(at_work);
+                failed.into_iter().chain(at_work).chain([&[][..]]).collect()
+            }
+        };
+        let ids = if is_known { known.to_vec() } else { vec![] };
+        Self { all, lists, token: None, ids, targets: vec![], asked: 0 }
     }
-    let (mut targets, mut asked) = (Vec::new(), 0);
-    while asked < ids.len() {
-        let batch = &ids[asked..ids.len().min(asked + BATCH)];
-        if !account.may_ask_closer() {
-            return Ok(Closer::OutOfCalls);
+
+    fn next(&mut self) -> Option<Next> {
+        // Those that wait or are done are of interest where there are no others.
+        while let Some(statuses) = self.lists.front() {
+            let room = Fleet::NAMED.saturating_sub(self.ids.len());
+            let is_wanted = room > 0 && (self.token.is_some() || !statuses.is_empty() || self.ids.is_empty());
+            if is_wanted {
+                return Some(Next::Page(statuses));
+            }
+            self.lists.pop_front();
+            self.token = None;
         }
-        match get(account, run, batch).await {
+        let batch = &self.ids[self.asked..self.ids.len().min(self.asked + BATCH)];
+        (!batch.is_empty()).then(|| Next::Batch(batch.to_vec()))
+    }
+
+    /// Makes as many calls as are left in this tick.
+    pub(super) async fn go_on(&mut self, account: &Account, run: &RunId) -> Result<Closer, Trouble> {
+        while let Some(next) = self.next() {
+            if !account.may_ask_closer() {
+                return Ok(Closer::OutOfCalls);
+            }
+            match next {
+                Next::Page(statuses) => self.list(account, run, statuses).await?,
+                Next::Batch(ids) => self.get(account, run, &ids).await?,
+            }
+        }
+        if self.ids.is_empty() {
+            return Ok(Closer::NotBegun);
+        }
+        let kept = if self.all <= Fleet::NAMED as u64 { std::mem::take(&mut self.ids) } else { vec![] };
+        Ok(Closer::Seen(Box::new(Details::of(std::mem::take(&mut self.targets), self.all)), kept))
+    }
+
+    async fn list(&mut self, account: &Account, run: &RunId, statuses: &[&str]) -> Result<(), Trouble> {
+        match page(account, run, statuses, self.token.take()).await {
+            Ok((ids, token)) => {
+                self.ids.extend(ids);
+                self.ids.truncate(Fleet::NAMED);
+                self.token = token;
+                if self.token.is_none() {
+                    self.lists.pop_front();
+                }
+                Ok(())
+            }
+            // Before a deployment has begun it has no instances, which is no trouble.
+            Err(trouble) if trouble.code() == Some("DeploymentNotStartedException") => {
+                self.lists.clear();
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    async fn get(&mut self, account: &Account, run: &RunId, ids: &[String]) -> Result<(), Trouble> {
+        match get(account, run, ids).await {
             Ok(got) => {
-                targets.extend(got.iter().map(Target::of));
-                asked += batch.len();
+                self.targets.extend(got.iter().map(Target::of));
+                self.asked += ids.len();
+                Ok(())
             }
             // One that vanished is passed over, and the others are asked for again.
-            Err(trouble) => match vanished(&trouble, batch) {
-                Some(gone) => ids.retain(|id| *id != gone),
-                None => return Err(trouble),
+            Err(trouble) => match vanished(&trouble, ids) {
+                Some(gone) => {
+                    self.ids.retain(|id| *id != gone);
+                    Ok(())
+                }
+                None => Err(trouble),
             },
         }
     }
-    let kept = if few { ids } else { vec![] };
-    Ok(Closer::Seen(Box::new(Details::of(targets, all)), kept))
 }
 
-/// The ids of at most as many instances as are named. Nothing where the calls are spent.
-async fn list(account: &Account, run: &RunId, few: bool) -> Result<Option<Vec<String>>, Trouble> {
-    if few {
-        return pages(account, run, &[], Fleet::NAMED).await;
+/// A page of the ids of a run's instances, and where the next one begins.
+async fn page(
+    account: &Account,
+    run: &RunId,
+    statuses: &[&str],
+    token: Option<String>,
+) -> Result<(Vec<String>, Option<String>), Trouble> {
+    let mut call = account.client().await.list_deployment_targets().deployment_id(run.as_str());
+    if !statuses.is_empty() {
+        let statuses = statuses.iter().map(|it| (*it).to_owned()).collect();
+        call = call.target_filters(TargetFilterName::TargetStatus, statuses);
     }
-    let mut ids: Vec<String> = Vec::new();
-    for statuses in [&["Failed"][..], &["InProgress", "Ready", "Unknown"], &[]] {
-        let room = Fleet::NAMED - ids.len();
-        // Those that wait or are done are of interest where there are no others.
-        if room == 0 || (statuses.is_empty() && !ids.is_empty()) {
-            break;
-        }
-        let Some(more) = pages(account, run, statuses, room).await? else { return Ok(None) };
-        ids.extend(more);
-    }
-    Ok(Some(ids))
-}
-
-async fn pages(account: &Account, run: &RunId, statuses: &[&str], room: usize) -> Result<Option<Vec<String>>, Trouble> {
-    let (mut ids, mut token) = (Vec::new(), None);
-    loop {
-        if !account.may_ask_closer() {
-            return Ok(None);
-        }
-        let mut call = account.client().await.list_deployment_targets().deployment_id(run.as_str());
-        if !statuses.is_empty() {
-            let statuses = statuses.iter().map(|it| (*it).to_owned()).collect();
-            call = call.target_filters(TargetFilterName::TargetStatus, statuses);
-        }
-        let sent = call.set_next_token(token).customize().config_override(once()).send().await;
-        let page = sent.map_err(|error| Trouble::of("ListDeploymentTargets", &error))?;
-        ids.extend(page.target_ids.unwrap_or_default());
-        token = page.next_token.filter(|token| !token.is_empty());
-        if token.is_none() || ids.len() >= room {
-            ids.truncate(room);
-            return Ok(Some(ids));
-        }
-    }
+    let sent = call.set_next_token(token).customize().config_override(once()).send().await;
+    account.answered();
+    let page = sent.map_err(|error| Trouble::of("ListDeploymentTargets", &error))?;
+    Ok((page.target_ids.unwrap_or_default(), page.next_token.filter(|token| !token.is_empty())))
 }
 
 async fn get(account: &Account, run: &RunId, ids: &[String]) -> Result<Vec<DeploymentTarget>, Trouble> {
     let call = account.client().await.batch_get_deployment_targets().deployment_id(run.as_str());
     let call = call.set_target_ids(Some(ids.to_vec()));
     let sent = call.customize().config_override(once()).send().await;
+    account.answered();
     let got = sent.map_err(|error| Trouble::of("BatchGetDeploymentTargets", &error))?;
     Ok(got.deployment_targets.unwrap_or_default())
-}
-
-/// Before a deployment has begun it has no instances, which is no trouble.
-fn not_begun(trouble: Trouble) -> Result<Option<Vec<String>>, Trouble> {
-    if trouble.code() == Some("DeploymentNotStartedException") { Ok(Some(vec![])) } else { Err(trouble) }
 }
 
 /// The id of a target that was listed and is not there any more.

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::account::{Account, lock};
 use super::budget::For;
-use super::details::{self, Closer, Details};
+use super::details::{Closer, Details};
 use super::reading::{Reading, rollback_events};
 use super::trouble::Trouble;
 use super::watched::{BATCH, Due};
@@ -129,14 +129,14 @@ impl Account {
     async fn look_closer(&self) {
         loop {
             let next = lock(&self.watched).next_wanting(self.clock.now(), &self.pace);
-            let Some((run, reading, known)) = next else { return };
-            let found = details::ask(self, &run, &reading, known).await;
+            let Some((run, mut asking)) = next else { return };
+            let found = asking.go_on(self, &run).await;
             let mut watched = lock(&self.watched);
             let now = self.clock.now();
             match found {
                 Ok(Closer::Seen(details, known)) => watched.see_closer(&run, Some((*details, known)), &self.pace, now),
                 Ok(Closer::NotBegun) => watched.see_closer(&run, None, &self.pace, now),
-                Ok(Closer::OutOfCalls) => return,
+                Ok(Closer::OutOfCalls) => return watched.keep(&run, asking),
                 Err(trouble) => {
                     tracing::warn!(error = %trouble, run = %run, "could not look at the instances");
                     watched.stumble_closer(&run, &trouble, &self.pace, now);
@@ -150,6 +150,12 @@ impl Account {
         lock(&self.watched).may_ask_closer(self.clock.now(), &self.pace)
     }
 
+    /// The call that was made last was answered: only from now on may its place in a tick be another's, since on its way
+    /// it may have taken longer than that other one will.
+    pub(super) fn answered(&self) {
+        lock(&self.watched).budget.answered(self.clock.now());
+    }
+
     fn spend(&self) {
         lock(&self.watched).budget.spend(self.clock.now(), For::Looks);
     }
@@ -159,7 +165,9 @@ impl Account {
         let ids = runs.iter().map(|run| run.as_str().to_owned()).collect();
         self.spend();
         let call = self.client().await.batch_get_deployments().set_deployment_ids(Some(ids));
-        match call.customize().config_override(once()).send().await {
+        let sent = call.customize().config_override(once()).send().await;
+        self.answered();
+        match sent {
             Ok(answer) => Ok(answer.deployments_info().iter().map(Reading::from).collect()),
             Err(error) => match Trouble::of("BatchGetDeployments", &error) {
                 // One unknown id must not hide the others.
@@ -175,7 +183,9 @@ impl Account {
         for run in runs {
             self.spend();
             let call = self.client().await.get_deployment().deployment_id(run.as_str());
-            match call.customize().config_override(once()).send().await {
+            let sent = call.customize().config_override(once()).send().await;
+            self.answered();
+            match sent {
                 Ok(answer) => readings.extend(answer.deployment_info().map(Reading::from)),
                 Err(error) => match Trouble::of("GetDeployment", &error) {
                     trouble if is_about_an_id(&trouble) => {}
@@ -231,6 +241,7 @@ impl Account {
             let call = call.deployment_group_name(group).set_next_token(next);
             let call = call.create_time_range(TimeRange::builder().set_start(start).build());
             let page = call.customize().config_override(once()).send().await;
+            self.answered();
             let page = page.map_err(|error| Trouble::of("ListDeployments", &error))?;
             let ids: Vec<RunId> = page.deployments().iter().filter_map(|id| RunId::parse(id).ok()).collect();
             for batch in ids.chunks(BATCH) {
@@ -252,7 +263,9 @@ impl Account {
         let (Some(application), Some(group)) = (&reading.application, &reading.group) else { return all() };
         self.spend();
         let call = self.client().await.get_deployment_group().application_name(application);
-        match call.deployment_group_name(group).customize().config_override(once()).send().await {
+        let sent = call.deployment_group_name(group).customize().config_override(once()).send().await;
+        self.answered();
+        match sent {
             Ok(answer) => answer
                 .deployment_group_info()
                 .and_then(|it| it.auto_rollback_configuration())

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::account::Pace;
 use super::budget::{Budget, For};
-use super::details::Details;
+use super::details::{Asking, Details};
 use super::poller::{Look, Looks};
 use super::reading::Reading;
 use super::trouble::Trouble;
@@ -67,6 +67,8 @@ struct Run {
     /// Its instances, where all are known by name.
     instances: Vec<String>,
     want: Option<Want>,
+    /// How far they were asked for, when the calls of a tick ran out.
+    asking: Option<Asking>,
     /// How often in a row its instances were asked for in vain.
     tries: u32,
     ended_at: Option<Timestamp>,
@@ -101,6 +103,7 @@ impl Run {
             details_at: None,
             instances: vec![],
             want: None,
+            asking: None,
             tries: 0,
             ended_at: None,
             rolls_back: false,
@@ -268,17 +271,27 @@ impl Watched {
         Due::At(next.max(now.saturating_add(SignedDuration::from_millis(1)).unwrap_or(now)))
     }
 
-    /// The run whose instances are wanted most urgently, with what is known of it; nothing where none may be asked for.
-    pub(super) fn next_wanting(&mut self, now: Timestamp, pace: &Pace) -> Option<(RunId, Arc<Reading>, Vec<String>)> {
+    /// The run whose instances are wanted most urgently, with how far they were asked for; nothing where none may be. One
+    /// that was begun is brought to its end before another like it.
+    pub(super) fn next_wanting(&mut self, now: Timestamp, pace: &Pace) -> Option<(RunId, Asking)> {
         if self.closer_at.is_some_and(|at| now < at) {
             return None;
         }
         if self.budget.left(now, pace.steady, pace.tick_calls, For::Details) < DETAILS_TAKE {
             return None;
         }
-        let wanting = self.runs.iter().filter(|(_, run)| run.is_heard() && run.want.is_some());
-        let (id, run) = wanting.min_by_key(|(_, run)| (run.want, run.tries, run.ended_at, run.details_at))?;
-        Some((id.clone(), run.reading.clone()?, run.instances.clone()))
+        let wanting = self.runs.iter_mut().filter(|(_, run)| run.is_heard() && run.want.is_some());
+        let urgency = |run: &Run| (run.want, run.asking.is_none(), run.tries, run.ended_at, run.details_at);
+        let (id, run) = wanting.min_by_key(|(_, run)| urgency(run))?;
+        let reading = run.reading.as_ref()?;
+        Some((id.clone(), run.asking.take().unwrap_or_else(|| Asking::of(reading, &run.instances))))
+    }
+
+    /// The calls of this tick are spent: the next one goes on from here.
+    pub(super) fn keep(&mut self, id: &RunId, asking: Asking) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.asking = Some(asking);
+        }
     }
 
     /// Whether one more call for details may be made; it counts as made.
@@ -306,8 +319,9 @@ impl Watched {
         if changed {
             run.changed_at = now;
         }
-        if reading.verdict().is_some() {
-            run.ended_at.get_or_insert(now);
+        if reading.verdict().is_some() && run.ended_at.is_none() {
+            // How its instances stood before says nothing about how it ended.
+            (run.ended_at, run.asking) = (Some(now), None);
         }
         run.looks += 1;
         run.reading = Some(Arc::new(reading));

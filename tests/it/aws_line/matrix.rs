@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use landfall::app::Parts;
 use landfall::clients::Clock;
+use landfall::clients::aws::{Aws, Limits};
 use landfall::domain::{Approval, Ask, Deployment, DeploymentEvent, Event, Record, Request, State, Stream, SubState};
+use landfall::engine::codedeploy::Pace;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -45,6 +46,17 @@ const FAULTS: [&str; 10] =
 
 /// More often than the SDK tries by itself, so that the bot's own patience is needed too.
 const TIMES: usize = 4;
+
+/// How long the bot waits for AWS here: in less than the minutes that it has otherwise, an answer is given up.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    stored: Duration::from_secs(5),
+    stored_whole: Duration::from_secs(5),
+    answered: Duration::from_secs(4),
+};
+
+/// Longer than all of the SDK's tries of one call together: nobody waits for an answer that late.
+const LATE: Duration = Duration::from_secs(20);
 
 fn is_s3(call: &str) -> bool {
     matches!(call, "PutObject" | "UploadPart" | "CompleteMultipartUpload" | "HeadObject")
@@ -91,13 +103,13 @@ fn fault(call: &str, name: &str) -> Vec<Break> {
         "throttled" => refusal(call, 400, "ThrottlingException"),
         "expired" if is_s3(call) => refusal(call, 400, "ExpiredToken"),
         "expired" => refusal(call, 400, "ExpiredTokenException"),
-        "slow" => Break::Slow(Duration::from_millis(2500)),
+        "slow" => Break::Slow(LATE),
         "skewed" => refusal(call, 403, "RequestTimeTooSkewed"),
         "unsigned" if is_s3(call) => refusal(call, 403, "SignatureDoesNotMatch"),
         "unsigned" => refusal(call, 400, "InvalidSignatureException"),
         other => panic!("no fault is called {other}"),
     };
-    vec![one; if name == "slow" { 1 } else { TIMES }]
+    vec![one; TIMES]
 }
 
 /// One pair of call and fault: a target of its own, behind proxies of its own.
@@ -204,6 +216,11 @@ impl Matrix {
         let text = configuration(dir.path(), &github, &cells);
         let mut bot = Bot::configured(dir.path(), Repository::lasting(dir.path()), text);
         bot.clock = clock.clone();
+        bot.aws = Aws::with_keys("A", "S").within(LIMITS);
+        bot.parts = |parts| {
+            let pace = Pace { create_within: LIMITS.answered, ..parts.pace };
+            Parts { pace, ..parts }
+        };
         Self { bot, cells, github, codedeploy, repositories, _proxies: proxies, _s3: s3, _dir: dir }
     }
 
@@ -319,29 +336,6 @@ fn patiently(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A clock that runs twenty times as fast, until it is dropped.
-struct Fast(Arc<AtomicBool>);
-
-impl Fast {
-    fn run(clock: &Clock) -> Self {
-        let (ends, clock) = (Arc::new(AtomicBool::new(false)), clock.clone());
-        let end = Arc::clone(&ends);
-        std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(10));
-                clock.advance(Duration::from_millis(200));
-            }
-        });
-        Self(ends)
-    }
-}
-
-impl Drop for Fast {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Section 3 of the service's behaviour, call by call: never two deployments, never silence.
 #[test]
 fn every_call_may_break_in_every_way() {
@@ -349,7 +343,7 @@ fn every_call_may_break_in_every_way() {
     let mut matrix = Matrix::new(&clock);
     matrix.bot.start();
     matrix.cells.iter().for_each(|cell| cell.arm(&matrix.codedeploy));
-    let _fast = Fast::run(&clock);
+    let _fast = super::Fast::run(&clock, 20);
     matrix.push();
     let shut: Vec<&Cell> = matrix.cells.iter().filter(|it| it.opens_when_noticed()).collect();
     matrix.wait_for(&shut, |it| it.stumble().is_some());

@@ -122,6 +122,20 @@ async fn thirty_instances_are_asked_for_in_two_calls_and_one_may_have_vanished()
     assert!(detail.contains("psql -p [secret]") && !detail.contains("hunter2"), "{detail}");
 }
 
+/// Row 49: a tick that has few calls for each of very many runs brings the next one further, and never back.
+#[tokio::test]
+async fn a_fleet_is_asked_for_bit_by_bit_where_calls_are_few() {
+    let mut bench = CodeDeployBench::new();
+    bench.pace.tick_calls = 4;
+    let (progress, outcome) = deploy(&bench, Plan::of(50, Minimum::AllAtOnce).failing(1..=50)).await;
+    let failure = outcome.failure.unwrap();
+    assert_eq!(failure.message, "ValidateService failed on i-001: ScriptFailed scripts/check.sh");
+    assert_eq!(progress.fleet.unwrap().instances.len(), 50);
+    let count = |name| bench.world.count(name);
+    let (lists, batches) = (count("ListDeploymentTargets"), count("BatchGetDeploymentTargets"));
+    assert!(batches >= lists, "two pages and two batches each time: {lists} and {batches}");
+}
+
 /// Row 49: of a large fleet the failed and those at work are asked for, whatever its size.
 #[tokio::test]
 async fn a_fleet_of_a_thousand_names_the_failed_and_counts_the_rest() {

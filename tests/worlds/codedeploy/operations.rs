@@ -282,7 +282,11 @@ impl State {
 
     fn info(&self, id: &str) -> Option<Value> {
         let it = self.deployments.iter().find(|it| it.id == id)?;
-        let count = |status: &str| it.targets().iter().filter(|i| it.instance_status(i) == status).count();
+        let count = |status: &str| match &it.fleet {
+            // A large one is counted without a search for each of its instances.
+            Some(fleet) => fleet.instances.iter().filter(|it| it.status == status).count(),
+            None => it.targets().iter().filter(|i| it.instance_status(i) == status).count(),
+        };
         let group = &self.applications[&it.application].groups[&it.group];
         let mut info = json!({
             "applicationName": it.application, "deploymentGroupName": it.group, "deploymentId": it.id,
