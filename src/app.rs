@@ -32,6 +32,7 @@ use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
 use crate::source::Sources;
 use crate::steps::{Engines, Probe, World};
+use crate::upkeep::{self, Rules, Upkeep};
 use crate::web::access::Tokens;
 use crate::web::{self, WebState};
 
@@ -49,6 +50,8 @@ pub struct Parts {
     pub pace: codedeploy::Pace,
     /// How fast the world is told.
     pub report_pace: report::Pace,
+    /// When upkeep makes its rounds.
+    pub upkeep_pace: upkeep::Pace,
     /// Whom certificates of Amazon SNS must lead to, and how they are fetched.
     pub trust: Trust,
 }
@@ -64,6 +67,7 @@ impl Parts {
             aws: Aws::new(),
             pace: codedeploy::Pace::default(),
             report_pace: report::Pace::default(),
+            upkeep_pace: upkeep::Pace::default(),
             trust: Trust::of_this_machine(),
         }
     }
@@ -111,6 +115,8 @@ pub struct App {
     pub tokens: Arc<Tokens>,
     /// Moves what is asked.
     pub asks: conductor::Asks,
+    /// Takes away what nobody needs.
+    pub upkeep: Upkeep,
     stop: CancellationToken,
     server: ServerHandle,
     tasks: Vec<JoinHandle<Result<(), LedgerError>>>,
@@ -124,6 +130,7 @@ impl App {
         let config = Arc::new(config);
         let (clock, probe, mut report_pace) = (parts.clock.clone(), parts.probe.clone(), parts.report_pace);
         report_pace.between = config.github.between_writes.unwrap_or(report_pace.between);
+        let upkeep_pace = parts.upkeep_pace;
         let ledger = open_ledger(&config, &clock, &probe).await?;
         let github = GitHubClient::new(&config.github, clock.clone()).map_err(|error| {
             let help = "correct `github.api_url`";
@@ -134,6 +141,8 @@ impl App {
         let world = Arc::new(world(&config, &github, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
+        let rules = Rules { retention: config.retention.clone(), ..Rules::default() };
+        let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules, upkeep_pace);
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();
         let conductor = Conductor::open(ledger.clone(), world.clone(), &targets).await?;
@@ -145,15 +154,19 @@ impl App {
             &config.github.api_url,
         );
         let door = Door { config: &config, ledger: &ledger, clock: &clock, board: &board, tokens: &tokens };
-        let (address, server) = door.open(asks.clone(), sns, &stop)?;
+        let (address, server) = door.open(asks.clone(), upkeep.clone(), sns, &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every };
-        let tasks = vec![tokio::spawn(conductor.run(stop.clone())), tokio::spawn(catch_up.run(stop.clone()))];
+        let tasks = vec![
+            tokio::spawn(conductor.run(stop.clone())),
+            tokio::spawn(catch_up.run(stop.clone())),
+            tokio::spawn(upkeep.clone().run(stop.clone())),
+        ];
         let stop_reports = CancellationToken::new();
         let reports = Reports::new(ledger.clone(), Sink::statuses(github), clock, config.public_url.clone());
         let reports = tokio::spawn(reports.paced(report_pace).probed(probe).run(stop_reports.clone()));
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
-        Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, reports, stop_reports })
+        Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, upkeep, reports, stop_reports })
     }
 
     /// Returns when the ledger closed itself: nothing can be promised any more.
@@ -208,7 +221,7 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
 }
 
 fn world(config: &Config, github: &GitHubClient, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
-    let Parts { clock, program, probe, aws, pace: _, report_pace: _, trust: _ } = parts;
+    let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -247,6 +260,7 @@ impl Door<'_> {
     fn open(
         &self,
         asks: conductor::Asks,
+        upkeep: Upkeep,
         sns: SnsState,
         stop: &CancellationToken,
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
@@ -254,7 +268,7 @@ impl Door<'_> {
         let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?;
         let web = http::Data::new(WebState {
             board: self.board.clone(),
-            asks: Arc::new(Desk(asks)),
+            asks: Arc::new(Desk(asks, upkeep)),
             tokens: self.tokens.clone(),
             clock: self.clock.clone(),
             public_reads: self.config.server.public_reads,
@@ -284,7 +298,7 @@ impl Door<'_> {
 const WORKERS: usize = 2;
 
 /// The web's way to ask.
-struct Desk(conductor::Asks);
+struct Desk(conductor::Asks, Upkeep);
 
 impl web::Asks for Desk {
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<web::Asked, web::AskError>> {
@@ -303,6 +317,21 @@ impl web::Asks for Desk {
                 }
                 Err(conductor::AskError::Ledger(error)) => Err(web::AskError::Unavailable(error.failure())),
             }
+        }
+        .boxed()
+    }
+
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, web::AskError>> {
+        async move {
+            // On a task of its own: whoever asked may hang up, and a round that was begun is ended.
+            let upkeep = self.1.clone();
+            let round = tokio::spawn(async move { upkeep.round(dry_run).await });
+            let cut = |_| {
+                let text = "upkeep was cut off: the bot is ending, or has a bug";
+                web::AskError::Unavailable(Failure::passing("app/upkeep-cut", text).help("ask again"))
+            };
+            let report = round.await.map_err(cut)?.map_err(|error| web::AskError::Unavailable(error.failure()))?;
+            Ok(serde_json::to_value(report).expect("a report has string keys only"))
         }
         .boxed()
     }

@@ -27,4 +27,5 @@ pub mod report;
 pub mod revisions;
 pub mod source;
 pub mod steps;
+pub mod upkeep;
 pub mod web;

@@ -18,7 +18,7 @@ use super::views::{
 use crate::clients::Clock;
 use crate::domain::{
     Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, Fleet,
-    HoldKind, Lifecycle, Live, Offset, PlanLine, Record, State, Stream, Target, TargetName,
+    HoldKind, Lifecycle, Live, Offset, PlanLine, Record, Revision, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -190,6 +190,7 @@ impl Inside {
             seen: state.seen.clone(),
             live,
             left_by,
+            upkeep: state.upkeep.clone(),
             running,
             waiting,
             holds,
@@ -226,6 +227,7 @@ impl Inside {
         let order = deployment.order();
         let summary = DeploymentView::of(&deployment, &self.base);
         Ok(Some(DeploymentDetail {
+            bundle_deleted_at: self.bundle_deleted_at(&deployment)?,
             failure: failure(&deployment),
             stumble: deployment.stumble().map(|it| it.failure.clone()),
             next_at: deployment.stumble().map(|it| it.next_at),
@@ -247,6 +249,13 @@ impl Inside {
             events: story.iter().map(EventView::of).collect(),
             summary,
         }))
+    }
+
+    /// When retention deleted the bundle of a deployment, unless it was made again for that one since.
+    fn bundle_deleted_at(&self, deployment: &Deployment) -> Answer<Option<Timestamp>> {
+        let Some(Revision::Bundle { location, .. }) = deployment.revision() else { return Ok(None) };
+        let deleted = self.ledger.pruned(location)?;
+        Ok(deleted.filter(|at| deployment.state().is_over() && *at >= deployment.changed_at()))
     }
 
     /// The deployments born of one. They are of its commit (redeployments, promotions), or of its target and not much
@@ -286,6 +295,13 @@ impl Inside {
                 let (target, rule) = (deployment.order().target.name.clone(), deployment.order().rule.clone());
                 let line = PlanLine { target, deployment: Some(deployment.id()), rule: Some(rule), nothing: None };
                 plans.push(PlanView::of(delivery_of(&deployment.order().cause).cloned(), &line, Some(deployment)));
+            }
+        }
+        for plan in &mut plans {
+            let deployment = plan.deployment.map(|id| self.ledger.deployment(id)).transpose()?.flatten();
+            let deleted = deployment.map(|it| self.bundle_deleted_at(&it)).transpose()?.flatten();
+            if let Some(at) = deleted {
+                plan.reason += &format!("; its bundle was deleted on {}", at.strftime("%F"));
             }
         }
         Ok(Some(WhyPage { sha, plans }))

@@ -187,6 +187,10 @@ fn of_target(event: &TargetEvent) -> String {
             format!("locked by {actor}{until}{reason}")
         }
         TargetEvent::Unlocked { actor } => format!("unlocked by {actor}"),
+        TargetEvent::UpkeepFailed { failure } => format!("upkeep is not whole: {failure}"),
+        TargetEvent::UpkeepMended => "upkeep is whole again".to_owned(),
+        TargetEvent::Pruned { location, gone: false, .. } => format!("retention deleted {location}"),
+        TargetEvent::Pruned { location, gone: true, .. } => format!("{location} is gone, and not by us"),
     }
 }
 

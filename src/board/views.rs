@@ -45,6 +45,9 @@ pub struct TargetView {
     pub waiting: Vec<DeploymentId>,
     /// Why they wait.
     pub holds: Vec<HoldView>,
+    /// What keeps upkeep from looking after its revisions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<Failure>,
     /// Whether a person locked it.
     pub locked: bool,
     /// The rule in words, pattern by pattern: `branch main`.
@@ -134,6 +137,9 @@ pub struct DeploymentDetail {
     /// What a list shows too.
     #[serde(flatten)]
     pub summary: DeploymentView,
+    /// When retention deleted its bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle_deleted_at: Option<Timestamp>,
     /// How it ended badly, where it did.
     pub failure: Option<Failure>,
     /// What it stumbles over at present.

@@ -22,6 +22,7 @@ mod serve;
 mod server;
 mod status;
 mod terminal;
+mod upkeep;
 mod why;
 mod words;
 mod worktree;

@@ -95,12 +95,17 @@ fn read_token(path: &std::path::Path) -> Result<Option<Secret>, Trouble> {
 impl Server {
     /// Reads something.
     pub(super) fn get(&self, path: &str) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::GET, path, None))
+        self.runtime.block_on(self.send(Method::GET, path, None, PATIENCE))
     }
 
     /// Asks for something.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::POST, path, Some(body)))
+        self.post_within(PATIENCE, path, body)
+    }
+
+    /// Asks for something that takes long.
+    pub(super) fn post_within(&self, patience: Duration, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.runtime.block_on(self.send(Method::POST, path, Some(body), patience))
     }
 
     /// Waits.
@@ -108,8 +113,14 @@ impl Server {
         self.runtime.block_on(tokio::time::sleep(long));
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> Result<Value, Trouble> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(patience);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }

@@ -11,7 +11,7 @@ use super::server::{Server, ServerArgs};
 use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, of_state, say, say_json, styled, table};
 use crate::clients::Clock;
 use crate::config::{Environment, nearest};
-use crate::domain::DeploymentId;
+use crate::domain::{self, DeploymentId};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -37,6 +37,8 @@ pub(super) struct Target {
     live: Option<Live>,
     #[serde(default)]
     left_by: Option<Live>,
+    #[serde(default)]
+    upkeep: Option<domain::Failure>,
     running: Option<String>,
     #[serde(default)]
     waiting: Vec<String>,
@@ -70,6 +72,8 @@ pub(super) struct Deployment {
     url: Option<String>,
     #[serde(default)]
     title: Option<String>,
+    #[serde(default)]
+    bundle_deleted_at: Option<Timestamp>,
     #[serde(default)]
     failure: Option<Failure>,
     #[serde(default)]
@@ -214,6 +218,10 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
                 target.name
             );
         }
+        if let Some(failure) = &target.upkeep {
+            let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            text += &format!("{} {}: {}{help}\n", styled(WAITS, "upkeep"), target.name, failure.message);
+        }
         for hold in &target.holds {
             let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");
             text += &format!("{} {}: {reason}\n", styled(WAITS, "waits"), target.name);
@@ -242,6 +250,8 @@ fn story(it: &Deployment, now: Timestamp) -> String {
     line("run", it.engine_id.as_deref());
     line("page", it.url.as_deref());
     line("why", it.reason.as_deref());
+    let deleted = it.bundle_deleted_at.map(|at| format!("deleted by retention {}", ago(at, now)));
+    line("bundle", deleted.as_deref());
     line("code", it.failure.as_ref().map(|it| it.code.as_str()));
     line("help", it.failure.as_ref().and_then(|it| it.help.as_deref()));
     for finding in &it.findings {

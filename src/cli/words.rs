@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, explain, init, send, serve, status, why};
+use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, explain, init, send, serve, status, upkeep, why};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -65,6 +65,8 @@ enum Verb {
     Aws(aws::AwsVerb),
     /// Say what a code means and what to do
     Explain(explain::ExplainArgs),
+    /// Delete revisions that nobody needs any more, as `keep` allows; the bot does it daily
+    Upkeep(upkeep::UpkeepArgs),
     /// About the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -101,6 +103,7 @@ impl Verb {
             Self::Doctor(it) => doctor::run(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
             Self::Explain(it) => explain::run(&it),
+            Self::Upkeep(it) => upkeep::run(&it, environment),
             Self::Config(ConfigVerb::Docs) => {
                 say(EXAMPLE);
                 Ok(Exit::Done)

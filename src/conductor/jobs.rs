@@ -250,7 +250,7 @@ impl Job {
         };
         match prepared {
             Ok(it) => {
-                let (revision, archive, findings) = (it.revision, it.archive, it.findings);
+                let Prepared { revision, archive, findings, claim: _claim } = it;
                 self.append(DeploymentEvent::Prepared { revision, archive, findings }, vec![]).await
             }
             Err(failure) if failure.passing => {
@@ -265,12 +265,24 @@ impl Job {
         }
     }
 
+    /// The failure of a revision that cannot be had, with the day on which retention deleted it, where it did.
+    async fn since_pruned(&self, failure: Failure, revision: &Revision) -> Result<Failure, JobError> {
+        let Revision::Bundle { location, .. } = revision else { return Ok(failure) };
+        let (ledger, location) = (self.ledger.clone(), location.clone());
+        let Some(at) = blocking(move || ledger.pruned(&location)).await? else { return Ok(failure) };
+        let message = format!("{} (its bundle was deleted by retention on {})", failure.message, at.strftime("%F"));
+        Ok(Failure { message, ..failure })
+    }
+
     /// The revision of an earlier deployment.
     async fn restore(&self, to: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
         let ledger = self.ledger.clone();
         let found = blocking(move || ledger.deployment(to)).await?;
         Ok(match found.as_ref().and_then(Deployment::revision) {
-            Some(revision) => steps::restore(&self.world, self.order(), weighed, to, revision).await,
+            Some(revision) => match steps::restore(&self.world, self.order(), weighed, to, revision).await {
+                Err(failure) => Err(self.since_pruned(failure, revision).await?),
+                restored => restored,
+            },
             None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
                 .help("deploy a commit that works")),
         })

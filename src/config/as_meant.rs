@@ -1,5 +1,6 @@
 //! The configuration as meant: parsed, checked, defaults filled in. It never holds a secret, only where one lies.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Findings, Mask, Target, TargetName};
+use crate::domain::{Findings, Mask, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub sns: Sns,
     /// Where to deploy to, in the file's order.
     pub targets: Vec<Arc<Target>>,
+    /// For how long which target's revisions are kept; a target that is not here keeps them all.
+    pub retention: BTreeMap<TargetName, Retention>,
     /// Who is told in chat.
     pub chat: Vec<Chat>,
     /// How the ledger treats its disk.

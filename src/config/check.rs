@@ -127,6 +127,7 @@ impl Checker<'_> {
         let ledger = self.ledger(raw.ledger.as_ref().map(|it| &it.value));
         let chat = self.chats(raw.chat.as_ref());
         let targets = self.targets(raw, data_dir.as_deref().unwrap_or(Path::new("/")), &chat, &github);
+        let retention = self.retentions(raw);
         let catch_up_every = self.parsed(raw.catch_up_every.as_ref(), "catch_up_every", duration);
         if catch_up_every.is_some_and(|it| it < SHORTEST_CATCH_UP) {
             let span = raw.catch_up_every.as_ref().map_or(0..0, |it| it.span.clone());
@@ -140,6 +141,7 @@ impl Checker<'_> {
             github,
             sns,
             targets: targets.into_iter().map(Arc::new).collect(),
+            retention,
             chat,
             ledger,
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),

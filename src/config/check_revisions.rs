@@ -5,16 +5,20 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::check::{Checker, flag};
-use super::raw::{RawS3, RawTarget};
+use super::raw::{Raw, RawS3, RawTarget};
 use super::values::web_address;
 use super::written::Written;
-use crate::domain::{Encryption, EngineSpec, Finding, Platform, RevisionForm, RevisionsSpec, S3Spec};
+use crate::domain::{
+    Encryption, EngineSpec, Finding, Platform, Retention, RevisionForm, RevisionsSpec, S3Spec, TargetName,
+};
 
 const SSE: &[(&str, Encryption)] = &[("s3", Encryption::S3), ("kms", Encryption::Kms)];
 /// S3 takes ten tags an object, with keys of 128 and values of 256 characters.
 const TAGS: usize = 10;
 const TAG_KEY: usize = 128;
 const TAG_VALUE: usize = 256;
+/// How many bundles of a target are kept, where any are deleted and the file does not say.
+const KEEP: u32 = 10;
 
 impl Checker<'_> {
     pub(super) fn revisions(
@@ -50,6 +54,26 @@ impl Checker<'_> {
                 Some(directory.map_or_else(usual, |it| RevisionsSpec::Directory { path: self.path(&it.value) }))
             }
         }
+    }
+
+    /// How long revisions are kept. In a directory they do not pile up unasked: nobody else looks after it, and it is on
+    /// the disk that the bot needs. In a bucket they do, unless it is written: deleting takes a right of its own.
+    pub(super) fn retentions(&mut self, raw: &Raw) -> BTreeMap<TargetName, Retention> {
+        let targets = raw.target.iter().flat_map(|it| &it.value);
+        targets.filter_map(|target| self.retention(&target.value)).collect()
+    }
+
+    fn retention(&mut self, target: &RawTarget) -> Option<(TargetName, Retention)> {
+        let name = TargetName::parse(&target.name.as_ref()?.value).ok()?;
+        let revisions = target.revisions.as_ref().map(|it| &it.value);
+        let (keep, days) = (revisions.and_then(|it| it.keep.as_ref()), revisions.and_then(|it| it.keep_days.as_ref()));
+        if let Some(keep) = keep.filter(|it| it.value == 0) {
+            self.bad(&keep.span, "`keep` is 0", "write at least 1: how many of the newest that succeeded are kept");
+        }
+        let is_asked = keep.is_some() || days.is_some();
+        let is_directory = revisions.is_none_or(|it| it.s3.is_none());
+        let retention = Retention { keep: keep.map_or(KEEP, |it| it.value), keep_days: days.map_or(0, |it| it.value) };
+        (is_asked || is_directory).then_some((name, retention))
     }
 
     fn s3(&mut self, written: &Written<RawS3>) -> Option<S3Spec> {

@@ -141,6 +141,8 @@ table! {
     RawRevisions {
         s3: RawS3,
         directory: String,
+        keep: u32,
+        keep_days: u32,
     }
 }
 

@@ -293,49 +293,6 @@ impl DeploymentEvent {
     }
 }
 
-/// Events of `target/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum TargetEvent {
-    /// First sight of a ref: its head counts as handled, without a deployment.
-    Seen {
-        /// The ref.
-        #[serde(rename = "ref")]
-        reference: RefName,
-        /// The commit.
-        sha: CommitSha,
-    },
-    /// The ref was found to have moved without a delivery: what is born with this brings it.
-    Found {
-        /// The ref.
-        #[serde(rename = "ref")]
-        reference: RefName,
-        /// Its head.
-        sha: CommitSha,
-    },
-    /// The repository's number is fixed from now on.
-    Pinned {
-        /// The number.
-        repository_id: u64,
-    },
-    /// Nothing is released until it is unlocked.
-    Locked {
-        /// By whom.
-        actor: String,
-        /// Why.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-        /// Until when, unless somebody unlocks it before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<Timestamp>,
-    },
-    /// Free again.
-    Unlocked {
-        /// By whom.
-        actor: String,
-    },
-}
-
 /// Events of `sink/NAME`: what the world was told, so that it is told neither twice nor never.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

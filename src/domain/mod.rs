@@ -50,6 +50,7 @@ pub(crate) mod samples;
 mod shared;
 mod state;
 mod target;
+mod target_event;
 mod target_state;
 mod wording;
 
@@ -61,9 +62,7 @@ pub use codedeploy::{
     TargetInstances, Variable,
 };
 pub use deployment::{Deployment, Misplaced, Rollback, Stumble};
-pub use event::{
-    Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent, TargetEvent,
-};
+pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent};
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
@@ -78,12 +77,13 @@ pub use progress::{
 };
 pub use push::{Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
-pub use revision::{ArchiveFacts, BundleFormat, Location, Revision};
+pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
     BundleRules, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec, Rule, SourceSpec,
     Target,
 };
+pub use target_event::TargetEvent;
 pub use target_state::{Head, Live, Lock, TargetState};
 pub use wording::{Notice, NoticeState};

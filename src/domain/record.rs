@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::event::{BotEvent, DeliveryEvent, DeploymentEvent, SinkEvent, TargetEvent};
+use super::event::{BotEvent, DeliveryEvent, DeploymentEvent, SinkEvent};
 use super::ids::{DeliveryId, DeploymentId, Offset, TargetName, Unfit};
+use super::target_event::TargetEvent;
 
 /// The version that this program writes. A record of a newer one is refused, not guessed at.
 const VERSION: u32 = 1;

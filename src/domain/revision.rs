@@ -1,5 +1,6 @@
 //! The commit as it is stored, pinned, ready to deploy.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ impl BundleFormat {
 }
 
 /// Where a revision's bytes lie.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "store", rename_all = "kebab-case")]
 pub enum Location {
     /// An object in S3, pinned by version (where the bucket keeps versions) and eTag (without its quotes).
@@ -53,6 +54,27 @@ pub enum Location {
         /// Its absolute path.
         path: PathBuf,
     },
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3 { bucket, key, version: Some(version), .. } => {
+                write!(f, "s3://{bucket}/{key}?versionId={version}")
+            }
+            Self::S3 { bucket, key, .. } => write!(f, "s3://{bucket}/{key}"),
+            Self::File { path } => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How long revisions that succeeded are kept, besides those that are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How many of the newest that succeeded.
+    pub keep: u32,
+    /// For how many days after a revision was last used.
+    pub keep_days: u32,
 }
 
 /// What an engine is given to deploy.

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
-use super::event::TargetEvent;
+use super::failure::Failure;
 use super::ids::{CommitSha, DeploymentId};
 use super::state::State;
+use super::target_event::TargetEvent;
 
 /// The commit that runs at a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct TargetState {
     /// The newest commit handled with any outcome, of any ref.
     #[serde(default)]
     pub seen: Option<CommitSha>,
+    /// What keeps upkeep from looking after its revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<Failure>,
 }
 
 impl TargetState {
@@ -74,12 +78,14 @@ impl TargetState {
     pub fn apply(&mut self, at: Timestamp, event: &TargetEvent) {
         match event {
             TargetEvent::Seen { sha, .. } => self.seen = Some(sha.clone()),
-            TargetEvent::Found { .. } => {}
+            TargetEvent::Found { .. } | TargetEvent::Pruned { .. } => {}
             TargetEvent::Pinned { repository_id } => self.repository_id = Some(*repository_id),
             TargetEvent::Locked { actor, reason, until } => {
                 self.lock = Some(Lock { actor: actor.clone(), reason: reason.clone(), at, until: *until });
             }
             TargetEvent::Unlocked { .. } => self.lock = None,
+            TargetEvent::UpkeepFailed { failure } => self.upkeep = Some(failure.clone()),
+            TargetEvent::UpkeepMended => self.upkeep = None,
         }
     }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Approval, CommitSha, DeploymentId, Failure, Finding, Observation, Order, Platform, Progress, Revision, RunId,
+    Approval, CommitSha, DeploymentId, Failure, Finding, Location, Observation, Order, Platform, Progress, Revision,
+    RunId,
 };
 
 /// What an asynchronous answer of an engine is.
@@ -103,6 +104,12 @@ pub trait Engine: Send + Sync {
     /// listing alone from working is a finding.
     fn announce<'a>(&'a self, _order: &'a Order, _revision: &'a Revision) -> Answer<'a, Result<Vec<Finding>, Failure>> {
         Box::pin(async { Ok(vec![]) })
+    }
+
+    /// Which revisions the engine may still fetch by itself, whoever deployed them: retention leaves them alone. One that
+    /// keeps its own copies needs none; nothing where what it deploys to is not there any more.
+    fn needed(&self) -> Answer<'_, Result<Option<Vec<Location>>, Failure>> {
+        Box::pin(std::future::ready(Ok(Some(vec![]))))
     }
 
     /// Starts the run. Called once for an intent that stands in the ledger.

@@ -254,6 +254,10 @@ impl<'a> Draft<'a> {
             }
             TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}
             TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
+            TargetEvent::UpkeepFailed { .. } | TargetEvent::UpkeepMended => {}
+            TargetEvent::Pruned { location, .. } => {
+                self.put(keys::pruned(location), record.offset.0.to_be_bytes().to_vec());
+            }
         }
         Ok(())
     }

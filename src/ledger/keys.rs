@@ -21,13 +21,14 @@
 //! | `n` target, deployment | nothing; not there while only born |
 //! | `o` a 256th of an offset | which of the 256 offsets are deliveries, a bit each |
 //! | `q` actor, key | offset of the request |
+//! | `r` place of a revision | offset of its deletion |
 //! | `s` stream, offset | nothing; births and deliveries are not here: they lie under their names |
 //! | `t` target | [`TargetState`](crate::domain::TargetState) |
 //! | `u` deployment | its birth's offset, and which target it is of: unfinished |
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, Stream, TargetName};
+use crate::domain::{CommitSha, DeliveryId, DeploymentId, Location, Offset, RefName, Stream, TargetName};
 
 /// A key, as it is stored.
 pub(super) type Key = Vec<u8>;
@@ -127,6 +128,11 @@ pub(super) fn deliveries_in(key: &[u8], bits: &[u8]) -> Vec<Offset> {
 }
 
 /// A request's name is the asker's and the key's: both of any length, so the first says its own.
+/// A revision that retention deleted.
+pub(super) fn pruned(location: &Location) -> Key {
+    key(b'r', &[&half(location.to_string().as_bytes())])
+}
+
 pub(super) fn request(actor: &str, name: &str) -> Key {
     key(b'q', &[&(actor.len() as u64).to_be_bytes(), actor.as_bytes(), name.as_bytes()])
 }

@@ -5,9 +5,11 @@ use std::iter::Peekable;
 
 use bytes::Bytes;
 
+use jiff::Timestamp;
+
 use crate::domain::{
-    BodyAt, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Head, Offset, PlanLine, Record,
-    RefName, SinkEvent, Stream, TargetName, TargetState,
+    BodyAt, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Head, Location, Offset, PlanLine,
+    Record, RefName, SinkEvent, Stream, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -247,6 +249,12 @@ impl Ledger {
     /// Whether somebody asked for something under this key before.
     pub fn was_asked(&self, actor: &str, key: &str) -> Result<bool, LedgerError> {
         Ok(self.0.index.get(&keys::request(actor, key))?.is_some())
+    }
+
+    /// When retention deleted what lay at this place, the last time that it did.
+    pub fn pruned(&self, location: &Location) -> Result<Option<Timestamp>, LedgerError> {
+        let Some(offset) = self.0.index.get(&keys::pruned(location))? else { return Ok(None) };
+        Ok(Some(self.0.index.record(keys::offset_in(&offset))?.at))
     }
 
     /// Whether somebody paused the bot. Where that cannot be read, nothing should be released either.

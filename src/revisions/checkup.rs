@@ -26,7 +26,7 @@ impl Store {
     /// Looks at the store. With the path of a `probe` it also writes one there, looks for it and removes it. `now` is what
     /// this machine's clock says.
     pub async fn checkup(&self, probe: Option<&str>, now: impl Fn() -> Timestamp) -> Vec<Checkup> {
-        match &self.0 {
+        match &self.kind {
             Kind::S3(bucket) => bucket.checkup(probe, &now).await,
             Kind::Directory(path) => {
                 vec![Checkup::ok("revisions", format!("they are kept in `{}`", path.display()))]

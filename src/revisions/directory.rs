@@ -152,7 +152,7 @@ fn keep(file: &File, temporary: TempPath, to: &Path) -> io::Result<()> {
     sync_directory(to.parent().unwrap_or(Path::new(".")))
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(if path.as_os_str().is_empty() { Path::new(".") } else { path })?.sync_all()
 }
 
@@ -165,6 +165,6 @@ async fn blocking<T: Send + 'static>(
     done.and_then(|it| it).map_err(|source| disk(path, action, source))
 }
 
-fn disk(path: &Path, action: &'static str, source: io::Error) -> RevisionError {
+pub(super) fn disk(path: &Path, action: &'static str, source: io::Error) -> RevisionError {
     RevisionError::Disk { path: path.to_owned(), action, source }
 }

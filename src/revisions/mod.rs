@@ -4,13 +4,17 @@
 //! leaves nothing: a refused, dropped or interrupted upload is taken back. Writing the same key twice is harmless.
 
 mod checkup;
+mod claims;
 mod directory;
 mod error;
 mod fault;
+mod removal;
 mod s3;
 mod store;
 mod sweep;
 mod upload;
 
+pub use claims::{Claim, Closed};
 pub use error::RevisionError;
+pub use removal::{Recorded, Removed};
 pub use store::{ObjectKey, Store, Stores, Upload};

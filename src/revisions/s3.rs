@@ -1,5 +1,6 @@
 //! A bucket of revisions: whether one is there, and bringing it. Every call names the account that the bucket must
-//! belong to, where the configuration does. It writes nothing: `upload` does.
+//! belong to, where the configuration does. It writes nothing: `upload` does; and
+//! deletes nothing: `removal` does.
 
 use std::path::Path;
 
@@ -150,6 +151,6 @@ fn is_archived(class: Option<&StorageClass>, restore: Option<&str>) -> bool {
     cold && !restore.is_some_and(|it| it.contains("ongoing-request=\"false\""))
 }
 
-fn unquoted(etag: &str) -> &str {
+pub(super) fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }

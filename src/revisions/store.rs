@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::clients::aws::Aws;
 use crate::domain::{BundleFormat, CommitSha, Location, RevisionsSpec, S3Spec, TargetName};
 
+use super::claims::Claims;
 use super::directory::{self, FileUpload};
 use super::error::RevisionError;
 use super::s3::Bucket;
@@ -54,13 +55,20 @@ pub struct Stores {
     aws: Aws,
     buckets: Arc<Mutex<HashMap<S3Spec, Arc<Bucket>>>>,
     open: OpenUploads,
+    claims: Claims,
     swept: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Stores {
     /// None is opened before it is asked for.
     pub fn new(aws: Aws) -> Self {
-        Self { aws, buckets: Arc::default(), open: OpenUploads::default(), swept: Arc::default() }
+        Self {
+            aws,
+            buckets: Arc::default(),
+            open: OpenUploads::default(),
+            claims: Claims::default(),
+            swept: Arc::default(),
+        }
     }
 
     /// The bucket, with its client and credentials as they were set up at its first use.
@@ -74,7 +82,7 @@ impl Stores {
     /// The store that a target describes. Cheap; nothing is called. The first look into a directory removes what a
     /// killed process left unfinished there.
     pub fn of(&self, spec: &RevisionsSpec) -> Result<Store, RevisionError> {
-        Ok(Store(match spec {
+        let kind = match spec {
             RevisionsSpec::S3(spec) => Kind::S3(self.bucket(spec)),
             RevisionsSpec::Directory { path } => {
                 let new = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
@@ -83,7 +91,8 @@ impl Stores {
                 }
                 Kind::Directory(path.clone())
             }
-        }))
+        };
+        Ok(Store { kind, claims: self.claims.clone() })
     }
 }
 
@@ -95,12 +104,15 @@ pub(super) enum Kind {
 
 /// One store.
 #[derive(Clone, Debug)]
-pub struct Store(pub(super) Kind);
+pub struct Store {
+    pub(super) kind: Kind,
+    pub(super) claims: Claims,
+}
 
 impl Store {
     /// Begins an upload. Nothing is sent before the first bytes.
     pub fn begin(&self, key: &ObjectKey) -> Upload {
-        let way = match &self.0 {
+        let way = match &self.kind {
             Kind::S3(bucket) => Way::S3(Box::new(S3Upload::new(Arc::clone(bucket), bucket.key(&key.path())))),
             Kind::Directory(root) => Way::File(FileUpload::new(root.join(key.path()))),
         };
@@ -110,7 +122,7 @@ impl Store {
     /// Takes back what killed processes left half-written for a target before then, and names it. In a directory that is
     /// done by itself, see [`Stores::of`].
     pub async fn sweep(&self, target: &TargetName, before: Timestamp) -> Result<Vec<String>, RevisionError> {
-        match &self.0 {
+        match &self.kind {
             Kind::S3(bucket) => bucket.sweep(target, before).await,
             Kind::Directory(_) => Ok(vec![]),
         }
@@ -118,7 +130,7 @@ impl Store {
 
     /// Whether the revision still lies there as it was written: for S3, the version and eTag recorded.
     pub async fn holds(&self, location: &Location) -> Result<bool, RevisionError> {
-        match (&self.0, location) {
+        match (&self.kind, location) {
             (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.holds(key, version.as_deref(), etag.as_deref()).await
             }
@@ -132,7 +144,7 @@ impl Store {
     /// Brings what somebody else stored, whose digest nobody told us, to the file `to`. Gives the place as it was found:
     /// with its version and eTag.
     pub async fn fetch_unseen(&self, location: &Location, to: &Path) -> Result<Location, RevisionError> {
-        match (&self.0, location) {
+        match (&self.kind, location) {
             (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.fetch(key, version.as_deref(), etag.as_deref(), None, to).await
             }
@@ -147,7 +159,7 @@ impl Store {
 
     /// Brings a revision to the file `to`, which is there whole and with this SHA-256 afterwards, or not at all.
     pub async fn fetch(&self, location: &Location, sha256: &str, to: &Path) -> Result<(), RevisionError> {
-        match (&self.0, location) {
+        match (&self.kind, location) {
             (Kind::S3(store), Location::S3 { bucket, key, version, etag, .. }) if bucket == store.name() => {
                 store.fetch(key, version.as_deref(), etag.as_deref(), Some(sha256), to).await.map(drop)
             }

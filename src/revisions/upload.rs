@@ -24,7 +24,7 @@ const PART: usize = 8 << 20;
 /// One travels while the other is answered; with the one being filled, 24 MiB an upload.
 const IN_FLIGHT: usize = 2;
 /// Where the digest of the whole stands on objects that were sent in one request.
-const DIGEST: &str = "landfall-sha256";
+pub(super) const DIGEST: &str = "landfall-sha256";
 
 /// A part that S3 has.
 struct Sent {

@@ -14,7 +14,7 @@ use crate::domain::{
     ArchiveFacts, BundleFormat, CommitSha, EngineSpec, Failure, Finding, Location, Order, Platform, Revision,
     RevisionForm, RevisionsSpec, Severity, Weighed,
 };
-use crate::revisions::{ObjectKey, RevisionError, Store, Upload};
+use crate::revisions::{Claim, ObjectKey, RevisionError, Store, Upload};
 use crate::source::{Source, SourceError};
 
 use super::peek::{self, not_yet};
@@ -37,6 +37,8 @@ pub struct Prepared {
     pub archive: ArchiveFacts,
     /// What a person should change, although it deploys.
     pub findings: Vec<Finding>,
+    /// Keeps the revision from being deleted before the ledger says that it is used.
+    pub claim: Option<Claim>,
 }
 
 /// Makes the revision of a weighed order. `known` are revisions of the same commit that the ledger remembers.
@@ -102,7 +104,12 @@ fn form(order: &Order, file: &str, spec: &AppSpec, platform: Option<Platform>) -
 /// The AppSpec itself, for Lambda and ECS.
 fn inline(content: String) -> Prepared {
     let sha256 = hex::encode(Sha256::digest(content.as_bytes()));
-    Prepared { revision: Revision::AppSpec { content, sha256 }, archive: ArchiveFacts::default(), findings: vec![] }
+    Prepared {
+        revision: Revision::AppSpec { content, sha256 },
+        archive: ArchiveFacts::default(),
+        findings: vec![],
+        claim: None,
+    }
 }
 
 /// The commit on GitHub, which CodeDeploy fetches by itself: nothing is made.
@@ -112,7 +119,7 @@ fn on_github(order: &Order, commit: &CommitSha) -> Result<Prepared, Failure> {
         return Err(Failure::setup("steps/not-on-github", text).help("let a bundle be made: take `revision` out"));
     }
     let revision = Revision::GitHub { repository: order.repository.name.to_string(), commit: commit.clone() };
-    Ok(Prepared { revision, archive: ArchiveFacts::default(), findings: vec![] })
+    Ok(Prepared { revision, archive: ArchiveFacts::default(), findings: vec![], claim: None })
 }
 
 /// The AppSpec's word on files that exist beats the target's, and the person who set both may not know.
@@ -168,11 +175,13 @@ async fn bundle(
         format,
     };
     let store = world.stores.of(&order.target.revisions)?;
+    let claim = Some(store.claim(&key).await);
     if let Some(revision) = reuse(&store, &key, known).await {
         return Ok(Prepared {
             revision,
             archive: ArchiveFacts { reused: true, ..ArchiveFacts::default() },
             findings: vec![],
+            claim,
         });
     }
     let request = bundle::Request {
@@ -186,7 +195,7 @@ async fn bundle(
     let archive = source.archive(&weighed.commit).await.map_err(not_yet)?;
     let (bundled, location) = stream(archive, &store, &key, request, &world.probe).await?;
     let Bundled { sha256, bytes, archive, files, findings } = bundled;
-    Ok(Prepared { revision: Revision::Bundle { format, location, sha256, bytes, files }, archive, findings })
+    Ok(Prepared { revision: Revision::Bundle { format, location, sha256, bytes, files }, archive, findings, claim })
 }
 
 /// A revision made before of the same things, if the store still holds exactly it.

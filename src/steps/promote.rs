@@ -9,7 +9,7 @@ use crate::domain::DeploymentId;
 use crate::domain::{ArchiveFacts, CommitSha, Failure, Order, RefName, Relation, Revision, Weighed};
 use crate::source::{RefHead, SourceError};
 
-use super::restore::is_kept;
+use super::restore::{claim, is_kept};
 use super::weigh::{Weighing, forbidden};
 use super::{Prepared, World, prepare};
 
@@ -52,9 +52,10 @@ pub async fn promote(
     from: DeploymentId,
     revision: &Revision,
 ) -> Result<Prepared, Failure> {
+    let claim = claim(world, order, revision).await?;
     if is_kept(world, order, from, revision).await? {
         let archive = ArchiveFacts { reused: true, ..ArchiveFacts::default() };
-        return Ok(Prepared { revision: revision.clone(), archive, findings: vec![] });
+        return Ok(Prepared { revision: revision.clone(), archive, findings: vec![], claim });
     }
     let made = prepare(world, order, weighed, &[]).await.map_err(|failure| gone(from, &failure))?;
     match (digest(&made.revision), digest(revision)) {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Prepared, World, prepare};
 use crate::domain::{ArchiveFacts, DeploymentId, Failure, Location, Order, Platform, Revision, Weighed};
 use crate::engine::Engine;
+use crate::revisions::Claim;
 
 /// The revision of the deployment that an order brings back. What is kept of it is only read, and what has to be made
 /// anew gets the name it had, so it may run twice.
@@ -25,11 +26,20 @@ pub async fn restore(
     if let Some(platform) = admission.platform.filter(|it| is_appspec != (*it != Platform::Server)) {
         return Err(other_platform(to, platform));
     }
+    let claim = claim(world, order, revision).await?;
     if is_kept(world, order, to, revision).await? {
         let archive = ArchiveFacts { reused: true, ..ArchiveFacts::default() };
-        return Ok(Prepared { revision: revision.clone(), archive, findings: admission.findings });
+        return Ok(Prepared { revision: revision.clone(), archive, findings: admission.findings, claim });
     }
     prepare(world, order, weighed, &[]).await.map_err(|failure| gone(to, &failure))
+}
+
+/// Keeps an earlier deployment's bundle from being deleted before the ledger says that it is used again.
+pub(super) async fn claim(world: &World, order: &Order, revision: &Revision) -> Result<Option<Claim>, Failure> {
+    Ok(match revision {
+        Revision::Bundle { location, .. } => Some(world.stores.of(&order.target.revisions)?.claim_at(location).await),
+        Revision::AppSpec { .. } | Revision::GitHub { .. } => None,
+    })
 }
 
 /// Whether an earlier deployment's revision can still be had: from the engine's own directory, or from the store.

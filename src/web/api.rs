@@ -124,6 +124,22 @@ pub(super) async fn request(writer: Writer, state: Data<WebState>, request: Http
     Ok(json(status, &answer))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `dry_run`")]
+struct Tending {
+    dry_run: bool,
+}
+
+/// `POST /api/v1/upkeep`: a round of upkeep at once. What it does is written where it is done.
+pub(super) async fn upkeep(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Taken) -> Answer {
+    let csrf = request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok());
+    writer.proven(csrf)?;
+    let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
+    let Tending { dry_run } = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::new(422, error.to_string()).help(r#"send `{"dry_run":true}`"#))?;
+    Ok(json(StatusCode::OK, &state.asks.upkeep(dry_run).await.map_err(Refusal::from)?))
+}
+
 /// Anything else under `/api/v1`.
 pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
     Err(Refusal::new(404, format!("there is nothing at `{}`", request.path())).into())
@@ -131,7 +147,7 @@ pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
 
 /// A path that exists, asked in a way that it does not take.
 pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
-    let only = if request.path().ends_with("/requests") { "POST" } else { "GET" };
+    let only = if ["/requests", "/upkeep"].iter().any(|it| request.path().ends_with(it)) { "POST" } else { "GET" };
     Err(Refusal::new(405, format!("`{}` takes {only}, not {}", request.path(), request.method())).into())
 }
 

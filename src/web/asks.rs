@@ -1,6 +1,7 @@
 //! Asking for something: the trait behind which the rules are. The web only knows who asks, and for what.
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::domain::{DeploymentId, Failure, Offset, Request};
@@ -9,6 +10,9 @@ use crate::domain::{DeploymentId, Failure, Offset, Request};
 pub trait Asks: Send + Sync {
     /// Carries a request out, once for each key.
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>>;
+
+    /// Takes away what nobody needs, or only says what it would. Gives what came of it.
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<Value, AskError>>;
 }
 
 /// A request that was taken.

@@ -72,6 +72,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
                 .service(only(web::get().to(api::delivery), "/deliveries/{id}"))
                 .service(only(web::get().to(stream::events), "/events"))
                 .service(only(web::post().to(api::request), "/requests"))
+                .service(only(web::post().to(api::upkeep), "/upkeep"))
                 .default_service(web::to(api::unknown)),
         )
         .service(web::resource("/assets/{name}").get(assets::asset))

@@ -14,6 +14,7 @@ mod platforms;
 mod promotion;
 mod rollback;
 mod stops;
+mod upkeep;
 
 use std::fs;
 use std::path::Path;

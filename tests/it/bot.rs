@@ -322,6 +322,9 @@ impl Story {
                 TargetEvent::Pinned { .. } => return None,
                 TargetEvent::Locked { actor, .. } => format!("{name}  locked by {actor}"),
                 TargetEvent::Unlocked { actor } => format!("{name}  unlocked by {actor}"),
+                TargetEvent::UpkeepFailed { failure } => format!("{name}  upkeep failed: {}", failure.code),
+                TargetEvent::UpkeepMended => format!("{name}  upkeep mended"),
+                TargetEvent::Pruned { gone, .. } => format!("{name}  {}", if *gone { "found gone" } else { "pruned" }),
             },
             _ => return None,
         })

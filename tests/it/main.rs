@@ -35,5 +35,6 @@ mod rollback;
 mod send;
 mod sns;
 mod tidy;
+mod upkeep;
 mod web;
 mod worlds;

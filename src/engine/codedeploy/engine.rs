@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::reasons;
 use super::trouble::Trouble;
 use crate::domain::{
-    Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Observation, Order, Progress, Revision, RunId,
+    Approval, CodeDeploySpec, DeploymentId, Failure, Finding, Location, Observation, Order, Progress, Revision, RunId,
     RunOutcome, SubState, SuccessOn, Verdict,
 };
 use crate::engine::{Admission, Answer, Engine, Found, Intent, StartError, Started};
@@ -218,6 +218,10 @@ impl Engine for CodeDeployEngine {
 
     fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>> {
         Box::pin(self.ask_to_go_on(run, of))
+    }
+
+    fn needed(&self) -> Answer<'_, Result<Option<Vec<Location>>, Failure>> {
+        Box::pin(self.needs())
     }
 
     fn preflight(&self) -> Answer<'_, Vec<Finding>> {

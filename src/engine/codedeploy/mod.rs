@@ -20,6 +20,7 @@ mod engine;
 mod fitness;
 mod hints;
 mod known;
+mod needs;
 mod options;
 mod poller;
 mod reading;

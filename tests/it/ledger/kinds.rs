@@ -271,6 +271,10 @@ fn delivery_events() -> Vec<DeliveryEvent> {
     all
 }
 
+fn file() -> Location {
+    Location::File { path: "/var/lib/landfall/revisions/blog/1".into() }
+}
+
 fn target_events() -> Vec<TargetEvent> {
     use TargetEvent as E;
     every(|last| match last {
@@ -281,7 +285,10 @@ fn target_events() -> Vec<TargetEvent> {
             Some(E::Locked { actor: ada(), reason: Some("the shop is full".into()), until: Some(at(63)) })
         }
         Some(E::Locked { .. }) => Some(E::Unlocked { actor: ada() }),
-        Some(E::Unlocked { .. }) => None,
+        Some(E::Unlocked { .. }) => Some(E::Pruned { location: file(), deployment: id(), gone: true }),
+        Some(E::Pruned { .. }) => Some(E::UpkeepFailed { failure: failure() }),
+        Some(E::UpkeepFailed { .. }) => Some(E::UpkeepMended),
+        Some(E::UpkeepMended) => None,
     })
 }
 

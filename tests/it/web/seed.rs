@@ -295,6 +295,10 @@ impl Asks for Straight {
             Ok(Asked { repeat: done.repeat, offset: done.offset, deployments: done.deployments, told: None })
         })
     }
+
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, AskError>> {
+        Box::pin(async move { Ok(serde_json::json!({ "dry_run": dry_run, "targets": [] })) })
+    }
 }
 
 impl Straight {

@@ -1,0 +1,63 @@
+//! What a round of upkeep did, or would do. Only words: it decides nothing.
+
+use serde::Serialize;
+
+use crate::domain::{Failure, TargetName};
+
+/// What a round did, or would do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether nothing was really deleted.
+    pub dry_run: bool,
+    /// Target by target.
+    pub targets: Vec<TargetReport>,
+}
+
+/// What a round did for a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetReport {
+    /// The target.
+    pub target: TargetName,
+    /// Whether revisions are deleted at all.
+    pub retention: bool,
+    /// What was deleted, or would be.
+    pub deleted: Vec<Deleted>,
+    /// What stays, and why.
+    pub kept: Vec<Kept>,
+    /// The keys of the unfinished uploads that were taken back.
+    pub uploads: Vec<String>,
+    /// Whether more may go, and is left for the next round.
+    pub more: bool,
+    /// What could not be done.
+    pub failures: Vec<Failure>,
+}
+
+/// A revision that went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Deleted {
+    /// Where it lay.
+    pub object: String,
+    /// The newest deployment that used it.
+    pub deployment: String,
+}
+
+/// A revision that stays.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kept {
+    /// Where it lies.
+    pub object: String,
+    /// Why.
+    pub why: String,
+}
+
+impl TargetReport {
+    /// Of a target for which nothing was done yet.
+    pub(super) fn of(target: TargetName, retention: bool) -> Self {
+        let (deleted, kept, uploads, failures) = (vec![], vec![], vec![], vec![]);
+        Self { target, retention, deleted, kept, uploads, more: false, failures }
+    }
+
+    pub(super) fn keep(&mut self, object: &impl ToString, why: &impl ToString) {
+        self.kept.push(Kept { object: object.to_string(), why: why.to_string() });
+    }
+}
