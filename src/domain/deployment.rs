@@ -16,6 +16,9 @@ use super::progress::{Hold, Progress, RunOutcome, Verdict};
 use super::revision::Revision;
 use super::state::{Ready, Running, State, Step, StepName, Weighed};
 
+/// Who stopped a deployment, where nobody asked for it.
+pub(super) const THE_ENGINE: &str = "the engine";
+
 /// A deployment, as its events tell it. It is stored as a snapshot, which a fold of the same events equals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
@@ -474,7 +477,7 @@ impl RunOutcome {
             Verdict::Succeeded => E::Succeeded { warnings: self.warnings.clone() },
             Verdict::Failed => E::Failed { failure: self.failure.clone().unwrap_or_else(unexplained) },
             Verdict::Stopped => {
-                E::Stopped { actor: stop_asked_by.unwrap_or("the engine").into(), failure: self.failure.clone() }
+                E::Stopped { actor: stop_asked_by.unwrap_or(THE_ENGINE).into(), failure: self.failure.clone() }
             }
         }
     }

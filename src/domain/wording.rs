@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::deployment::Deployment;
+use super::deployment::{Deployment, THE_ENGINE};
 use super::failure::Blame;
 use super::progress::{Progress, StepStatus, SubState};
 use super::state::State;
@@ -54,7 +54,7 @@ impl Notice {
 }
 
 fn words(deployment: &Deployment) -> (NoticeState, String) {
-    use NoticeState::{Error, Failure, Pending, Success};
+    use NoticeState::{Error, Pending, Success};
     let stumble = deployment.stumble().map(|it| format!(": {}, trying again", it.failure.message)).unwrap_or_default();
     match deployment.state() {
         State::Planned => (Pending, "planned".into()),
@@ -75,18 +75,22 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         }
         State::Failed { failure } => {
             let back = brought_back(deployment);
-            (
-                if failure.blame == Blame::Revision { Failure } else { Error },
-                format!("failed{back}: {}", failure.message),
-            )
+            (judged(failure), format!("failed{back}: {}", failure.message))
         }
         State::Stopped { actor, failure: None } => (Error, format!("stopped by {actor}{}", brought_back(deployment))),
         State::Stopped { actor, failure: Some(why) } => {
-            (Error, format!("stopped by {actor}{}: {}", brought_back(deployment), why.message))
+            // That it was the engine is no news where there is a reason.
+            let by = if actor == THE_ENGINE { String::new() } else { format!(" by {actor}") };
+            (judged(why), format!("stopped{by}{}: {}", brought_back(deployment), why.message))
         }
         State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
         State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
     }
+}
+
+/// Red because of the revision, or because of everything else.
+fn judged(failure: &super::failure::Failure) -> NoticeState {
+    if failure.blame == Blame::Revision { NoticeState::Failure } else { NoticeState::Error }
 }
 
 /// Whether it follows the engine's own rollback to a revision that is none of ours.

@@ -160,6 +160,15 @@ impl World {
         input["deploymentConfigName"] = config.into();
     }
 
+    /// The alarms of a group, any of which stops its deployments.
+    pub(crate) fn alarms(&self, application: &str, group: &str, names: &[&str]) {
+        let mut state = self.state();
+        let group = state.applications.get_mut(application).and_then(|it| it.groups.get_mut(group));
+        let alarms: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+        let alarms = json!({ "enabled": true, "ignorePollAlarmFailure": false, "alarms": alarms });
+        group.expect("the group was added before").input["alarmConfiguration"] = alarms;
+    }
+
     /// The application may fetch from GitHub.
     pub(crate) fn link_to_github(&self, application: &str) {
         self.state().applications.get_mut(application).expect("the application was added before").linked_to_github =

@@ -5,7 +5,7 @@ use aws_sdk_codedeploy::types::DeploymentGroupInfo;
 
 use super::engine::CodeDeployEngine;
 use super::fitness::Room;
-use super::known::Application;
+use super::known::{self, Application};
 use super::trouble::Trouble;
 use crate::domain::{Checkup, Failure, Finding, Platform};
 
@@ -154,8 +154,7 @@ fn rollbacks(group: &DeploymentGroupInfo) -> Checkup {
 
 /// What stops deployments (row 61), and who hears of them (row 67).
 fn watchers(group: &DeploymentGroupInfo) -> Checkup {
-    let alarms = group.alarm_configuration().filter(|it| it.enabled()).map(|it| it.alarms()).unwrap_or_default();
-    let alarms: Vec<String> = alarms.iter().filter_map(|it| it.name()).map(|it| format!("`{it}`")).collect();
+    let alarms: Vec<String> = known::alarms_of(group).iter().map(|it| format!("`{it}`")).collect();
     let triggers = group.trigger_configurations();
     let triggers: Vec<String> =
         triggers.iter().filter_map(|it| it.trigger_name()).map(|it| format!("`{it}`")).collect();

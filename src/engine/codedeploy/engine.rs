@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::account::{Account, Accounts};
 use super::details::Details;
+use super::known;
 use super::poller::Look;
 use super::reading::Reading;
 use super::reasons;
@@ -50,6 +51,9 @@ impl CodeDeployEngine {
                     let early = self.is_early(&reading, details);
                     if let Some(verdict) = reading.verdict().filter(|_| settled).or(early) {
                         let mut outcome = self.outcome(&reading, details, verdict, last);
+                        if let Some(failure) = outcome.failure.as_mut().filter(|it| it.code == reasons::ALARM) {
+                            self.name_alarms(failure).await;
+                        }
                         if let Some(run) = &outcome.rolled_back_by {
                             let revision = self.account.revision_of(run).await;
                             outcome.rolled_back_to = revision.map_err(|it| unread(it.failure(&self.spec)))?;
@@ -115,6 +119,22 @@ impl CodeDeployEngine {
         let rollback_said = reading.rollback_said.clone().filter(|_| rolled_back_by.is_none());
         let followed_by = reading.followed_by.iter().filter_map(|id| RunId::parse(id).ok()).collect();
         RunOutcome { failure, warnings, rolled_back_by, rollback_said, followed_by, ..RunOutcome::of(verdict) }
+    }
+
+    /// Names the alarms that may have stopped a run: the target's own, or else the group's. What cannot be asked leaves
+    /// them unnamed.
+    async fn name_alarms(&self, failure: &mut Failure) {
+        let own = self.spec.override_alarms.as_ref().map(|it| it.names.clone());
+        let names = match own {
+            Some(names) if !names.is_empty() => names,
+            Some(_) | None => match self.account.group(&self.spec).await {
+                Ok(group) => known::alarms_of(&group),
+                Err(_) => return,
+            },
+        };
+        if let Some(text) = reasons::alarm(&names) {
+            failure.message = text;
+        }
     }
 
     fn gone(&self, run: &RunId, last: &Progress) -> Observation {

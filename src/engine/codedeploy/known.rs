@@ -47,12 +47,14 @@ impl<T> Default for Answers<T> {
 
 impl<T: Clone> Answers<T> {
     fn fresh(&self, name: &str, now: Timestamp) -> Option<T> {
-        let known = lock(&self.0);
-        known.get(name).filter(|(at, _)| now.duration_since(*at).abs() < BELIEVED).map(|(_, answer)| answer.clone())
+        lock(&self.0).get(name).filter(|(at, _)| is_fresh(*at, now)).map(|(_, answer)| answer.clone())
     }
 
+    /// Keeps an answer; what nobody believes any more goes, so that years of deployments fill nothing.
     fn keep(&self, name: &str, now: Timestamp, answer: &T) {
-        lock(&self.0).insert(name.to_owned(), (now, answer.clone()));
+        let mut known = lock(&self.0);
+        known.retain(|_, (at, _)| is_fresh(*at, now));
+        known.insert(name.to_owned(), (now, answer.clone()));
     }
 
     fn forget(&self, name: &str) {
@@ -157,6 +159,16 @@ impl Account {
         }
         names
     }
+}
+
+/// The alarms that stop a group's deployments, by name.
+pub(super) fn alarms_of(group: &DeploymentGroupInfo) -> Vec<String> {
+    let alarms = group.alarm_configuration().filter(|it| it.enabled()).map(|it| it.alarms()).unwrap_or_default();
+    alarms.iter().filter_map(|it| it.name().map(str::to_owned)).collect()
+}
+
+fn is_fresh(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).abs() < BELIEVED
 }
 
 fn group_name(spec: &CodeDeploySpec) -> String {

@@ -99,6 +99,19 @@ pub(super) fn refusal(action: &'static str, code: &str, message: &str, spec: &Co
     }
 }
 
+/// The code of a run that an alarm stopped.
+pub(super) const ALARM: &str = "codedeploy/alarm";
+
+/// That one of these alarms is active: CodeDeploy does not say which (row 61). Nothing where there are none.
+pub(super) fn alarm(names: &[String]) -> Option<String> {
+    let ticked: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Some(match &ticked[..] {
+        [] => return None,
+        [one] => format!("the CloudWatch alarm {one} is active"),
+        several => format!("one of the CloudWatch alarms {} is active", several.join(", ")),
+    })
+}
+
 /// The causes of a bad end: CodeDeploy's code, ours, who has to act, what it means.
 const ENDS: [(&str, &str, Blame, &str); 36] = {
     use Blame::{Revision, Setup};
@@ -128,7 +141,7 @@ const ENDS: [(&str, &str, Blame, &str); 36] = {
             "the application reported itself unhealthy",
         ),
         ("ECS_UPDATE_ERROR", "codedeploy/ecs-update", Revision, "ECS could not bring the new tasks up"),
-        ("ALARM_ACTIVE", "codedeploy/alarm", Revision, "a CloudWatch alarm of the group is active"),
+        ("ALARM_ACTIVE", ALARM, Revision, "a CloudWatch alarm of the group is active"),
         ("AGENT_ISSUE", "codedeploy/agent", Setup, "the CodeDeploy agent does not answer on the instances"),
         ("NO_INSTANCES", "codedeploy/no-instances", Setup, "the deployment group matches no instance"),
         (

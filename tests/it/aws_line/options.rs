@@ -38,7 +38,9 @@ fn chosen(line: &Line) -> Value {
 /// The code of the last deployment's failure, with its help.
 fn refused(line: &Line) -> (String, String) {
     let deployment = line.bot.deployments()[0].clone();
-    let (State::Failed { failure } | State::Refused { failure }) = deployment.state() else {
+    let (State::Failed { failure } | State::Refused { failure } | State::Stopped { failure: Some(failure), .. }) =
+        deployment.state()
+    else {
         panic!("{}", line.bot.story());
     };
     (failure.code.clone(), failure.help.clone().unwrap_or_default())
@@ -95,10 +97,13 @@ fn what_the_target_chooses_is_sent_rows_27_30_31_33_34_36() {
 #[test]
 fn a_person_lets_no_alarm_stop_a_deployment_rows_34_and_61() {
     let line = choosing("override_alarms = { names = [\"errors\"] }");
-    let ending = Ending::GivesUp("ALARM_ACTIVE", "One or more alarms have been activated: errors");
+    let ending = Ending::GivesUp("ALARM_ACTIVE", "One or more alarms have been activated");
     line.outside.codedeploy.script(Scenario { ending, ..Scenario::default() });
     line.push(FILES).expect("an alarm stopped it");
     let stopped = line.bot.deployments()[0].id();
+    let told = line.outside.last_word();
+    let expected = ("failure", "Stopped: the CloudWatch alarm `errors` is active");
+    assert_eq!((told.state.as_str(), told.description.as_str()), expected);
     let (code, help) = refused(&line);
     assert_eq!(code, "codedeploy/alarm");
     assert!(help.ends_with(&format!("`landfall redeploy {stopped} --ignore-alarms` lets no alarm stop it")), "{help}");
@@ -109,6 +114,18 @@ fn a_person_lets_no_alarm_stop_a_deployment_rows_34_and_61() {
     let off = json!({ "enabled": false, "ignorePollAlarmFailure": false });
     assert_eq!(line.sent()["overrideAlarmConfiguration"], off);
     assert!(line.told().iter().any(|it| it.ends_with(", whatever alarms say")), "{:#?}", line.told());
+}
+
+#[test]
+fn the_alarms_of_a_group_are_named_when_one_stops_a_deployment_row_61() {
+    let line = choosing("");
+    line.outside.codedeploy.alarms("shop", "production", &["high-5xx", "slow"]);
+    let ending = Ending::GivesUp("ALARM_ACTIVE", "One or more alarms have been activated");
+    line.outside.codedeploy.script(Scenario { ending, ..Scenario::default() });
+    line.push(FILES);
+    let told = line.outside.last_word();
+    let expected = ("failure", "Stopped: one of the CloudWatch alarms `high-5xx`, `slow` is active");
+    assert_eq!((told.state.as_str(), told.description.as_str()), expected);
 }
 
 #[test]

@@ -44,7 +44,9 @@ impl Line {
         let sha = self.outside.repository.commit_and_push("change", files).to_string();
         self.deploy(&sha);
         let deployment = self.bot.deployments()[0].clone();
-        if let State::Failed { failure } | State::Refused { failure } = deployment.state() {
+        if let State::Failed { failure } | State::Refused { failure } | State::Stopped { failure: Some(failure), .. } =
+            deployment.state()
+        {
             let help = failure.help.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
             return Some(format!("{}{help}", failure.message));
         }

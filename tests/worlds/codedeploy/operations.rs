@@ -94,6 +94,9 @@ impl State {
         });
         let role = kept.groups[&group].input["serviceRoleArn"].as_str();
         info["serviceRoleArn"] = role.unwrap_or("arn:aws:iam::123456789012:role/CodeDeployServiceRole").into();
+        if let Some(alarms) = kept.groups[&group].input.get("alarmConfiguration") {
+            info["alarmConfiguration"] = alarms.clone();
+        }
         if let Some(last) = last(&|_| true) {
             info["lastAttemptedDeployment"] = last;
         }

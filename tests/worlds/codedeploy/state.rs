@@ -401,6 +401,7 @@ impl Deployment {
             step if step < done + self.scenario.bakes => "Baking",
             _ => match self.scenario.ending {
                 Ending::Succeeds | Ending::SucceedsWith(_) => "Succeeded",
+                Ending::GivesUp("ALARM_ACTIVE", _) => "Stopped",
                 Ending::FailsAt(_) | Ending::Mute | Ending::GivesUp(..) => "Failed",
             },
         }
@@ -464,6 +465,7 @@ impl Deployment {
                 "HEALTH_CONSTRAINTS_INVALID",
                 "The minimum of healthy hosts leaves no instance to be updated.".into(),
             )),
+            ("Stopped", Ending::GivesUp(code, message)) if !self.stopped => Some((code, (*message).into())),
             ("Stopped", _) => Some(("MANUAL_STOP", "The deployment was stopped by the user".into())),
             ("Failed", Ending::GivesUp(code, message)) => Some((code, (*message).into())),
             ("Failed", _) => Some((
