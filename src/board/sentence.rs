@@ -1,8 +1,9 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
 use crate::domain::{
-    Ask, BotEvent, Cause, CommitSha, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure, Lifecycle, Order,
-    Progress, Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict, size,
+    Ask, BotEvent, Cause, CommitSha, Declined, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure,
+    Lifecycle, Order, Progress, Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict,
+    size,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -62,6 +63,12 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Unsent { failure, .. } => format!("the engine was not called: {}", failure.message),
         DeploymentEvent::Released { run, adopted: false, .. } => format!("the engine took it as {run}"),
         DeploymentEvent::Released { run, adopted: true, .. } => format!("found at the engine as {run}"),
+        DeploymentEvent::Declined { of, failure } => {
+            let declined = Declined { of: *of, failure: failure.clone() };
+            failure.help.as_ref().map_or_else(|| declined.to_string(), |help| format!("{declined}; {help}"))
+        }
+        DeploymentEvent::Taken { of: None } => "the engine took the stop after all".into(),
+        DeploymentEvent::Taken { of: Some(of) } => format!("the engine took the approval of {of} after all"),
         DeploymentEvent::Adopted { run, .. } => format!("the engine began it by itself as {run}"),
         DeploymentEvent::Progressed { progress } => progressed(progress),
         // Why it failed stands in the event that follows.

@@ -67,7 +67,7 @@ fn reaches(event: &DeploymentEvent, at_work: usize) -> Option<(usize, Option<Ste
         E::Failed { .. } | E::Refused { .. } => Some((at_work, Some(StepStatus::Failed))),
         E::Stopped { .. } | E::Superseded { .. } => Some((at_work, Some(StepStatus::Skipped))),
         E::Held { .. } | E::Progressed { .. } | E::Stumbled { .. } => None,
-        E::StopAsked { .. } | E::Approved { .. } => None,
+        E::StopAsked { .. } | E::Approved { .. } | E::Declined { .. } | E::Taken { .. } => None,
     }
 }
 

@@ -3,8 +3,11 @@
 
 use super::jobs::{Done, Job, JobError, blocking};
 use crate::domain::{CommitSha, Deployment, DeploymentEvent, DeploymentId, RunId, State, Stream};
-use crate::ledger::{Append, LedgerError};
+use crate::ledger::{Append, Filter, LedgerError};
 use crate::steps::release;
+
+/// Of how many of a target's newest deployments the runs are known to be theirs, when a lost one is looked for.
+const KNOWN: usize = 50;
 
 impl Job {
     /// Tells the deployment that this one makes good for, where it does, that it is begun.
@@ -54,6 +57,15 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// The runs of the target's other deployments.
+    pub(super) async fn runs_of_others(&self) -> Result<Vec<RunId>, JobError> {
+        let (ledger, id) = (self.ledger.clone(), self.deployment.id());
+        let filter =
+            Filter { target: Some(self.deployment.order().target.name.clone()), limit: KNOWN, ..Filter::default() };
+        let known = blocking(move || ledger.deployments(&filter)).await?;
+        Ok(known.iter().filter(|it| it.id() != id).filter_map(|it| it.run().cloned()).collect())
     }
 
     /// Takes over the engine's own run: from now on it is followed like any other. Nothing is called for it.

@@ -22,8 +22,6 @@ use super::{promotion, rollback};
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
 const BUSY_AGAIN: Duration = Duration::from_secs(15);
-/// Of how many of a target's newest deployments the runs are known to be theirs, when a lost one is looked for.
-const KNOWN: usize = 50;
 /// The least time between two told steps of progress of one deployment.
 const BETWEEN_TOLD: Duration = Duration::from_secs(1);
 
@@ -47,7 +45,10 @@ pub(super) enum JobError {
     WentOn,
     /// The engine was told to stop or to go on, and did not take it.
     #[error("the engine did not take it")]
-    NotTaken,
+    NotTaken {
+        /// When it is told again.
+        again: Timestamp,
+    },
     /// It has a bug.
     #[error("the step panicked")]
     Panicked,
@@ -360,14 +361,6 @@ impl Job {
         self.append(event, vec![]).await
     }
 
-    /// The runs of the target's other deployments.
-    async fn runs_of_others(&self) -> Result<Vec<RunId>, JobError> {
-        let (ledger, id) = (self.ledger.clone(), self.id());
-        let filter = Filter { target: Some(self.order().target.name.clone()), limit: KNOWN, ..Filter::default() };
-        let known = blocking(move || ledger.deployments(&filter)).await?;
-        Ok(known.iter().filter(|it| it.id() != id).filter_map(|it| it.run().cloned()).collect())
-    }
-
     /// Follows the engine to its end. Tells progress at most once a second, and the end at once.
     async fn watch(&mut self, running: Running) -> Done {
         let engine = release::engine(&self.world, self.order());
@@ -431,7 +424,7 @@ impl Job {
         blocking(move || promotion::of_success(&ledger, &done, &targets)).await
     }
 
-    fn after(&self, wait: Duration) -> Timestamp {
+    pub(super) fn after(&self, wait: Duration) -> Timestamp {
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
         self.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
     }

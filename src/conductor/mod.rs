@@ -18,6 +18,7 @@ mod jobs;
 mod promotion;
 mod rollback;
 mod run;
+mod steer;
 mod stop;
 
 pub use asks::{AskError, Asked, Asks};

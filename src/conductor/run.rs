@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{
-    Approval, Ask, BotEvent, Deployment, DeploymentEvent, DeploymentId, Event, Offset, Record, State, Step, Stream,
-    StreamKind, SubState, Target, TargetName,
+    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, Step, Stream, StreamKind, Target, TargetName,
 };
 use crate::ledger::{Ledger, LedgerError};
-use crate::steps::{World, release};
+use crate::steps::World;
 
 use super::desk::{Decision, Desk};
 use super::jobs::{Job, JobError, blocking};
+use super::steer::{self, Steered};
 
 /// How long running steps may go on once the bot is told to end.
 const GRACE: Duration = Duration::from_secs(20);
@@ -25,8 +25,6 @@ const GRACE: Duration = Duration::from_secs(20);
 const PAGE: usize = 512;
 /// When a step that could not be written down is tried again.
 const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-/// How long a stop or an approval that the engine did not take is left alone.
-const STEER_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Moves every deployment forward until it is over.
 pub struct Conductor {
@@ -41,8 +39,8 @@ pub struct Conductor {
     at_work: BTreeMap<Id, (DeploymentId, Work)>,
     handles: BTreeMap<DeploymentId, AbortHandle>,
     due: BTreeSet<(Timestamp, DeploymentId)>,
-    /// What engines were told to do with runs, and when they may be told again: never, once they have taken it.
-    steered: BTreeMap<DeploymentId, (Steer, Timestamp)>,
+    /// What engines were told to do with runs.
+    steered: BTreeMap<DeploymentId, Steered>,
     /// Runs that a newer push wants out of the way, so that each is told once.
     sent_away: BTreeSet<DeploymentId>,
 }
@@ -58,13 +56,6 @@ enum Work {
     Watch,
     /// Asking the engine to stop or to go on.
     Stop,
-}
-
-/// What an engine is told to do with a run, because a person asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Steer {
-    Stop,
-    Proceed(Approval),
 }
 
 impl Conductor {
@@ -210,6 +201,12 @@ impl Conductor {
         } else {
             info!(deployment.id = %id, event = event.kind(), "deployment went on");
         }
+        if let DeploymentEvent::StopAsked { .. } | DeploymentEvent::Approved { .. } = event {
+            // Who asks again for what was not taken may know that it can work now.
+            if self.desk.get(id).is_some_and(|it| it.declined().is_some()) {
+                self.steered.remove(&id);
+            }
+        }
         if let DeploymentEvent::StopAsked { .. } = event {
             let drops = self.at_work.values().any(|(of, work)| *of == id && *work == Work::Step);
             if let Some(handle) = self.handles.get(&id).filter(|_| drops) {
@@ -258,26 +255,14 @@ impl Conductor {
     /// here until the engine waits for it (row 52). What the engine has taken it is told once: a stop that it answers
     /// with «pending» is followed, not repeated (row 54).
     fn steer(&mut self, id: DeploymentId, now: Timestamp) {
-        let Some(deployment) = self.desk.get(id) else { return };
-        let State::Running { running } = deployment.state() else { return };
-        let Some(what) = wanted(deployment, running.progress.sub_state) else { return };
-        if self.steered.get(&id).is_some_and(|(last, again)| *last == what && now < *again) {
+        let Some((what, running)) = self.desk.get(id).and_then(steer::wanted) else { return };
+        let before = self.steered.get(&id).filter(|it| it.what == what);
+        if before.is_some_and(|it| now < it.again) {
             return;
         }
-        self.steered.insert(id, (what, Timestamp::MAX));
-        let engine = release::engine(&self.world, deployment.order());
-        let (run, rollback) = (running.run.clone(), deployment.wants_rollback());
-        let handle = self.jobs.spawn(async move {
-            let told = match what {
-                Steer::Stop => engine.stop(&run, rollback).await,
-                Steer::Proceed(of) => engine.proceed(&run, of).await,
-            };
-            told.map_err(|failure| {
-                warn!(deployment.id = %id, code = failure.code, "the engine did not take {what:?}: {}", failure.message);
-                JobError::NotTaken
-            })
-        });
-        self.at_work.insert(handle.id(), (id, Work::Stop));
+        let (run, tries) = (running.run.clone(), before.map_or(0, |it| it.tries) + 1);
+        self.steered.insert(id, Steered { what, tries, again: Timestamp::MAX });
+        self.start(id, Work::Stop, move |job| Box::pin(job.steer(what, run, tries)));
     }
 
     fn start<F>(&mut self, id: DeploymentId, work: Work, run: F)
@@ -322,13 +307,13 @@ impl Conductor {
             Err(JobError::Ledger(error)) => {
                 error!(deployment.id = %id, "a step could not be written down, and is tried again: {error}");
                 let again = self.world.clock.now().saturating_add(UNWRITTEN_AGAIN).unwrap_or(Timestamp::MAX);
+                self.steered.remove(&id);
                 self.due.insert((again, id));
                 return Ok(vec![]);
             }
-            Err(JobError::NotTaken) => {
-                let again = self.world.clock.now().saturating_add(STEER_AGAIN).unwrap_or(Timestamp::MAX);
-                self.steered.entry(id).and_modify(|(_, at)| *at = again);
-                self.due.insert((again, id));
+            Err(JobError::NotTaken { again }) => {
+                self.steered.entry(id).and_modify(|it| it.again = again);
+                self.due.extend(Some((again, id)).filter(|_| again < Timestamp::MAX));
             }
             Err(JobError::Panicked) => self.start(id, Work::Step, |job| Box::pin(job.back_off_after_panic())),
         }
@@ -362,17 +347,4 @@ impl Conductor {
         }
         Ok(())
     }
-}
-
-/// What somebody wants the engine to do with a run now.
-fn wanted(deployment: &Deployment, wait: Option<SubState>) -> Option<Steer> {
-    if deployment.stop_asked_by().is_some() {
-        return Some(Steer::Stop);
-    }
-    let of = match wait? {
-        SubState::ReadyForTraffic => Approval::Traffic,
-        SubState::WaitingForTermination => Approval::Termination,
-        SubState::Baking => return None,
-    };
-    deployment.is_approved(of).then_some(Steer::Proceed(of))
 }

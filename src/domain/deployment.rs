@@ -1,12 +1,12 @@
 //! The state machine: a deployment is the fold of its events. There is no other way to make or change one.
 
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::aftermath::{Declined, Rollback};
 use super::approval::Approval;
 use super::event::DeploymentEvent as E;
 use super::failure::Failure;
@@ -39,6 +39,8 @@ pub struct Deployment {
     approved_by: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approved: Vec<Approval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declined: Option<Declined>,
     #[serde(default)]
     revision: Option<Revision>,
     #[serde(default)]
@@ -49,30 +51,6 @@ pub struct Deployment {
     untouched: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rollback: Option<Rollback>,
-}
-
-/// What became of a target after a deployment to it ended badly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollback {
-    /// By this deployment.
-    pub by: DeploymentId,
-    /// The commit that is brought back, where it is one of ours.
-    #[serde(default)]
-    pub to: Option<CommitSha>,
-    /// How that ended; nothing while it goes on.
-    #[serde(default)]
-    pub verdict: Option<Verdict>,
-}
-
-impl fmt::Display for Rollback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let to = self.to.as_ref().map_or("another revision", CommitSha::short);
-        match self.verdict {
-            None => write!(f, "rolling back to {to}"),
-            Some(Verdict::Succeeded) => write!(f, "rolled back to {to}"),
-            Some(Verdict::Failed | Verdict::Stopped) => write!(f, "ROLLBACK FAILED, to {to}"),
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +104,7 @@ impl Deployment {
             stop_asked: None,
             approved_by: None,
             approved: vec![],
+            declined: None,
             revision: None,
             run: None,
             url: None,
@@ -171,6 +150,8 @@ impl Deployment {
                 self.approved_by = Some(actor.clone());
                 self.approved.push(of.unwrap_or(Approval::Traffic));
             }
+            E::Declined { of, failure } => self.declined = Some(Declined { of: *of, failure: failure.clone() }),
+            E::Taken { .. } => self.declined = None,
             E::Weighed { head, commit, forced } => {
                 let (commit, head) = (commit.clone(), head.clone());
                 self.weighed = Some(Weighed { commit, head, forced: *forced });
@@ -196,7 +177,7 @@ impl Deployment {
             E::Ended { outcome } => {
                 // An engine that brought the revision before back has left nothing of this one.
                 self.untouched = outcome.untouched || outcome.rolled_back_by.is_some();
-                self.stumble = None;
+                (self.stumble, self.declined) = (None, None);
             }
             E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
             E::AlreadyLive { .. } | E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
@@ -253,6 +234,7 @@ impl Deployment {
             (State::Running { running }, E::Progressed { progress }) => {
                 State::Running { running: Running { progress: progress.clone(), ..running.clone() } }
             }
+            (state @ State::Running { .. }, E::Declined { .. } | E::Taken { .. }) => state.clone(),
             (State::Running { .. }, E::Ended { outcome }) => State::Verifying { outcome: outcome.clone() },
             (State::Verifying { .. }, E::Succeeded { warnings }) => State::Succeeded { warnings: warnings.clone() },
             (state, E::AlreadyLive { deployment }) if state.is_before_release() => {
@@ -387,6 +369,11 @@ impl Deployment {
         self.approved_by.as_deref()
     }
 
+    /// The stop or the approval that its engine did not take.
+    pub fn declined(&self) -> Option<&Declined> {
+        self.declined.as_ref()
+    }
+
     /// Its revision, once it was made.
     pub fn revision(&self) -> Option<&Revision> {
         self.revision.as_ref()
@@ -430,7 +417,8 @@ impl Deployment {
             State::Superseded { by, .. } => Some(format!("by {}", by.short())),
             State::Succeeded { warnings } => warnings.first().cloned(),
             State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => self.stumbles_over(),
-            State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => self.stumbles_over(),
+            State::Running { .. } => self.declined.as_ref().map(ToString::to_string).or_else(|| self.stumbles_over()),
+            State::Releasing { .. } | State::Verifying { .. } => self.stumbles_over(),
         }
     }
 
@@ -439,42 +427,15 @@ impl Deployment {
     }
 }
 
-impl E {
-    /// Its name on the wire.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Planned { .. } => "planned",
-            Self::Weighing => "weighing",
-            Self::Held { .. } => "held",
-            Self::Weighed { .. } => "weighed",
-            Self::Prepared { .. } => "prepared",
-            Self::Releasing { .. } => "releasing",
-            Self::Unsent { .. } => "unsent",
-            Self::Released { .. } => "released",
-            Self::Progressed { .. } => "progressed",
-            Self::Ended { .. } => "ended",
-            Self::Stumbled { .. } => "stumbled",
-            Self::StopAsked { .. } => "stop-asked",
-            Self::Approved { .. } => "approved",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::Stopped { .. } => "stopped",
-            Self::Adopted { .. } => "adopted",
-            Self::RollbackBegun { .. } => "rollback-begun",
-            Self::RollbackEnded { .. } => "rollback-ended",
-            Self::AlreadyLive { .. } => "already-live",
-            Self::Superseded { .. } => "superseded",
-            Self::Refused { .. } => "refused",
-        }
-    }
-}
-
 impl RunOutcome {
     /// The event with which a deployment ends by this outcome. A stop that nobody of ours asked for is the engine's.
     pub fn conclusion(&self, stop_asked_by: Option<&str>) -> E {
         let unexplained = || Failure::setup("engine/unexplained", "the engine gave no reason");
         match self.verdict {
-            Verdict::Succeeded => E::Succeeded { warnings: self.warnings.clone() },
+            Verdict::Succeeded => {
+                let late = stop_asked_by.map(|actor| format!("the stop that {actor} asked for came too late"));
+                E::Succeeded { warnings: self.warnings.iter().cloned().chain(late).collect() }
+            }
             Verdict::Failed => E::Failed { failure: self.failure.clone().unwrap_or_else(unexplained) },
             Verdict::Stopped => {
                 E::Stopped { actor: stop_asked_by.unwrap_or(THE_ENGINE).into(), failure: self.failure.clone() }

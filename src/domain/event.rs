@@ -215,6 +215,20 @@ pub enum DeploymentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Approval>,
     },
+    /// The engine did not take a stop or an approval. Told once, however often it is tried.
+    Declined {
+        /// Which approval; nothing where it is a stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Approval>,
+        /// Why.
+        failure: Failure,
+    },
+    /// The engine took after all what it had declined.
+    Taken {
+        /// Which approval; nothing where it is a stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Approval>,
+    },
     /// Over: the revision runs.
     Succeeded {
         /// What a person should know although it went well.
@@ -270,27 +284,6 @@ pub enum DeploymentEvent {
         /// Which, and why.
         failure: Failure,
     },
-}
-
-impl DeploymentEvent {
-    /// Whether the deployment is over by it.
-    pub fn is_end(&self) -> bool {
-        self.verdict().is_some()
-    }
-
-    /// How the deployment is over by it: well only where its commit is live.
-    pub fn verdict(&self) -> Option<Verdict> {
-        match self {
-            Self::Succeeded { .. } | Self::AlreadyLive { .. } => Some(Verdict::Succeeded),
-            Self::Failed { .. } | Self::Superseded { .. } | Self::Refused { .. } => Some(Verdict::Failed),
-            Self::Stopped { .. } => Some(Verdict::Stopped),
-            Self::Planned { .. } | Self::Weighing | Self::Held { .. } | Self::Weighed { .. } => None,
-            Self::Prepared { .. } | Self::Releasing { .. } | Self::Unsent { .. } | Self::Released { .. } => None,
-            Self::Progressed { .. } | Self::Ended { .. } | Self::Stumbled { .. } => None,
-            Self::StopAsked { .. } | Self::Approved { .. } | Self::Adopted { .. } => None,
-            Self::RollbackBegun { .. } | Self::RollbackEnded { .. } => None,
-        }
-    }
 }
 
 /// Events of `sink/NAME`: what the world was told, so that it is told neither twice nor never.

@@ -25,12 +25,14 @@
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
 
+mod aftermath;
 mod approval;
 mod backoff;
 mod checkup;
 mod codedeploy;
 mod deployment;
 mod event;
+mod event_name;
 mod failure;
 mod finding;
 mod fleet;
@@ -54,6 +56,7 @@ mod target_event;
 mod target_state;
 mod wording;
 
+pub use aftermath::{Declined, Rollback};
 pub use approval::Approval;
 pub use backoff::backoff;
 pub use checkup::{Checkup, Reach, Standing};
@@ -61,7 +64,7 @@ pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
     TargetInstances, Variable,
 };
-pub use deployment::{Deployment, Misplaced, Rollback, Stumble};
+pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent};
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};

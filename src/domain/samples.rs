@@ -101,6 +101,8 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "stop-asked" => E::StopAsked { actor: "ada".into(), rollback: false },
         "approved" => E::Approved { actor: "ada".into(), of: None },
         "succeeded" => E::Succeeded { warnings: vec![] },
+        "declined" => E::Declined { of: None, failure: Failure::setup("codedeploy/access-denied", "AWS denies it") },
+        "taken" => E::Taken { of: None },
         "adopted" => E::Adopted { run: RunId::parse("d-2").unwrap(), revision: Some(revision()), url: None },
         "rollback-begun" => E::RollbackBegun { by: DeploymentId::derive(at(0), &["back"]), to: Some(sha('b')) },
         "rollback-ended" => {

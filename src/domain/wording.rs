@@ -63,7 +63,15 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         State::Preparing { .. } => (Pending, format!("preparing the revision{stumble}")),
         State::Ready { .. } => (Pending, format!("revision ready{stumble}")),
         State::Releasing { .. } => (Pending, format!("handing over to the engine{stumble}")),
-        State::Running { running } => (Pending, format!("{}{stumble}", progress(&running.progress))),
+        State::Running { running } => {
+            let progress = progress(&running.progress);
+            let text = match (deployment.declined(), deployment.stop_asked_by()) {
+                (Some(declined), _) => format!("{declined}; {progress}"),
+                (None, Some(actor)) => format!("stopping for {actor}: {progress}"),
+                (None, None) => progress,
+            };
+            (Pending, format!("{text}{stumble}"))
+        }
         State::Verifying { .. } => (Pending, "looking at what came of it".into()),
         State::Succeeded { .. } if brings_what_is_not_known(deployment) => {
             (Success, "a revision of somebody else's was brought back".into())

@@ -349,15 +349,19 @@ impl Story {
             E::RollbackEnded { by, to, verdict } => {
                 format!("{} by {} {verdict:?}", self.rollback(to.as_ref()), self.id(*by)).to_lowercase()
             }
+            E::Declined { failure, .. } => format!("declined: {}", failure.code),
             E::Adopted { revision, .. } => {
                 format!("adopted{}", if revision.is_none() { ", of a revision not known" } else { "" })
             }
             E::AlreadyLive { deployment } => format!("already live by {}", self.id(*deployment)),
             E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
             E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
-            E::Weighing | E::Releasing { .. } | E::Unsent { .. } | E::Approved { .. } | E::Succeeded { .. } => {
-                event.kind().to_owned()
-            }
+            E::Weighing
+            | E::Releasing { .. }
+            | E::Unsent { .. }
+            | E::Approved { .. }
+            | E::Succeeded { .. }
+            | E::Taken { .. } => event.kind().to_owned(),
         })
     }
 

@@ -141,7 +141,8 @@ fn label(record: &Record) -> (&'static str, Style) {
             DeploymentEvent::Held { .. } | DeploymentEvent::Stumbled { .. } => ("waits", BUSY),
             DeploymentEvent::Superseded { .. } => ("passed by", BUSY),
             DeploymentEvent::RollbackBegun { .. } | DeploymentEvent::RollbackEnded { .. } => ("rollback", BUSY),
-            DeploymentEvent::Adopted { .. } => ("engine", CALM),
+            DeploymentEvent::Adopted { .. } | DeploymentEvent::Taken { .. } => ("engine", CALM),
+            DeploymentEvent::Declined { .. } => ("engine", BAD),
             DeploymentEvent::Progressed { .. } | DeploymentEvent::Ended { .. } | DeploymentEvent::Approved { .. } => {
                 ("engine", CALM)
             }

@@ -27,6 +27,8 @@ const ALL: &[&str] = &[
     "adopted",
     "rollback-begun",
     "rollback-ended",
+    "declined",
+    "taken",
 ];
 
 fn replay(words: &str) -> Result<Deployment, Misplaced> {
@@ -96,7 +98,10 @@ fn the_table_takes_these_and_no_others() {
         &format!("held releasing {asked} failed stopped already-live superseded refused"),
     );
     follows("planned weighed prepared releasing", &format!("held unsent released {asked} failed stopped"));
-    follows("planned weighed prepared releasing released", &format!("progressed ended {asked} failed stopped"));
+    follows(
+        "planned weighed prepared releasing released",
+        &format!("progressed ended {asked} failed stopped declined taken"),
+    );
     let ended = "planned weighed prepared releasing released ended";
     follows(ended, "stumbled stop-asked approved succeeded failed stopped");
     follows(&format!("{ended} succeeded"), "");
@@ -146,6 +151,21 @@ fn what_is_brought_back_after_a_failure_is_told_and_its_end_stays_when_it_was_ro
         ("Failed; rolled back to bbbbbbb: github.com answered 503".into(), ended)
     );
     assert_eq!(told("stopped rollback-begun rollback-ended").0, "Stopped by ada; rolled back to bbbbbbb");
+}
+
+#[test]
+fn a_stop_under_way_and_one_that_was_not_taken_are_told_row_54() {
+    let told = |words: &str| {
+        let deployment = replay(&format!("planned weighed prepared releasing released progressed {words}")).unwrap();
+        (Notice::of(&deployment).text, deployment.reason())
+    };
+    assert_eq!(told("stop-asked"), ("Stopping for ada: Install".into(), None));
+    let declined = "the stop was not taken: AWS denies it";
+    let of_a_stop = ("The stop was not taken: AWS denies it; Install".into(), Some(declined.into()));
+    assert_eq!(told("stop-asked declined"), of_a_stop);
+    assert_eq!(told("stop-asked declined taken"), ("Stopping for ada: Install".into(), None));
+    let late = E::Succeeded { warnings: vec!["the stop that ada asked for came too late".into()] };
+    assert_eq!(RunOutcome::of(Verdict::Succeeded).conclusion(Some("ada")), late);
 }
 
 #[test]

@@ -102,7 +102,8 @@ pub(super) fn of_event(event: &str, error_code: &str, text: &str) -> Sign {
         (event, _) if crate::appspec::PREVIOUS_EVENTS.contains(&event) => sign(
             "codedeploy/previous-revision-failed",
             Revision,
-            "mind that this script is the previous revision's; `ignore_application_stop_failures` passes over it",
+            // Whose script it is, and how to pass over it, the conductor says: it knows the command for that.
+            "read the script's last lines below",
         ),
         ("AllowTraffic", _) if text.is_empty() => sign(
             "codedeploy/health-check",

@@ -102,3 +102,20 @@ fn a_bot_that_starts_again_carries_an_approval_out() {
     assert_eq!(line.outside.codedeploy.count("ContinueDeployment"), 1);
     assert_eq!(only(&line).state().name(), "succeeded", "{}", line.bot.story());
 }
+
+#[test]
+fn an_approval_that_aws_denies_is_told_once_with_the_permission_row_52() {
+    let line = waiting();
+    let denied = Fault::Exception("AccessDeniedException", "the role may not");
+    line.outside.codedeploy.fault("ContinueDeployment", denied);
+    push(&line);
+    line.bot.wait_for("the wait", |_| sub_state(&only(&line)) == Some(SubState::ReadyForTraffic));
+    approve(&line, "yes", None).unwrap();
+    let words = "the approval of the move of traffic was not taken: AWS denies codedeploy:ContinueDeployment";
+    line.bot.wait_for(words, |_| only(&line).reason().is_some_and(|it| it.starts_with(words)));
+    // It is tried again ten seconds later, and taken then: nobody has to approve it twice.
+    line.bot.settle_and_tell();
+    assert_eq!(line.outside.codedeploy.count("ContinueDeployment"), 2);
+    let story = line.bot.story();
+    assert_eq!((story.matches("d1  declined").count(), story.matches("d1  taken").count()), (1, 1), "{story}");
+}

@@ -233,7 +233,9 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
             revision: Some(bundle()),
             url: Some("https://console.example.com/d-ABCDEF123".into()),
         },
-        Some(E::Adopted { .. }) => return None,
+        Some(E::Adopted { .. }) => E::Declined { of: Some(Approval::Traffic), failure: failure() },
+        Some(E::Declined { .. }) => E::Taken { of: Some(Approval::Traffic) },
+        Some(E::Taken { .. }) => return None,
     })
 }
 

@@ -201,8 +201,12 @@ impl State {
                 format!("The deployment {id} is already completed"),
             ));
         }
-        it.stop();
         it.rollback_asked = input["autoRollbackEnabled"] == true;
+        if it.scenario.stops_after > 0 {
+            it.stops_in.get_or_insert(it.scenario.stops_after);
+            return Ok(json!({ "status": "Pending", "statusMessage": "The stop is pending" }));
+        }
+        it.stop();
         Ok(json!({ "status": "Succeeded", "statusMessage": "No more commands will be scheduled for execution" }))
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) old_tasks_stay: usize,
     /// Whether it goes on until somebody stops it.
     pub(crate) lingers: bool,
+    /// For how many steps a stop is pending, where it does not stop at once.
+    pub(crate) stops_after: usize,
     /// A fleet that is deployed to in batches, instead of the instances and their ending.
     pub(crate) fleet: Option<Plan>,
     /// For how many steps it bakes before it succeeds.
@@ -75,6 +77,7 @@ impl Default for Scenario {
             shifts: vec![10.0, 100.0],
             old_tasks_stay: 0,
             lingers: false,
+            stops_after: 0,
             fleet: None,
             bakes: 0,
             ready_expires: None,

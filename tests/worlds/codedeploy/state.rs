@@ -92,6 +92,8 @@ pub(super) struct Deployment {
     /// For how many steps it has waited for traffic.
     waited: usize,
     pub(super) stopped: bool,
+    /// For how many more steps a stop is pending.
+    pub(super) stops_in: Option<usize>,
     pub(super) continued: bool,
     /// Whether whoever stopped it wants what was there before.
     pub(super) rollback_asked: bool,
@@ -200,6 +202,7 @@ impl State {
             ended: None,
             waited: 0,
             stopped: false,
+            stops_in: None,
             continued: false,
             rollback_asked: false,
             looks_since_end: 0,
@@ -288,7 +291,12 @@ impl State {
 
 impl Deployment {
     fn step(&mut self) {
-        if self.is_waiting() {
+        if let Some(steps) = &mut self.stops_in {
+            *steps = steps.saturating_sub(1);
+            if *steps == 0 {
+                self.stop();
+            }
+        } else if self.is_waiting() {
             self.waited += 1;
             if self.scenario.ready_expires.is_some_and(|steps| self.waited >= steps) {
                 self.stop();
