@@ -14,7 +14,7 @@ use crate::domain::{
 use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 use crate::source::RefHead;
-use crate::steps::{self, Prepared, Weighing, World, release};
+use crate::steps::{self, Prepared, Tried, Weighing, World, release};
 
 use super::desk::is_held_on_its_own;
 use super::hint::with_hint;
@@ -293,8 +293,10 @@ impl Job {
     async fn promote(&self, from: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
         let ledger = self.ledger.clone();
         let found = blocking(move || ledger.deployment(from)).await?;
-        Ok(match found.as_ref().and_then(Deployment::revision) {
-            Some(revision) => steps::promote(&self.world, self.order(), weighed, from, revision).await,
+        let tried =
+            found.as_ref().and_then(|it| Some(Tried { deployment: from, order: it.order(), revision: it.revision()? }));
+        Ok(match tried {
+            Some(tried) => steps::promote(&self.world, self.order(), weighed, tried).await,
             None => Err(Failure::setup("conductor/nothing-to-promote", format!("nothing is known of {from} any more"))
                 .help("deploy the commit to this target by itself")),
         })

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::Checker;
 use super::raw::RawTarget;
 use super::written::{Written, nearest};
-use crate::domain::{EngineSpec, Finding, Promote, RevisionsSpec, S3Spec, Target, TargetName};
+use crate::domain::{
+    CodeDeploySpec, EngineSpec, Finding, Promote, RevisionForm, RevisionsSpec, S3Spec, Target, TargetName,
+};
 
 /// The words of `promote`.
 const PROMOTE: &[(&str, Promote)] = &[("on-approval", Promote::OnApproval), ("automatic", Promote::Automatic)];
@@ -95,6 +97,10 @@ impl Checker<'_> {
         } else if from.bundle != to.bundle {
             let message = format!("`{b}` makes its bundles by other rules than `{a}`, but is to get the same bundle");
             Some((message, both("the same `[target.bundle]`")))
+        } else if let Some((key, one, other)) = forms_apart(from, to) {
+            let message =
+                format!("`{key}` of `{b}` is {other}, and of `{a}` {one}: neither takes the other's revisions");
+            Some((message, both(&format!("the same `{key}`"))))
         } else {
             let help =
                 format!("give `{b}` a bucket of its own there: the bundle is made again in it, and must be the same");
@@ -115,6 +121,26 @@ impl Checker<'_> {
             self.reader.find(Finding::warning("config/promotion-bypassed", message).help(help), &place.span);
         }
     }
+}
+
+/// What of the two targets says that their revisions are of different kinds, with both words. What is said of neither or
+/// of one alone is found out once CodeDeploy is asked.
+fn forms_apart(from: &Target, to: &Target) -> Option<(&'static str, String, String)> {
+    let (EngineSpec::CodeDeploy(from), EngineSpec::CodeDeploy(to)) = (&from.engine, &to.engine) else { return None };
+    let ticked = |word: &str| format!("`{word}`");
+    let unsaid = || "not set".to_owned();
+    if let (Some(one), Some(other)) = (from.platform, to.platform)
+        && one != other
+    {
+        return Some(("platform", one.to_string(), other.to_string()));
+    }
+    let from_github = |it: &CodeDeploySpec| it.revision == Some(RevisionForm::GitHub);
+    if from_github(from) != from_github(to) {
+        let word = |it: &CodeDeploySpec| if from_github(it) { ticked("github") } else { "another".to_owned() };
+        return Some(("revision", word(from), word(to)));
+    }
+    let word = |it: &CodeDeploySpec| it.appspec.as_deref().map_or_else(unsaid, ticked);
+    (from.appspec != to.appspec).then(|| ("appspec", word(from), word(to)))
 }
 
 /// Why the object of one target cannot be fetched by the instances of another: CodeDeploy reads buckets of its own

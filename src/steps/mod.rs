@@ -23,7 +23,7 @@ use crate::source::Sources;
 
 pub use engines::Engines;
 pub use prepare::{Prepared, prepare};
-pub use promote::{promote, weigh_promotion};
+pub use promote::{Tried, promote, weigh_promotion};
 pub use resolve::{Resolved, resolve};
 pub use restore::restore;
 pub use weigh::{Weighing, weigh};

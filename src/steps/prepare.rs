@@ -102,7 +102,7 @@ fn form(order: &Order, file: &str, spec: &AppSpec, platform: Option<Platform>) -
 }
 
 /// The AppSpec itself, for Lambda and ECS.
-fn inline(content: String) -> Prepared {
+pub(super) fn inline(content: String) -> Prepared {
     let sha256 = hex::encode(Sha256::digest(content.as_bytes()));
     Prepared {
         revision: Revision::AppSpec { content, sha256 },

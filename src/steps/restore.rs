@@ -102,7 +102,7 @@ fn gone(to: DeploymentId, failure: &Failure) -> Failure {
     Failure { passing: failure.passing, ..Failure::setup("steps/revision-gone", text).help(help) }
 }
 
-fn other_platform(to: DeploymentId, platform: Platform) -> Failure {
+pub(super) fn other_platform(to: DeploymentId, platform: Platform) -> Failure {
     let text = format!("the revision of {to} is for another platform than {platform}, which the target is for now");
     Failure::setup("steps/revision-of-other-platform", text).help("deploy a commit with an AppSpec for that platform")
 }

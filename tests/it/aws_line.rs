@@ -13,7 +13,9 @@ mod options;
 mod platforms;
 mod promotion;
 mod rollback;
+mod serverless;
 mod stops;
+mod termination;
 mod upkeep;
 
 use std::fs;

@@ -112,20 +112,36 @@ fn the_example_is_a_whole_configuration() {
 /// With every setting that is off turned on, the example has each key that there is, and none that there is not.
 #[test]
 fn the_example_names_every_key() {
-    let on: String = landfall::config::EXAMPLE
-        .lines()
-        .map(|line| match line.strip_prefix('#') {
-            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned() + "\n",
-            _ => line.to_owned() + "\n",
-        })
-        .collect();
-    let table: toml::Table = toml::from_str(&on).unwrap();
     let mut shown = BTreeSet::new();
-    walk("", &toml::Value::Table(table), &mut shown);
+    for alternatives in [false, true] {
+        let text = turned_on(landfall::config::EXAMPLE, alternatives);
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        let instances = table["target"][0]["engine"]["target_instances"].to_string();
+        assert_eq!(instances.contains("tag_groups"), alternatives, "{instances}");
+        walk("", &toml::Value::Table(table), &mut shown);
+    }
     let known: BTreeSet<String> = Config::keys().into_iter().collect();
     let missing: Vec<_> = known.difference(&shown).collect();
     let unknown: Vec<_> = shown.difference(&known).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "not in the example: {missing:?}; not a key: {unknown:?}");
+}
+
+/// The example with what is off turned on; with the settings that a line `# or: …` gives instead of the one above, or
+/// without.
+fn turned_on(example: &str, alternatives: bool) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in example.lines() {
+        match (line.strip_prefix("# or: "), line.strip_prefix('#')) {
+            (Some(other), _) if alternatives => {
+                let before = lines.pop().unwrap_or_default();
+                assert_eq!(before.split(' ').next(), other.split(' ').next(), "one setting, said otherwise");
+                lines.push(other);
+            }
+            (None, Some(setting)) if !setting.is_empty() && !setting.starts_with(' ') => lines.push(setting),
+            (_, _) => lines.push(line),
+        }
+    }
+    lines.join("\n")
 }
 
 fn walk(path: &str, value: &toml::Value, into: &mut BTreeSet<String>) {

@@ -212,6 +212,11 @@ impl World {
         self.state().moves = moves;
     }
 
+    /// What served before a deployment's traffic moved ends, as if its time were over.
+    pub(crate) fn finish(&self, id: &str) {
+        self.state().deployments.iter_mut().filter(|it| it.id == id).for_each(|it| it.finish());
+    }
+
     /// Every deployment does one step.
     pub(crate) fn tick(&self) {
         self.state().tick();

@@ -84,7 +84,7 @@ pub(super) fn refusal(action: &'static str, code: &str, message: &str, spec: &Co
             format!("CodeDeploy in {region} does not know the deployment any more"),
         )
         .help("check whether the application or the group was deleted"),
-        "DeploymentIsNotInReadyStateException" => {
+        "DeploymentIsNotInReadyStateException" | "InvalidDeploymentStatusException" => {
             Failure::passing("codedeploy/not-ready", "the deployment does not wait for anybody yet")
         }
         "UnsupportedActionForDeploymentTypeException" => Failure::setup(

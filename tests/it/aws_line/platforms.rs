@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use super::{APPSPEC, Line, Outside};
 use crate::worlds::codedeploy::Scenario;
 
-const LAMBDA: &str = "version: 0.0\nresources:\n  - login:\n      type: AWS::Lambda::Function\n      properties:\n        \
+pub(super) const LAMBDA: &str = "version: 0.0\nresources:\n  - login:\n      type: AWS::Lambda::Function\n      properties:\n        \
     name: login\n        alias: ${ALIAS}\n        currentversion: \"7\"\n        targetversion: ${VERSION}\nhooks:\n  \
     - BeforeAllowTraffic: CodeDeployHook_check\n";
-const ECS: &str = r#"{"version": 0.0, "Resources": [{"TargetService": {"Type": "AWS::ECS::Service", "Properties": {
+pub(super) const ECS: &str = r#"{"version": 0.0, "Resources": [{"TargetService": {"Type": "AWS::ECS::Service", "Properties": {
     "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3",
     "LoadBalancerInfo": {"ContainerName": "web", "ContainerPort": "${PORT}"}}}}]}"#;
 const VARIABLES: &str = "[target.engine.variables]\nALIAS = \"live-${branch}\"\nVERSION = { file = \"DIR/version\" }\n\

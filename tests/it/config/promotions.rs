@@ -101,3 +101,34 @@ fn a_target_that_takes_pushes_by_itself_too_is_warned_of() {
         "#]],
     );
 }
+
+/// Row 1: what the configuration says of platforms and forms of revision has to agree along a chain.
+#[test]
+fn targets_of_other_platforms_or_forms_of_revision_take_nothing_of_each_other_rows_1_and_4() {
+    let inline = |name: &str, lines: &str, engine: &str| {
+        format!(
+            "[[target]]\nname = \"{name}\"\nrepository = \"acme/shop\"\n{lines}\n[target.engine]\nkind = \"codedeploy\"\n\
+             application = \"shop\"\ndeployment_group = \"{name}\"\nregion = \"eu-west-1\"\n{engine}\n"
+        )
+    };
+    let found = |from: &str, to: &str| {
+        let dir = place();
+        let first = inline("a", "branches = [\"main\"]\npromote_to = \"b\"", from);
+        let text = [HEAD.to_owned(), first, inline("b", "", to)].concat();
+        let findings = match parse(dir.path(), &text) {
+            Ok(config) => config.warnings,
+            Err(findings) => findings,
+        };
+        let of_promotions = findings.0.iter().filter(|it| it.code == "config/promotion-mismatch");
+        of_promotions.map(|it| it.message.clone()).collect::<Vec<_>>().join(" | ")
+    };
+    let (lambda, ecs) = ("platform = \"lambda\"", "platform = \"ecs\"");
+    assert_eq!(found(lambda, lambda), "");
+    let apart = "neither takes the other's revisions";
+    assert_eq!(found(lambda, ecs), format!("`platform` of `b` is ECS, and of `a` Lambda: {apart}"));
+    let file = "platform = \"ecs\"\nappspec = \"deploy/web.yaml\"";
+    assert_eq!(found(ecs, file), format!("`appspec` of `b` is `deploy/web.yaml`, and of `a` not set: {apart}"));
+    assert_eq!(found(file, file), "");
+    // What their variables stand for may differ: that is what tells the targets apart.
+    assert_eq!(found("platform = \"ecs\"\nvariables = { STAGE = \"test\" }", ecs), "");
+}

@@ -235,6 +235,13 @@ impl Fleet {
         self.end.is_none() && self.parts.last() == Some(&Part::Termination)
     }
 
+    /// A person lets the originals end now.
+    pub(super) fn finish(&mut self) {
+        if self.is_terminating() {
+            self.next_part();
+        }
+    }
+
     /// One step of everything that is at work.
     pub(super) fn step(&mut self) {
         let Some(part) = self.parts.last().copied().filter(|_| self.end.is_none()) else { return };

@@ -214,16 +214,22 @@ impl State {
         let id = self.deployment_of(input)?;
         let it = self.deployments.iter_mut().find(|it| it.id == id).expect("it was just looked up");
         let refusal = |name, text: &str| Err(Refusal::new(name, format!("The deployment {id} {text}")));
-        match input["deploymentWaitType"].as_str() {
-            None | Some("READY_WAIT") if it.is_waiting() => it.go_on(),
-            None | Some("READY_WAIT") if it.is_active() => {
+        let wait = input["deploymentWaitType"].as_str().unwrap_or("READY_WAIT");
+        match wait {
+            "READY_WAIT" if it.is_waiting() => it.go_on(),
+            "TERMINATION_WAIT" if it.is_terminating() => it.finish(),
+            "READY_WAIT" if it.is_active() => {
                 return refusal("DeploymentIsNotInReadyStateException", "is not in the ready state");
             }
-            None | Some("READY_WAIT" | "TERMINATION_WAIT") => {
+            "TERMINATION_WAIT" if it.is_active() => {
+                return refusal("InvalidDeploymentStatusException", "does not wait for the end of instances");
+            }
+            "READY_WAIT" | "TERMINATION_WAIT" => {
                 return refusal("DeploymentAlreadyCompletedException", "is already completed");
             }
-            Some(_) => return refusal("InvalidDeploymentWaitTypeException", "knows no such wait type"),
+            _ => return refusal("InvalidDeploymentWaitTypeException", "knows no such wait type"),
         }
+        it.waits_ended.push(wait.to_owned());
         Ok(Value::Object(Map::new()))
     }
 
@@ -335,9 +341,12 @@ impl State {
         }
         if it.scenario.waits_for_traffic {
             let wait = it.scenario.ready_expires.unwrap_or(60);
-            info["blueGreenDeploymentConfiguration"] = json!({
-                "deploymentReadyOption": { "actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": wait },
-            });
+            info["blueGreenDeploymentConfiguration"]["deploymentReadyOption"] =
+                json!({ "actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": wait });
+        }
+        if let Some(minutes) = it.scenario.termination_wait() {
+            info["blueGreenDeploymentConfiguration"]["terminateBlueInstancesOnDeploymentSuccess"] =
+                json!({ "action": "TERMINATE", "terminationWaitTimeInMinutes": minutes });
         }
         if let Some((code, message)) = it.error() {
             info["errorInformation"] = json!({ "code": code, "message": message });

@@ -1,6 +1,6 @@
 //! What a test tells the CodeDeploy world of deployments to come: how they move, and how they end.
 
-use super::fleet::Plan;
+use super::fleet::{Course, Plan};
 
 /// What makes deployments move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,16 @@ impl Scenario {
     pub(crate) fn of(fleet: Plan) -> Self {
         let instances = fleet.instances.iter().map(|(id, _)| id.clone()).collect();
         Self { instances, fleet: Some(fleet), ..Self::default() }
+    }
+}
+
+impl Scenario {
+    /// For how many steps what served before lives on, where it is ended at all: as many minutes, the group says.
+    pub(super) fn termination_wait(&self) -> Option<usize> {
+        match self.fleet.as_ref().map(|it| it.course) {
+            Some(Course::BlueGreen { termination_wait }) => Some(termination_wait),
+            Some(Course::InPlace | Course::BehindLoadBalancer) | None => Some(self.old_tasks_stay).filter(|it| *it > 0),
+        }
     }
 }
 

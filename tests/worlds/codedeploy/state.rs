@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) creator: String,
     /// What it was created with.
     pub(crate) input: Value,
+    /// The waits that somebody ended, in order.
+    pub(crate) waits_ended: Vec<String>,
 }
 
 /// An exception.
@@ -95,6 +97,9 @@ pub(super) struct Deployment {
     /// For how many more steps a stop is pending.
     pub(super) stops_in: Option<usize>,
     pub(super) continued: bool,
+    /// Whether somebody let the old tasks end before their time.
+    finished: bool,
+    pub(super) waits_ended: Vec<String>,
     /// Whether whoever stopped it wants what was there before.
     pub(super) rollback_asked: bool,
     looks_since_end: u32,
@@ -204,6 +209,8 @@ impl State {
             stopped: false,
             stops_in: None,
             continued: false,
+            finished: false,
+            waits_ended: vec![],
             rollback_asked: false,
             looks_since_end: 0,
             rolled_back_by: None,
@@ -284,6 +291,7 @@ impl State {
             status: it.status().to_owned(),
             creator: it.creator.clone(),
             input: it.input.clone(),
+            waits_ended: it.waits_ended.clone(),
         };
         self.deployments.iter().map(seen).collect()
     }
@@ -319,6 +327,18 @@ impl Deployment {
     pub(super) fn go_on(&mut self) {
         self.continued = true;
         self.fleet.iter_mut().for_each(Fleet::go_on);
+    }
+
+    /// Whether traffic has moved, and what served before lives on.
+    pub(super) fn is_terminating(&self) -> bool {
+        let old_tasks = self.platform == "ECS" && self.is_active() && self.step >= BEFORE + self.course().len();
+        self.fleet.as_ref().map_or(old_tasks, Fleet::is_terminating)
+    }
+
+    /// A person lets what served before end now.
+    pub(super) fn finish(&mut self) {
+        self.finished = true;
+        self.fleet.iter_mut().for_each(Fleet::finish);
     }
 
     /// How it stands as a whole, where it goes to a fleet.
@@ -381,6 +401,7 @@ impl Deployment {
                 let at = self.place_of(it.event);
                 self.course().iter().rposition(|now| Some(*now) == at).map_or(0, |last| last + 1)
             }
+            Ending::Succeeds | Ending::SucceedsWith(_) if self.finished => self.course().len(),
             Ending::Succeeds | Ending::SucceedsWith(_) => self.course().len() + self.scenario.old_tasks_stay,
             Ending::Mute | Ending::GivesUp(..) => 1,
         }
