@@ -172,6 +172,9 @@ fn progressed(progress: &Progress) -> String {
         Some(SubState::Baking) => parts.push("baking".into()),
         None => {}
     }
+    if let Some(hours) = progress.overdue_h {
+        parts.push(format!("still running after {hours} h, longer than the engine gives such a run"));
+    }
     match (parts.is_empty(), progress.status.is_empty()) {
         (false, _) => parts.join(", "),
         (true, false) => format!("the engine says {}", progress.status),

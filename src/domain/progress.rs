@@ -181,6 +181,9 @@ pub struct Progress {
     /// The last line that the script at work wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// How many hours the engine gives such a run at most, once they are over: it is watched on all the same (row 64).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_h: Option<u32>,
 }
 
 /// How a run ended.

@@ -135,6 +135,10 @@ fn progress(progress: &Progress) -> String {
         Some(SubState::Baking) => parts.push("baking".into()),
         None => {}
     }
+    if let Some(hours) = progress.overdue_h {
+        // First, since a long description is cut at its end.
+        parts.insert(0, format!("still running after {hours} h"));
+    }
     if parts.is_empty() { "the engine works".into() } else { parts.join(", ") }
 }
 
@@ -168,7 +172,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Traffic;
+    use crate::domain::{Instances, Traffic};
 
     #[test]
     fn a_description_fits_in_140_characters() {
@@ -176,6 +180,15 @@ mod tests {
         assert_eq!(shorten(&long).chars().count(), 140);
         assert!(shorten(&long).ends_with('…'));
         assert_eq!(shorten("two\n  lines"), "two lines");
+    }
+
+    #[test]
+    fn what_takes_long_or_bakes_is_told_beside_how_far_it_is_rows_43_and_64() {
+        let instances = Some(Instances { succeeded: 1, pending: 2, ..Instances::default() });
+        let baking = Progress { instances, sub_state: Some(SubState::Baking), ..Progress::default() };
+        assert_eq!(progress(&baking), "1 of 3 instances, baking");
+        let late = Progress { overdue_h: Some(12), ..baking };
+        assert_eq!(progress(&late), "still running after 12 h, 1 of 3 instances, baking");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod news;
 mod options;
 mod platforms;
 mod promotion;
+mod readme;
 mod rollback;
 mod serverless;
 mod stops;

@@ -141,6 +141,15 @@ fn a_code_is_explained_and_a_mistyped_one_is_asked_back() {
     .assert_eq(&ran.out);
     // As it is copied from a line of `doctor`, or of `check`.
     assert_eq!(landfall(dir.path(), &["explain", "[revisions/no-versions]"]).out, ran.out);
+    // What Lambda and ECS have to be like (7.4).
+    for (code, parts) in [
+        ("ecs-service", &["CODE_DEPLOY", "two target groups", "`ip` on Fargate", "one deployment group"][..]),
+        ("ecs-update", &["auto scaling"]),
+        ("lambda-configuration", &["`CurrentVersion`", "split"]),
+    ] {
+        let ran = landfall(dir.path(), &["explain", &format!("codedeploy/{code}")]);
+        assert!(ran.exit == 0 && parts.iter().all(|part| ran.out.contains(part)), "{}{}", ran.out, ran.talk);
+    }
     let ran = landfall(dir.path(), &["explain", "revisions/no-version"]);
     assert!(ran.exit == 2 && ran.talk.contains("did you mean `revisions/no-versions`?"), "{}", ran.talk);
     let ran = landfall(dir.path(), &["explain", "web", "--json"]);

@@ -251,6 +251,8 @@ async fn a_machine_that_cannot_be_reached_was_sent_nothing() {
     let Err(StartError::NotSent(failure)) = engine.start(&bench.next_intent()).await else { panic!() };
     assert_eq!((failure.code.as_str(), failure.passing), ("codedeploy/unreachable", true));
     assert!(failure.message.contains("refused") && !failure.message.contains("os error"), "{failure}");
+    let help = failure.help.unwrap_or_default();
+    assert!(help.starts_with(&format!("check the way to `http://127.0.0.1:{port}`")), "row 11: {help}");
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ mod scenario;
 mod serverless;
 #[path = "codedeploy/state.rs"]
 mod state;
+#[path = "codedeploy/waits.rs"]
+mod waits;
 
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpListener};

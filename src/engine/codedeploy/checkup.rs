@@ -54,7 +54,8 @@ impl CodeDeployEngine {
         let style = group.deployment_style();
         let kind = style.and_then(|it| it.deployment_type()).map_or("IN_PLACE", |it| it.as_str());
         let kind = kind.to_lowercase().replace('_', "-");
-        Checkup::ok("group", format!("`{}` deploys {kind}", self.spec.deployment_group)).answered()
+        let to = super::group::summary(group);
+        Checkup::ok("group", format!("`{}` deploys {kind}: {to}", self.spec.deployment_group)).answered()
     }
 
     /// The configuration that a deployment will have (rows 27, 42): it is there, for this platform, and leaves room.

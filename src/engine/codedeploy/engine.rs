@@ -47,7 +47,9 @@ impl CodeDeployEngine {
             match look {
                 Some(Look::Seen { reading, details, settled, since }) if news => {
                     let details = details.as_deref();
-                    let progress = reading.progress(details, last, since);
+                    let now = self.account.clock.now();
+                    let progress =
+                        Progress { overdue_h: reading.overdue(now), ..reading.progress(details, last, since) };
                     let early = self.is_early(&reading, details);
                     if let Some(verdict) = reading.verdict().filter(|_| settled).or(early) {
                         let mut outcome = self.outcome(&reading, details, verdict, last);
@@ -254,7 +256,7 @@ mod tests {
     use super::console_url;
 
     #[test]
-    fn a_link_leads_to_the_partitions_own_console() {
+    fn a_link_leads_to_the_partitions_own_console_rows_9_and_65() {
         for (region, host) in [
             ("eu-west-1", "eu-west-1.console.aws.amazon.com"),
             ("cn-north-1", "cn-north-1.console.amazonaws.cn"),

@@ -6,8 +6,8 @@
 //!
 //! Read [`CodeDeployEngine`] first, then `release` (start and find), `poller` (one loop for all runs of an account),
 //! `watched`, `budget` and `hints` (when it looks at what, and what that may cost), `known` (what is asked once in a
-//! while), `fitness` (whether what is chosen fits it), `admission` (both, before anything is made) and `checkup` (both,
-//! for `doctor`), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand it),
+//! while), `fitness` (whether what is chosen fits it), `admission` (both, before anything is made), `checkup` and
+//! `group` (both, for `doctor`), `options` (what is chosen for a deployment), `reading` (what a deployment says, as we understand it),
 //! `details` and `target` (the instances, and which event and script failed), `reasons` and `signs` (what CodeDeploy's
 //! codes and known words in its logs mean to people) and `trouble` (what went wrong with a call).
 
@@ -18,6 +18,7 @@ mod checkup;
 mod details;
 mod engine;
 mod fitness;
+mod group;
 mod hints;
 mod known;
 mod needs;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use aws_sdk_codedeploy::types::{DeploymentInfo, RevisionLocation};
+use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentType, RevisionLocation};
 use jiff::{SignedDuration, Timestamp};
 
 use super::details::Details;
@@ -34,6 +34,8 @@ pub(super) struct Reading {
     pub(super) traffic_moved: bool,
     /// `Server`, `Lambda` or `ECS`; nothing where it does not say.
     pub(super) platform: Option<String>,
+    /// Whether other instances take over.
+    pub(super) blue_green: bool,
     /// How long traffic waits for a person at most, in minutes.
     pub(super) ready_wait: Option<i32>,
     /// How long the old instances live on after traffic has moved, in minutes.
@@ -85,6 +87,10 @@ impl From<&DeploymentInfo> for Reading {
             rolls_back_on: info.auto_rollback_configuration().map(rollback_events),
             traffic_moved: info.instance_termination_wait_time_started(),
             platform: info.compute_platform().map(|it| it.as_str().to_owned()),
+            blue_green: info
+                .deployment_style()
+                .and_then(|it| it.deployment_type())
+                .is_some_and(|it| *it == DeploymentType::BlueGreen),
             ready_wait: info
                 .blue_green_deployment_configuration()
                 .and_then(|it| it.deployment_ready_option())
@@ -174,6 +180,21 @@ impl Reading {
         self.creator.as_deref() == Some("codeDeployRollback") && self.rolls_back.as_deref() == Some(id)
     }
 
+    /// How many hours CodeDeploy lets such a deployment run at most, once they are over (row 64; guide: 18549-18592). It
+    /// is CodeDeploy that ends it, late as it may be.
+    pub(super) fn overdue(&self, now: Timestamp) -> Option<u32> {
+        let hours = match (self.platform.as_deref(), self.blue_green) {
+            (Some("Lambda"), _) => 50,
+            // No table has one for ECS: the waits for a person (120 h) and for the end of the old tasks (48 h), an hour
+            // for new tasks to become healthy, and the longest that traffic may take (48 h).
+            (Some("ECS"), _) => 120 + 48 + 1 + 48,
+            (_, true) => 109,
+            (_, false) => 12,
+        };
+        let since = now.duration_since(self.created_at?);
+        (self.verdict().is_none() && since >= SignedDuration::from_hours(i64::from(hours))).then_some(hours)
+    }
+
     /// Whether its instances can be asked for.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.status.as_str(), "" | "Created" | "Queued")
@@ -257,6 +278,24 @@ mod tests {
         assert_eq!(verdict("Stopped"), Some(Verdict::Stopped));
         for going_on in ["Created", "Queued", "InProgress", "Baking", "Ready", "Polishing", ""] {
             assert_eq!(verdict(going_on), None, "{going_on}");
+        }
+    }
+
+    #[test]
+    fn each_platform_has_a_time_of_its_own_row_64() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1000);
+        for (platform, blue_green, hours) in
+            [("Server", false, 12), ("Server", true, 109), ("Lambda", true, 50), ("ECS", true, 217)]
+        {
+            let after = |minutes: i64, status: &str| {
+                let created_at = Some(now - SignedDuration::from_mins(minutes));
+                let (platform, status) = (Some(platform.to_owned()), status.to_owned());
+                Reading { platform, status, blue_green, created_at, ..Reading::default() }.overdue(now)
+            };
+            let limit = i64::from(hours) * 60;
+            assert_eq!(after(limit - 1, "InProgress"), None, "{platform}");
+            assert_eq!(after(limit, "InProgress"), Some(hours), "{platform}");
+            assert_eq!(after(limit, "Succeeded"), None, "{platform}: what is over is not late");
         }
     }
 

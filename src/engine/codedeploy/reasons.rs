@@ -235,6 +235,14 @@ fn advice(code: &str) -> Option<&'static str> {
         "INVALID_LAMBDA_CONFIGURATION" => {
             "let the alias point to one version alone, the AppSpec's `CurrentVersion`: a stop may have left it split"
         }
+        "INVALID_ECS_SERVICE" => {
+            "give the service the deployment controller CODE_DEPLOY, one Application or Network Load Balancer with a \
+             production listener, and two target groups (of type `ip` on Fargate), and name it in one deployment group alone"
+        }
+        "ECS_UPDATE_ERROR" => {
+            "look at the service's events in ECS, and let its auto scaling rest while a deployment is under way"
+        }
+        "INVALID_LAMBDA_FUNCTION" => "check that the function has the AppSpec's alias and both of its versions",
         "NO_INSTANCES" => "check the group's tags; a new tag takes up to five minutes to be seen",
         "IAM_ROLE_MISSING" | "IAM_ROLE_PERMISSIONS" => "give the group a service role with `AWSCodeDeployRole`",
         "AUTO_SCALING_IAM_ROLE_PERMISSIONS" => {

@@ -131,14 +131,22 @@ impl Trouble {
     /// The failure to show.
     pub(super) fn failure(&self, spec: &CodeDeploySpec) -> Failure {
         match self {
-            Self::NeverSent { .. } => Failure::passing("codedeploy/unreachable", self.to_string())
-                .help("check the network and the credentials: `landfall doctor` asks for both"),
+            Self::NeverSent { .. } => Failure::passing("codedeploy/unreachable", self.to_string()).help(format!(
+                "check the way to `{}` and the credentials: `landfall doctor` asks for both",
+                address(spec)
+            )),
             Self::NoRole { code, message, .. } => super::reasons::no_role(code, message, spec),
             Self::Lost { .. } => Failure::passing("codedeploy/no-answer", self.to_string()),
             Self::Throttled { .. } => Failure::passing("codedeploy/throttled", self.to_string()),
             Self::Refused { action, code, message } => super::reasons::refusal(action, code, message, spec),
         }
     }
+}
+
+/// Where a call goes (row 11): the configuration's address, or AWS's own.
+fn address(spec: &CodeDeploySpec) -> String {
+    let suffix = if spec.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    spec.endpoint_url.clone().unwrap_or_else(|| format!("https://codedeploy.{}.{suffix}", spec.region))
 }
 
 /// What a person can use of an error: the status and request id of an answer, else the two deepest causes.

@@ -248,6 +248,7 @@ impl Story {
             until: None,
             sub_state: None,
             said: None,
+            overdue_h: None,
         }
     }
 

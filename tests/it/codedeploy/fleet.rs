@@ -256,3 +256,71 @@ async fn a_run_that_stands_still_costs_little() {
     assert!((3..=6).contains(&count("BatchGetDeploymentTargets")), "{}", count("BatchGetDeploymentTargets"));
     assert!(last.lifecycle.iter().any(|it| it.status == StepStatus::InProgress), "{last:?}");
 }
+
+/// Rows 43 and 62: what bakes between two zones goes on, with some instances done; it is no hang and no unknown word.
+#[tokio::test]
+async fn a_zone_that_bakes_is_progress_rows_43_and_62() {
+    let bench = CodeDeployBench::new();
+    bench.world.moves(Moves::WhenTold);
+    let plan = Plan::of(3, Minimum::OneAtATime);
+    bench.world.script(Scenario { strange_status: Some("Baking"), ..Scenario::of(plan) });
+    let engine = bench.engine();
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    // The first zone's instance is done: seven events, after two states and the batch's beginning.
+    (0..11).for_each(|_| bench.world.tick());
+    let mut last = Progress::default();
+    while last.instances.is_none_or(|it| it.succeeded != 1) || last.fleet.is_none() {
+        last = engine.observe(&started.run, &last).await.unwrap().progress;
+    }
+    assert_eq!((last.sub_state, last.status.as_str()), (Some(SubState::Baking), "Baking"));
+    let seen = engine.observe(&started.run, &last).await.unwrap();
+    assert_eq!(seen.outcome, None);
+    bench.world.moves(Moves::AtEachLook);
+    assert_eq!(end(&*engine, &started.run).await.1.verdict, Verdict::Succeeded);
+}
+
+/// Row 64: what takes longer than CodeDeploy says is said to, once; it is watched on, and no failure of ours.
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_said_to_and_watched_on_row_64() {
+    let bench = CodeDeployBench::standing();
+    bench.world.moves(Moves::WhenTold);
+    let engine = bench.engine();
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    (0..4).for_each(|_| bench.world.tick());
+    let mut last = engine.observe(&started.run, &Progress::default()).await.unwrap().progress;
+    assert_eq!(last.overdue_h, None);
+    let mut said = vec![];
+    for _ in 0..16 {
+        bench.clock.advance(Duration::from_secs(3600));
+        tokio::select! {
+            seen = engine.observe(&started.run, &last) => {
+                let seen = seen.unwrap();
+                assert_eq!(seen.outcome, None);
+                if seen.progress != last {
+                    said.push(seen.progress.overdue_h);
+                }
+                last = seen.progress;
+            }
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+    }
+    assert_eq!(last.overdue_h, Some(12), "{said:?}");
+    assert_eq!(said.iter().filter(|it| it.is_some()).count(), 1, "{said:?}");
+}
+
+/// Row 66: a machine of one's own is called by the name that it was registered under.
+#[tokio::test]
+async fn a_machine_of_ones_own_is_told_by_its_name_row_66() {
+    let bench = CodeDeployBench::new();
+    let failing = Scenario::script_fails("web-01.example.com", "AfterInstall", "scripts/migrate.sh", "boom");
+    bench
+        .world
+        .script(Scenario { instances: vec!["web-01.example.com".into(), "web-02.example.com".into()], ..failing });
+    let engine = bench.engine();
+    let started = engine.start(&bench.next_intent()).await.unwrap();
+    let (progress, outcome) = end(&*engine, &started.run).await;
+    let message = "AfterInstall failed on web-01.example.com: ScriptFailed scripts/migrate.sh";
+    assert_eq!(outcome.failure.unwrap().message, message);
+    let names: Vec<_> = progress.fleet.unwrap().instances.into_iter().map(|it| it.id).collect();
+    assert_eq!(names, ["web-01.example.com", "web-02.example.com"]);
+}

@@ -181,6 +181,7 @@ fn progress() -> Progress {
         traffic: Some(Traffic { percent: 50, label: "version 8".into() }),
         sub_state: Some(SubState::ReadyForTraffic),
         said: None,
+        overdue_h: Some(12),
         fleet: Some(fleet),
         until: Some(at(60)),
     }

@@ -94,8 +94,10 @@ impl State {
         });
         let role = kept.groups[&group].input["serviceRoleArn"].as_str();
         info["serviceRoleArn"] = role.unwrap_or("arn:aws:iam::123456789012:role/CodeDeployServiceRole").into();
-        if let Some(alarms) = kept.groups[&group].input.get("alarmConfiguration") {
-            info["alarmConfiguration"] = alarms.clone();
+        for name in ["ec2TagFilters", "ec2TagSet", "loadBalancerInfo", "ecsServices", "alarmConfiguration"] {
+            if let Some(value) = kept.groups[&group].input.get(name) {
+                info[name] = value.clone();
+            }
         }
         if let Some(last) = last(&|_| true) {
             info["lastAttemptedDeployment"] = last;

@@ -88,7 +88,7 @@ pub(super) struct Deployment {
     pub(super) input: Value,
     pub(super) scenario: Scenario,
     pub(super) fleet: Option<Fleet>,
-    step: usize,
+    pub(super) step: usize,
     /// When it was first seen to be over.
     ended: Option<Timestamp>,
     /// For how many steps it has waited for traffic.
@@ -98,7 +98,7 @@ pub(super) struct Deployment {
     pub(super) stops_in: Option<usize>,
     pub(super) continued: bool,
     /// Whether somebody let the old tasks end before their time.
-    finished: bool,
+    pub(super) finished: bool,
     pub(super) waits_ended: Vec<String>,
     /// Whether whoever stopped it wants what was there before.
     pub(super) rollback_asked: bool,
@@ -121,7 +121,7 @@ pub(super) const LIFECYCLE: [&str; 7] = [
     "ValidateService",
 ];
 /// `Created`, then `Queued`.
-const BEFORE: usize = 2;
+pub(super) const BEFORE: usize = 2;
 
 impl State {
     pub(super) fn new(clock: Clock) -> Self {
@@ -323,24 +323,6 @@ impl Deployment {
         self.fleet.iter_mut().for_each(Fleet::stop);
     }
 
-    /// A person lets traffic move.
-    pub(super) fn go_on(&mut self) {
-        self.continued = true;
-        self.fleet.iter_mut().for_each(Fleet::go_on);
-    }
-
-    /// Whether traffic has moved, and what served before lives on.
-    pub(super) fn is_terminating(&self) -> bool {
-        let old_tasks = self.platform == "ECS" && self.is_active() && self.step >= BEFORE + self.course().len();
-        self.fleet.as_ref().map_or(old_tasks, Fleet::is_terminating)
-    }
-
-    /// A person lets what served before end now.
-    pub(super) fn finish(&mut self) {
-        self.finished = true;
-        self.fleet.iter_mut().for_each(Fleet::finish);
-    }
-
     /// How it stands as a whole, where it goes to a fleet.
     fn fleet_status(&self, fleet: &Fleet) -> &'static str {
         match fleet.end {
@@ -353,10 +335,6 @@ impl Deployment {
 
     pub(super) fn is_active(&self) -> bool {
         !matches!(self.status(), "Succeeded" | "Failed" | "Stopped")
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.status() == "Ready"
     }
 
     /// Its events, in the order in which they run.
@@ -380,7 +358,7 @@ impl Deployment {
     }
 
     /// The event at work, or the number of all once they are done.
-    fn at_work(&self) -> Option<usize> {
+    pub(super) fn at_work(&self) -> Option<usize> {
         let course = self.course();
         self.position().map(|at| course.get(at).copied().unwrap_or(self.lifecycle().len()))
     }
@@ -390,7 +368,7 @@ impl Deployment {
         self.at_work().is_some_and(|now| now > at)
     }
 
-    fn place_of(&self, event: &str) -> Option<usize> {
+    pub(super) fn place_of(&self, event: &str) -> Option<usize> {
         self.lifecycle().iter().position(|it| *it == event)
     }
 
@@ -405,12 +383,6 @@ impl Deployment {
             Ending::Succeeds | Ending::SucceedsWith(_) => self.course().len() + self.scenario.old_tasks_stay,
             Ending::Mute | Ending::GivesUp(..) => 1,
         }
-    }
-
-    /// On Lambda and ECS it waits right before traffic moves.
-    fn waits_before_traffic(&self) -> bool {
-        let before = self.place_of("AllowTraffic").filter(|_| self.platform != "Server");
-        self.scenario.waits_for_traffic && !self.continued && before.is_some() && self.at_work() == before
     }
 
     pub(super) fn status(&self) -> &'static str {
