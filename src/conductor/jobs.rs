@@ -293,9 +293,7 @@ impl Job {
     async fn promote(&self, from: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
         let ledger = self.ledger.clone();
         let found = blocking(move || ledger.deployment(from)).await?;
-        let tried =
-            found.as_ref().and_then(|it| Some(Tried { deployment: from, order: it.order(), revision: it.revision()? }));
-        Ok(match tried {
+        Ok(match found.as_ref().and_then(Tried::of) {
             Some(tried) => steps::promote(&self.world, self.order(), weighed, tried).await,
             None => Err(Failure::setup("conductor/nothing-to-promote", format!("nothing is known of {from} any more"))
                 .help("deploy the commit to this target by itself")),

@@ -13,7 +13,8 @@ use super::weigh::{Weighing, forbidden};
 use super::{Prepared, World, peek, prepare};
 use crate::appspec::Filled;
 use crate::domain::{
-    ArchiveFacts, CommitSha, DeploymentId, Failure, Finding, Order, Platform, RefName, Relation, Revision, Weighed,
+    ArchiveFacts, CommitSha, Deployment, DeploymentId, Failure, Finding, Order, Platform, RefName, Relation, Revision,
+    Weighed,
 };
 use crate::engine::Admission;
 use crate::source::{RefHead, SourceError};
@@ -58,6 +59,14 @@ pub struct Tried<'a> {
     pub order: &'a Order,
     /// The revision.
     pub revision: &'a Revision,
+}
+
+impl<'a> Tried<'a> {
+    /// What a deployment tried; nothing where it came to no revision.
+    pub fn of(deployment: &'a Deployment) -> Option<Self> {
+        let (order, revision) = (deployment.order(), deployment.revision()?);
+        Some(Self { deployment: deployment.id(), order, revision })
+    }
 }
 
 /// The revision that was tried, for the order that promotes it.
