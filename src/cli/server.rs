@@ -110,7 +110,8 @@ impl Server {
 
     /// Waits.
     pub(super) fn wait(&self, long: Duration) {
-        self.runtime.block_on(tokio::time::sleep(long));
+        // The timer has to be made where the runtime is, and not before.
+        self.runtime.block_on(async { tokio::time::sleep(long).await });
     }
 
     async fn send(

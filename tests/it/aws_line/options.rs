@@ -251,3 +251,37 @@ fn an_appspec_that_overrules_the_option_is_told_on_page_api_and_terminal_row_30(
     assert_eq!(ran.exit, 0, "{}", ran.talk);
     assert!(ran.out.contains(&format!("warning  {text}")), "{}", ran.out);
 }
+
+/// The words typed against a whole bot: what they print where, and how they exit.
+#[test]
+fn what_is_typed_exits_by_what_came_of_it() {
+    let line = line("shop", "Server", "");
+    let sha = line.outside.push("hello");
+    line.bot.deliver("delivery-1", &sha);
+    line.bot.settle_and_tell();
+    let id = line.bot.deployments()[0].id().to_string();
+    let typed = |words: &[&str], exit: i32| {
+        let ran = line.landfall(words);
+        assert_eq!(ran.exit, exit, "{words:?}: {}{}", ran.out, ran.talk);
+        ran
+    };
+    let ran = typed(&["redeploy", &id, "--outdated-only", "--ignore-alarms", "--wait"], 0);
+    assert!(ran.talk.ends_with("site succeeded: live\n") || ran.talk.ends_with("site succeeded\n"), "{}", ran.talk);
+    assert_eq!(line.sent()["updateOutdatedInstancesOnly"], true);
+    assert_eq!(ran.out.trim(), line.bot.deployments()[0].id().to_string(), "data to stdout, talk to stderr");
+
+    let failing = Scenario::script_fails("i-0b", "AfterInstall", "up.sh", "boom");
+    line.outside.codedeploy.script(failing);
+    let ran = typed(&["deploy", "site", "--wait", "--json"], 1);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&told["state"], &told["failure"]["code"]), (&"failed".into(), &"codedeploy/script-failed".into()));
+
+    let ran = typed(&["rollback", "site", "--to", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], 2);
+    assert!(ran.talk.contains("01ARZ3NDEKTSV4RRFFQ69G5FAV"), "{}", ran.talk);
+    typed(&["stop", &id], 2);
+    let ran = typed(&["approve", &id, "--json"], 2);
+    assert!(ran.out.is_empty() && ran.talk.contains("is over already"), "{}{}", ran.out, ran.talk);
+    let long = "x".repeat(101);
+    let ran = typed(&["redeploy", &id, "--deployment-config", &long], 2);
+    assert!(ran.talk.contains("is not a name of 1 to 100 characters"), "{}", ran.talk);
+}
