@@ -18,11 +18,11 @@ use crate::clients::Clock;
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClient;
 use crate::config::{Config, Environment};
-use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target};
+use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target, TargetName};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
 use crate::engine::host;
 use crate::ledger;
-use crate::revisions::Stores;
+use crate::revisions::{Probe, Stores};
 use crate::source::Sources;
 
 /// The SDK tries three times, and looks for credentials before: whoever has not answered by then does not.
@@ -108,6 +108,8 @@ struct Doctor {
     stores: Stores,
     accounts: Accounts,
     clock: Clock,
+    /// The targets whose bundles are deleted one day.
+    retained: Vec<TargetName>,
     write: bool,
 }
 
@@ -122,6 +124,7 @@ impl Doctor {
             stores: Stores::new(aws.clone()),
             accounts: Accounts::new(aws, clock.clone()),
             clock,
+            retained: config.retention.keys().cloned().collect(),
             write,
         })
     }
@@ -164,8 +167,9 @@ impl Doctor {
             Ok(store) => store,
             Err(error) => return vec![Checkup::failed("revisions", error.failure())],
         };
-        let probe = self.write.then(|| format!("{}/{PROBE}", target.name));
-        store.checkup(probe.as_deref(), || self.clock.now()).await
+        let must_go = self.retained.contains(&target.name);
+        let probe = self.write.then(|| Probe { path: format!("{}/{PROBE}", target.name), must_go });
+        store.checkup(probe.as_ref(), || self.clock.now()).await
     }
 
     async fn engine_of(&self, target: &Target) -> Vec<Checkup> {

@@ -50,6 +50,9 @@ impl Limits {
     }
 }
 
+/// What sessions of roles are called unless something else is said.
+const SESSION: &str = "landfall";
+
 /// As whom, where, and at which address AWS is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Account {
@@ -59,6 +62,9 @@ pub struct Account {
     pub assume_role: Option<String>,
     /// The external id for that role.
     pub external_id: Option<String>,
+    /// What the role's session is called, in AWS's own records of who did what. Ours has one name for all calls, but for
+    /// those that carry something out.
+    pub session: Option<String>,
     /// Another address than AWS's, of the one service that is called there: roles are assumed at STS's own.
     pub endpoint_url: Option<String>,
 }
@@ -99,6 +105,10 @@ impl Aws {
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
     async fn config(&self, account: &Account) -> SdkConfig {
         let account = Account { endpoint_url: None, ..account.clone() };
+        // A session of one deployment's is used once.
+        if account.session.is_some() {
+            return load(&account, self).await;
+        }
         let cell = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(account.clone()).or_default())
@@ -131,7 +141,7 @@ impl Aws {
 
 async fn load(account: &Account, aws: &Aws) -> SdkConfig {
     // The address is each client's own: here it would be STS's too.
-    let Account { region, assume_role, external_id, endpoint_url: _ } = account;
+    let Account { region, assume_role, external_id, session, endpoint_url: _ } = account;
     let mut loader = aws_config::from_env()
         .region(aws_config::Region::new(region.clone()))
         .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
@@ -143,7 +153,8 @@ async fn load(account: &Account, aws: &Aws) -> SdkConfig {
     let Some(role) = assume_role else { return own };
     let mut at_sts = own.clone().into_builder();
     at_sts.set_endpoint_url(aws.sts.clone());
-    let mut provider = AssumeRoleProvider::builder(role).session_name("landfall").configure(&at_sts.build());
+    let session = session.as_deref().unwrap_or(SESSION);
+    let mut provider = AssumeRoleProvider::builder(role).session_name(session).configure(&at_sts.build());
     if let Some(id) = external_id {
         provider = provider.external_id(id);
     }

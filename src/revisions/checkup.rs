@@ -22,10 +22,19 @@ const PROBE: &[u8] = b"landfall doctor was here; this may be deleted\n";
 const SKEW_AT_MOST_S: i64 = 5 * 60;
 const CLOCK: &str = "clock";
 
+/// An object that is put to see whether it can be.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Its path in the store.
+    pub path: String,
+    /// Whether it has to go again: where bundles are deleted, the bot must be able to.
+    pub must_go: bool,
+}
+
 impl Store {
-    /// Looks at the store. With the path of a `probe` it also writes one there, looks for it and removes it. `now` is what
+    /// Looks at the store. With a `probe` it also writes one, looks for it and removes it. `now` is what
     /// this machine's clock says.
-    pub async fn checkup(&self, probe: Option<&str>, now: impl Fn() -> Timestamp) -> Vec<Checkup> {
+    pub async fn checkup(&self, probe: Option<&Probe>, now: impl Fn() -> Timestamp) -> Vec<Checkup> {
         match &self.kind {
             Kind::S3(bucket) => bucket.checkup(probe, &now).await,
             Kind::Directory(path) => {
@@ -36,7 +45,7 @@ impl Store {
 }
 
 impl Bucket {
-    async fn checkup(&self, probe: Option<&str>, now: &dyn Fn() -> Timestamp) -> Vec<Checkup> {
+    async fn checkup(&self, probe: Option<&Probe>, now: &dyn Fn() -> Timestamp) -> Vec<Checkup> {
         let client = self.client().await;
         let mut seen = Vec::new();
         match self.there(client, now).await {
@@ -46,7 +55,7 @@ impl Bucket {
         seen.push(self.versions(client).await);
         seen.push(self.encryption(client).await);
         seen.push(match probe {
-            Some(path) => self.probe(client, &self.key(path)).await,
+            Some(Probe { path, must_go }) => self.probe(client, &self.key(path), *must_go).await,
             None => Checkup::skipped("writing", "not tried: `--write` puts an object there and removes it"),
         });
         seen
@@ -136,9 +145,9 @@ impl Bucket {
         Checkup::ok(ABOUT, how).answered()
     }
 
-    /// Puts a small object, looks for it and removes it. That it may not be removed is as it should be: the bot's policy
-    /// allows no deletion, and the next probe takes the same place.
-    async fn probe(&self, client: &Client, key: &str) -> Checkup {
+    /// Puts a small object, looks for it and removes it. That it may not be removed is as it should be, unless bundles are
+    /// deleted: else the bot's policy allows no deletion, and the next probe takes the same place.
+    async fn probe(&self, client: &Client, key: &str, must_go: bool) -> Checkup {
         const ABOUT: &str = "writing";
         let put = client.put_object().bucket(self.name()).key(key).body(ByteStream::from_static(PROBE));
         let put = put
@@ -155,9 +164,11 @@ impl Bucket {
         if let Err(error) = head.set_expected_bucket_owner(self.owner()).send().await {
             return refused(ABOUT, self.doing(key, "s3:GetObject").failed(error));
         }
+        let right = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
         let delete = client.delete_object().bucket(self.name()).key(key).set_version_id(version);
         match delete.set_expected_bucket_owner(self.owner()).send().await {
             Ok(_) => Checkup::ok(ABOUT, format!("`{key}` was put, found and removed")).answered(),
+            Err(error) if must_go => refused("deleting", self.doing(key, right).failed(error)),
             Err(_) => {
                 let said = format!("`{key}` was put and found; it stays, because the bot may delete nothing");
                 Checkup::ok(ABOUT, said).answered()

@@ -14,6 +14,7 @@ mod store;
 mod sweep;
 mod upload;
 
+pub use checkup::Probe;
 pub use claims::{Claim, Closed};
 pub use error::RevisionError;
 pub use removal::{Recorded, Removed};

@@ -24,11 +24,12 @@ pub(super) struct Bucket {
     pub(super) spec: S3Spec,
     pub(super) open: OpenUploads,
     client: OnceCell<Client>,
+    seen: OnceCell<()>,
 }
 
 impl Bucket {
     pub(super) fn new(aws: Aws, spec: S3Spec, open: OpenUploads) -> Self {
-        Self { aws, spec, open, client: OnceCell::new() }
+        Self { aws, spec, open, client: OnceCell::new(), seen: OnceCell::new() }
     }
 
     pub(super) async fn client(&self) -> &Client {
@@ -39,7 +40,7 @@ impl Bucket {
     /// As whom it is reached: its own role where it has one, since it may be another account's than the engine (row 24).
     fn account(&self) -> Account {
         let S3Spec { region, assume_role, external_id, endpoint_url, .. } = self.spec.clone();
-        Account { region, assume_role, external_id, endpoint_url }
+        Account { region, assume_role, external_id, endpoint_url, session: None }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -82,6 +83,26 @@ impl Bucket {
     pub(super) fn doing(&self, key: &str, permission: &'static str) -> Doing {
         let S3Spec { bucket, region, expected_bucket_owner: owner, .. } = self.spec.clone();
         Doing { bucket, region, key: key.to_owned(), permission, owner }
+    }
+
+    /// Whether the bucket is there, in its region, and whose it should be: asked once, before anything is made for it
+    /// (row 16).
+    pub(super) async fn first_look(&self) -> Result<(), RevisionError> {
+        self.seen.get_or_try_init(|| self.look()).await.copied()
+    }
+
+    async fn look(&self) -> Result<(), RevisionError> {
+        let head = self.client().await.head_bucket().bucket(self.name()).set_expected_bucket_owner(self.owner());
+        let Err(error) = head.send().await else { return Ok(()) };
+        let failed = self.doing("", "s3:ListBucket").failed(error);
+        // An answer without a body says only that it is not there.
+        if matches!(failed, RevisionError::Gone { .. }) {
+            return Err(RevisionError::NoSuchBucket { bucket: self.name().to_owned() });
+        }
+        // A role that may only put and get objects may not ask; whether it may do so is seen when it does. A bucket whose
+        // owner is named may be somebody else's.
+        let may_not_ask = matches!(failed, RevisionError::AccessDenied { .. }) && self.owner().is_none();
+        if may_not_ask { Ok(()) } else { Err(failed) }
     }
 
     /// Whether the object is there as it was written.

@@ -119,6 +119,15 @@ impl Store {
         Upload { way, hash: Sha256::new(), name: key.path() }
     }
 
+    /// Whether the store is there for us, asked at its first use: before an archive is fetched for it. A directory is made
+    /// when it is needed.
+    pub async fn first_look(&self) -> Result<(), RevisionError> {
+        match &self.kind {
+            Kind::S3(bucket) => bucket.first_look().await,
+            Kind::Directory(_) => Ok(()),
+        }
+    }
+
     /// Takes back what killed processes left half-written for a target before then, and names it. In a directory that is
     /// done by itself, see [`Stores::of`].
     pub async fn sweep(&self, target: &TargetName, before: Timestamp) -> Result<Vec<String>, RevisionError> {

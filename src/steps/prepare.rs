@@ -176,6 +176,7 @@ async fn bundle(
     };
     let store = world.stores.of(&order.target.revisions)?;
     let claim = Some(store.claim(&key).await);
+    store.first_look().await?;
     if let Some(revision) = reuse(&store, &key, known).await {
         return Ok(Prepared {
             revision,

@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption, Versioning
 use bytes::Bytes;
 use landfall::clients::aws::{Account, Aws};
 use landfall::domain::{BundleFormat, CommitSha, Encryption, Location, RevisionsSpec, S3Spec, TargetName};
-use landfall::revisions::{ObjectKey, RevisionError, Store, Stores};
+use landfall::revisions::{ObjectKey, Recorded, Removed, RevisionError, Store, Stores};
 use sha2::{Digest, Sha256};
 
 const MIB: usize = 1 << 20;
@@ -228,6 +228,68 @@ async fn uploads_that_nobody_will_end_are_swept() {
         assert_eq!(store.sweep(&blog, long_after).await.unwrap(), [ours], "{variable}");
         assert_eq!(peer.unfinished().await, 3, "{variable}");
         open.finish(&sha256(&bytes(17 * MIB))).await.unwrap();
+    }
+}
+
+fn recorded(data: &[u8]) -> (String, u64) {
+    (sha256(data), data.len() as u64)
+}
+
+async fn remove(store: &Store, location: &Location, data: &[u8]) -> Removed {
+    let (sha256, bytes) = recorded(data);
+    store.remove(location, Recorded { sha256: &sha256, bytes }).await.unwrap()
+}
+
+/// Row 25: what is deleted is gone, what is not ours stays, and deleting twice is harmless.
+#[tokio::test]
+async fn a_revision_is_deleted_once_and_nobody_elses() {
+    for variable in PEERS {
+        let peer = Peer::new(variable, "removed").await;
+        let store = peer.store();
+        for (rules, length) in [("small", 5), ("large", 9 * MIB)] {
+            let data = bytes(length);
+            let (mine, other) = (put(&store, rules, &data).await.unwrap(), format!("{rules}-theirs"));
+            let theirs = put(&store, &other, &data).await.unwrap();
+            let Location::S3 { key, .. } = &theirs else { panic!("{theirs:?}") };
+            peer.admin.put_object().bucket(&peer.bucket).key(key).body(b"other".to_vec().into()).send().await.unwrap();
+            assert_eq!(remove(&store, &theirs, &data).await, Removed::Foreign, "{variable} {rules}");
+            assert_eq!(remove(&store, &mine, &data).await, Removed::Deleted, "{variable} {rules}");
+            assert!(!store.holds(&mine).await.unwrap(), "{variable} {rules}");
+            assert_eq!(remove(&store, &mine, &data).await, Removed::Gone, "{variable} {rules}");
+            peer.admin.head_object().bucket(&peer.bucket).key(key).send().await.unwrap();
+        }
+    }
+}
+
+/// Row 25: where the bucket keeps versions the very one is deleted, the newer stays, and no delete marker is left.
+#[tokio::test]
+async fn the_very_version_is_deleted() {
+    for variable in ["LANDFALL_TEST_MINISTACK", "LANDFALL_TEST_MOTO"] {
+        let peer = Peer::new(variable, "pruned").await;
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        peer.admin.put_bucket_versioning().bucket(&peer.bucket).versioning_configuration(on).send().await.unwrap();
+        let store = peer.store();
+        let (first, second) = (put(&store, "r", b"first").await.unwrap(), put(&store, "r", b"second!").await.unwrap());
+        assert_eq!(remove(&store, &first, b"first").await, Removed::Deleted, "{variable}");
+        assert!(!store.holds(&first).await.unwrap(), "{variable}");
+        assert!(store.holds(&second).await.unwrap(), "{variable}");
+        assert_eq!(remove(&store, &first, b"first").await, Removed::Gone, "{variable}");
+        let listed = peer.admin.list_object_versions().bucket(&peer.bucket).send().await.unwrap();
+        assert_eq!((listed.versions().len(), listed.delete_markers().len()), (1, 0), "{variable}");
+        assert_eq!(remove(&store, &second, b"second!").await, Removed::Deleted, "{variable}");
+        let listed = peer.admin.list_object_versions().bucket(&peer.bucket).send().await.unwrap();
+        assert_eq!((listed.versions().len(), listed.delete_markers().len()), (0, 0), "{variable}");
+    }
+}
+
+/// Row 16: the first look at a bucket.
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_known_before_anything_is_sent() {
+    for variable in PEERS {
+        let peer = Peer::new(variable, "looked").await;
+        peer.store().first_look().await.unwrap_or_else(|error| panic!("{variable}: {error}"));
+        let error = peer.store_with("S", "there-is-no-such-bucket-either").first_look().await.unwrap_err();
+        assert_eq!(error.failure().code, "revisions/no-such-bucket", "{variable}: {error}");
     }
 }
 

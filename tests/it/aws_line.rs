@@ -4,6 +4,7 @@
 mod accounts;
 mod again;
 mod approval;
+mod bucket;
 mod crashes;
 mod crowd;
 mod foreign;

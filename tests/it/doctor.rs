@@ -148,6 +148,13 @@ fn with_write_an_object_is_put_found_and_removed() {
     it.buckets.fails("delete", 403, "AccessDenied", 1);
     let ran = it.doctor(&["--write"]);
     assert!(ran.exit == 0 && ran.out.contains("it stays, because the bot may delete nothing"), "{}", ran.out);
+    // Where bundles are deleted, the bot must be able to (row 25).
+    it.edit("[target.revisions]\n", "[target.revisions]\nkeep = 3\n");
+    it.buckets.fails("delete", 403, "AccessDenied", 1);
+    let (exit, told) = it.told(&["--write"]);
+    assert_eq!(exit, 1);
+    assert!(told[0].contains("`s3:DeleteObjectVersion`"), "{told:?}");
+    assert!(told[0].contains(r#"missing: {"Sid":"Prune","Effect":"Allow""#), "{told:?}");
     it.buckets.fails("put", 403, "AccessDenied", 1);
     let (exit, told) = it.told(&["--write"]);
     assert_eq!(exit, 1);

@@ -142,6 +142,19 @@ impl Buckets {
         found.unwrap_or_else(|| panic!("no {call}")).1.clone()
     }
 
+    /// As whom the calls were signed, each once: access key and session token.
+    pub(crate) fn signers(&self) -> Vec<(String, String)> {
+        let of = |headers: &BTreeMap<String, String>| {
+            let signed = headers["authorization"].split_once("Credential=").unwrap().1;
+            let key = signed.split('/').next().unwrap().to_owned();
+            (key, headers.get("x-amz-security-token").cloned().unwrap_or_default())
+        };
+        let mut signers: Vec<_> = self.state().calls.iter().map(|(_, headers)| of(headers)).collect();
+        signers.sort();
+        signers.dedup();
+        signers
+    }
+
     /// Lets the next `times` calls of this kind fail.
     pub(crate) fn fails(&self, call: &str, status: u16, code: &str, times: u32) {
         let says = "<Message>a test says so</Message>".into();

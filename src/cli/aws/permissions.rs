@@ -61,6 +61,8 @@ pub(super) struct Kept {
     pub(super) tagged: bool,
     /// The key that objects are encrypted with, where the target names it by its ARN: a policy takes no alias.
     pub(super) key: Option<String>,
+    /// The role that the bucket is reached by, where it has one of its own (row 24).
+    pub(super) role: Option<String>,
 }
 
 impl Kept {
@@ -72,10 +74,20 @@ impl Kept {
             return None;
         }
         let RevisionsSpec::S3(spec) = &target.revisions else { return None };
-        let S3Spec { bucket, prefix, region, kms_key, .. } = spec.clone();
+        let S3Spec { bucket, prefix, region, kms_key, assume_role: role, .. } = spec.clone();
         let prefix = if prefix.is_empty() { target.name.to_string() } else { prefix };
         let key = kms_key.filter(|it| it.contains(":key/"));
-        Some(Self { bucket, prefix, region, tagged: !spec.all_tags().is_empty(), key })
+        Some(Self { bucket, prefix, region, tagged: !spec.all_tags().is_empty(), key, role })
+    }
+
+    /// A target's own objects there: no other target's.
+    pub(super) fn objects_of(target: &Target, place: &Place) -> Option<(Self, String)> {
+        let kept = Self::of(target)?;
+        let RevisionsSpec::S3(spec) = &target.revisions else { return None };
+        let below =
+            if spec.prefix.is_empty() { target.name.to_string() } else { format!("{}/{}", spec.prefix, target.name) };
+        let objects = place.bucket(&format!("{}/{below}/*", kept.bucket));
+        Some((kept, objects))
     }
 
     /// Its objects.
@@ -153,6 +165,14 @@ pub(super) fn to_keep(places: &[Kept], place: &Place, extras: &Extras) -> Vec<St
         statements.push(Statement::allow("BucketEncryption", &["s3:GetEncryptionConfiguration"], buckets()));
     }
     statements
+}
+
+/// What deleting bundles takes that nobody can want back (row 25). Versions are deleted by their ids.
+pub(super) fn to_prune(objects: &[String]) -> Vec<Statement> {
+    if objects.is_empty() {
+        return vec![];
+    }
+    vec![Statement::allow("Prune", &["s3:DeleteObject", "s3:DeleteObjectVersion"], objects.iter().cloned())]
 }
 
 /// Taking these roles.

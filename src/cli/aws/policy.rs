@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::document::Node;
-use super::permissions::{Extras, to_become, to_deploy, to_keep};
+use super::permissions::{Extras, Kept, to_become, to_deploy, to_keep, to_prune};
 use super::statement::{Place, Statement, policy};
 use super::subject::{AccountId, RoleArn, Subject, principals};
 use super::trust;
@@ -56,6 +56,10 @@ pub(in crate::cli) struct PolicyArgs {
     #[arg(long, value_name = "NUMBER")]
     account: Option<AccountId>,
 
+    /// Which role, where the targets take several: one to deploy, another for their bucket
+    #[arg(long, value_name = "ARN")]
+    role: Option<RoleArn>,
+
     /// The bot's own role, for the trust of another account's
     #[arg(long, value_name = "ARN")]
     bot_role: Option<RoleArn>,
@@ -83,7 +87,7 @@ pub(in crate::cli) struct PolicyArgs {
 
 pub(super) fn run(args: &PolicyArgs, environment: &Environment) -> Outcome {
     let config = args.config.load_without_secrets(environment)?;
-    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?.pruning(&config.retention);
     let statements = args.statements(&subject)?;
     let document = policy(&statements);
     say(&format!("{}\n", document.json()));
@@ -102,7 +106,10 @@ impl PolicyArgs {
             Of::AssumedRole => {
                 let role = self.role(subject)?;
                 let place = subject.place(self.account.as_ref(), Some(role.account()))?;
-                Ok(to_deploy(&subject.by_role(role.as_str()), &place, &self.extras()))
+                let mut statements = to_deploy(&subject.by_role(role.as_str()), &place, &self.extras());
+                statements.extend(to_keep(&subject.kept_by(Some(role.as_str())), &place, &self.extras()));
+                statements.extend(to_prune(&subject.pruned_by(Some(role.as_str()), &place)));
+                Ok(statements)
             }
             Of::AssumedRoleTrust => self.of_the_roles_trust(subject),
             Of::ServiceTrust => {
@@ -110,7 +117,7 @@ impl PolicyArgs {
                 if specs.is_empty() {
                     return Err(no_group());
                 }
-                let known = self.role(subject).ok().map(|it| it.account());
+                let known = subject.account_of_groups();
                 let place = subject.place(self.account.as_ref(), known)?;
                 Ok(vec![trust::of_codedeploy(&specs, &place, None)])
             }
@@ -129,8 +136,9 @@ impl PolicyArgs {
             subject.place(self.account.as_ref(), None)?
         };
         let mut statements = to_deploy(&at_home, &place, &self.extras());
-        statements.extend(to_keep(&subject.kept(), &place, &self.extras()));
-        statements.extend(to_become(&subject.roles()));
+        statements.extend(to_keep(&subject.kept_by(None), &place, &self.extras()));
+        statements.extend(to_prune(&subject.pruned_by(None, &place)));
+        statements.extend(to_become(&subject.all_roles()));
         Ok(statements)
     }
 
@@ -140,11 +148,7 @@ impl PolicyArgs {
             let message = format!("who is to take `{}` is not known", role.as_str());
             return Err(Trouble::wrong(message).help("name the bot's own role: `--bot-role ARN`"));
         };
-        let mut ids: Vec<Option<&str>> =
-            subject.by_role(role.as_str()).iter().map(|it| it.external_id.as_deref()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        match ids[..] {
+        match subject.external_ids(role.as_str())[..] {
             [id] => Ok(vec![trust::of_the_bot(bot, id)]),
             _ => Err(Trouble::wrong("these targets take one role with different external ids")
                 .help("give them one `external_id`, or name one target")),
@@ -171,7 +175,7 @@ impl PolicyArgs {
             let message = format!("a topic lies in one region, and these targets are in {}", regions.join(", "));
             return Err(Trouble::wrong(message).help("name the targets of one region"));
         };
-        let known = self.role(subject).ok().map(|it| it.account());
+        let known = subject.account_of_groups();
         let place = subject.place(self.account.as_ref(), known)?;
         let topic = place.arn("sns", region, &self.topic);
         Ok(vec![trust::of_topic(&topic, &place.arn("events", region, &format!("rule/{}", self.rule)))])
@@ -179,14 +183,28 @@ impl PolicyArgs {
 
     /// The one role of another account that is meant.
     fn role(&self, subject: &Subject) -> Result<RoleArn, Trouble> {
-        match subject.roles()[..] {
+        let roles = subject.all_roles();
+        if let Some(named) = &self.role {
+            let known = roles.contains(&named.as_str());
+            return known.then(|| named.clone()).ok_or_else(|| {
+                let help = if roles.is_empty() {
+                    "leave `--role` out".into()
+                } else {
+                    format!("name one of {}", roles.join(", "))
+                };
+                Trouble::wrong(format!("none of these targets takes the role `{}`", named.as_str())).help(help)
+            });
+        }
+        match roles[..] {
             [role] => role.parse().map_err(|why| {
-                Trouble::wrong(format!("`assume_role` is `{role}`: {why}")).help("correct it under `[target.engine]`")
+                Trouble::wrong(format!("`assume_role` is `{role}`: {why}")).help("correct it in the configuration")
             }),
             [] => Err(Trouble::wrong("none of these targets takes a role of another account")
                 .help("add `assume_role` under `[target.engine]`, or leave `--of` out")),
-            ref several => Err(Trouble::wrong(format!("these targets take {} roles", several.len()))
-                .help("name the targets of one role, as in `landfall aws policy TARGET --of assumed-role`")),
+            ref several => {
+                let message = format!("these targets take {} roles: {}", several.len(), several.join(", "));
+                Err(Trouble::wrong(message).help("name one, as in `landfall aws policy --of assumed-role --role ARN`"))
+            }
         }
     }
 
@@ -200,9 +218,13 @@ impl PolicyArgs {
             ));
         }
         if self.of == Of::Bot {
-            for role in subject.roles() {
-                talk(&format!("note: `{role}` needs a policy of its own: add `--of assumed-role`\n"));
-                talk("note: and it has to trust the bot: add `--of assumed-role-trust --bot-role ARN`\n");
+            let roles = subject.all_roles();
+            for role in &roles {
+                let which = if roles.len() > 1 { format!(" --role {role}") } else { String::new() };
+                talk(&format!("note: `{role}` needs a policy of its own: add `--of assumed-role{which}`\n"));
+                talk(&format!(
+                    "note: and it has to trust the bot: add `--of assumed-role-trust{which} --bot-role ARN`\n"
+                ));
             }
         }
     }
@@ -216,7 +238,9 @@ pub(in crate::cli) fn missing_statement(target: &Arc<Target>, action: &str, deni
     let place = Place { partition, account: account_in(denial).unwrap_or_default().to_owned() };
     let extras = Extras { doctor: true, ..Extras::default() };
     let specs: Vec<_> = if place.account.is_empty() { vec![] } else { subject.specs().collect() };
+    let objects: Vec<String> = Kept::objects_of(target, &place).map(|(_, objects)| objects).into_iter().collect();
     let statements = to_deploy(&specs, &place, &extras).into_iter().chain(to_keep(&subject.kept(), &place, &extras));
+    let statements = statements.chain(to_prune(&objects));
     let wanted = |it: &Statement| action.split(" and ").any(|action| it.speaks_of(action));
     let missing: Vec<_> = statements.filter(wanted).map(|it| it.node()).collect();
     match &missing[..] {

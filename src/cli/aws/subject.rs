@@ -1,5 +1,6 @@
 //! What the `aws` verbs speak of: targets, accounts, roles, as far as configuration and words tell. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::document::Node;
 use super::permissions::{Kept, codedeploy};
 use super::statement::{Place, one_or_many, partition};
 use crate::cli::exit::Trouble;
-use crate::domain::{CodeDeploySpec, RevisionsSpec, Target};
+use crate::domain::{CodeDeploySpec, Retention, RevisionsSpec, S3Spec, Target, TargetName};
 
 /// The number of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,8 @@ pub(super) struct Subject {
     pub(super) targets: Vec<Arc<Target>>,
     /// The targets whose objects are promoted to these: that is what is fetched, under the key that it has (row 4).
     tried: Vec<Arc<Target>>,
+    /// The targets whose bundles are deleted one day.
+    pruned: BTreeSet<TargetName>,
 }
 
 impl Subject {
@@ -101,7 +104,13 @@ impl Subject {
             return Err(Trouble::wrong(message).help("name another target, or another configuration with `-c FILE`"));
         }
         let tried = before(&targets, all);
-        Ok(Self { targets, tried })
+        Ok(Self { targets, tried, pruned: BTreeSet::new() })
+    }
+
+    /// The same, of a configuration that deletes bundles of these targets.
+    pub(super) fn pruning(mut self, retention: &BTreeMap<TargetName, Retention>) -> Self {
+        self.pruned = retention.keys().cloned().collect();
+        self
     }
 
     /// The groups that the bot's own role deploys to.
@@ -119,15 +128,56 @@ impl Subject {
         self.targets.iter().filter_map(|it| codedeploy(it))
     }
 
-    /// The roles that the bot takes, each once.
+    /// The roles that the bot takes to deploy, each once.
     pub(super) fn roles(&self) -> Vec<&str> {
-        let mut roles: Vec<&str> = Vec::new();
-        for role in self.specs().filter_map(|it| it.assume_role.as_deref()) {
-            if !roles.contains(&role) {
-                roles.push(role);
-            }
+        each_once(self.specs().filter_map(|it| it.assume_role.as_deref()))
+    }
+
+    /// The account of the groups, where one role says it.
+    pub(super) fn account_of_groups(&self) -> Option<AccountId> {
+        match self.roles()[..] {
+            [role] => role.parse::<RoleArn>().ok().map(|it| it.account()),
+            _ => None,
         }
-        roles
+    }
+
+    /// All roles that the bot takes, each once: to deploy, and for buckets that have one of their own (row 24).
+    pub(super) fn all_roles(&self) -> Vec<&str> {
+        let of_buckets = self.buckets().filter_map(|it| it.assume_role.as_deref());
+        each_once(self.specs().filter_map(|it| it.assume_role.as_deref()).chain(of_buckets))
+    }
+
+    /// The external ids that a role is taken with, each once.
+    pub(super) fn external_ids(&self, role: &str) -> Vec<Option<&str>> {
+        let to_deploy = self.specs().map(|it| (&it.assume_role, &it.external_id));
+        let to_keep = self.buckets().map(|it| (&it.assume_role, &it.external_id));
+        let mut ids: Vec<Option<&str>> = to_deploy
+            .chain(to_keep)
+            .filter(|(taken, _)| taken.as_deref() == Some(role))
+            .map(|(_, id)| id.as_deref())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = &S3Spec> {
+        self.targets.iter().filter_map(|it| match &it.revisions {
+            RevisionsSpec::S3(spec) => Some(spec),
+            RevisionsSpec::Directory { .. } => None,
+        })
+    }
+
+    /// Where bundles are kept that are reached by this role, or by the bot's own: each place once.
+    pub(super) fn kept_by(&self, role: Option<&str>) -> Vec<Kept> {
+        self.kept().into_iter().filter(|it| it.role.as_deref() == role).collect()
+    }
+
+    /// The objects that are deleted one day by this role, or by the bot's own.
+    pub(super) fn pruned_by(&self, role: Option<&str>, place: &Place) -> Vec<String> {
+        let pruned = self.targets.iter().filter(|it| self.pruned.contains(&it.name));
+        let objects = pruned.filter_map(|it| Kept::objects_of(it, place));
+        objects.filter(|(kept, _)| kept.role.as_deref() == role).map(|(_, objects)| objects).collect()
     }
 
     /// Where bundles are kept, each place once.
@@ -185,6 +235,16 @@ impl Subject {
         };
         Ok(Place { partition, account: account.0 })
     }
+}
+
+fn each_once<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut once: Vec<&str> = Vec::new();
+    for it in all {
+        if !once.contains(&it) {
+            once.push(it);
+        }
+    }
+    once
 }
 
 /// The targets from which something may be promoted to these, however many steps before.

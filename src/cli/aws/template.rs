@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::document::{Node, attribute, list, map, reference};
 use super::groups::{Platform, add_group};
-use super::permissions::{Extras, Kept, to_become, to_deploy, to_keep};
+use super::permissions::{Extras, Kept, to_become, to_deploy, to_keep, to_prune};
 use super::stack::{Ids, Stack, resource};
 use super::statement::{Place, Statement, policy};
 use super::subject::{RoleArn, Subject};
@@ -15,8 +15,6 @@ use crate::cli::terminal::{say, talk};
 use crate::config::{Config, Environment};
 use crate::domain::CodeDeploySpec;
 
-/// How long a bundle that was replaced or deleted can still be brought back.
-const OLD_VERSIONS_DAYS: u64 = 90;
 /// An upload takes minutes; what a crash left of one is removed after this.
 const CUT_UPLOADS_DAYS: u64 = 1;
 
@@ -71,9 +69,16 @@ pub(in crate::cli) struct TemplateArgs {
 
 pub(super) fn run(args: &TemplateArgs, environment: &Environment) -> Outcome {
     let config = args.config.load_without_secrets(environment)?;
-    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?;
+    let subject = Subject::of(chosen(&config, &args.targets)?, &config.targets)?.pruning(&config.retention);
     let template = Writer { args, config: &config, subject: &subject }.template()?;
     say(&if args.json { format!("{}\n", template.spelled_out().json()) } else { template.yaml() });
+    for kept in subject.kept().iter().filter(|it| it.role.is_some()) {
+        let (bucket, role) = (&kept.bucket, kept.role.as_deref().unwrap_or_default());
+        talk(&format!(
+            "note: bucket `{bucket}` is reached by `{role}`, and made in that account: `landfall aws policy --of \
+             assumed-role --role {role}` is what it needs there\n"
+        ));
+    }
     if args.part == Some(Part::Home) {
         talk("note: next comes `--part account` in the other account, with the role that this stack puts out\n");
         talk("note: then the bucket's policy, which names both roles: `landfall aws bucket-policy`\n");
@@ -113,7 +118,9 @@ impl Writer<'_> {
         }
         let names: Vec<&str> = self.subject.targets.iter().map(|it| it.name.as_str()).collect();
         let what = format!("What Landfall needs to deploy {} in {region}", names.join(", "));
-        Ok(stack.document(&what.chars().take(1024).collect::<String>()))
+        let bundles = if home && !self.kept().is_empty() { self.said_of_bundles() } else { "" };
+        let room = 1024 - bundles.len();
+        Ok(stack.document(&format!("{}{bundles}", what.chars().take(room).collect::<String>())))
     }
 
     /// A stack is made in one region.
@@ -166,8 +173,20 @@ impl Writer<'_> {
         self.subject.specs().map(here).collect()
     }
 
+    /// The places of bundles in the bot's own account: a bucket with a role of its own is made where that role is.
     fn kept(&self) -> Vec<Kept> {
-        self.subject.kept()
+        self.subject.kept_by(None)
+    }
+
+    /// What deletes what.
+    fn said_of_bundles(&self) -> &'static str {
+        if self.subject.pruned_by(None, &Place::of_the_stack()).is_empty() {
+            ". Nothing deletes bundles: no lifecycle rule knows which version Auto Scaling still needs. Landfall does, \
+             once `keep` is set. The bucket's one rule ends uploads that were cut off"
+        } else {
+            ". Landfall alone deletes bundles, by version, once no deployment group needs them (`keep`): no lifecycle \
+             rule could know. The bucket's one rule ends uploads that were cut off"
+        }
     }
 
     fn add_buckets(&self, stack: &mut Stack) {
@@ -196,7 +215,8 @@ impl Writer<'_> {
         let specs: Vec<CodeDeploySpec> = self.specs().into_iter().filter(|it| it.assume_role.is_none()).collect();
         let mut statements = to_deploy(&specs.iter().collect::<Vec<_>>(), &place, &self.extras());
         statements.extend(to_keep(&self.kept(), &place, &self.extras()));
-        statements.extend(to_become(&self.subject.roles()));
+        statements.extend(to_prune(&self.subject.pruned_by(None, &place)));
+        statements.extend(to_become(&self.subject.all_roles()));
         let properties = [("Description", "What Landfall may do".into()), ("PolicyDocument", policy(&statements))];
         stack.resource("BotPolicy", resource("AWS::IAM::ManagedPolicy", &[], properties));
         let services = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"];
@@ -268,7 +288,7 @@ impl Writer<'_> {
 
     fn add_instances(&self, stack: &mut Stack) {
         let key = self.args.kms_key.as_deref();
-        let statements = trust::of_instances(&self.kept(), &["${AWS::Region}"], &Place::of_the_stack(), key);
+        let statements = trust::of_instances(&self.subject.kept(), &["${AWS::Region}"], &Place::of_the_stack(), key);
         let inline = map([("PolicyName", "read-bundles".into()), ("PolicyDocument", policy(&statements))]);
         let properties = [
             ("AssumeRolePolicyDocument", policy(&[trust::of_service("ec2.amazonaws.com")])),
@@ -346,10 +366,13 @@ fn bucket(name: &str, kms_key: Option<&str>) -> Node {
     let blocked = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"];
     let blocked = Node::Map(blocked.map(|key| (key.to_owned(), true.into())).into());
     let rule = |id: &str, what: &str, how: Node| map([("Id", id.into()), ("Status", "Enabled".into()), (what, how)]);
-    let rules = list([
-        rule("cut-uploads", "AbortIncompleteMultipartUpload", map([("DaysAfterInitiation", CUT_UPLOADS_DAYS.into())])),
-        rule("old-versions", "NoncurrentVersionExpiration", map([("NoncurrentDays", OLD_VERSIONS_DAYS.into())])),
-    ]);
+    // No rule ends old versions: one that was replaced under its key may be what an instance fetches that is launched
+    // next year. Landfall alone deletes bundles, by version, once no group needs them.
+    let rules = list([rule(
+        "cut-uploads",
+        "AbortIncompleteMultipartUpload",
+        map([("DaysAfterInitiation", CUT_UPLOADS_DAYS.into())]),
+    )]);
     let properties = [
         ("BucketName", name.into()),
         ("VersioningConfiguration", map([("Status", "Enabled".into())])),

@@ -119,6 +119,7 @@ impl Accounts {
             region: spec.region.clone(),
             assume_role: spec.assume_role.clone(),
             external_id: spec.external_id.clone(),
+            session: None,
             endpoint_url: spec.endpoint_url.clone(),
         };
         let open = || Arc::new(Account::new(whom.clone(), self));
@@ -178,6 +179,14 @@ impl Account {
     /// The client, made at its first use.
     pub(super) async fn client(&self) -> &Client {
         self.client.get_or_init(|| (self.connect)(self.whom.clone())).await
+    }
+
+    /// A client whose calls AWS records under this name, where a role is taken; without one, whoever the bot is.
+    pub(super) async fn client_as(&self, session: String) -> Client {
+        if self.whom.assume_role.is_none() {
+            return self.client().await.clone();
+        }
+        (self.connect)(aws::Account { session: Some(session), ..self.whom.clone() }).await
     }
 
     /// Remembers that the call for `marker` was lost just now.

@@ -86,7 +86,8 @@ impl CodeDeployEngine {
                 .operation_attempt_timeout(self.account.pace.create_within)
                 .build(),
         );
-        let client = self.account.client().await;
+        // CloudTrail then says which of our deployments it was (row 10).
+        let client = self.account.client_as(format!("landfall-{}", intent.deployment)).await;
         let call = client
             .create_deployment()
             .application_name(&spec.application)

@@ -66,8 +66,12 @@ fn a_push_goes_to_another_region_and_account_by_its_role_rows_10_and_23() {
     it.push();
     assert_eq!((it.end("site").0, it.end("abroad").0), ("succeeded".into(), "succeeded".into()));
     assert_eq!((it.outside.codedeploy.deployments().len(), it.abroad.deployments().len()), (1, 1));
-    assert_eq!(it.sts.asked("RoleArn"), [ROLE], "one set of credentials does for all calls");
-    assert_eq!(it.sts.asked("ExternalId"), ["shop-7"]);
+    // One set of credentials does for all calls but the one that AWS should know by our deployment's id.
+    assert_eq!(it.sts.asked("RoleArn"), [ROLE, ROLE]);
+    assert_eq!(it.sts.asked("ExternalId"), ["shop-7", "shop-7"]);
+    let all = it.bot.deployments();
+    let abroad = all.iter().find(|it| it.order().target.name.as_str() == "abroad").unwrap();
+    assert_eq!(it.sts.asked("RoleSessionName"), ["landfall".to_owned(), format!("landfall-{}", abroad.id())]);
     assert_eq!((it.told("landfall/site"), it.told("landfall/abroad")), ("success".into(), "success".into()));
 }
 

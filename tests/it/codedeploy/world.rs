@@ -44,8 +44,13 @@ async fn served() -> (World, Client) {
     world.add("login", "Lambda", &["production"]);
     world.add("web", "ECS", &["production"]);
     world.moves(Moves::WhenTold);
-    let account =
-        Account { region: "eu-west-1".into(), endpoint_url: Some(world.url()), assume_role: None, external_id: None };
+    let account = Account {
+        region: "eu-west-1".into(),
+        endpoint_url: Some(world.url()),
+        assume_role: None,
+        external_id: None,
+        session: None,
+    };
     let client = Aws::with_keys("A", "S").codedeploy(&account).await;
     (world, client)
 }
