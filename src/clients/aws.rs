@@ -73,6 +73,9 @@ pub struct Account {
 #[derive(Clone, Debug, Default)]
 pub struct Aws {
     known: Arc<Mutex<HashMap<Account, Arc<OnceCell<SdkConfig>>>>>,
+    /// One for each account, address and way to name buckets: a client brings connections, and the authorities that it
+    /// trusts, which a thousand targets must not have a thousand times.
+    s3: Arc<Mutex<HashMap<(Account, bool), aws_sdk_s3::Client>>>,
     keys: Option<Credentials>,
     sts: Option<String>,
     limits: Limits,
@@ -93,13 +96,13 @@ impl Aws {
     /// The same, with roles assumed at this address: for servers that are not AWS's own.
     #[must_use]
     pub fn with_sts(self, url: &str) -> Self {
-        Self { known: Arc::default(), sts: Some(url.to_owned()), ..self }
+        Self { known: Arc::default(), s3: Arc::default(), sts: Some(url.to_owned()), ..self }
     }
 
     /// The same, more or less patient.
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
-        Self { known: Arc::default(), limits, ..self }
+        Self { known: Arc::default(), s3: Arc::default(), limits, ..self }
     }
 
     /// The set-up for an account, made at its first use: credentials are looked up when the first request is signed.
@@ -116,8 +119,14 @@ impl Aws {
         cell.get_or_init(|| load(&account, self)).await.clone()
     }
 
-    /// An S3 client. `force_path_style` names the bucket in the path, as most servers other than AWS's want it.
+    /// The S3 client for an account and address. `force_path_style` names the bucket in the path, as most servers other
+    /// than AWS's want it.
     pub async fn s3(&self, account: &Account, force_path_style: bool) -> aws_sdk_s3::Client {
+        let key = (account.clone(), force_path_style);
+        let known = || self.s3.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known().get(&key) {
+            return client.clone();
+        }
         let shared = self.config(account).await;
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(force_path_style)
@@ -125,7 +134,8 @@ impl Aws {
         if let Some(url) = &account.endpoint_url {
             config.set_endpoint_url(Some(url.clone()));
         }
-        aws_sdk_s3::Client::from_conf(config.build())
+        let client = aws_sdk_s3::Client::from_conf(config.build());
+        known().entry(key).or_insert(client).clone()
     }
 
     /// A CodeDeploy client.
@@ -182,6 +192,16 @@ mod tests {
         assert_eq!(seconds(codedeploy.config().timeout_config().unwrap()), [Some(5), Some(20), Some(60)]);
         let sts = aws.config(&account).await;
         assert_eq!(seconds(sts.timeout_config().unwrap()), [Some(5), Some(20), Some(60)]);
+    }
+
+    #[tokio::test]
+    async fn buckets_of_one_account_share_a_client() {
+        let (aws, account) = (Aws::with_keys("A", "S"), Account { region: "eu-west-1".into(), ..Account::default() });
+        let abroad = Account { region: "us-east-1".into(), ..account.clone() };
+        for (account, path_style) in [(&account, false), (&account, false), (&account, true), (&abroad, false)] {
+            aws.clone().s3(account, path_style).await;
+        }
+        assert_eq!(aws.s3.lock().unwrap().len(), 3);
     }
 
     #[tokio::test]
