@@ -117,6 +117,7 @@ fn planned(order: &Order) -> String {
         }
         Cause::Rollback { actor: Some(actor), .. } => format!("planned {what} again: {actor} asked to roll back"),
         Cause::Rollback { actor: None, .. } => format!("planned {what} again: rolling back after a failure"),
+        Cause::Restart { actor, .. } => format!("planned a restart of {what}: {actor} asked for it"),
         Cause::Promotion { actor: Some(actor), .. } => format!("planned {what}: promoted by {actor}"),
         Cause::Promotion { actor: None, from: Some(from), .. } => format!("planned {what}: promoted from {from}"),
         Cause::Promotion { actor: None, from: None, .. } => format!("planned {what}: promoted"),
@@ -230,6 +231,7 @@ fn asked(what: &Ask) -> String {
         Ask::Redeploy { deployment, options } => format!("deploy {deployment} again{}", chosen(options)),
         Ask::Rollback { target, to: Some(to), options } => format!("roll {target} back to {to}{}", chosen(options)),
         Ask::Rollback { target, to: None, options } => format!("roll {target} back{}", chosen(options)),
+        Ask::Restart { target, options } => format!("restart {target}{}", chosen(options)),
         Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
         Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
         Ask::Approve { deployment, of: None } => format!("go on with {deployment}"),

@@ -1,4 +1,4 @@
-//! `deploy`, `redeploy`, `rollback`, `stop`, `approve`, `lock`, `unlock`: asking the server for something. The server decides.
+//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `lock`, `unlock`: asking the server for something. The server decides.
 
 use std::time::Duration;
 
@@ -127,6 +127,24 @@ pub(super) struct RollbackArgs {
     asking: Asking,
 }
 
+/// The arguments of `restart`.
+#[derive(Debug, Args)]
+pub(super) struct RestartArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    /// Wait until it has ended; exits with 1 if it failed
+    #[arg(long)]
+    wait: bool,
+
+    #[command(flatten)]
+    choices: Choices,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
 /// The arguments of `stop`.
 #[derive(Debug, Args)]
 pub(super) struct StopArgs {
@@ -202,6 +220,12 @@ pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcom
 pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Outcome {
     let server = args.asking.server.find(environment)?;
     let ask = Ask::Rollback { target: args.target.clone(), to: args.to, options: args.choices.options() };
+    born(&server, &ask, args.asking.json, args.wait)
+}
+
+pub(super) fn restart(args: &RestartArgs, environment: &Environment) -> Outcome {
+    let server = args.asking.server.find(environment)?;
+    let ask = Ask::Restart { target: args.target.clone(), options: args.choices.options() };
     born(&server, &ask, args.asking.json, args.wait)
 }
 

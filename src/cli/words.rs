@@ -50,6 +50,8 @@ enum Verb {
     Redeploy(ask::RedeployArgs),
     /// Bring an earlier revision back, from where it was kept
     Rollback(ask::RollbackArgs),
+    /// Have CodeDeploy start what is live anew on its servers, without bringing a revision to them
+    Restart(ask::RestartArgs),
     /// Stop a deployment
     Stop(ask::StopArgs),
     /// Let a deployment go on that waits for a person: a promotion, the move of traffic, the end of old instances
@@ -96,6 +98,7 @@ impl Verb {
             Self::Deploy(it) => ask::deploy(&it, environment),
             Self::Redeploy(it) => ask::redeploy(&it, environment),
             Self::Rollback(it) => ask::rollback(&it, environment),
+            Self::Restart(it) => ask::restart(&it, environment),
             Self::Stop(it) => ask::stop(&it, environment),
             Self::Approve(it) => ask::approve(&it, environment),
             Self::Lock(it) => ask::lock(&it, environment),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order,
-    RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
+    Approval, Ask, Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, EngineSpec, Event, Failure, Offset,
+    Order, RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
-use super::{approval, rollback, stop};
+use super::{approval, restart, rollback, stop};
 
 /// CodeDeploy's own limit for the name of a deployment configuration.
 const LONGEST_NAME: usize = 100;
@@ -93,6 +93,7 @@ impl Asks {
             Ask::Rollback { target, to, options } => {
                 (vec![], vec![self.rollback(&request, target, *to, options).await?])
             }
+            Ask::Restart { target, options } => (vec![], vec![self.restart(&request, target, options).await?]),
             Ask::Approve { deployment, of } => {
                 let (event, said) = self.approval(&request, *deployment, *of).await?;
                 told = Some(said);
@@ -206,6 +207,22 @@ impl Asks {
         birth.map_err(AskError::Refused)
     }
 
+    /// What is live, started anew.
+    async fn restart(
+        &self,
+        request: &Request,
+        target: &TargetName,
+        options: &DeployOptions,
+    ) -> Result<Birth, AskError> {
+        // What no restart takes is refused before what this engine does not take.
+        let (configured, options) = (self.configured(target)?.clone(), options.clone());
+        let fit =
+            if let EngineSpec::Host(_) = configured.engine { configured } else { self.with_options(target, &options)? };
+        let (ledger, request) = (self.ledger.clone(), request.clone());
+        let birth = blocking(move || restart::of_request(&ledger, &request, &fit, &options)).await?;
+        birth.map_err(AskError::Refused)
+    }
+
     /// The same commit again, to its target as it is configured now.
     async fn redeploy(&self, request: &Request, id: DeploymentId, options: &DeployOptions) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
@@ -233,6 +250,7 @@ fn past(state: &State) -> &'static str {
 fn not_yet() -> AskError {
     let failure = Failure::setup("conductor/not-available", "this version cannot do that yet");
     AskError::Refused(
-        failure.help("deploy, redeploy, rollback, stop, approve, lock, unlock, pause and resume are available"),
+        failure
+            .help("deploy, redeploy, rollback, restart, stop, approve, lock, unlock, pause and resume are available"),
     )
 }

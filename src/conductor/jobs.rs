@@ -155,7 +155,7 @@ impl Job {
 
     /// What weighing says: go, or the event that says why not.
     async fn weighing(&self) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
-        if self.order().restores().is_some() {
+        if self.order().restores().or(self.order().restarts()).is_some() {
             // It was weighed when it came, and its order names the commit. The source may be down as well.
             let commit = self.order().sha.clone();
             return Ok(Ok(Weighed { head: commit.clone(), commit, forced: false }));
@@ -241,10 +241,12 @@ impl Job {
     }
 
     async fn prepare(&mut self, weighed: Weighed) -> Done {
-        let prepared = match (self.order().restores(), self.order().promotes()) {
-            (Some(to), _) => self.restore(to, &weighed).await?,
-            (None, Some(from)) => self.promote(from, &weighed).await?,
-            (None, None) => {
+        let order = self.order();
+        let prepared = match (order.restores(), order.promotes(), order.restarts()) {
+            (Some(to), _, _) => self.restore(to, &weighed).await?,
+            (None, Some(from), _) => self.promote(from, &weighed).await?,
+            (None, None, Some(of)) => self.restart(of).await?,
+            (None, None, None) => {
                 let known = self.known_revisions(&weighed.commit).await?;
                 steps::prepare(&self.world, self.order(), &weighed, &known).await
             }
@@ -286,6 +288,17 @@ impl Job {
             },
             None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
                 .help("deploy a commit that works")),
+        })
+    }
+
+    /// The revision that is live.
+    async fn restart(&self, of: DeploymentId) -> Result<Result<Prepared, Failure>, JobError> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployment(of)).await?;
+        Ok(match found.as_ref().and_then(Deployment::revision) {
+            Some(revision) => steps::restart(&self.world, self.order(), revision).await,
+            None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {of} any more"))
+                .help("deploy a commit")),
         })
     }
 

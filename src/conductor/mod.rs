@@ -16,6 +16,7 @@ pub mod desk;
 mod hint;
 mod jobs;
 mod promotion;
+mod restart;
 mod rollback;
 mod run;
 mod steer;

@@ -1,7 +1,7 @@
 //! Promotions: what is born of a success for the targets that it is promoted to (row 4).
 //!
 //! A promotion takes the very revision that was tried: the same object and version, or the same AppSpec. It is written
-//! together with the success, so that no crash can lose it or make two. It never comes of a rollback, nor of an older
+//! together with the success, so that no crash can lose it or make two. It never comes of a rollback, of a restart, nor of an older
 //! commit that a person had deployed again: neither says that this commit should go further.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn goes_further(ledger: &Ledger, done: &Deployment) -> Result<bool, LedgerError>
     let order = done.order();
     match order.cause {
         Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Promotion { .. } => Ok(true),
-        Cause::Rollback { .. } => Ok(false),
+        Cause::Rollback { .. } | Cause::Restart { .. } => Ok(false),
         Cause::Redeploy { .. } | Cause::Replay { .. } => {
             let head = ledger.head(&order.target.name, &order.reference)?;
             let commit = done.weighed().map(|it| &it.commit);

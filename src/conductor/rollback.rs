@@ -21,7 +21,7 @@ pub(super) fn last_good(ledger: &Ledger, ended: &Deployment) -> Result<Option<De
 }
 
 /// The deployment that brought what is live at a target, where its engine still deploys to the same place.
-fn live(ledger: &Ledger, target: &Target) -> Result<Option<Deployment>, LedgerError> {
+pub(super) fn live(ledger: &Ledger, target: &Target) -> Result<Option<Deployment>, LedgerError> {
     let Some(live) = ledger.target(&target.name)?.live else { return Ok(None) };
     let found = ledger.deployment(live.deployment)?;
     Ok(found.filter(|it| brought_something(it) && it.order().target.destination() == target.destination()))

@@ -172,8 +172,9 @@ impl Conductor {
                     self.desk.pause(false);
                     touched.extend(self.desk.ids());
                 }
-                Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Stop { .. } => {}
-                Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {}
+                Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Restart { .. } => {}
+                Ask::Stop { .. } | Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {
+                }
             },
             (stream, _) => debug_assert!(
                 matches!(stream.kind(), StreamKind::Delivery | StreamKind::Sink | StreamKind::Bot),

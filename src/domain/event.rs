@@ -360,6 +360,14 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
         options: DeployOptions,
     },
+    /// What is live again, started anew by the engine with nothing brought to it.
+    Restart {
+        /// The target.
+        target: TargetName,
+        /// What is chosen for this one deployment.
+        #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
+        options: DeployOptions,
+    },
     /// Stop.
     Stop {
         /// This deployment.

@@ -70,6 +70,15 @@ pub enum Cause {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         waits: bool,
     },
+    /// A person asked the engine to start anew what is live, with nothing brought to it (row 35).
+    Restart {
+        /// Who.
+        actor: String,
+        /// The request's key.
+        key: String,
+        /// The deployment that is live.
+        of: DeploymentId,
+    },
 }
 
 /// What a deployment is born with. It stores the target as resolved when it was planned.
@@ -110,7 +119,8 @@ impl Order {
     /// Whether a person insisted on this very commit: then the order of pushes does not decide.
     pub fn is_insisted(&self) -> bool {
         match &self.cause {
-            Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } => true,
+            Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Rollback { .. } => true,
+            Cause::Promotion { .. } | Cause::Restart { .. } => true,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => false,
         }
     }
@@ -130,13 +140,22 @@ impl Order {
         match self.cause {
             Cause::Rollback { to, .. } => to,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
-            Cause::Replay { .. } | Cause::Promotion { .. } => None,
+            Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }
     }
 
     /// The deployment whose revision it takes to the next target.
     pub fn promotes(&self) -> Option<DeploymentId> {
         self.parent.filter(|_| matches!(self.cause, Cause::Promotion { .. }))
+    }
+
+    /// The deployment whose revision is started anew where it is.
+    pub fn restarts(&self) -> Option<DeploymentId> {
+        match self.cause {
+            Cause::Restart { of, .. } => Some(of),
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } => None,
+        }
     }
 
     /// Whether it is released only once a person has approved it.
@@ -149,7 +168,7 @@ impl Order {
         match &self.cause {
             Cause::Rollback { run, .. } => run.as_ref(),
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
-            Cause::Replay { .. } | Cause::Promotion { .. } => None,
+            Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }
     }
 

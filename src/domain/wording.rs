@@ -77,7 +77,12 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
             (Success, "a revision of somebody else's was brought back".into())
         }
         State::Succeeded { warnings } => {
-            let how = if deployment.order().is_rollback() { "rolled back to this, and live" } else { "live" };
+            let order = deployment.order();
+            let how = match (order.is_rollback(), order.restarts()) {
+                (true, _) => "rolled back to this, and live",
+                (false, Some(_)) => "restarted, and live",
+                (false, None) => "live",
+            };
             let warning = warnings.first().map(|it| format!("; {it}")).unwrap_or_default();
             (Success, format!("{how} after {}{warning}", seconds(deployment)))
         }

@@ -217,7 +217,9 @@ impl<'a> Draft<'a> {
             Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } | Cause::Replay { .. } => {
                 self.note(keys::deployment_of(&order.sha, id));
             }
-            Cause::Rollback { .. } | Cause::Promotion { .. } => self.note(keys::deployment_of(&order.sha, id)),
+            Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => {
+                self.note(keys::deployment_of(&order.sha, id));
+            }
         }
         // A person who insists on a commit says nothing about which one is newest.
         if !order.is_insisted() {
@@ -270,7 +272,8 @@ impl<'a> Draft<'a> {
                     Ask::Pause => self.note(keys::PAUSED.to_vec()),
                     Ask::Resume => self.remove(keys::PAUSED.to_vec()),
                     Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Replay { .. } => {}
-                    Ask::Stop { .. } | Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } => {}
+                    Ask::Restart { .. } | Ask::Stop { .. } | Ask::Approve { .. } => {}
+                    Ask::Lock { .. } | Ask::Unlock { .. } => {}
                 }
             }
             BotEvent::Started { .. } | BotEvent::Stopping => {}

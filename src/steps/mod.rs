@@ -9,6 +9,7 @@ mod prepare;
 mod promote;
 pub mod release;
 mod resolve;
+mod restart;
 mod restore;
 mod weigh;
 
@@ -25,6 +26,7 @@ pub use engines::Engines;
 pub use prepare::{Prepared, prepare};
 pub use promote::{Tried, promote, weigh_promotion};
 pub use resolve::{Resolved, resolve};
+pub use restart::restart;
 pub use restore::restore;
 pub use weigh::{Weighing, weigh};
 

@@ -6,6 +6,7 @@ mod codedeploy_world;
 mod github;
 mod moto;
 mod octokit;
+mod recorded;
 mod s3;
 mod setup;
 mod sns;

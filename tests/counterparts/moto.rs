@@ -39,8 +39,9 @@ async fn shop(application: &str) -> (Client, CodeDeployEngine, CodeDeploySpec) {
     (client, CodeDeployEngine::new(&spec, &Accounts::new(aws, Clock::system())), spec)
 }
 
-fn intent(spec: &CodeDeploySpec) -> Intent {
-    let deployment = DeploymentId::derive(Clock::system().now(), &[&spec.application]);
+/// An intent for a group, by a name of its own.
+pub(crate) fn intent(spec: &CodeDeploySpec, name: &str) -> Intent {
+    let deployment = DeploymentId::derive(Clock::system().now(), &[name]);
     let commit = CommitSha::parse("4f2c1e9a".repeat(5)).unwrap();
     let engine = EngineSpec::CodeDeploy(spec.clone());
     let target = Target { engine, ..target("shop-production", "acme/shop") };
@@ -73,7 +74,7 @@ fn intent(spec: &CodeDeploySpec) -> Intent {
 async fn a_deployment_is_created_found_and_observed() {
     let (client, engine, spec) = shop("shop").await;
     assert_eq!(engine.preflight().await, []);
-    let (intent, since) = (intent(&spec), Clock::system().now());
+    let (intent, since) = (intent(&spec, &spec.application), Clock::system().now());
     assert!(matches!(engine.find(&intent, since).await.unwrap(), Found::NotYet(_)));
     let started = engine.start(&intent).await.unwrap();
     assert_eq!(engine.find(&intent, since).await.unwrap(), Found::Run(started.clone()));

@@ -14,6 +14,7 @@ mod options;
 mod platforms;
 mod promotion;
 mod readme;
+mod restart;
 mod rollback;
 mod serverless;
 mod stops;

@@ -332,6 +332,9 @@ fn asking_sends_one_request_under_a_key() {
     assert_eq!(api.last_ask(), json!({"ask": "rollback", "target": "blog"}));
     assert_eq!(api.landfall(&["rollback", "blog", "--to", ID]).exit, 0);
     assert_eq!(api.last_ask(), json!({"ask": "rollback", "target": "blog", "to": ID}));
+    assert_eq!(api.landfall(&["restart", "blog"]).exit, 0);
+    assert_eq!(api.last_ask(), json!({"ask": "restart", "target": "blog"}));
+    assert_eq!(api.landfall(&["restart", "blog", "main"]).exit, 2, "row 35: with no revision");
     assert_eq!(api.landfall(&["stop", ID, "--rollback"]).exit, 0);
     assert_eq!(api.last_ask(), json!({"ask": "stop", "deployment": ID, "rollback": true}));
     assert_eq!(api.landfall(&["lock", "blog", "--reason", "moving", "--for", "2h"]).exit, 0);

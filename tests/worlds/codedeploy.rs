@@ -66,6 +66,8 @@ struct Shared {
     faults: Mutex<Vec<(String, VecDeque<Fault>)>>,
     connections_to_cut: Mutex<u32>,
     calls: Mutex<Vec<(Timestamp, String)>>,
+    /// What was said and answered, once somebody wants it kept.
+    exchanges: Mutex<Option<Vec<Value>>>,
     clock: Clock,
     through: Notify,
 }
@@ -94,6 +96,7 @@ impl World {
             faults: Mutex::default(),
             connections_to_cut: Mutex::default(),
             calls: Mutex::default(),
+            exchanges: Mutex::default(),
             through: Notify::new(),
         });
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
@@ -332,6 +335,16 @@ impl World {
         lock(&self.shared.calls).clone()
     }
 
+    /// From now on, all that is said and answered is kept.
+    pub(crate) fn record(&self) {
+        *lock(&self.shared.exchanges) = Some(vec![]);
+    }
+
+    /// What was said and answered since then: `operation`, `input`, and `output` or the name of an `error`.
+    pub(crate) fn exchanges(&self) -> Vec<Value> {
+        lock(&self.shared.exchanges).clone().unwrap_or_default()
+    }
+
     /// How often `operation` was called.
     pub(crate) fn count(&self, operation: &str) -> usize {
         self.calls().iter().filter(|call| *call == operation).count()
@@ -344,6 +357,18 @@ impl World {
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.shared.state)
+    }
+}
+
+impl Shared {
+    /// Writes an exchange down, where that is wanted.
+    fn keep(&self, operation: &str, input: &Value, acted: &Result<Value, Refusal>) {
+        let mut exchange = json!({ "operation": operation, "input": input });
+        match acted {
+            Ok(output) => exchange["output"] = output.clone(),
+            Err(refusal) => exchange["error"] = json!(refusal.name),
+        }
+        lock(&self.exchanges).iter_mut().for_each(|kept| kept.push(exchange.clone()));
     }
 }
 
@@ -378,7 +403,11 @@ async fn answer(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared
     let Ok(input) = serde_json::from_slice::<Value>(&body) else {
         return refused(&Refusal::new("SerializationException", "the body is not JSON"));
     };
-    let act = || lock(&shared.state).act(operation, &input);
+    let act = || {
+        let acted = lock(&shared.state).act(operation, &input);
+        shared.keep(operation, &input, &acted);
+        acted
+    };
     let cut = || {
         wire.cut();
         HttpResponse::Ok().finish()

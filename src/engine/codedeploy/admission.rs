@@ -1,6 +1,8 @@
 //! What is asked of CodeDeploy before anything is made for a deployment: the application's platform, and whether what is
 //! chosen fits it. It changes nothing there, except that a stored revision is registered.
 
+use aws_sdk_codedeploy::types::DeploymentType;
+
 use super::engine::CodeDeployEngine;
 use super::fitness::{Room, keeps_some};
 use super::trouble::Trouble;
@@ -26,7 +28,25 @@ impl CodeDeployEngine {
             let text = format!("`{option}` is for servers, and {}", self.application_is_for(platform));
             return Err(Failure::setup("codedeploy/not-for-platform", text).help("ask again without it"));
         }
+        if order.restarts().is_some()
+            && let Some(why) = self.no_restart(admission.platform).await
+        {
+            let failure = Failure::setup("codedeploy/no-restart", why);
+            return Err(self.mistrusted(failure.help("deploy what is live again: `landfall redeploy ID`")));
+        }
         Ok(admission)
+    }
+
+    /// Why CodeDeploy would refuse a restart (row 35); nothing where it may be tried. The group was asked before.
+    async fn no_restart(&self, platform: Option<Platform>) -> Option<String> {
+        if let Some(platform) = platform.filter(|it| *it != Platform::Server) {
+            return Some(format!("only servers restart, and {}", self.application_is_for(platform)));
+        }
+        let group = self.account.group(&self.spec).await.ok()?;
+        let kind = group.deployment_style()?.deployment_type()?;
+        let name = &self.spec.deployment_group;
+        (*kind == DeploymentType::BlueGreen)
+            .then(|| format!("only groups that deploy in place restart, and group `{name}` replaces its instances"))
     }
 
     /// What would keep a deployment from working, and what a person should change.

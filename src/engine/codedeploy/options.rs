@@ -2,7 +2,7 @@
 
 use aws_sdk_codedeploy::operation::create_deployment::builders::CreateDeploymentFluentBuilder;
 use aws_sdk_codedeploy::types::{
-    Alarm, AlarmConfiguration, AutoRollbackConfiguration, AutoRollbackEvent, AutoScalingGroupProcess,
+    Alarm, AlarmConfiguration, AutoRollbackConfiguration, AutoRollbackEvent, AutoScalingGroupProcess, DeploymentMode,
     Ec2DeploymentOptions, Ec2TagFilter, Ec2TagFilterType, Ec2TagSet, FileExistsBehavior, TargetInstances,
 };
 
@@ -14,19 +14,34 @@ pub(super) fn chosen(
     spec: &CodeDeploySpec,
     revision: &Revision,
 ) -> CreateDeploymentFluentBuilder {
-    let call = call
-        .set_deployment_config_name(spec.deployment_config.clone())
-        .set_auto_rollback_configuration(spec.auto_rollback.as_deref().map(rollback))
-        .set_override_alarm_configuration(spec.override_alarms.as_ref().map(alarms));
+    let call = everywhere(call, spec);
     // What follows is for servers: Lambda and ECS refuse it, or want it to be false.
     let on_servers = !matches!(revision, Revision::AppSpec { .. });
     call.set_file_exists_behavior(spec.file_exists_behavior.filter(|_| on_servers).map(file_exists))
         .ignore_application_stop_failures(on_servers && spec.ignore_application_stop_failures)
         .update_outdated_instances_only(on_servers && spec.update_outdated_only)
         .set_target_instances(spec.target_instances.as_ref().filter(|_| on_servers).map(instances))
-        .set_ec2_deployment_options(
-            Some(&spec.suspend_processes[..]).filter(|it| on_servers && !it.is_empty()).map(resting),
-        )
+        .set_ec2_deployment_options(suspended(spec).filter(|_| on_servers))
+}
+
+/// Adds to a call what makes it a restart (row 35). CodeDeploy refuses a revision with it, and `true` for outdated
+/// instances only; files that exist and instances that replace others are for deployments that bring something.
+pub(super) fn restarting(call: CreateDeploymentFluentBuilder, spec: &CodeDeploySpec) -> CreateDeploymentFluentBuilder {
+    everywhere(call, spec)
+        .deployment_mode(DeploymentMode::Restart)
+        .ignore_application_stop_failures(spec.ignore_application_stop_failures)
+        .set_ec2_deployment_options(suspended(spec))
+}
+
+/// What every platform takes.
+fn everywhere(call: CreateDeploymentFluentBuilder, spec: &CodeDeploySpec) -> CreateDeploymentFluentBuilder {
+    call.set_deployment_config_name(spec.deployment_config.clone())
+        .set_auto_rollback_configuration(spec.auto_rollback.as_deref().map(rollback))
+        .set_override_alarm_configuration(spec.override_alarms.as_ref().map(alarms))
+}
+
+fn suspended(spec: &CodeDeploySpec) -> Option<Ec2DeploymentOptions> {
+    Some(&spec.suspend_processes[..]).filter(|it| !it.is_empty()).map(resting)
 }
 
 fn file_exists(what: FileExists) -> FileExistsBehavior {

@@ -92,14 +92,12 @@ impl CodeDeployEngine {
             .create_deployment()
             .application_name(&spec.application)
             .deployment_group_name(&spec.deployment_group)
-            .revision(revision.clone())
             .description(description);
-        let sent = options::chosen(call, spec, &intent.revision)
-            .customize()
-            .config_override(once)
-            .interceptor(departure.clone())
-            .send()
-            .await;
+        let call = match intent.order.restarts() {
+            Some(_) => options::restarting(call, spec),
+            None => options::chosen(call.revision(revision.clone()), spec, &intent.revision),
+        };
+        let sent = call.customize().config_override(once).interceptor(departure.clone()).send().await;
         match sent {
             Ok(answer) => answer.deployment_id.ok_or_else(|| Trouble::Lost {
                 action: "CreateDeployment",

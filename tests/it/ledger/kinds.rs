@@ -126,7 +126,8 @@ fn causes() -> Vec<Cause> {
             Some(Cause::Rollback { actor: Some(ada()), key: None, to: None, run: Some(run()) })
         }
         Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None, from: Some(name("test")), waits: true }),
-        Some(Cause::Promotion { .. }) => None,
+        Some(Cause::Promotion { .. }) => Some(Cause::Restart { actor: ada(), key: key(), of: id() }),
+        Some(Cause::Restart { .. }) => None,
     })
 }
 
@@ -327,7 +328,8 @@ fn asks() -> Vec<Ask> {
         Some(Ask::Unlock { .. }) => Some(Ask::Pause),
         Some(Ask::Pause) => Some(Ask::Resume),
         Some(Ask::Resume) => Some(Ask::Replay { delivery: delivery(1, 1).id }),
-        Some(Ask::Replay { .. }) => None,
+        Some(Ask::Replay { .. }) => Some(Ask::Restart { target: target(), options: DeployOptions::default() }),
+        Some(Ask::Restart { .. }) => None,
     })
 }
 

@@ -324,7 +324,11 @@ impl Straight {
                 (vec![], vec![Birth { order, kind: "redeploy".into() }])
             }
             Ask::Pause | Ask::Resume => (vec![], vec![]),
-            Ask::Deploy { .. } | Ask::Rollback { .. } | Ask::Approve { .. } | Ask::Replay { .. } => {
+            Ask::Deploy { .. }
+            | Ask::Rollback { .. }
+            | Ask::Restart { .. }
+            | Ask::Approve { .. }
+            | Ask::Replay { .. } => {
                 let failure = Failure::setup("app/not-here", "the head of `main` is not reachable from the rule");
                 return Err(AskError::Refused(failure.help("push it to a branch that the rule takes")));
             }

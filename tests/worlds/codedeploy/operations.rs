@@ -127,7 +127,8 @@ impl State {
 
     fn create_deployment(&mut self, input: &Value) -> Answer {
         let (application, group) = self.group_of(input)?;
-        let revision = input.get("revision").ok_or_else(no_revision)?;
+        let restarted = self.restarted(&application, &group, input)?;
+        let revision = restarted.as_ref().or(input.get("revision")).ok_or_else(no_revision)?;
         let kept = &self.applications[&application];
         serverless::check_revision(kept, revision)?;
         description_fits(input)?;

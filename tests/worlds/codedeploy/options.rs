@@ -90,6 +90,32 @@ impl State {
         } }))
     }
 
+    /// What a restart starts anew: the revision of the group's last success (row 35).
+    pub(super) fn restarted(&self, application: &str, group: &str, input: &Value) -> Result<Option<Value>, Refusal> {
+        let kept = &self.applications[application];
+        let refused = |name, text: &str| Err(Refusal::new(name, text));
+        match input["deploymentMode"].as_str() {
+            None | Some("STANDARD") => return Ok(None),
+            Some("RESTART") => {}
+            Some(_) => return refused("InvalidInputException", "There is no such deployment mode"),
+        }
+        if kept.platform != "Server" || kept.groups[group].blue_green {
+            return refused("InvalidComputePlatformException", "RESTART is for in-place deployments of servers");
+        }
+        if input.get("revision").is_some() {
+            return refused("InvalidRevisionException", "A revision must not be given with RESTART");
+        }
+        if input["updateOutdatedInstancesOnly"] == true {
+            return refused("InvalidUpdateOutdatedInstancesOnlyValueException", "It must be false with RESTART");
+        }
+        let brought = |it: &&Deployment| it.application == application && it.group == group && it.brought_something();
+        let last = self.deployments.iter().rev().find(brought).map(|it| it.input["revision"].clone());
+        last.map_or_else(
+            || refused("RevisionRequiredException", "No deployment of the group succeeded"),
+            |it| Ok(Some(it)),
+        )
+    }
+
     /// Refuses what the service refuses.
     pub(super) fn check_options(&self, application: &str, group: &str, input: &Value) -> Result<(), Refusal> {
         let kept = &self.applications[application];
@@ -114,6 +140,12 @@ impl State {
         check_processes(&input["ec2DeploymentOptions"], on_servers)?;
         let blue_green = on_servers && kept.groups[group].blue_green;
         check_instances(&input["targetInstances"], blue_green)
+    }
+}
+
+impl Deployment {
+    fn brought_something(&self) -> bool {
+        self.status() == "Succeeded" && self.input.get("revision").is_some()
     }
 }
 
