@@ -8,12 +8,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use landfall::clients::aws::{Account, Aws};
 use landfall::clients::{Clock, process};
 use landfall::domain::{
-    Approval, CodeDeploySpec, CommitSha, FileExists, OverrideAlarms, Progress, Revision, RollbackOn, ScalingProcess,
-    SubState, Tag, TargetInstances, Verdict,
+    Approval, Cause, CodeDeploySpec, CommitSha, FileExists, Order, OverrideAlarms, Progress, Revision, RollbackOn,
+    ScalingProcess, SubState, Tag, TargetInstances, Verdict,
 };
 use landfall::engine::codedeploy::{Accounts, CodeDeployEngine, Pace};
 use landfall::engine::{Engine, Found, Intent, StartError, Started};
@@ -115,6 +114,7 @@ fn inline(content: &str) -> Option<Revision> {
 
 /// Servers, in place: every option that they have, registered and looked for, with an instance that fails.
 async fn servers(stage: &Stage) {
+    stage.world.add_group("fleet");
     let spec = CodeDeploySpec {
         deployment_config: Some("slow".into()),
         file_exists_behavior: Some(FileExists::Overwrite),
@@ -127,6 +127,7 @@ async fn servers(stage: &Stage) {
             names: vec!["errors".into()],
         }),
         suspend_processes: vec![ScalingProcess::AzRebalance, ScalingProcess::Terminate],
+        deployment_group: "fleet".into(),
         ..stage.spec("shop")
     };
     let (engine, intent) = (stage.engine(&spec), stage.intent(&spec, None));
@@ -138,15 +139,28 @@ async fn servers(stage: &Stage) {
     assert!(engine.checkup().await.len() > 5);
     // The answer to a call is lost, the revision of another one is not known, a third meets somebody else's.
     stage.world.fault("CreateDeployment", Fault::CutBeforeAnswering);
-    let lost = stage.intent(&stage.spec("shop"), None);
+    let engine = stage.engine(&stage.spec("shop"));
+    let (lost, since) = (stage.intent(&stage.spec("shop"), None), Clock::system().now());
     assert!(matches!(engine.start(&lost).await, Err(StartError::Unknown(_))));
-    let Found::Run(found) = engine.find(&lost, Timestamp::UNIX_EPOCH).await.unwrap() else { panic!("it is lost") };
+    let found = loop {
+        match engine.find(&lost, since).await.unwrap() {
+            Found::Run(found) => break found,
+            Found::NotYet(rest) => tokio::time::sleep(rest).await,
+            Found::Absent => panic!("it is lost: {:#?}", stage.world.deployments()),
+        }
+    };
     assert_eq!(follow(&engine, &found, |_| false).await, Some(Verdict::Succeeded));
     stage.world.fault("CreateDeployment", Fault::Exception("RevisionDoesNotExistException", "No revision"));
     assert_eq!(stage.deploy(&stage.spec("shop"), None).await, Some(Verdict::Succeeded));
+    let usual = stage.intent(&stage.spec("shop"), None);
+    let (actor, key, of) = ("ada".to_owned(), "again".to_owned(), usual.deployment);
+    let order = Order { cause: Cause::Restart { actor, key, of }, ..usual.order.clone() };
+    engine.admit(&order).await.unwrap();
+    let started = engine.start(&Intent { order, ..usual }).await.unwrap();
+    assert_eq!(follow(&engine, &started, |_| false).await, Some(Verdict::Succeeded), "row 35");
     stage.world.moves(Moves::WhenTold);
     stage.world.foreign("production", "user", "made by hand");
-    assert!(matches!(engine.start(&stage.intent(&spec, None)).await, Err(StartError::Busy(_))));
+    assert!(matches!(engine.start(&stage.intent(&spec, None)).await, Err(StartError::Busy(_))), "somebody else's");
     (0..20).for_each(|_| stage.world.tick());
     stage.world.moves(Moves::AtEachLook);
 }
