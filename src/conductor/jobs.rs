@@ -61,12 +61,13 @@ impl Job {
     pub(super) async fn run(mut self, step: Step) -> Done {
         self.at("before-effect");
         self.tell_of_beginning().await?;
+        // Apart from the task itself: one that watches for hours must not keep room for all that the others need.
         match step {
-            Step::Adopt(run) => self.adopt(run).await,
-            Step::Weigh => self.weigh().await,
-            Step::Prepare(weighed) => self.prepare(weighed).await,
-            Step::Release(ready) => self.release(ready).await,
-            Step::Find { ready, marker: _, run, since } => self.find(ready, run, since).await,
+            Step::Adopt(run) => Box::pin(self.adopt(run)).await,
+            Step::Weigh => Box::pin(self.weigh()).await,
+            Step::Prepare(weighed) => Box::pin(self.prepare(weighed)).await,
+            Step::Release(ready) => Box::pin(self.release(ready)).await,
+            Step::Find { ready, marker: _, run, since } => Box::pin(self.find(ready, run, since)).await,
             Step::Watch(running) => self.watch(running).await,
             Step::Verify(outcome) => self.verify(outcome).await,
         }
