@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::{
     CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
-    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, Target, TargetName, Weighed, backoff,
+    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, Target, Weighed, backoff,
 };
 use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
@@ -210,7 +210,9 @@ impl Job {
         let by = known.seen_by.filter(|_| known.seen.as_ref() == Some(&weighed.commit) && !self.order().is_forced());
         let Some(deployment) = by else { return Ok(None) };
         let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
-        let read = move || Ok((ledger.deployment(deployment)?, ledger.target(&name)?.live, at_engine(&ledger, &name)?));
+        let read = move || {
+            Ok((ledger.deployment(deployment)?, ledger.target(&name)?.live, rollback::at_engine(&ledger, &name)?))
+        };
         let (before, live, at_engine) = blocking(read).await?;
         // While another one is with the engine, nobody knows what will be live after it.
         let Some(before) = before.filter(|_| !at_engine) else { return Ok(None) };
@@ -280,26 +282,20 @@ impl Job {
 
     /// The revision of an earlier deployment.
     async fn restore(&self, to: DeploymentId, weighed: &Weighed) -> Result<Result<Prepared, Failure>, JobError> {
-        let ledger = self.ledger.clone();
-        let found = blocking(move || ledger.deployment(to)).await?;
-        Ok(match found.as_ref().and_then(Deployment::revision) {
-            Some(revision) => match steps::restore(&self.world, self.order(), weighed, to, revision).await {
-                Err(failure) => Err(self.since_pruned(failure, revision).await?),
+        Ok(match self.revision_of(to).await? {
+            Ok(revision) => match steps::restore(&self.world, self.order(), weighed, to, &revision).await {
+                Err(failure) => Err(self.since_pruned(failure, &revision).await?),
                 restored => restored,
             },
-            None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {to} any more"))
-                .help("deploy a commit that works")),
+            Err(failure) => Err(failure.help("deploy a commit that works")),
         })
     }
 
     /// The revision that is live.
     async fn restart(&self, of: DeploymentId) -> Result<Result<Prepared, Failure>, JobError> {
-        let ledger = self.ledger.clone();
-        let found = blocking(move || ledger.deployment(of)).await?;
-        Ok(match found.as_ref().and_then(Deployment::revision) {
-            Some(revision) => steps::restart(&self.world, self.order(), revision).await,
-            None => Err(Failure::setup("conductor/nothing-before", format!("nothing is known of {of} any more"))
-                .help("deploy a commit")),
+        Ok(match self.revision_of(of).await? {
+            Ok(revision) => steps::restart(&self.world, self.order(), &revision).await,
+            Err(failure) => Err(failure.help("deploy a commit that works")),
         })
     }
 
@@ -312,6 +308,13 @@ impl Job {
             None => Err(Failure::setup("conductor/nothing-to-promote", format!("nothing is known of {from} any more"))
                 .help("deploy the commit to this target by itself")),
         })
+    }
+
+    async fn revision_of(&self, id: DeploymentId) -> Result<Result<Revision, Failure>, JobError> {
+        let ledger = self.ledger.clone();
+        let found = blocking(move || ledger.deployment(id)).await?.and_then(|it| it.revision().cloned());
+        let unknown = || Failure::setup("conductor/nothing-before", format!("nothing is known of {id} any more"));
+        Ok(found.ok_or_else(unknown))
     }
 
     async fn known_revisions(&self, commit: &CommitSha) -> Result<Vec<Revision>, JobError> {
@@ -485,17 +488,6 @@ fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<D
         Some((_, id)) => ledger.deployment(id),
         None => Ok(None),
     }
-}
-
-/// Whether a deployment of the target is with the engine, or may be.
-fn at_engine(ledger: &Ledger, target: &TargetName) -> Result<bool, LedgerError> {
-    for id in ledger.unfinished()? {
-        let deployment = ledger.deployment(id)?;
-        if deployment.is_some_and(|it| it.order().target.name == *target && !it.state().is_before_release()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Reads the ledger away from the threads that drive everything else.

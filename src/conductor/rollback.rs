@@ -27,6 +27,17 @@ pub(super) fn live(ledger: &Ledger, target: &Target) -> Result<Option<Deployment
     Ok(found.filter(|it| brought_something(it) && it.order().target.destination() == target.destination()))
 }
 
+/// Whether a deployment of the target is with the engine, or may be.
+pub(super) fn at_engine(ledger: &Ledger, target: &TargetName) -> Result<bool, LedgerError> {
+    for id in ledger.unfinished()? {
+        let deployment = ledger.deployment(id)?;
+        if deployment.is_some_and(|it| it.order().target.name == *target && !it.state().is_before_release()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether the end of a run is one after which the last good revision is wanted back (R86).
 pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
     let order = ended.order();
