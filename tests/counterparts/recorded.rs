@@ -297,6 +297,7 @@ async fn a_role_is_asked_for_as_botocores_model_has_it() {
         assume_role: Some(ROLE.into()),
         external_id: Some("shop-7".into()),
         endpoint_url: Some(world.url()),
+        ..Account::default()
     };
     aws.codedeploy(&account).await.list_applications().send().await.unwrap();
     sts.refuse(ROLE);
