@@ -116,6 +116,8 @@ impl Bot {
             .arg("-c")
             .arg(file)
             .envs([("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "S"), ("LANDFALL_LOG", "warn")])
+            // As the systemd unit and the image have it.
+            .env("MALLOC_ARENA_MAX", "2")
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -1,6 +1,7 @@
 //! The rules of the house that the compiler does not keep. Reads files; runs nothing.
 
 mod cases;
+mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -201,6 +201,9 @@ fn landfall_upkeep_says_what_would_go_and_takes_it_away() {
     assert!(why.out.contains("its bundle was deleted on 20"), "{}", why.out);
     let story = run(&["status", &first.id().to_string()]);
     assert!(story.out.contains("bundle  deleted by retention"), "{}", story.out);
+    let page = reqwest::Client::new().get(format!("{url}/deployments/{}", first.id())).bearer_auth(token.trim());
+    let page = bot.runtime.block_on(async { page.send().await.unwrap().text().await.unwrap() });
+    assert!(page.contains("<dt>Bundle</dt><dd>deleted by retention"), "{page}");
     let live = run(&["why", bot.deployments()[0].order().sha.as_str()]);
     assert!(!live.out.contains("deleted"), "{}", live.out);
     // Reading is not enough to have something deleted.
