@@ -1,4 +1,5 @@
-//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `lock`, `unlock`: asking the server for something. The server decides.
+//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `lock`, `unlock`: asking the server for something.
+//! The server decides.
 
 use std::time::Duration;
 
@@ -65,17 +66,9 @@ impl Choices {
     }
 }
 
-/// The arguments of `deploy`.
+/// What every verb takes that begins a deployment.
 #[derive(Debug, Args)]
-pub(super) struct DeployArgs {
-    /// The target
-    #[arg(value_name = "TARGET")]
-    target: TargetName,
-
-    /// The branch, or a full name such as refs/tags/v1; the target's own branch, unless given
-    #[arg(value_name = "REF", value_parser = RefName::from_short)]
-    reference: Option<RefName>,
-
+struct Beginning {
     /// Wait until it has ended; exits with 1 if it failed
     #[arg(long)]
     wait: bool,
@@ -87,6 +80,21 @@ pub(super) struct DeployArgs {
     asking: Asking,
 }
 
+/// The arguments of `deploy`.
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// The target
+    #[arg(value_name = "TARGET")]
+    target: TargetName,
+
+    /// The branch, or a full name such as refs/tags/v1; the target's own branch, unless given
+    #[arg(value_name = "REF", value_parser = RefName::from_short)]
+    reference: Option<RefName>,
+
+    #[command(flatten)]
+    beginning: Beginning,
+}
+
 /// The arguments of `redeploy`.
 #[derive(Debug, Args)]
 pub(super) struct RedeployArgs {
@@ -94,15 +102,8 @@ pub(super) struct RedeployArgs {
     #[arg(value_name = "ID")]
     deployment: DeploymentId,
 
-    /// Wait until it has ended; exits with 1 if it failed
-    #[arg(long)]
-    wait: bool,
-
     #[command(flatten)]
-    choices: Choices,
-
-    #[command(flatten)]
-    asking: Asking,
+    beginning: Beginning,
 }
 
 /// The arguments of `rollback`.
@@ -116,15 +117,8 @@ pub(super) struct RollbackArgs {
     #[arg(long, value_name = "ID")]
     to: Option<DeploymentId>,
 
-    /// Wait until it has ended; exits with 1 if it failed
-    #[arg(long)]
-    wait: bool,
-
     #[command(flatten)]
-    choices: Choices,
-
-    #[command(flatten)]
-    asking: Asking,
+    beginning: Beginning,
 }
 
 /// The arguments of `restart`.
@@ -134,15 +128,8 @@ pub(super) struct RestartArgs {
     #[arg(value_name = "TARGET")]
     target: TargetName,
 
-    /// Wait until it has ended; exits with 1 if it failed
-    #[arg(long)]
-    wait: bool,
-
     #[command(flatten)]
-    choices: Choices,
-
-    #[command(flatten)]
-    asking: Asking,
+    beginning: Beginning,
 }
 
 /// The arguments of `stop`.
@@ -202,31 +189,28 @@ pub(super) struct UnlockArgs {
 }
 
 pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
-    let server = args.asking.server.find(environment)?;
+    let server = args.beginning.asking.server.find(environment)?;
     let reference = match &args.reference {
         Some(reference) => reference.clone(),
         None => own_branch(&server, &args.target)?,
     };
-    let ask = Ask::Deploy { target: args.target.clone(), reference, options: args.choices.options() };
-    born(&server, &ask, args.asking.json, args.wait)
+    let options = args.beginning.choices.options();
+    args.beginning.born(&server, &Ask::Deploy { target: args.target.clone(), reference, options })
 }
 
 pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
-    let server = args.asking.server.find(environment)?;
-    let ask = Ask::Redeploy { deployment: args.deployment, options: args.choices.options() };
-    born(&server, &ask, args.asking.json, args.wait)
+    let options = args.beginning.choices.options();
+    args.beginning.ask(environment, &Ask::Redeploy { deployment: args.deployment, options })
 }
 
 pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Outcome {
-    let server = args.asking.server.find(environment)?;
-    let ask = Ask::Rollback { target: args.target.clone(), to: args.to, options: args.choices.options() };
-    born(&server, &ask, args.asking.json, args.wait)
+    let options = args.beginning.choices.options();
+    args.beginning.ask(environment, &Ask::Rollback { target: args.target.clone(), to: args.to, options })
 }
 
 pub(super) fn restart(args: &RestartArgs, environment: &Environment) -> Outcome {
-    let server = args.asking.server.find(environment)?;
-    let ask = Ask::Restart { target: args.target.clone(), options: args.choices.options() };
-    born(&server, &ask, args.asking.json, args.wait)
+    let options = args.beginning.choices.options();
+    args.beginning.ask(environment, &Ask::Restart { target: args.target.clone(), options })
 }
 
 pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {
@@ -301,26 +285,32 @@ fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> O
     Ok(Exit::Done)
 }
 
-/// Asks for a deployment, and follows it where that is wanted.
-fn born(server: &Server, what: &Ask, json: bool, wait: bool) -> Outcome {
-    let answer = ask(server, what)?;
-    let ids: Vec<String> = understood(answer["deployments"].clone())?;
-    let Some(id) = ids.into_iter().next() else {
-        return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
-    };
-    if !wait {
-        if json {
-            say_json(&answer);
-        } else {
-            say(&format!("{id}\n"));
-            talk(&format!("follow it with `landfall status {id}`\n"));
+impl Beginning {
+    fn ask(&self, environment: &Environment, what: &Ask) -> Outcome {
+        self.born(&self.asking.server.find(environment)?, what)
+    }
+
+    /// Asks for a deployment, and follows it where that is wanted.
+    fn born(&self, server: &Server, what: &Ask) -> Outcome {
+        let answer = ask(server, what)?;
+        let ids: Vec<String> = understood(answer["deployments"].clone())?;
+        let Some(id) = ids.into_iter().next() else {
+            return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
+        };
+        if !self.wait {
+            if self.asking.json {
+                say_json(&answer);
+            } else {
+                say(&format!("{id}\n"));
+                talk(&format!("follow it with `landfall status {id}`\n"));
+            }
+            return Ok(Exit::Done);
         }
-        return Ok(Exit::Done);
+        if !self.asking.json {
+            say(&format!("{id}\n"));
+        }
+        follow(server, &id, self.asking.json)
     }
-    if !json {
-        say(&format!("{id}\n"));
-    }
-    follow(server, &id, json)
 }
 
 fn follow(server: &Server, id: &str, json: bool) -> Outcome {

@@ -40,7 +40,7 @@ fn a_bucket_with_a_role_of_its_own_is_reached_as_that_role_rows_10_and_24() {
     assert_eq!(bot.deployments()[0].state().name(), "succeeded", "{}", bot.story());
     assert_eq!((sts.asked("RoleArn"), sts.asked("ExternalId")), (vec![KEEPER.into()], vec!["keep-7".into()]));
     assert_eq!(sts.asked("RoleSessionName"), ["landfall"]);
-    assert_eq!(outside.s3.signers(), [("ASIATHERE".into(), "t".into())], "the role's keys, and no others");
+    assert_eq!(outside.s3.signers(), [("ASIATHERE00000000000".into(), "t".into())], "the role's keys, and no others");
 }
 
 #[test]
