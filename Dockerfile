@@ -26,8 +26,8 @@ COPY --from=build /landfall/target/dist/landfall /usr/local/bin/landfall
 USER landfall
 # These win over the configuration file, so that the same file serves outside of a container too.
 ENV LANDFALL_CONFIG=/etc/landfall/landfall.toml LANDFALL_DATA_DIR=/var/lib/landfall LANDFALL_LISTEN=0.0.0.0:8080
-# glibc keeps room for each thread apart: with many threads that wait, most of it lies idle.
-ENV MALLOC_ARENA_MAX=2
+# glibc keeps room for each thread apart, and what was freed for later: a burst of pushes would be resident for days.
+ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
 VOLUME /var/lib/landfall
 EXPOSE 8080
 # The binary asks the server beside it, as the configuration says: there is no curl in the image.

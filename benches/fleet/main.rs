@@ -117,7 +117,11 @@ impl Bot {
             .arg(file)
             .envs([("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "S"), ("LANDFALL_LOG", "warn")])
             // As the systemd unit and the image have it.
-            .env("MALLOC_ARENA_MAX", "2")
+            .envs([
+                ("MALLOC_ARENA_MAX", "2"),
+                ("MALLOC_MMAP_THRESHOLD_", "131072"),
+                ("MALLOC_TRIM_THRESHOLD_", "131072"),
+            ])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
