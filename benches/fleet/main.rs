@@ -6,7 +6,7 @@
 //! signed webhooks; once all are at CodeDeploy they move together, a step every few seconds: most succeed, some bake,
 //! some fail on an instance, some wait to be approved, some are stopped by a person.
 //!
-//! `cargo bench --bench fleet -- [--targets N] [--step SECONDS]`
+//! `cargo bench --profile dist --bench fleet -- [--targets N] [--step SECONDS]`
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the time and starts programs")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its numbers are for a terminal")]
