@@ -2,6 +2,7 @@
 
 use aws_sdk_codedeploy::types::{DeploymentTarget, EcsTarget, LambdaTarget, LifecycleEvent};
 
+use crate::appspec::LIFECYCLE;
 use crate::domain::{Blame, Failure, Lifecycle, StepStatus, Traffic};
 
 /// One target at one moment.
@@ -32,28 +33,22 @@ struct Failed {
     log_tail: String,
 }
 
-/// The lifecycle events in the order in which they run (guide: 17577-17646, 973-984). An answer promises no order.
-const RUN_ORDER: [&str; 15] = [
-    "BeforeBlockTraffic",
-    "BlockTraffic",
-    "AfterBlockTraffic",
-    "ApplicationStop",
-    "DownloadBundle",
-    "BeforeInstall",
-    "Install",
-    "AfterInstall",
-    "ApplicationStart",
-    "ValidateService",
-    "AllowTestTraffic",
-    "AfterAllowTestTraffic",
-    "BeforeAllowTraffic",
-    "AllowTraffic",
-    "AfterAllowTraffic",
-];
+/// What ECS does right before traffic is let in (guide: 973-984).
+const TEST_TRAFFIC: [&str; 2] = ["AllowTestTraffic", "AfterAllowTestTraffic"];
 
-/// Sorts by the names of lifecycle events; unknown ones stay behind the known, as they came.
+/// Sorts by the names of lifecycle events, in the order in which they run: an answer promises none. Unknown ones stay
+/// behind the known, as they came.
 pub(super) fn in_run_order<T>(list: &mut [T], name: impl Fn(&T) -> &str) {
-    list.sort_by_key(|it| RUN_ORDER.iter().position(|known| *known == name(it)).unwrap_or(RUN_ORDER.len()));
+    list.sort_by_key(|it| place(name(it)));
+}
+
+/// Where an event stands in the run, by the one that it comes before or is.
+fn place(event: &str) -> (usize, usize) {
+    let of = |name: &str| LIFECYCLE.iter().position(|known| *known == name).unwrap_or(LIFECYCLE.len());
+    match TEST_TRAFFIC.iter().position(|known| *known == event) {
+        Some(at) => (of("BeforeAllowTraffic"), at),
+        None => (of(event), TEST_TRAFFIC.len()),
+    }
 }
 
 impl Target {
@@ -202,6 +197,14 @@ mod tests {
     use aws_sdk_codedeploy::types::{Diagnostics, LifecycleErrorCode, LifecycleEventStatus};
 
     use super::*;
+
+    #[test]
+    fn events_are_told_as_they_run_and_test_traffic_comes_before_traffic() {
+        let mut events = ["Later", "AllowTraffic", "AfterAllowTestTraffic", "Install", "BeforeAllowTraffic", "Sooner"];
+        in_run_order(&mut events, |it| it);
+        let run = ["Install", "AfterAllowTestTraffic", "BeforeAllowTraffic", "AllowTraffic", "Later", "Sooner"];
+        assert_eq!(events, run);
+    }
 
     #[test]
     fn a_function_that_fails_is_not_told_to_look_at_an_agent() {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::scenario::Failing;
-use super::state::Deployment;
+use super::state::{Deployment, LIFECYCLE};
 
 /// How many instances must stay healthy (rows 39 and 42).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +72,6 @@ impl Plan {
 }
 
 const BLOCK: [&str; 3] = ["BeforeBlockTraffic", "BlockTraffic", "AfterBlockTraffic"];
-const MIDDLE: [&str; 7] = [
-    "ApplicationStop",
-    "DownloadBundle",
-    "BeforeInstall",
-    "Install",
-    "AfterInstall",
-    "ApplicationStart",
-    "ValidateService",
-];
 const ALLOW: [&str; 3] = ["BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"];
 /// How many steps a silent agent is waited for.
 const PATIENCE: usize = 3;
@@ -193,9 +184,9 @@ impl Instance {
 impl Fleet {
     pub(super) fn new(plan: &Plan, waits: bool) -> Self {
         let (events, label): (&[&[&str]], _) = match plan.course {
-            Course::InPlace => (&[&MIDDLE], None),
-            Course::BehindLoadBalancer => (&[&BLOCK, &MIDDLE, &ALLOW], None),
-            Course::BlueGreen { .. } => (&[&MIDDLE, &ALLOW], Some("Green")),
+            Course::InPlace => (&[&LIFECYCLE], None),
+            Course::BehindLoadBalancer => (&[&BLOCK, &LIFECYCLE, &ALLOW], None),
+            Course::BlueGreen { .. } => (&[&LIFECYCLE, &ALLOW], Some("Green")),
         };
         let new = |(id, fate): &(String, Fate)| Instance::new(id, fate.clone(), label, events);
         let mut instances: Vec<Instance> = plan.instances.iter().map(new).collect();
