@@ -21,13 +21,13 @@ const GLANCE: Duration = Duration::from_millis(500);
 
 /// What all of them take.
 #[derive(Debug, Args)]
-struct Asking {
+pub(super) struct Asking {
     /// Print the server's answer
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// What may be chosen for one deployment.
@@ -195,7 +195,8 @@ pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
         None => own_branch(&server, &args.target)?,
     };
     let options = args.beginning.choices.options();
-    args.beginning.born(&server, &Ask::Deploy { target: args.target.clone(), reference, options })
+    let ask = Ask::Deploy { target: args.target.clone(), reference, options };
+    born(&server, &ask, args.beginning.wait, args.beginning.asking.json)
 }
 
 pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
@@ -287,30 +288,33 @@ fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> O
 
 impl Beginning {
     fn ask(&self, environment: &Environment, what: &Ask) -> Outcome {
-        self.born(&self.asking.server.find(environment)?, what)
+        born(&self.asking.server.find(environment)?, what, self.wait, self.asking.json)
     }
+}
 
-    /// Asks for a deployment, and follows it where that is wanted.
-    fn born(&self, server: &Server, what: &Ask) -> Outcome {
-        let answer = ask(server, what)?;
-        let ids: Vec<String> = understood(answer["deployments"].clone())?;
-        let Some(id) = ids.into_iter().next() else {
-            return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
-        };
-        if !self.wait {
-            if self.asking.json {
-                say_json(&answer);
-            } else {
-                say(&format!("{id}\n"));
-                talk(&format!("follow it with `landfall status {id}`\n"));
-            }
-            return Ok(Exit::Done);
-        }
-        if !self.asking.json {
+/// Asks for deployments, and follows what is born where that is wanted.
+pub(super) fn born(server: &Server, what: &Ask, wait: bool, json: bool) -> Outcome {
+    let answer = ask(server, what)?;
+    let ids: Vec<String> = understood(answer["deployments"].clone())?;
+    if ids.is_empty() {
+        return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
+    }
+    if json && !wait {
+        say_json(&answer);
+        return Ok(Exit::Done);
+    }
+    let mut exit = Exit::Done;
+    for id in &ids {
+        if !json {
             say(&format!("{id}\n"));
         }
-        follow(server, &id, self.asking.json)
+        if !wait {
+            talk(&format!("follow it with `landfall status {id}`\n"));
+        } else if follow(server, id, json)? != Exit::Done {
+            exit = Exit::DeploymentFailed;
+        }
     }
+    Ok(exit)
 }
 
 fn follow(server: &Server, id: &str, json: bool) -> Outcome {

@@ -9,6 +9,7 @@ mod aws;
 mod bundle;
 mod check;
 mod configuration;
+mod deliveries;
 mod demo;
 mod doctor;
 mod exec_as;

@@ -275,6 +275,7 @@ impl Event {
     }
 }
 
-fn short(sha: &str) -> String {
+/// The first seven digits of a commit, for people.
+pub(super) fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
 }

@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
-use super::{apply, ask, aws, bundle, check, demo, doctor, exec_as, explain, init, send, serve, status, upkeep, why};
+use super::{
+    apply, ask, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, init, send, serve, status, upkeep, why,
+};
 use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
@@ -60,6 +62,10 @@ enum Verb {
     Lock(ask::LockArgs),
     /// Release to a target again
     Unlock(ask::UnlockArgs),
+    /// List the pushes that came in and what each meant, or tell the whole story of one
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Have a push that came in planned again by today's configuration, although it is known
+    Replay(deliveries::ReplayArgs),
     /// Look at every outside thing that the bot needs, and say what to do where something is wrong
     Doctor(doctor::DoctorArgs),
     /// Print what AWS has to be told for the targets configured
@@ -103,6 +109,8 @@ impl Verb {
             Self::Approve(it) => ask::approve(&it, environment),
             Self::Lock(it) => ask::lock(&it, environment),
             Self::Unlock(it) => ask::unlock(&it, environment),
+            Self::Deliveries(it) => deliveries::deliveries(&it, environment),
+            Self::Replay(it) => deliveries::replay(&it, environment),
             Self::Doctor(it) => doctor::run(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
             Self::Explain(it) => explain::run(&it),

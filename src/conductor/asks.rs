@@ -6,13 +6,14 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, EngineSpec, Event, Failure, Offset,
-    Order, RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
+    Approval, Ask, Cause, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId, EngineSpec, Event,
+    Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
 
 use super::jobs::blocking;
+use super::replay::{self, Replay};
 use super::{approval, restart, rollback, stop};
 
 /// CodeDeploy's own limit for the name of a deployment configuration.
@@ -99,7 +100,11 @@ impl Asks {
                 told = Some(said);
                 (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
             }
-            Ask::Replay { .. } => return Err(not_yet()),
+            Ask::Replay { delivery } => {
+                let replay = self.replay(&request, delivery).await?;
+                told = Some(replay.told);
+                (vec![replay.consequence], replay.births)
+            }
         };
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
@@ -223,6 +228,13 @@ impl Asks {
         birth.map_err(AskError::Refused)
     }
 
+    /// What a known delivery means today.
+    async fn replay(&self, request: &Request, delivery: &DeliveryId) -> Result<Replay, AskError> {
+        let (ledger, targets) = (self.ledger.clone(), self.targets.clone());
+        let (request, delivery) = (request.clone(), delivery.clone());
+        blocking(move || Ok(replay::of_request(&ledger, &targets, &request, &delivery))).await?
+    }
+
     /// The same commit again, to its target as it is configured now.
     async fn redeploy(&self, request: &Request, id: DeploymentId, options: &DeployOptions) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
@@ -245,12 +257,4 @@ fn past(state: &State) -> &'static str {
         State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => "goes on",
         State::Running { .. } | State::Verifying { .. } => "goes on",
     }
-}
-
-fn not_yet() -> AskError {
-    let failure = Failure::setup("conductor/not-available", "this version cannot do that yet");
-    AskError::Refused(
-        failure
-            .help("deploy, redeploy, rollback, restart, stop, approve, lock, unlock, pause and resume are available"),
-    )
 }

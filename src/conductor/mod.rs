@@ -16,6 +16,7 @@ pub mod desk;
 mod hint;
 mod jobs;
 mod promotion;
+mod replay;
 mod restart;
 mod rollback;
 mod run;

@@ -221,7 +221,7 @@ impl<'d, 'i> Commit<'d, 'i> {
         let event = BotEvent::Requested { request, deployments: deployments.clone() };
         let offset = self.add(Stream::Bot, Event::Bot(event))?;
         for (stream, event) in consequences {
-            self.add(stream, event)?;
+            self.add(stream, with_births(event, &births))?;
         }
         self.bear(births)?;
         Ok(Decided::Write(Requested { repeat: false, offset, deployments }))
@@ -255,4 +255,15 @@ impl<'d, 'i> Commit<'d, 'i> {
         ids.dedup();
         Ok(ids)
     }
+}
+
+/// A replay's plans with the deployments that are born of it, whose ids nobody knows before.
+fn with_births(mut event: Event, births: &[(DeploymentId, Option<Order>)]) -> Event {
+    if let Event::Delivery(DeliveryEvent::Replayed { plans, .. }) = &mut event {
+        for line in plans.iter_mut().filter(|line| line.nothing.is_none()) {
+            let is_it = |order: &Option<Order>| order.as_ref().is_some_and(|it| it.target.name == line.target);
+            line.deployment = births.iter().find(|(_, order)| is_it(order)).map(|(id, _)| *id);
+        }
+    }
+    event
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::WebState;
 use super::door::Writer;
 use super::respond::{Refusal, Sorry, see_other};
-use crate::domain::{Approval, Ask, DeployOptions, DeploymentId, RefName, Request, TargetName};
+use crate::domain::{Approval, Ask, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
 /// The longest reason for a lock.
 const LONGEST_REASON: usize = 200;
@@ -86,6 +86,24 @@ pub(super) async fn at_deployment(
         _ => return Err(no_such(&act)),
     };
     ask(&state, actor, &fields, what, &back).await
+}
+
+/// `POST /deliveries/{id}/replay`.
+pub(super) async fn at_delivery(
+    writer: Writer,
+    state: Data<WebState>,
+    path: Path<(String, String)>,
+    body: Bytes,
+) -> Result<HttpResponse, Sorry> {
+    let fields = Fields::parse(&body);
+    let actor = writer.proven(fields.get("csrf"))?;
+    let (id, act) = path.into_inner();
+    let delivery = DeliveryId::parse(id)?;
+    if act != "replay" {
+        return Err(no_such(&act));
+    }
+    let back = format!("/deliveries/{delivery}");
+    ask(&state, actor, &fields, Ask::Replay { delivery }, &back).await
 }
 
 /// `POST /releases/{act}`: pause, resume.

@@ -86,6 +86,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(small("/deployments/{id}/{act}").post(forms::at_deployment))
         .service(web::resource("/deliveries").get(pages::deliveries))
         .service(web::resource("/deliveries/{id}").get(pages::delivery))
+        .service(small("/deliveries/{id}/{act}").post(forms::at_delivery))
         .service(small("/releases/{act}").post(forms::at_all))
         .default_service(web::to(pages::unknown));
 }

@@ -14,6 +14,7 @@ mod cli;
 mod codedeploy;
 mod config;
 mod crash;
+mod deliveries;
 mod demo;
 mod doctor;
 mod door;

@@ -1,0 +1,3 @@
+//! Deliveries as people see and use them: listed, told, planned again.
+
+mod replay;
