@@ -128,8 +128,8 @@ impl App {
     /// Opens the ledger, takes the port, and starts everything.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        let (clock, probe, mut report_pace) = (parts.clock.clone(), parts.probe.clone(), parts.report_pace);
-        report_pace.between = config.github.between_writes.unwrap_or(report_pace.between);
+        let (clock, probe, report_pace) = (parts.clock.clone(), parts.probe.clone(), parts.report_pace);
+        let report_pace = config.github.between_writes.map_or(report_pace, |it| report_pace.every(it));
         let upkeep_pace = parts.upkeep_pace;
         let ledger = open_ledger(&config, &clock, &probe).await?;
         let github = GitHubClient::new(&config.github, clock.clone()).map_err(|error| {

@@ -61,7 +61,7 @@ pub struct GitHub {
     pub hooks: Vec<Hook>,
     /// The token for statuses and private repositories.
     pub token: Option<SecretRef>,
-    /// How long a commit status waits after the one before it, where that is not what GitHub asks for.
+    /// How long a message waits after the one before it, where that is not what GitHub asks for.
     pub between_writes: Option<Duration>,
 }
 

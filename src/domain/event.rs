@@ -305,6 +305,9 @@ pub enum SinkEvent {
         /// The other side's id of it, for edits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remote_id: Option<String>,
+        /// How many messages stand under this name at this commit, with this one; 0 where nobody counted.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        nth: u32,
     },
     /// It could not be told yet.
     Stumbled {
@@ -316,6 +319,12 @@ pub enum SinkEvent {
         attempt: u32,
         /// When to try again.
         next_at: Timestamp,
+        /// The other side's id of what it was told before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_id: Option<String>,
+        /// How many messages may stand under this name at this commit: an answer that is lost leaves it open.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        nth: u32,
     },
     /// It will not be told.
     GaveUp {
@@ -323,7 +332,36 @@ pub enum SinkEvent {
         deployment: DeploymentId,
         /// Why.
         failure: Failure,
+        /// The other side's id of what it was told before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_id: Option<String>,
+        /// How many messages may stand under this name at this commit.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        nth: u32,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl SinkEvent {
+    /// The other side's id of what it was last told.
+    pub fn remote_id(&self) -> Option<&str> {
+        match self {
+            Self::Sent { remote_id, .. } | Self::Stumbled { remote_id, .. } | Self::GaveUp { remote_id, .. } => {
+                remote_id.as_deref()
+            }
+        }
+    }
+
+    /// How many messages may stand under its name at its commit.
+    pub fn nth(&self) -> u32 {
+        match self {
+            Self::Sent { nth, .. } | Self::Stumbled { nth, .. } | Self::GaveUp { nth, .. } => *nth,
+        }
+    }
 }
 
 /// What a person or peer asks for.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::pace::{self, Pace};
-use super::sink::Unsaid;
+use super::unsaid::Unsaid;
+use super::way::Way;
 use crate::domain::{DeploymentId, Failure, Notice, SinkEvent};
 
 /// What waits for a sink.
@@ -16,18 +17,14 @@ use crate::domain::{DeploymentId, Failure, Notice, SinkEvent};
 pub(super) struct Line {
     /// Everything that went on and is not over, and what is over and not told.
     open: BTreeMap<DeploymentId, Open>,
-    /// The ones of these with something to say, by when.
+    /// The ones of these that go on and have something to say, by when.
     agenda: BTreeSet<(Timestamp, DeploymentId)>,
+    /// The ones of these that are over, by when their end is told.
+    ends: BTreeSet<(Timestamp, DeploymentId)>,
     /// What is merely planned, and was not mentioned yet.
     planned: BTreeSet<DeploymentId>,
     /// None of these is mentioned sooner.
     planned_after: Option<Timestamp>,
-    /// The next request comes no sooner, for the pace.
-    paced_until: Option<Timestamp>,
-    /// Nor than this, because it would fail like the last one.
-    down_until: Option<Timestamp>,
-    /// How often in a row it failed.
-    stumbles: u32,
 }
 
 /// What is known of a deployment at a sink.
@@ -37,6 +34,8 @@ struct Open {
     due: Option<Timestamp>,
     /// Whether `due` is when to try again.
     retries: bool,
+    /// Whether it is over.
+    is_over: bool,
     attempts: u32,
     stumbles_since: Option<Timestamp>,
     /// What it was last told, or will never be told.
@@ -44,6 +43,15 @@ struct Open {
     told_at: Option<Timestamp>,
     /// How often it was told, since the program started.
     told: u32,
+}
+
+/// A deployment to speak of, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) at: Timestamp,
+    pub(super) id: DeploymentId,
+    /// Whether it is over.
+    pub(super) is_end: bool,
 }
 
 /// What came of a message that could not be said.
@@ -83,28 +91,30 @@ impl Line {
         if known {
             let open = self.open.entry(id).or_default();
             let soonest = open.told_at.filter(|_| !is_end).map(|at| pace::after(at, pace::interval(pace, open.told)));
-            if !open.retries {
-                self.schedule(id, Some(soonest.unwrap_or(now).max(now)));
-            }
+            let due = open.due.filter(|_| open.retries).or(Some(soonest.unwrap_or(now).max(now)));
+            self.schedule(id, None);
+            self.open.entry(id).or_default().is_over |= is_end;
+            self.schedule(id, due);
         }
         known
     }
 
-    /// The next deployment to speak of, and when.
-    pub(super) fn next(&self, pace: &Pace) -> Option<(Timestamp, DeploymentId)> {
+    /// The next deployments to speak of, and when: one that goes on, and one that is over, which goes before.
+    pub(super) fn next(&self, pace: &Pace) -> impl Iterator<Item = Due> {
         let planned = self.planned.first().map(|id| {
             let settled = pace::after(id.born_at(), pace.planned);
             (settled.max(self.planned_after.unwrap_or(settled)), *id)
         });
-        let (due, id) = self.agenda.first().copied().into_iter().chain(planned).min()?;
-        Some((due.max(self.paced_until.unwrap_or(due)).max(self.down_until.unwrap_or(due)), id))
+        let going = self.agenda.first().copied().into_iter().chain(planned).min();
+        let due = |is_end| move |(at, id)| Due { at, id, is_end };
+        going.map(due(false)).into_iter().chain(self.ends.first().copied().map(due(true)))
     }
 
     /// The next deployment of which something waits for its pace only.
     pub(super) fn ready(&self) -> Option<DeploymentId> {
         let is_retry = |id: &DeploymentId| self.open.get(id).is_some_and(|open| open.retries);
-        let waiting = self.agenda.iter().map(|(_, id)| *id).find(|id| !is_retry(id));
-        waiting.or_else(|| self.planned.first().copied()).filter(|_| self.stumbles == 0)
+        let waiting = self.ends.iter().chain(&self.agenda).map(|(_, id)| *id).find(|id| !is_retry(id));
+        waiting.or_else(|| self.planned.first().copied())
     }
 
     /// It is about to be spoken of.
@@ -115,9 +125,9 @@ impl Line {
         }
     }
 
-    /// Whether that was the last thing said of it.
-    pub(super) fn knows(&self, id: DeploymentId, notice: &Notice) -> bool {
-        self.open.get(&id).is_some_and(|open| open.settled.as_ref() == Some(notice))
+    /// The last thing said of it, or that will never be said.
+    pub(super) fn settled(&self, id: DeploymentId) -> Option<Notice> {
+        self.open.get(&id).and_then(|open| open.settled.clone())
     }
 
     /// Nothing more is to be said of it until something happens; nothing ever, if it is over.
@@ -134,34 +144,28 @@ impl Line {
         }
     }
 
-    /// The sink took a message.
-    pub(super) fn is_up(&mut self) {
-        (self.stumbles, self.down_until) = (0, None);
-    }
-
-    /// The next message comes no sooner.
-    pub(super) fn rest_until(&mut self, at: Timestamp) {
-        self.paced_until = Some(at);
-    }
-
     /// What comes of a message that could not be said. One that is given up is [settled](Self::settle) by the caller.
-    pub(super) fn stumble(&mut self, id: DeploymentId, unsaid: &Unsaid, now: Timestamp, pace: &Pace) -> Stumbled {
-        let Unsaid { failure: Failure { passing, .. }, until, for_all } = unsaid;
+    pub(super) fn stumble(
+        &mut self,
+        id: DeploymentId,
+        unsaid: &Unsaid,
+        now: Timestamp,
+        pace: &Pace,
+        way: Option<&mut Way>,
+    ) -> Stumbled {
+        let Unsaid { failure: Failure { passing, .. }, until, for_all, .. } = unsaid;
         let Some(open) = self.open.get_mut(&id) else { return Stumbled::GaveUp };
         open.attempts += 1;
         let since = *open.stumbles_since.get_or_insert(now);
         if !passing || now > pace::after(since, pace.patience) {
             return Stumbled::GaveUp;
         }
-        let mut attempt = open.attempts;
         open.retries = true;
-        if *for_all {
-            self.stumbles += 1;
-            attempt = attempt.max(self.stumbles);
-        }
+        let mut way = way.filter(|_| *for_all);
+        let attempt = open.attempts.max(way.as_mut().map_or(0, |way| way.stumble()));
         let next_at = pace::next_try(now, id, attempt).max(until.unwrap_or(now));
-        if *for_all {
-            self.down_until = Some(next_at);
+        if let Some(way) = way {
+            way.down_until(next_at);
         }
         self.schedule(id, Some(next_at));
         Stumbled::Again(next_at, attempt)
@@ -169,10 +173,11 @@ impl Line {
 
     fn schedule(&mut self, id: DeploymentId, due: Option<Timestamp>) {
         let Some(open) = self.open.get_mut(&id) else { return };
+        let agenda = if open.is_over { &mut self.ends } else { &mut self.agenda };
         if let Some(before) = std::mem::replace(&mut open.due, due) {
-            self.agenda.remove(&(before, id));
+            agenda.remove(&(before, id));
         }
-        self.agenda.extend(due.map(|due| (due, id)));
+        agenda.extend(due.map(|due| (due, id)));
     }
 }
 
@@ -197,15 +202,16 @@ mod tests {
         let mut burst: Vec<_> = (0..1000).map(|n| id(100, &n.to_string())).collect();
         burst.sort();
         burst.iter().for_each(|id| line.born(*id));
-        assert_eq!(line.next(&pace), Some((second(101), burst[0])));
+        let next = |line: &Line| line.next(&pace).map(|it| (it.at, it.id)).collect::<Vec<_>>();
+        assert_eq!(next(&line), [(second(101), burst[0])]);
         assert!(line.went_on(burst[999], false, second(100), &pace));
-        assert_eq!(line.next(&pace), Some((second(100), burst[999])), "at once");
+        assert_eq!(next(&line), [(second(100), burst[999])], "at once");
         line.begin(burst[999], second(100), &pace);
         let notice = Notice { state: NoticeState::Pending, text: "Checking".into() };
         line.settle(burst[999], false, Some(notice), second(100));
         line.begin(burst[0], second(101), &pace);
         line.settle(burst[0], false, None, second(101));
-        assert_eq!(line.next(&pace), Some((second(102), burst[1])));
+        assert_eq!(next(&line), [(second(102), burst[1])]);
         assert_eq!(line.open.len(), 2, "the others are ids alone");
     }
 
@@ -216,6 +222,25 @@ mod tests {
         line.born(id);
         assert!(line.went_on(id, true, second(100), &pace));
         line.settle(id, true, None, second(100));
-        assert_eq!((line.next(&pace), line.open.len(), line.agenda.len()), (None, 0, 0));
+        assert_eq!((line.next(&pace).count(), line.open.len(), line.agenda.len(), line.ends.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn an_end_is_told_beside_what_goes_on_and_one_that_is_tried_again_keeps_its_time() {
+        let (pace, mut line) = (Pace::default(), Line::default());
+        let [first, second_one] = [id(100, "a"), id(100, "b")];
+        [first, second_one].into_iter().for_each(|id| line.born(id));
+        line.went_on(first, false, second(100), &pace);
+        line.went_on(second_one, false, second(101), &pace);
+        let down = Failure::passing("report/unavailable", "GitHub is down");
+        let unsaid = Unsaid { failure: down, until: Some(second(130)), for_all: false, may_be_taken: false };
+        assert!(
+            matches!(line.stumble(second_one, &unsaid, second(101), &pace, None), Stumbled::Again(at, 1) if at == second(130))
+        );
+        line.went_on(second_one, true, second(102), &pace);
+        let next: Vec<_> = line.next(&pace).collect();
+        let due = |at, id, is_end| Due { at: second(at), id, is_end };
+        assert_eq!(next, [due(100, first, false), due(130, second_one, true)]);
+        assert_eq!(line.ready(), Some(first), "the other one waits for GitHub");
     }
 }

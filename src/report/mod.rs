@@ -4,11 +4,15 @@
 //! what it was told stands in the ledger under `sink/NAME`. The difference is the outbox. Killed anywhere, it is found
 //! again; what was passed over in between needs no telling.
 
+mod brief;
 mod line;
 mod outbox;
 mod pace;
 mod sink;
+mod status;
+mod unsaid;
 mod untold;
+mod way;
 
 pub use outbox::{ReportError, Reports, Turn};
 pub use pace::Pace;

@@ -9,23 +9,23 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{Line, Stumbled};
+use super::brief::{self, Brief};
+use super::line::{Due, Line, Stumbled};
 use super::pace::{self, Pace};
-use super::sink::{self, Message, Sink, Unsaid};
-use super::untold::{self, Heard};
+use super::sink::{Message, Sink};
+use super::unsaid::Unsaid;
+use super::untold::{self, Heard, Untold};
+use super::way::Way;
 use crate::clients::Clock;
 use crate::domain::{
-    CommitSha, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Notice, Offset, Record, SinkEvent, State,
-    Stream,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Record, SinkEvent, State, Stream,
 };
-use crate::ledger::{Append, Filter, Ledger, LedgerError, Probe};
+use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
 /// Records read at a time.
 const BATCH: usize = 500;
 /// How long a running request may still take once the program is asked to end, and how long the rest may.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
-/// Among how many deployments of a commit to a target one is looked for that speaks for it.
-const NEWER: usize = 10;
 /// How long a full disk is waited for.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
@@ -79,6 +79,8 @@ pub struct Reports {
     next: Option<Offset>,
     /// What waits for each sink, in their order.
     lines: Vec<Line>,
+    /// To GitHub, which bears one writer: all sinks there share it.
+    way: Way,
 }
 
 impl Reports {
@@ -86,7 +88,7 @@ impl Reports {
     pub fn new(ledger: Ledger, sinks: Vec<Sink>, clock: Clock, public_url: Option<String>) -> Self {
         let lines = sinks.iter().map(|_| Line::default()).collect();
         let (pace, probe): (_, Probe) = (Pace::default(), Arc::new(|_| ()));
-        Self { ledger, sinks, clock, public_url, pace, probe, next: None, lines }
+        Self { ledger, sinks, clock, public_url, pace, probe, next: None, lines, way: Way::default() }
     }
 
     /// The same, at another pace.
@@ -138,13 +140,26 @@ impl Reports {
     /// One turn: hears what happened, and sends at most one message.
     pub async fn advance(&mut self) -> Result<Turn, ReportError> {
         self.catch_up().await?;
-        let lines = self.lines.iter().enumerate();
-        let next = lines.filter_map(|(sink, line)| line.next(&self.pace).map(|(at, id)| (at, sink, id))).min();
+        let now = self.clock.now();
+        // Of all that may be said now, what is over goes first: it is what people wait for.
+        let next = self.waiting().min_by_key(|(_, due)| (due.at.max(now), !due.is_end, due.at, due.id));
         match next {
             None => Ok(Turn::Idle),
-            Some((at, ..)) if at > self.clock.now() => Ok(Turn::Until(at)),
-            Some((_, sink, id)) => self.tell(sink, id).await.map(|()| Turn::Did),
+            Some((_, due)) if due.at > now => Ok(Turn::Until(due.at)),
+            Some((sink, due)) => self.tell(sink, due.id).await.map(|()| Turn::Did),
         }
+    }
+
+    /// What waits for each sink, by when it may be said there.
+    fn waiting(&self) -> impl Iterator<Item = (usize, Due)> {
+        let lines = self.sinks.iter().zip(&self.lines).enumerate();
+        lines.flat_map(|(index, (sink, line))| {
+            let free_at = |is_end| self.way.free_at(is_end, &self.pace).filter(|_| sink.is_far());
+            line.next(&self.pace).map(move |due| {
+                let at = free_at(due.is_end).map_or(due.at, |free| free.max(due.at));
+                (index, Due { at, ..due })
+            })
+        })
     }
 
     /// Turns until there is nothing to do now. What is due later comes back as the time.
@@ -162,9 +177,7 @@ impl Reports {
     pub async fn flush(&mut self, within: Duration) -> Result<(), ReportError> {
         let all = async {
             self.catch_up().await?;
-            while let Some((sink, id)) =
-                self.lines.iter().enumerate().find_map(|(sink, line)| Some((sink, line.ready()?)))
-            {
+            while let Some((sink, id)) = self.ready() {
                 self.tell(sink, id).await?;
             }
             Ok(())
@@ -175,13 +188,23 @@ impl Reports {
         })
     }
 
+    /// What waits for its pace only, and can be said where nothing is down.
+    fn ready(&self) -> Option<(usize, DeploymentId)> {
+        let mut sinks = self.sinks.iter().zip(&self.lines).enumerate();
+        sinks.find_map(|(index, (sink, line))| {
+            line.ready().filter(|_| !sink.is_far() || self.way.seems_up()).map(|id| (index, id))
+        })
+    }
+
     /// Hears what happened since the last turn. The first time: what was not told before the last end.
     async fn catch_up(&mut self) -> Result<(), ReportError> {
         if self.next.is_none() {
             let end = self.ledger.end();
             let (sinks, now) = (self.sinks.clone(), self.clock.now());
             let untold = self.read(move |ledger| untold::untold(ledger, &sinks, end, now)).await?;
-            untold.into_iter().for_each(|heard| self.remember(heard));
+            let Untold { heard, writes } = untold;
+            heard.into_iter().for_each(|heard| self.remember(heard));
+            self.way = Way::after(writes);
             self.next = Some(end);
         }
         while let Some(from) = self.next.filter(|next| *next < self.ledger.end()) {
@@ -227,39 +250,28 @@ impl Reports {
     /// Says what is to be said of one deployment at one sink, and writes down what came of it.
     async fn tell(&mut self, index: usize, id: DeploymentId) -> Result<(), ReportError> {
         self.lines[index].begin(id, self.clock.now(), &self.pace);
-        let Some(deployment) = self.read(move |ledger| ledger.deployment(id)).await? else {
-            self.lines[index].settle(id, true, None, self.clock.now());
-            return Ok(());
-        };
-        let (notice, is_over) = (Notice::of(&deployment), deployment.state().is_over());
-        let sha = status_sha(&deployment).filter(|_| !self.lines[index].knows(id, &notice));
-        let sha = match sha {
-            Some(sha) if !self.is_spoken_for(&deployment, &sha).await? => sha,
-            Some(_) | None => {
+        let (sink, known, url) = (self.sinks[index].clone(), self.lines[index].settled(id), self.public_url.clone());
+        let read = move |ledger: &Ledger| brief::read(ledger, &sink, id, known.as_ref(), url.as_deref());
+        let (deployment, message) = match self.read(read).await? {
+            Some(Brief { deployment, message: Some(message) }) => (deployment, message),
+            nothing => {
+                let is_over = nothing.is_none_or(|it| it.deployment.state().is_over());
                 self.lines[index].settle(id, is_over, None, self.clock.now());
                 return Ok(());
             }
         };
-        let context = sink::context(&deployment.order().target.name);
-        let url = self.public_url.as_ref().map(|url| format!("{}/deployments/{id}", url.trim_end_matches('/')));
-        let message = Message { context, sha, notice, url };
+        let sink = &self.sinks[index];
         (self.probe)("report-before-send");
-        let said = self.sinks[index].say(&deployment, &message, self.clock.now()).await;
+        let said = sink.say(&deployment, &message, self.clock.now()).await;
         (self.probe)("report-sent");
         let now = self.clock.now();
-        let event = match said {
-            Ok(remote_id) => {
-                let Message { context, sha, notice, url: _ } = message;
-                let (state, text) = (notice.state, notice.text.clone());
-                self.lines[index].is_up();
-                self.lines[index].settle(id, is_over, Some(notice), now);
-                SinkEvent::Sent { deployment: id, context, sha, state, text, remote_id }
-            }
-            Err(unsaid) => self.stumble(index, &deployment, message.notice, unsaid),
-        };
-        if self.sinks[index].is_far() {
-            self.lines[index].rest_until(pace::after(now, self.pace.between));
+        if sink.is_far() {
+            self.way.write(now);
         }
+        let event = match said {
+            Ok(remote_id) => self.was_said(index, &deployment, message, remote_id, now),
+            Err(unsaid) => self.stumble(index, &deployment, message, unsaid, now),
+        };
         let stream = Stream::Sink(self.sinks[index].name().into());
         // What is in memory is right already: where the ledger is full, nothing is said twice for it.
         self.ledger.append(Append { stream, expect: None, event: Event::Sink(event), births: vec![] }).await?;
@@ -267,53 +279,52 @@ impl Reports {
         Ok(())
     }
 
+    fn was_said(
+        &mut self,
+        index: usize,
+        deployment: &Deployment,
+        message: Message,
+        remote_id: Option<String>,
+        now: Timestamp,
+    ) -> SinkEvent {
+        if self.sinks[index].is_far() {
+            self.way.is_up();
+        }
+        let Message { context, sha, notice, stand, .. } = message;
+        let (state, text, deployment, is_over) =
+            (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
+        self.lines[index].settle(deployment, is_over, Some(notice), now);
+        SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1 }
+    }
+
     /// What came of a message that could not be said.
-    fn stumble(&mut self, index: usize, deployment: &Deployment, notice: Notice, unsaid: Unsaid) -> SinkEvent {
-        let (now, id, line, sink) =
-            (self.clock.now(), deployment.id(), &mut self.lines[index], self.sinks[index].name());
-        let stumbled = line.stumble(id, &unsaid, now, &self.pace);
-        let failure = unsaid.failure;
+    fn stumble(
+        &mut self,
+        index: usize,
+        deployment: &Deployment,
+        message: Message,
+        unsaid: Unsaid,
+        now: Timestamp,
+    ) -> SinkEvent {
+        let (id, line, sink) = (deployment.id(), &mut self.lines[index], &self.sinks[index]);
+        let way = sink.is_far().then_some(&mut self.way);
+        let stumbled = line.stumble(id, &unsaid, now, &self.pace, way);
+        let Message { notice, remote_id, stand, .. } = message;
+        let nth = stand + u32::from(unsaid.may_be_taken);
+        let (failure, sink) = (unsaid.failure, sink.name());
         let code = failure.code.as_str();
         match stumbled {
             Stumbled::GaveUp => {
                 let help = failure.help.as_deref().unwrap_or_default();
                 tracing::error!(deployment.id = %id, sink, code, help, "gave up telling: {}", failure.message);
                 line.settle(id, deployment.state().is_over(), Some(notice), now);
-                SinkEvent::GaveUp { deployment: id, failure }
+                SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }
             }
             Stumbled::Again(next_at, attempt) => {
                 tracing::warn!(deployment.id = %id, sink, code, attempt, %next_at, "not told yet: {}", failure.message);
-                SinkEvent::Stumbled { deployment: id, failure, attempt, next_at }
+                SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth }
             }
         }
-    }
-
-    /// Whether a newer deployment of the same commit to the same target speaks for it: a redeploy, a branch and a tag. Or
-    /// none speaks at all.
-    async fn is_spoken_for(&self, deployment: &Deployment, sha: &CommitSha) -> Result<bool, ReportError> {
-        let of = deployment.clone();
-        if deployment.order().adopts().is_some() && self.read(move |ledger| is_silent(ledger, &of)).await? {
-            return Ok(true);
-        }
-        let (id, target, sha) = (deployment.id(), deployment.order().target.name.clone(), sha.clone());
-        let pushed = deployment.order().sha.clone();
-        let repository = deployment.order().target.repository.clone();
-        self.read(move |ledger| {
-            for looked_for in BTreeSet::from([sha.as_str(), pushed.as_str()]) {
-                let (target, looked_for) = (Some(target.clone()), Some(looked_for.to_owned()));
-                let filter = Filter { target, sha: looked_for, state: None, before: None, limit: NEWER };
-                let same = |it: &Deployment| {
-                    it.id() > id && it.order().target.repository == repository && status_sha(it) == Some(sha.clone())
-                };
-                for newer in ledger.deployments(&filter)?.iter().filter(|it| same(it)) {
-                    if !is_silent(ledger, newer)? {
-                        return Ok(true);
-                    }
-                }
-            }
-            Ok(false)
-        })
-        .await
     }
 
     async fn read<T: Send + 'static>(
@@ -323,20 +334,4 @@ impl Reports {
         let ledger = self.ledger.clone();
         Ok(tokio::task::spawn_blocking(move || read(&ledger)).await??)
     }
-}
-
-/// Whether nothing is said of it: it follows the engine's own rollback to a revision that is none of ours, or to the very
-/// commit that failed, which never turns green (row 56). The one that failed says what became of it.
-fn is_silent(ledger: &Ledger, deployment: &Deployment) -> Result<bool, LedgerError> {
-    let order = deployment.order();
-    let (Some(_), Some(parent)) = (order.adopts(), order.parent) else { return Ok(false) };
-    let failed = ledger.deployment(parent)?.and_then(|it| status_sha(&it));
-    Ok(order.restores().is_none() || failed == status_sha(deployment))
-}
-
-/// The commit whose status it is. A tag may be an annotated one, which has no status: only weighing tells its commit.
-fn status_sha(deployment: &Deployment) -> Option<CommitSha> {
-    let peeled = deployment.weighed().map(|weighed| weighed.commit.clone());
-    let may_be_a_tag_object = deployment.order().reference.tag().is_some() && deployment.ended_at().is_none();
-    peeled.or_else(|| (!may_be_a_tag_object).then(|| deployment.order().sha.clone()))
 }

@@ -12,8 +12,12 @@ const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
 /// How fast the world is told things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Between two requests of a sink: GitHub asks for a second between writes, and allows 80 a minute.
+    /// Between two writes to one other side, whichever sink they are of: GitHub asks for a second.
     pub between: Duration,
+    /// Writes in a minute: GitHub bears 80 that make content.
+    pub per_minute: u32,
+    /// Writes in an hour: GitHub bears 500 that make content.
+    pub per_hour: u32,
     /// Between two messages about one deployment that is not over; what happened meanwhile is passed over. It grows with
     /// the messages: GitHub takes a thousand statuses of one name at one commit, and refuses the last one too.
     pub per_deployment: Duration,
@@ -28,10 +32,22 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             between: Duration::from_secs(1),
+            per_minute: 80,
+            per_hour: 500,
             per_deployment: Duration::from_secs(1),
             patience: Duration::from_secs(24 * 60 * 60),
             planned: Duration::from_secs(1),
         }
+    }
+}
+
+impl Pace {
+    /// The same with another time between writes. Under a second there are no budgets: the other side knows no limits.
+    #[must_use]
+    pub fn every(self, between: Duration) -> Self {
+        let is_limited = between >= Self::default().between;
+        let budget = |usual| if is_limited { usual } else { u32::MAX };
+        Self { between, per_minute: budget(self.per_minute), per_hour: budget(self.per_hour), ..self }
     }
 }
 

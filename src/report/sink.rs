@@ -1,10 +1,11 @@
 //! One place that is told things. It sends one message at a time, and keeps nothing.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{CommitSha, Deployment, Failure, Notice, Order, SourceSpec, TargetName};
+use super::status;
+use super::unsaid::Unsaid;
+use crate::clients::github::GitHubClient;
+use crate::domain::{CommitSha, Deployment, Notice, Order, SourceSpec};
 
 /// Right after a push GitHub may not know the commit everywhere yet.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
@@ -28,16 +29,10 @@ pub(super) struct Message {
     pub(super) sha: CommitSha,
     pub(super) notice: Notice,
     pub(super) url: Option<String>,
-}
-
-/// Why it could not be said.
-#[derive(Clone, Debug)]
-pub(super) struct Unsaid {
-    pub(super) failure: Failure,
-    /// Not before this time.
-    pub(super) until: Option<Timestamp>,
-    /// Whether it would be the same with any other message.
-    pub(super) for_all: bool,
+    /// The other side's id of what it was told before.
+    pub(super) remote_id: Option<String>,
+    /// How many messages may stand under this name at this commit already.
+    pub(super) stand: u32,
 }
 
 impl Sink {
@@ -78,6 +73,14 @@ impl Sink {
         }
     }
 
+    /// From how many messages under one name at one commit on only ends are told.
+    pub(super) fn only_ends_from(&self) -> u32 {
+        match self {
+            Self::GitHubStatus(_) => status::ONLY_ENDS_FROM,
+            Self::Shown { .. } => u32::MAX,
+        }
+    }
+
     /// Says it. What comes back is the other side's id of it. May run twice: the second status says the same.
     pub(super) async fn say(
         &self,
@@ -85,10 +88,11 @@ impl Sink {
         message: &Message,
         now: Timestamp,
     ) -> Result<Option<String>, Unsaid> {
+        let young = now.duration_since(deployment.created_at()) < YOUNG;
         match self {
             Self::GitHubStatus(client) => {
-                let young = now.duration_since(deployment.created_at()) < YOUNG;
-                set_status(client, deployment, message).await.map_err(|error| Unsaid::of(&error, young))
+                let set = status::set(client, deployment, message).await;
+                set.map_err(|error| Unsaid::of(&error, status::RIGHT, young))
             }
             Self::Shown { .. } => {
                 tracing::info!(
@@ -103,66 +107,5 @@ impl Sink {
                 Ok(None)
             }
         }
-    }
-}
-
-/// A status's name at a commit. It is the target's, so that each has one line of its own.
-pub(super) fn context(target: &TargetName) -> String {
-    format!("landfall/{target}")
-}
-
-async fn set_status(
-    client: &GitHubClient,
-    deployment: &Deployment,
-    message: &Message,
-) -> Result<Option<String>, GitHubError> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        state: &'static str,
-        context: &'a str,
-        description: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        target_url: Option<&'a str>,
-    }
-    #[derive(Deserialize)]
-    struct Created {
-        id: Option<u64>,
-    }
-    let Message { context, sha, notice, url } = message;
-    let body = Body { state: notice.state.as_str(), context, description: &notice.text, target_url: url.as_deref() };
-    let path = format!("/repos/{}/statuses/{sha}", deployment.order().target.repository);
-    let Created { id } = client.post(&path, &body).await?;
-    Ok(id.map(|id| id.to_string()))
-}
-
-impl Unsaid {
-    /// `young`: the push is so new that GitHub may not know its commit everywhere.
-    fn of(error: &GitHubError, young: bool) -> Self {
-        let rights = "give the token the permission Commit statuses: write; without it GitHub says «not found» too";
-        let (code, help) = match error {
-            GitHubError::NoToken { .. } => ("report/no-token", "put the token where the configuration says it is"),
-            GitHubError::Unauthorized => ("report/unauthorized", "renew the GitHub token: it is read again each time"),
-            GitHubError::Forbidden { .. } => ("report/forbidden", rights),
-            GitHubError::NotFound => ("report/not-found", rights),
-            GitHubError::RateLimited { .. } => ("report/rate-limited", "wait: it is tried again when GitHub allows it"),
-            GitHubError::Conflict { .. } | GitHubError::Refused { .. } => {
-                ("report/refused", "look at GitHub's words: the same status would be refused again")
-            }
-            GitHubError::Unavailable { .. } => ("report/unavailable", "wait, or look at GitHub's status page"),
-            GitHubError::Unclear { .. } => ("report/unclear", "check `[github] api_url`"),
-        };
-        let unknown_yet = match error {
-            GitHubError::NotFound => young,
-            GitHubError::Refused { status: 422, message } => young && message.contains("No commit found"),
-            GitHubError::Refused { .. } | GitHubError::Conflict { .. } | GitHubError::Unclear { .. } => false,
-            GitHubError::NoToken { .. } | GitHubError::Unauthorized | GitHubError::Forbidden { .. } => false,
-            GitHubError::RateLimited { .. } | GitHubError::Unavailable { .. } => false,
-        };
-        // A token is renewed while the bot runs; until then it is as if GitHub were not there.
-        let for_all = error.is_passing() || *error == GitHubError::Unauthorized;
-        let mut failure = Failure::setup(code, error.to_string()).help(help);
-        failure.passing = for_all || unknown_yet;
-        let until = if let GitHubError::RateLimited { until } = error { Some(*until) } else { None };
-        Self { failure, until, for_all }
     }
 }

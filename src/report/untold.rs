@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::sink::Sink;
-use crate::domain::{Deployment, DeploymentId, Notice, Offset, SinkEvent, Stream};
+use crate::domain::{Deployment, DeploymentId, Notice, Offset, Record, SinkEvent, Stream};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
 /// Records or deployments read at a time.
@@ -32,10 +32,17 @@ pub(super) fn look_up(ledger: &Ledger, sinks: &[Sink], ids: BTreeSet<DeploymentI
     Ok(heard)
 }
 
-/// What the sinks were not told before the program last ended.
-pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestamp) -> Result<Vec<Heard>, LedgerError> {
+/// What the sinks were not told before the program last ended, and when the far ones were written to.
+#[derive(Default)]
+pub(super) struct Untold {
+    pub(super) heard: Vec<Heard>,
+    pub(super) writes: Vec<Timestamp>,
+}
+
+/// Looks for it: in what is unfinished, in the newest deployments, and at the end of the log.
+pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestamp) -> Result<Untold, LedgerError> {
     let mut looked_at = BTreeSet::new();
-    let mut untold = Vec::new();
+    let Untold { heard: mut untold, mut writes } = Untold::default();
     let mut look = |deployment: Deployment| -> Result<bool, LedgerError> {
         let mut all = true;
         if !looked_at.insert(deployment.id()) {
@@ -67,11 +74,17 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
         let records = ledger.read(from, BATCH)?;
         let Some(last) = records.last() else { break };
         from = last.offset.next();
+        writes.extend(records.iter().filter(|it| is_write(it, sinks)).map(|it| it.at));
         for id in records.iter().filter_map(|record| deployment_of(&record.stream)).collect::<BTreeSet<_>>() {
             ledger.deployment(id)?.map(&mut look).transpose()?;
         }
     }
-    Ok(untold)
+    Ok(Untold { heard: untold, writes })
+}
+
+/// Whether a record tells of a message to a far sink, whatever came of it.
+fn is_write(record: &Record, sinks: &[Sink]) -> bool {
+    matches!(&record.stream, Stream::Sink(name) if sinks.iter().any(|sink| sink.is_far() && sink.name() == name))
 }
 
 /// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more.

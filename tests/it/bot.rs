@@ -164,10 +164,9 @@ impl Bot {
             clock: self.clock.clone(),
             pace: crate::codedeploy::hurried(),
             report_pace: report::Pace {
-                between: Duration::ZERO,
                 per_deployment: BETWEEN_STATUSES,
                 planned: Duration::ZERO,
-                ..report::Pace::default()
+                ..report::Pace::default().every(Duration::ZERO)
             },
             ..Parts::of_this_program()
         };

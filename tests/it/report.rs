@@ -1,5 +1,7 @@
 //! Reports: what GitHub is told of deployments, through failures and crashes.
 
+mod limits;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,8 @@ use landfall::clients::github::GitHubClient;
 use landfall::config::GitHub;
 use landfall::domain::{
     Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Order, Outcome,
-    Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream, Verdict,
+    Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream, Target,
+    Verdict,
 };
 use landfall::domain::{BundleFormat, Location, Revision};
 use landfall::ledger::{Append, Birth, Ledger, Options};
@@ -65,7 +68,7 @@ impl World {
 
     fn reports_to(&self, sinks: Vec<Sink>) -> Reports {
         let url = Some("https://deploy.example.com/".to_owned());
-        let pace = Pace { between: Duration::ZERO, planned: Duration::ZERO, ..Pace::default() };
+        let pace = Pace { planned: Duration::ZERO, ..Pace::default().every(Duration::ZERO) };
         Reports::new(self.ledger.clone(), sinks, self.clock.clone(), url).paced(pace)
     }
 
@@ -86,9 +89,14 @@ impl World {
     }
 
     async fn plan(&self, reference: &str, sha: &CommitSha) -> DeploymentId {
+        self.plan_with(reference, sha, |_| ()).await
+    }
+
+    async fn plan_with(&self, reference: &str, sha: &CommitSha, change: impl FnOnce(&mut Target)) -> DeploymentId {
         let number = self.deliveries.fetch_add(1, Ordering::Relaxed);
         let id = DeliveryId::parse(format!("delivery-{number}")).unwrap();
-        let order = self.order(reference, sha, Cause::Push { delivery: id.clone() });
+        let mut order = self.order(reference, sha, Cause::Push { delivery: id.clone() });
+        change(Arc::make_mut(&mut order.target));
         let push = Push {
             repository: order.repository.clone(),
             reference: order.reference.clone(),
@@ -258,7 +266,7 @@ async fn what_github_will_never_take_is_given_up_and_what_follows_is_tried() {
     assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
     let written = world.written("github-status");
     assert!(
-        matches!(written.as_slice(), [SinkEvent::GaveUp { deployment, failure }]
+        matches!(written.as_slice(), [SinkEvent::GaveUp { deployment, failure, .. }]
             if *deployment == id && failure.code == "report/refused" && failure.help.is_some()),
         "{written:?}"
     );

@@ -177,6 +177,11 @@ impl GitHubWorld {
         self.shared.state.lock().unwrap().script.entry(route).or_default().extend(troubles);
     }
 
+    /// From now on nothing goes wrong with a route.
+    pub(crate) fn mend(&self, route: Route) {
+        self.shared.state.lock().unwrap().script.remove(&route);
+    }
+
     /// All statuses, in the order they came.
     pub(crate) fn statuses(&self) -> Vec<Status> {
         self.shared.state.lock().unwrap().statuses.clone()

@@ -306,9 +306,19 @@ fn sink_events() -> Vec<SinkEvent> {
             state: NoticeState::Pending,
             text: "Planned".into(),
             remote_id: Some("4711".into()),
+            nth: 12,
         }),
-        Some(E::Sent { .. }) => Some(E::Stumbled { deployment: id(), failure: failure(), attempt: 1, next_at: at(64) }),
-        Some(E::Stumbled { .. }) => Some(E::GaveUp { deployment: id(), failure: failure() }),
+        Some(E::Sent { .. }) => Some(E::Stumbled {
+            deployment: id(),
+            failure: failure(),
+            attempt: 1,
+            next_at: at(64),
+            remote_id: Some("4711".into()),
+            nth: 13,
+        }),
+        Some(E::Stumbled { .. }) => {
+            Some(E::GaveUp { deployment: id(), failure: failure(), remote_id: Some("4711".into()), nth: 13 })
+        }
         Some(E::GaveUp { .. }) => None,
     })
 }

@@ -1,0 +1,128 @@
+//! The way to one other side, which all of its sinks share: how fast it is written to, how much in a minute and in an
+//! hour, and whether it is down. Decides from what it is told alone.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::pace::{self, Pace};
+
+/// Of each budget, a fifth is kept for what is over: what goes on waits until there is more.
+const KEPT_FOR_ENDS: u32 = 5;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What is known of the way.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// When it was written to in the last hour, whatever came of it.
+    writes: VecDeque<Timestamp>,
+    /// It would fail like the last one sooner than this.
+    down_until: Option<Timestamp>,
+    /// How often in a row it failed.
+    stumbles: u32,
+}
+
+impl Way {
+    /// The way on which this was written before the program started.
+    pub(super) fn after(mut writes: Vec<Timestamp>) -> Self {
+        writes.sort_unstable();
+        Self { writes: writes.into(), ..Self::default() }
+    }
+
+    /// When it may be written to next: of what is over, or of what goes on.
+    pub(super) fn free_at(&self, is_end: bool, pace: &Pace) -> Option<Timestamp> {
+        let last = self.writes.back().map(|last| pace::after(*last, pace.between));
+        let windows = [(pace.per_minute, MINUTE), (pace.per_hour, HOUR)];
+        let budgets = windows.into_iter().filter_map(|(allowed, window)| {
+            let allowed = if is_end { allowed } else { allowed - allowed / KEPT_FOR_ENDS };
+            let first_of_full = self.writes.len().checked_sub(allowed.max(1) as usize)?;
+            Some(pace::after(*self.writes.get(first_of_full)?, window))
+        });
+        budgets.chain(last).chain(self.down_until).max()
+    }
+
+    /// It is written to now.
+    pub(super) fn write(&mut self, now: Timestamp) {
+        let an_hour_ago = SignedDuration::try_from(HOUR).ok().and_then(|hour| now.checked_sub(hour).ok());
+        while self.writes.front().is_some_and(|first| an_hour_ago.is_some_and(|before| *first <= before)) {
+            self.writes.pop_front();
+        }
+        self.writes.push_back(now);
+    }
+
+    /// Its other side took a message.
+    pub(super) fn is_up(&mut self) {
+        (self.stumbles, self.down_until) = (0, None);
+    }
+
+    /// Its other side took none, and would take no other. Gives how often in a row that was.
+    pub(super) fn stumble(&mut self) -> u32 {
+        self.stumbles += 1;
+        self.stumbles
+    }
+
+    /// It would be the same sooner than this.
+    pub(super) fn down_until(&mut self, at: Timestamp) {
+        self.down_until = Some(at);
+    }
+
+    /// Whether the last message went through.
+    pub(super) fn seems_up(&self) -> bool {
+        self.stumbles == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Writes as early as it may, and gives when: ends alone, or what goes on alone.
+    fn writes(way: &mut Way, is_end: bool, count: usize, pace: &Pace) -> Vec<i64> {
+        let mut now = second(0);
+        let mut write = || {
+            now = way.free_at(is_end, pace).map_or(now, |free| free.max(now));
+            way.write(now);
+            now.as_second()
+        };
+        (0..count).map(|_| write()).collect()
+    }
+
+    #[test]
+    fn a_minute_holds_eighty_and_an_hour_five_hundred() {
+        let quick = Pace { between: Duration::from_millis(100), ..Pace::default() };
+        let at = writes(&mut Way::default(), true, 1001, &quick);
+        let most = |window: i64| {
+            let within = |from: &i64| at.iter().filter(|it| (*from..from + window).contains(*it)).count();
+            at.iter().map(within).max().unwrap()
+        };
+        assert_eq!((most(60), most(3600)), (80, 500));
+        assert_eq!(at[500], 3600, "the hour is over, and it goes on at once");
+    }
+
+    #[test]
+    fn a_fifth_is_kept_for_what_is_over() {
+        let (pace, mut way) = (Pace::default(), Way::default());
+        assert_eq!(writes(&mut way, false, 65, &pace)[63..], [63, 64], "a second apart is slow enough for a minute");
+        let mut way = Way::after((0..400).map(second).collect());
+        assert_eq!(way.free_at(false, &pace), Some(second(3600)));
+        assert_eq!(way.free_at(true, &pace), Some(second(400)));
+        way.write(second(3700));
+        assert_eq!(way.free_at(false, &pace), Some(second(3701)), "what was an hour ago is forgotten");
+    }
+
+    #[test]
+    fn what_is_down_is_down_for_ends_too() {
+        let (pace, mut way) = (Pace::default(), Way::default());
+        assert_eq!((way.stumble(), way.stumble(), way.seems_up()), (1, 2, false));
+        way.down_until(second(30));
+        assert_eq!(way.free_at(true, &pace), Some(second(30)));
+        way.is_up();
+        assert_eq!((way.free_at(true, &pace), way.seems_up()), (None, true));
+    }
+}
