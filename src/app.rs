@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::board::Board;
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::GitHubClient;
+use crate::clients::github::GitHubClients;
 use crate::conductor::{self, CatchUp, Conductor};
 use crate::config::Config;
 use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
@@ -132,7 +132,7 @@ impl App {
         let report_pace = config.github.between_writes.map_or(report_pace, |it| report_pace.every(it));
         let upkeep_pace = parts.upkeep_pace;
         let ledger = open_ledger(&config, &clock, &probe).await?;
-        let github = GitHubClient::new(&config.github, clock.clone()).map_err(|error| {
+        let github = GitHubClients::new(&config.github, clock.clone()).map_err(|error| {
             let help = "correct `github.api_url`";
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;
@@ -220,7 +220,7 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
     SnsState::new(config.sns.clone(), parts.trust.clone(), hear, parts.clock.clone())
 }
 
-fn world(config: &Config, github: &GitHubClient, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
+fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
     let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {

@@ -16,7 +16,7 @@ use super::server::runtime;
 use super::terminal::{BAD, BOLD, DIM, GOOD, WAITS, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::GitHubClient;
+use crate::clients::github::GitHubClients;
 use crate::config::{Config, Environment};
 use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target, TargetName};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
@@ -104,7 +104,7 @@ fn placed(mut finding: Finding) -> Finding {
 /// Who looks at targets.
 struct Doctor {
     sources: Sources,
-    github: GitHubClient,
+    github: GitHubClients,
     stores: Stores,
     accounts: Accounts,
     clock: Clock,
@@ -116,7 +116,7 @@ struct Doctor {
 impl Doctor {
     fn new(config: &Config, write: bool) -> Result<Self, Trouble> {
         let (clock, aws) = (Clock::system(), Aws::new());
-        let github = GitHubClient::new(&config.github, clock.clone())
+        let github = GitHubClients::new(&config.github, clock.clone())
             .map_err(|error| Trouble::wrong(error.to_string()).help("correct `github.api_url`"))?;
         Ok(Self {
             sources: Sources::new(&config.data_dir, github.clone()),
@@ -151,7 +151,7 @@ impl Doctor {
     async fn source_of(&self, target: &Target) -> Vec<Checkup> {
         let mut seen = Vec::new();
         if target.source == SourceSpec::GitHub {
-            let github = self.github.checkup(&target.repository).await;
+            let github = self.github.of(&target.repository).checkup(&target.repository).await;
             let stands = github.standing != Standing::Failed;
             seen.push(github);
             if !stands {

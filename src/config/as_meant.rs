@@ -59,10 +59,25 @@ pub struct GitHub {
     pub webhook_secrets: Vec<SecretRef>,
     /// Secrets that speak for some repositories only.
     pub hooks: Vec<Hook>,
-    /// The token for statuses and private repositories.
+    /// The token for statuses and private repositories, where no App speaks for them.
     pub token: Option<SecretRef>,
+    /// The GitHub Apps in whose names it is asked. The first that a repository's name fits speaks for it.
+    pub apps: Vec<GitHubApp>,
     /// How long a message waits after the one before it, where that is not what GitHub asks for.
     pub between_writes: Option<Duration>,
+}
+
+/// A GitHub App, which speaks for some repositories.
+#[derive(Clone, Debug)]
+pub struct GitHubApp {
+    /// Globs for `owner/name`, lowercase.
+    pub repositories: Vec<String>,
+    /// The number that GitHub gave it.
+    pub id: u32,
+    /// Its private key, in PEM.
+    pub private_key: SecretRef,
+    /// Its installation, where it is not to be asked for.
+    pub installation: Option<u32>,
 }
 
 /// Webhooks of some repositories, with secrets of their own.
@@ -125,7 +140,8 @@ impl Config {
     pub fn mask(&self) -> Mask {
         let github = self.github.webhook_secrets.iter().chain(&self.github.token);
         let hooks = self.github.hooks.iter().flat_map(|hook| &hook.secrets);
-        let all = github.chain(hooks).chain(self.chat.iter().map(|chat| &chat.webhook));
+        let keys = self.github.apps.iter().map(|app| &app.private_key);
+        let all = github.chain(hooks).chain(keys).chain(self.chat.iter().map(|chat| &chat.webhook));
         let all = all.chain(&self.sns.api_destination_secret);
         Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
     }

@@ -112,11 +112,12 @@ impl Checker<'_> {
 
     /// Once: the first target that would need it is enough.
     fn warn_of_no_token(&mut self, checked: &[Checked], github: &GitHub) {
-        let reads_github = |it: &Target| it.source == SourceSpec::GitHub;
-        let first = checked.iter().find(|it| it.target.as_ref().is_some_and(reads_github));
-        if let (None, Some(Checked { written, .. })) = (&github.token, first) {
-            let message = "without `github.token` no commit status is sent and private repositories cannot be read";
-            let help = "write `token = { env = \"GITHUB_TOKEN\" }` under `[github]`";
+        let is_nobodys = |it: &Target| it.source == SourceSpec::GitHub && !github.has_identity_for(&it.repository);
+        let first = checked.iter().find(|it| it.target.as_ref().is_some_and(is_nobodys));
+        if let Some(Checked { written, .. }) = first {
+            let message = "without `github.token` or `[github.app]` no commit status is sent and private repositories \
+                           cannot be read";
+            let help = "write `token = { env = \"GITHUB_TOKEN\" }` under `[github]`, or make a GitHub App";
             let span = written.value.repository.as_ref().map_or(&written.span, |it| &it.span);
             self.reader.find(Finding::warning("config/no-token", message).help(help), span);
         }

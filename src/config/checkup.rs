@@ -14,9 +14,15 @@ impl Config {
         let webhooks =
             webhooks.chain(self.github.hooks.iter().flat_map(|it| &it.secrets)).map(|it| ("webhook secret", it));
         let token = self.github.token.iter().map(|it| ("GitHub token", it));
+        let keys = self.github.apps.iter().map(|it| ("GitHub App's key", &it.private_key));
         let events = self.sns.api_destination_secret.iter().map(|it| ("EventBridge secret", it));
         let chats = self.chat.iter().map(|it| ("chat webhook", &it.webhook));
-        let secrets = webhooks.chain(token).chain(events).chain(chats).map(|(about, secret)| secret_of(about, secret));
+        let secrets = webhooks
+            .chain(token)
+            .chain(keys)
+            .chain(events)
+            .chain(chats)
+            .map(|(about, secret)| secret_of(about, secret));
         secrets.chain([self.address()]).collect()
     }
 

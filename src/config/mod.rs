@@ -24,7 +24,7 @@ mod values;
 mod whereabouts;
 mod written;
 
-pub use as_meant::{Chat, ChatKind, Config, GitHub, Hook, LedgerOptions, Server, Sns};
+pub use as_meant::{Chat, ChatKind, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
 pub use check::EXAMPLE;
 pub use environment::Environment;
 pub use secret::{Secret, SecretError, SecretRef, Stamp};

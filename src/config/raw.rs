@@ -51,6 +51,7 @@ table! {
         token: RawSecret,
         between_writes: String,
         app: RawApp,
+        apps: Vec<Written<RawOwnersApp>>,
         hooks: Vec<Written<RawHook>>,
     }
 }
@@ -60,6 +61,17 @@ table! {
     RawApp {
         id: u32,
         private_key: RawSecret,
+        installation: u32,
+    }
+}
+
+table! {
+    /// `[[github.apps]]`
+    RawOwnersApp {
+        repositories: Texts,
+        id: u32,
+        private_key: RawSecret,
+        installation: u32,
     }
 }
 
@@ -319,6 +331,7 @@ impl Read for RawSecret {
             );
             let help = "put it into a file with mode 0600 and write `{ file = \"path\" }`, or `{ env = \"NAME\" }`";
             reader.find(finding.help(help), &value.span());
+            reader.is_there(path);
             return None;
         }
         read_as_table(value, path, reader)

@@ -60,6 +60,11 @@ impl<'a> Reader<'a> {
     pub(super) fn wrong_type(&mut self, path: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
         let message = format!("`{path}` is {}, expected {expected}", article(value.get_ref().type_str()));
         self.find(Finding::error("config/wrong-type", message), &value.span());
+        self.is_there(path);
+    }
+
+    /// A value that was read and refused: it is not missing.
+    pub(super) fn is_there(&mut self, path: &str) {
         self.mistyped.push(path.to_owned());
     }
 

@@ -153,14 +153,12 @@ mod tests {
             SecretRef::File(path)
         };
         GitHub {
-            api_url: String::new(),
             webhook_secrets: global.iter().map(|it| keep(it)).collect(),
             hooks: bound
                 .iter()
                 .map(|(repository, it)| Hook { repositories: vec![(*repository).into()], secrets: vec![keep(it)] })
                 .collect(),
-            token: None,
-            between_writes: None,
+            ..GitHub::at("")
         }
     }
 

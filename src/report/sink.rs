@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::status;
 use super::unsaid::Unsaid;
-use crate::clients::github::GitHubClient;
+use crate::clients::github::GitHubClients;
 use crate::domain::{CommitSha, Deployment, Notice, Order, SourceSpec};
 
 /// Right after a push GitHub may not know the commit everywhere yet.
@@ -14,12 +14,9 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Clone, Debug)]
 pub enum Sink {
     /// GitHub's commit statuses, for commits that lie there.
-    GitHubStatus(GitHubClient),
-    /// The log alone: what a commit status would say.
-    Shown {
-        /// Whether commits from GitHub are shown too, because there is no token to tell GitHub with.
-        everything: bool,
-    },
+    GitHubStatus(GitHubClients),
+    /// The log alone: what a commit status would say, of commits that lie elsewhere or for which we have no name at GitHub.
+    Shown(GitHubClients),
 }
 
 /// What a sink is to say.
@@ -36,32 +33,28 @@ pub(super) struct Message {
 }
 
 impl Sink {
-    /// The sinks for commit statuses: GitHub where a token lets us, and the log for everything else.
-    pub fn statuses(client: GitHubClient) -> Vec<Self> {
-        if client.has_token() {
-            vec![Self::GitHubStatus(client), Self::Shown { everything: false }]
-        } else {
-            vec![Self::Shown { everything: true }]
-        }
+    /// The sinks for commit statuses: GitHub where a token or an App lets us, and the log for everything else.
+    pub fn statuses(clients: GitHubClients) -> Vec<Self> {
+        vec![Self::GitHubStatus(clients.clone()), Self::Shown(clients)]
     }
 
     /// Its name, under which the ledger keeps what it was told.
     pub fn name(&self) -> &'static str {
         match self {
             Self::GitHubStatus(_) => "github-status",
-            Self::Shown { .. } => "shown",
+            Self::Shown(_) => "shown",
         }
     }
 
     /// Whether it hears of this deployment.
     pub(super) fn takes(&self, order: &Order) -> bool {
-        let at_github = match order.target.source {
-            SourceSpec::GitHub => true,
+        let is_told_there = |clients: &GitHubClients| match order.target.source {
+            SourceSpec::GitHub => clients.of(&order.target.repository).is_somebody(),
             SourceSpec::Git { .. } => false,
         };
         match self {
-            Self::GitHubStatus(_) => at_github,
-            Self::Shown { everything } => *everything || !at_github,
+            Self::GitHubStatus(clients) => is_told_there(clients),
+            Self::Shown(clients) => !is_told_there(clients),
         }
     }
 
@@ -69,7 +62,7 @@ impl Sink {
     pub(super) fn is_far(&self) -> bool {
         match self {
             Self::GitHubStatus(_) => true,
-            Self::Shown { .. } => false,
+            Self::Shown(_) => false,
         }
     }
 
@@ -77,7 +70,7 @@ impl Sink {
     pub(super) fn only_ends_from(&self) -> u32 {
         match self {
             Self::GitHubStatus(_) => status::ONLY_ENDS_FROM,
-            Self::Shown { .. } => u32::MAX,
+            Self::Shown(_) => u32::MAX,
         }
     }
 
@@ -90,11 +83,12 @@ impl Sink {
     ) -> Result<Option<String>, Unsaid> {
         let young = now.duration_since(deployment.created_at()) < YOUNG;
         match self {
-            Self::GitHubStatus(client) => {
-                let set = status::set(client, deployment, message).await;
+            Self::GitHubStatus(clients) => {
+                let client = clients.of(&deployment.order().target.repository);
+                let set = status::set(&client, deployment, message).await;
                 set.map_err(|error| Unsaid::of(&error, status::RIGHT, young))
             }
-            Self::Shown { .. } => {
+            Self::Shown(_) => {
                 tracing::info!(
                     deployment.id = %deployment.id(),
                     status.context = message.context,

@@ -22,6 +22,11 @@ impl Unsaid {
     /// is so new that GitHub may not know its commit everywhere.
     pub(super) fn of(error: &GitHubError, right: &str, young: bool) -> Self {
         let (code, help) = match error {
+            GitHubError::App(trouble) => {
+                // A person mends it while the bot runs. Other repositories may have other Apps.
+                let failure = Failure { passing: true, ..trouble.failure() };
+                return Self { failure, until: None, for_all: false, may_be_taken: false };
+            }
             GitHubError::NoToken { .. } => {
                 ("report/no-token", "put the token where the configuration says it is".into())
             }
@@ -49,6 +54,7 @@ impl Unsaid {
             GitHubError::Refused { status: 422, message } => young && message.contains("No commit found"),
             GitHubError::Refused { .. } | GitHubError::Conflict { .. } | GitHubError::Unclear { .. } => false,
             GitHubError::NoToken { .. } | GitHubError::Unauthorized | GitHubError::Forbidden { .. } => false,
+            GitHubError::App(_) => false,
             GitHubError::RateLimited { .. } | GitHubError::Unavailable { .. } => false,
         };
         // A token is renewed while the bot runs; until then it is as if GitHub were not there.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::clients::github::GitHubError;
+use crate::clients::github::{AppTrouble, GitHubError};
 use crate::domain::{CommitSha, Failure};
 
 /// Why a source did not answer.
@@ -17,6 +17,9 @@ pub enum SourceError {
         /// Why.
         why: String,
     },
+    /// The App that is to speak for us cannot.
+    #[error(transparent)]
+    App(AppTrouble),
     /// It does not know us.
     #[error("`{what}` does not accept our credentials: {why}")]
     Unauthorized {
@@ -103,6 +106,7 @@ impl SourceError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Cut { .. } | Self::NoToken { .. } => true,
+            Self::App(trouble) => trouble.is_passing(),
             Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::NotFound { .. } => false,
             Self::UnknownCommit { .. } | Self::TooLarge { .. } | Self::Broken { .. } | Self::NoGit { .. } => false,
         }
@@ -116,6 +120,7 @@ impl SourceError {
     /// What a deployment or a hold says of it.
     pub fn failure(&self) -> Failure {
         let (code, help) = match self {
+            Self::App(trouble) => return trouble.failure(),
             Self::NoToken { .. } => ("source/no-token", "put the token where the configuration says it is"),
             Self::Unauthorized { .. } => {
                 ("source/unauthorized", "renew the token or key, and name it in the configuration")
@@ -148,6 +153,7 @@ impl SourceError {
     pub(super) fn of_github(error: GitHubError, what: &str) -> Self {
         let what = what.to_owned();
         match error {
+            GitHubError::App(trouble) => Self::App(trouble),
             GitHubError::NoToken { why } => Self::NoToken { what, why },
             GitHubError::Unauthorized => Self::Unauthorized { what, why: error.to_string() },
             GitHubError::Forbidden { message } => Self::Forbidden { what, why: message },

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use super::SourceError;
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
-use crate::clients::github::GitHubClient;
+use crate::clients::github::GitHubClients;
 use crate::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
 
 /// An AppSpec that is longer is none.
@@ -31,7 +31,7 @@ pub struct RefHead {
 /// All sources of a configuration, and what they share: connections, mirrors.
 #[derive(Clone)]
 pub struct Sources {
-    github: GitHubClient,
+    github: GitHubClients,
     mirrors: PathBuf,
     /// By URL. One lock a mirror: two fetches into one at a time would get in each other's way.
     places: Arc<Mutex<HashMap<String, Place>>>,
@@ -48,7 +48,7 @@ pub enum Source {
 
 impl Sources {
     /// Sources that ask `github`, and keep mirrors of other machines' git repositories under `data_dir/mirrors`.
-    pub fn new(data_dir: impl Into<PathBuf>, github: GitHubClient) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>, github: GitHubClients) -> Self {
         let mirrors = data_dir.into().join("mirrors");
         // git runs in `/`, so that it does not matter what becomes of the directory that the bot was started in.
         let mirrors = std::path::absolute(&mirrors).unwrap_or(mirrors);
@@ -57,18 +57,22 @@ impl Sources {
 
     /// A repository at GitHub that no target names.
     pub fn at_github(&self, repository: RepositoryName) -> Source {
-        Source::GitHub(GitHubSource::new(self.github.clone(), repository))
+        Source::GitHub(self.github_source(repository))
     }
 
     /// The branch that a repository at GitHub shows to who names none.
     pub async fn default_branch(&self, repository: RepositoryName) -> Result<RefName, SourceError> {
-        GitHubSource::new(self.github.clone(), repository).default_branch().await
+        self.github_source(repository).default_branch().await
+    }
+
+    fn github_source(&self, repository: RepositoryName) -> GitHubSource {
+        GitHubSource::new(self.github.of(&repository), repository)
     }
 
     /// Where this target's commits come from.
     pub fn of(&self, target: &Target) -> Source {
         match &target.source {
-            SourceSpec::GitHub => Source::GitHub(GitHubSource::new(self.github.clone(), target.repository.clone())),
+            SourceSpec::GitHub => Source::GitHub(self.github_source(target.repository.clone())),
             SourceSpec::Git { url } => {
                 let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = places.entry(url.clone()).or_insert_with(|| Place::of(url, &self.mirrors));

@@ -4,22 +4,25 @@
 //! an answer that GitHub wrote itself.
 
 use landfall::clients::Clock;
-use landfall::clients::github::{GitHubClient, GitHubError};
-use landfall::config::GitHub;
-use landfall::domain::{CommitSha, RefName};
+use landfall::clients::github::{GitHubClient, GitHubClients, GitHubError};
+use landfall::config::{GitHub, GitHubApp, SecretRef};
+use landfall::domain::{CommitSha, RefName, RepositoryName};
 use landfall::source::{Source, Sources};
 use serde_json::{Value, json};
 
+use crate::worlds::github::apps::keep_key;
 use crate::worlds::target::target;
 
+fn clients() -> GitHubClients {
+    GitHubClients::new(&GitHub::at(crate::counterpart("LANDFALL_TEST_PRISM")), Clock::system()).unwrap()
+}
+
 fn client() -> GitHubClient {
-    let api_url = crate::counterpart("LANDFALL_TEST_PRISM");
-    let github = GitHub { api_url, webhook_secrets: vec![], hooks: vec![], token: None, between_writes: None };
-    GitHubClient::new(&github, Clock::system()).unwrap()
+    clients().of(&RepositoryName::parse("octocat/Hello-World").unwrap())
 }
 
 fn source() -> Source {
-    Sources::new("/nowhere", client()).of(&target("blog", "octocat/Hello-World"))
+    Sources::new("/nowhere", clients()).of(&target("blog", "octocat/Hello-World"))
 }
 
 fn sha(digit: char) -> CommitSha {
@@ -43,6 +46,22 @@ async fn what_the_source_asks_is_what_github_describes() {
     let branches = source.branches().await.unwrap();
     let [(name, head)] = &branches[..] else { panic!("{branches:?}") };
     assert_eq!((name.as_str(), head.short()), ("refs/heads/master", "c5b97d5"));
+}
+
+/// Prism's example of a token has expired, so that each of its requests is one of the App's, too.
+#[tokio::test]
+async fn an_app_asks_as_github_describes() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("app.pem");
+    keep_key(&key, 0);
+    for installation in [None, Some(1)] {
+        let private_key = SecretRef::File(key.clone());
+        let app = GitHubApp { repositories: vec!["*/*".into()], id: 1, private_key, installation };
+        let github = GitHub { apps: vec![app], ..GitHub::at(crate::counterpart("LANDFALL_TEST_PRISM")) };
+        let clients = GitHubClients::new(&github, Clock::system()).unwrap();
+        let source = Sources::new("/nowhere", clients).of(&target("blog", "octocat/Hello-World"));
+        source.head(&RefName::parse("refs/heads/main").unwrap()).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

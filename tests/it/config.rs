@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
 mod codedeploy;
+mod github;
 mod promotions;
 
 use std::collections::BTreeSet;
@@ -403,8 +404,8 @@ fn secrets_are_references_and_must_be_there() {
                 write it as `owner/name` or `owner/*`
             7:14+9 Warning config/no-secret-for-target: no webhook secret speaks for `other/x`: its pushes are refused
                 add its name to a `[[github.hooks]]`, or a secret to `webhook_secrets`
-            7:14+9 Warning config/no-token: without `github.token` no commit status is sent and private repositories cannot be read
-                write `token = { env = "GITHUB_TOKEN" }` under `[github]`
+            7:14+9 Warning config/no-token: without `github.token` or `[github.app]` no commit status is sent and private repositories cannot be read
+                write `token = { env = "GITHUB_TOKEN" }` under `[github]`, or make a GitHub App
         "#]],
     );
 }
@@ -435,13 +436,11 @@ fn broken_syntax_is_found_without_what_would_follow_from_it() {
 #[test]
 fn what_comes_later_is_recognised() {
     check(
-        "[github.app]\nid = 5\n[[chat]]\nname = \"ops\"\nkind = \"irc\"\nwebhook = { env = \"TOKEN\" }\n",
+        "[[chat]]\nname = \"ops\"\nkind = \"irc\"\nwebhook = { env = \"TOKEN\" }\n",
         expect![[r#"
-            1:1+12 Error config/not-yet: `[github.app]` is not available yet
-                use `token` under `[github]` and take `[github.app]` out
-            3:1+8 Warning config/not-yet: chat messages are not sent yet
+            1:1+8 Warning config/not-yet: chat messages are not sent yet
                 keep it: it is checked, and will be used once they are
-            5:8+5 Error config/bad-value: `chat.kind` cannot be `irc`
+            3:8+5 Error config/bad-value: `chat.kind` cannot be `irc`
                 use one of `slack`
             Warning config/no-target: no target is configured: nothing will be deployed
                 add a `[[target]]`; `landfall config docs` shows one

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use futures_util::StreamExt;
 use landfall::clients::Clock;
-use landfall::clients::github::GitHubClient;
+use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
 use landfall::domain::{CommitSha, RefName, Relation, SourceSpec, Target};
 use landfall::source::{ByteStream, RefHead, Source, SourceError, Sources};
@@ -58,14 +58,7 @@ impl World {
     }
 
     fn source_at(&self, url: String) -> Source {
-        let nowhere = GitHub {
-            api_url: "http://127.0.0.1:1".into(),
-            webhook_secrets: vec![],
-            hooks: vec![],
-            token: None,
-            between_writes: None,
-        };
-        let github = GitHubClient::new(&nowhere, Clock::system()).unwrap();
+        let github = GitHubClients::new(&GitHub::at("http://127.0.0.1:1"), Clock::system()).unwrap();
         Sources::new(self.data_dir.path(), github).of(&target(SourceSpec::Git { url }))
     }
 

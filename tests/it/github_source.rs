@@ -1,8 +1,8 @@
 //! The GitHub source, against a GitHub world with real repositories behind it.
 
 use landfall::clients::Clock;
-use landfall::clients::github::{GitHubClient, GitHubError};
-use landfall::domain::{CommitSha, RefName, Relation, SourceSpec};
+use landfall::clients::github::{GitHubClients, GitHubError};
+use landfall::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec};
 use landfall::source::{RefHead, Source, SourceError, Sources};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ impl World {
         let github = GitHubWorld::start();
         let repository = github.repository("acme/blog");
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
-        let client = GitHubClient::new(&github.config(), clock.clone()).unwrap();
+        let client = GitHubClients::new(&github.config(), clock.clone()).unwrap();
         let source = Sources::new("/nowhere", client).of(&target(SourceSpec::GitHub));
         Self { github, repository, clock, source }
     }
@@ -40,6 +40,10 @@ fn reference(name: &str) -> RefName {
 
 fn main_branch() -> RefName {
     reference("refs/heads/main")
+}
+
+fn blog() -> RepositoryName {
+    RepositoryName::parse("acme/blog").unwrap()
 }
 
 fn unknown() -> CommitSha {
@@ -223,7 +227,7 @@ async fn a_server_that_is_not_there_is_passing() {
     let mut config = GitHubWorld::start().config();
     config.api_url = "http://127.0.0.1:1".into();
     config.token = None;
-    let client = GitHubClient::new(&config, Clock::system()).unwrap();
+    let client = GitHubClients::new(&config, Clock::system()).unwrap();
     let source = Sources::new("/nowhere", client).of(&target(SourceSpec::GitHub));
     let error = source.head(&main_branch()).await.unwrap_err();
     assert!(error.is_passing() && error.to_string().contains("refused"), "{error}");
@@ -233,7 +237,7 @@ async fn a_server_that_is_not_there_is_passing() {
 #[tokio::test]
 async fn the_world_limits_statuses_as_github_does() {
     let (world, commit) = World::with_a_commit();
-    let client = GitHubClient::new(&world.github.config(), world.clock.clone()).unwrap();
+    let client = GitHubClients::new(&world.github.config(), world.clock.clone()).unwrap().of(&blog());
     let post = async |sha: &CommitSha, context: &str, state: &str, description: &str| {
         let body = json!({ "state": state, "context": context, "description": description });
         client.post::<serde_json::Value>(&format!("/repos/acme/blog/statuses/{sha}"), &body).await

@@ -20,6 +20,7 @@ mod doctor;
 mod door;
 mod engines;
 mod git_source;
+mod github_identity;
 mod github_source;
 mod golden;
 mod host;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use landfall::clients::Clock;
-use landfall::clients::github::GitHubClient;
+use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
 use landfall::domain::{
     Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Order, Outcome,
@@ -59,7 +59,7 @@ impl World {
     }
 
     fn sinks(&self) -> Vec<Sink> {
-        Sink::statuses(GitHubClient::new(&self.github.config(), self.clock.clone()).unwrap())
+        Sink::statuses(GitHubClients::new(&self.github.config(), self.clock.clone()).unwrap())
     }
 
     fn reports(&self) -> Reports {
@@ -421,7 +421,7 @@ async fn without_a_token_statuses_are_shown_and_written_down() {
     let world = World::new();
     let (sha, id) = world.pushed("first").await;
     let config = GitHub { token: None, ..world.github.config() };
-    let sinks = Sink::statuses(GitHubClient::new(&config, world.clock.clone()).unwrap());
+    let sinks = Sink::statuses(GitHubClients::new(&config, world.clock.clone()).unwrap());
     let mut reports = world.reports_to(sinks);
     reports.run_to_idle().await.unwrap();
     world.run(id, &sha).await;

@@ -3,6 +3,9 @@
 //! It has two addresses, as GitHub has: the API, which wants the token, and the place where archives lie, which must
 //! never see it. It knows nothing of Landfall.
 
+#[path = "github/apps.rs"]
+pub(crate) mod apps;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -31,6 +34,18 @@ pub(crate) enum Route {
     Status,
     /// The archive itself, at its own address.
     Archive,
+}
+
+impl Route {
+    /// The permission that it takes.
+    fn needs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Status => ("statuses", "write"),
+            Self::Repository => ("metadata", "read"),
+            Self::Ref | Self::Branches | Self::Tree | Self::Tag | Self::Commit => ("contents", "read"),
+            Self::Compare | Self::Contents | Self::Tarball | Self::Archive => ("contents", "read"),
+        }
+    }
 }
 
 /// What goes wrong with the next request of a route.
@@ -82,6 +97,7 @@ struct State {
     renamed: BTreeMap<String, u64>,
     statuses: Vec<Status>,
     script: BTreeMap<Route, VecDeque<Trouble>>,
+    apps: apps::Apps,
     requests: Vec<String>,
     /// What must never happen.
     faults: Vec<String>,
@@ -140,7 +156,7 @@ impl GitHubWorld {
     /// What a configuration says of this world.
     pub(crate) fn config(&self) -> GitHub {
         let token = Some(SecretRef::File(self.token_file()));
-        GitHub { api_url: self.shared.api.clone(), webhook_secrets: vec![], hooks: vec![], token, between_writes: None }
+        GitHub { token, ..GitHub::at(&self.shared.api) }
     }
 
     /// The file that holds the token.
@@ -243,8 +259,12 @@ async fn respond(
     let Answer { status, headers, body, cut_after } = web::block(move || {
         let answer = answer(&shared, &asked);
         let line = format!("{} /{}: {}", asked.method, asked.path.join("/"), answer.status);
-        shared.state.lock().unwrap().requests.push(line);
-        answer
+        let mut state = shared.state.lock().unwrap();
+        state.requests.push(line);
+        match state.apps.date() {
+            Some(date) => answer.with("date", date),
+            None => answer,
+        }
     })
     .await
     .unwrap();
@@ -274,10 +294,16 @@ impl Shared {
             return problem(400, "say which version of the API is meant");
         }
         let authorization = header("authorization").to_owned();
-        let state = self.state.lock().unwrap();
-        if !authorization.is_empty() && authorization != format!("Bearer {}", state.token) {
-            return problem(401, "Bad credentials");
+        let mut state = self.state.lock().unwrap();
+        let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
+        if let Some(answer) = state.apps.answer(asked, bearer) {
+            return answer;
         }
+        let shown = match state.apps.shown(bearer) {
+            Some(shown) => shown,
+            None if authorization.is_empty() || bearer == state.token => apps::Shown::Everything,
+            None => return problem(401, "Bad credentials"),
+        };
         let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         let (name, rest) = match path.as_slice() {
             ["api", "v3", "repos", owner, name, rest @ ..] => (format!("{owner}/{name}"), rest),
@@ -299,6 +325,10 @@ impl Shared {
             return problem(404, "Not Found");
         }
         let Some((route, answer)) = self.route(asked, &name, rest) else { return problem(404, "Not Found") };
+        let (key, access) = route.needs();
+        if let Some(refusal) = shown.refusal(&name, key, access) {
+            return refusal;
+        }
         self.trouble(route, answer)
     }
 

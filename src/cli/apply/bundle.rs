@@ -13,7 +13,7 @@ use url::Url;
 use crate::cli::exit::Trouble;
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::GitHubClient;
+use crate::clients::github::GitHubClients;
 use crate::config::{Environment, GitHub, SecretRef};
 use crate::domain::{CommitSha, Failure, Location, RefName, RepositoryName, RevisionsSpec, S3Spec, plainly};
 use crate::engine::host::{BundleObject, BundleType};
@@ -183,9 +183,8 @@ async fn from_github(
     environment: &Environment,
 ) -> Result<CommitSha, Failure> {
     let token = environment.get("GITHUB_TOKEN").map(|_| SecretRef::Env("GITHUB_TOKEN".into()));
-    let github =
-        GitHub { api_url: api.to_owned(), webhook_secrets: vec![], hooks: vec![], token, between_writes: None };
-    let client = GitHubClient::new(&github, Clock::system());
+    let github = GitHub { token, ..GitHub::at(api) };
+    let client = GitHubClients::new(&github, Clock::system());
     let client =
         client.map_err(|error| Failure::setup("cli/github", error.to_string()).help("correct GITHUB_API_URL"))?;
     let sources = Sources::new(to.parent().unwrap_or(Path::new("/")), client);

@@ -30,7 +30,7 @@ impl GitHubClient {
             Ok(about) => about,
             Err(error) => return refused(&error, repository),
         };
-        judged(&about, self.has_token(), repository).answered()
+        judged(&about, self.is_somebody(), repository).answered()
     }
 }
 

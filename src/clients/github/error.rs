@@ -21,6 +21,9 @@ pub enum GitHubError {
         /// Why.
         why: String,
     },
+    /// No App can speak for us.
+    #[error(transparent)]
+    App(#[from] AppTrouble),
     /// The token is wrong or has expired (401).
     #[error("GitHub does not accept the token (401)")]
     Unauthorized,
@@ -67,12 +70,98 @@ pub enum GitHubError {
     },
 }
 
+/// Why a GitHub App cannot speak for a repository.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AppTrouble {
+    /// Its key cannot be read, or is none.
+    #[error("the private key of the GitHub App {app} cannot be used: {why}")]
+    Key {
+        /// Its number.
+        app: u32,
+        /// Why.
+        why: String,
+    },
+    /// GitHub knows no such App, or not with this key.
+    #[error("GitHub knows no App {app} with this private key")]
+    Unknown {
+        /// Its number.
+        app: u32,
+    },
+    /// What it signed is not yet or no longer valid where GitHub is.
+    #[error(
+        "GitHub does not take what the App {app} signs: it is {theirs:.0} at GitHub, and {ours:.0} on this machine"
+    )]
+    ClockSkew {
+        /// Its number.
+        app: u32,
+        /// Our time.
+        ours: Timestamp,
+        /// GitHub's.
+        theirs: Timestamp,
+    },
+    /// Nobody installed it for this repository.
+    #[error("the GitHub App {app} is not installed for `{repository}`")]
+    NotInstalled {
+        /// Its number.
+        app: u32,
+        /// For which.
+        repository: String,
+        /// Where it is installed.
+        at: String,
+    },
+    /// Somebody suspended it.
+    #[error("the GitHub App {app} is suspended for `{repository}` since {since:.0}")]
+    Suspended {
+        /// Its number.
+        app: u32,
+        /// For which.
+        repository: String,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl AppTrouble {
+    /// Whether it may pass without anyone's help: a key is being replaced, a clock is set right.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Key { .. } | Self::ClockSkew { .. } => true,
+            Self::Unknown { .. } | Self::NotInstalled { .. } | Self::Suspended { .. } => false,
+        }
+    }
+
+    /// What a person reads.
+    pub fn failure(&self) -> Failure {
+        let (code, help) = match self {
+            Self::Key { .. } => {
+                let help = "make a private key in the App's settings, and put it where the configuration says it is";
+                ("clients/github-app-key", help.to_owned())
+            }
+            Self::Unknown { .. } => {
+                let help = "check `id` and `private_key` against the App's settings on GitHub";
+                ("clients/github-app-unknown", help.to_owned())
+            }
+            Self::ClockSkew { .. } => (
+                "clients/github-clock-skew",
+                "set this machine's clock right: run a time service such as chrony".into(),
+            ),
+            Self::NotInstalled { at, .. } => ("clients/github-app-not-installed", format!("install it at {at}")),
+            Self::Suspended { .. } => {
+                let help = "have an owner of the repository take the App up again, in the settings of its installation";
+                ("clients/github-app-suspended", help.to_owned())
+            }
+        };
+        Failure { passing: self.is_passing(), ..Failure::setup(code, self.to_string()).help(help) }
+    }
+}
+
 impl GitHubError {
     /// Whether the same request may work later without anyone's help.
     pub fn is_passing(&self) -> bool {
         match self {
             // A token that cannot be read is one that is being replaced, as a rule.
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NoToken { .. } => true,
+            Self::App(trouble) => trouble.is_passing(),
             Self::Unauthorized | Self::Forbidden { .. } | Self::NotFound => false,
             Self::Conflict { .. } | Self::Refused { .. } | Self::Unclear { .. } => false,
         }
@@ -81,6 +170,7 @@ impl GitHubError {
     /// What a person reads where no room knows better what was wanted.
     pub fn failure(&self) -> Failure {
         let (code, help) = match self {
+            Self::App(trouble) => return trouble.failure(),
             Self::NoToken { .. } => ("clients/github-no-token", "put the token where the configuration says it is"),
             Self::Unauthorized => ("clients/github-unauthorized", "renew the token: it is read again each time"),
             Self::Forbidden { .. } => ("clients/github-forbidden", "give the token the permission"),

@@ -1,0 +1,138 @@
+//! GitHub in the name of whoever speaks for a repository, and the choice of who does.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::app::{self, App};
+use super::budget::Budget;
+use super::error::GitHubError;
+use super::identity::Identity;
+use super::wire::{Answer, Asked, JSON, Reply, Wire};
+use crate::clients::Clock;
+use crate::config::{GitHub, GitHubApp};
+use crate::domain::RepositoryName;
+
+/// GitHub, or a GitHub Enterprise server, in every name that the configuration gives. Clones share connections, tokens of
+/// Apps, and what is known of rate limits.
+#[derive(Clone)]
+pub struct GitHubClients(Arc<Shared>);
+
+struct Shared {
+    wire: Arc<Wire>,
+    apps: Vec<(GitHubApp, Arc<App>)>,
+    /// The token's, or nobody's.
+    usual: GitHubClient,
+    /// Those of Apps, by the repository's name in lowercase.
+    of_apps: Mutex<HashMap<String, GitHubClient>>,
+}
+
+/// GitHub in one name. Clones share connections and what is known of rate limits.
+#[derive(Clone)]
+pub struct GitHubClient {
+    wire: Arc<Wire>,
+    identity: Arc<Identity>,
+    budget: Arc<Budget>,
+}
+
+impl GitHubClients {
+    /// The clients that the configuration asks for.
+    pub fn new(github: &GitHub, clock: Clock) -> Result<Self, GitHubError> {
+        let wire = Arc::new(Wire::open(&github.api_url, clock)?);
+        let identity = Arc::new(github.token.clone().map_or(Identity::Nobody, Identity::Token));
+        let usual = GitHubClient { wire: wire.clone(), identity, budget: Arc::default() };
+        let apps = github.apps.iter().map(|app| (app.clone(), Arc::new(App::new(app)))).collect();
+        Ok(Self(Arc::new(Shared { wire, apps, usual, of_apps: Mutex::default() })))
+    }
+
+    /// The client for a repository: of the first App that speaks for it, else the token's, else nobody's.
+    pub fn of(&self, repository: &RepositoryName) -> GitHubClient {
+        let Some((_, app)) = self.0.apps.iter().find(|(app, _)| app.speaks_for(repository.as_str())) else {
+            return self.0.usual.clone();
+        };
+        let mut of_apps = self.0.of_apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = of_apps.entry(repository.as_str().to_lowercase()).or_insert_with(|| GitHubClient {
+            wire: self.0.wire.clone(),
+            identity: Arc::new(Identity::Installed(app::Access::new(app.clone(), repository.clone()))),
+            budget: app.budget_of(repository),
+        });
+        client.clone()
+    }
+
+    /// A client for each App, in its own name: for what concerns the App itself, such as its webhook.
+    pub fn apps(&self) -> Vec<GitHubClient> {
+        let as_itself = |app: &Arc<App>| GitHubClient {
+            wire: self.0.wire.clone(),
+            identity: Arc::new(Identity::App(app.clone())),
+            budget: app.budget.clone(),
+        };
+        self.0.apps.iter().map(|(_, app)| as_itself(app)).collect()
+    }
+}
+
+impl GitHubClient {
+    /// Whether it asks in anybody's name. Without one it sees what everybody sees, and may change nothing.
+    pub fn is_somebody(&self) -> bool {
+        match *self.identity {
+            Identity::Nobody => false,
+            Identity::Token(_) | Identity::Installed(_) | Identity::App(_) => true,
+        }
+    }
+
+    /// Asks for `path` (which begins with a slash) in the media type `accept`.
+    pub async fn get(&self, path: &str, accept: &'static str) -> Result<Answer, GitHubError> {
+        self.answer(&Asked { method: Method::GET, path, accept, body: None::<&()> }).await
+    }
+
+    /// Asks for `path` as JSON.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
+        self.get(path, JSON).await?.json()
+    }
+
+    /// Sends `body` to `path`, once.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
+        self.answer(&Asked { method: Method::POST, path, accept: JSON, body: Some(body) }).await?.json()
+    }
+
+    /// Streams what `path` redirects to. The place it lies at never sees who asks.
+    pub async fn download(&self, path: &str) -> Result<BoxStream<'static, Result<Bytes, GitHubError>>, GitHubError> {
+        let asked = Asked { method: Method::GET, path, accept: JSON, body: None::<&()> };
+        self.wire.stream(self.ask(&asked).await?).await
+    }
+
+    async fn answer<B: Serialize>(&self, asked: &Asked<'_, B>) -> Result<Answer, GitHubError> {
+        self.ask(asked).await?.whole().await
+    }
+
+    /// Asks, and once more where a token of an App has to be renewed: what is refused for its token had no effect.
+    async fn ask<B: Serialize>(&self, asked: &Asked<'_, B>) -> Result<Reply, GitHubError> {
+        let shown = self.identity.authorization(&self.wire).await?;
+        let error = match self.wire.ask(asked, shown.as_ref(), &self.budget).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        if let Some(error) = self.identity.refused(shown.as_ref(), error, &self.wire).await {
+            return Err(error);
+        }
+        let shown = self.identity.authorization(&self.wire).await?;
+        self.wire.ask(asked, shown.as_ref(), &self.budget).await
+    }
+}
+
+impl fmt::Debug for GitHubClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GitHubClients").field("api_url", &self.0.wire.api_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GitHubClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GitHubClient").field("api_url", &self.wire.api_url.as_str()).finish_non_exhaustive()
+    }
+}

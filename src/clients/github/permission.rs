@@ -1,0 +1,132 @@
+//! What Landfall does at GitHub, and which permissions each of these things takes: the one table that tokens are narrowed
+//! by and that the doctor reads.
+
+use std::collections::BTreeMap;
+
+/// How far a permission goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// To look.
+    Read,
+    /// To look and to change.
+    Write,
+}
+
+/// One permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// As the API names it.
+    pub key: &'static str,
+    /// As GitHub's pages name it.
+    pub name: &'static str,
+    /// How far it must go.
+    pub access: Access,
+}
+
+/// Something that Landfall does at GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Reads heads, comparisons, AppSpecs and archives.
+    Commits,
+    /// Sets commit statuses.
+    Statuses,
+    /// Shows deployments on the page of environments.
+    Deployments,
+    /// Makes check runs.
+    CheckRuns,
+    /// Comments on pull requests.
+    Comments,
+    /// Waits for the checks and statuses that others set.
+    Gate,
+    /// Looks at webhooks and at what became of their deliveries.
+    Webhooks,
+    /// Has lost deliveries sent again.
+    Redelivery,
+}
+
+const fn reads(key: &'static str, name: &'static str) -> Need {
+    Need { key, name, access: Access::Read }
+}
+
+const fn writes(key: &'static str, name: &'static str) -> Need {
+    Need { key, name, access: Access::Write }
+}
+
+impl Feature {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Commits,
+        Self::Statuses,
+        Self::Deployments,
+        Self::CheckRuns,
+        Self::Comments,
+        Self::Gate,
+        Self::Webhooks,
+        Self::Redelivery,
+    ];
+
+    /// What it takes. GitHub's pages call the webhooks of a repository «Webhooks», its API `repository_hooks`.
+    pub const fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Commits => const { &[reads("contents", "Contents")] },
+            Self::Statuses => const { &[writes("statuses", "Commit statuses")] },
+            Self::Deployments => const { &[writes("deployments", "Deployments")] },
+            Self::CheckRuns => const { &[writes("checks", "Checks")] },
+            Self::Comments => const { &[writes("pull_requests", "Pull requests")] },
+            Self::Gate => const { &[reads("checks", "Checks"), reads("statuses", "Commit statuses")] },
+            Self::Webhooks => const { &[reads("repository_hooks", "Webhooks")] },
+            Self::Redelivery => const { &[writes("repository_hooks", "Webhooks")] },
+        }
+    }
+}
+
+impl Access {
+    /// As GitHub writes it; `admin` counts as `write`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "read" => Some(Self::Read),
+            "write" | "admin" => Some(Self::Write),
+            _ => None,
+        }
+    }
+
+    /// As GitHub writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// Of what was granted, the part that Landfall has a use for: a token that is lost can do no more.
+pub(super) fn narrowed(granted: &BTreeMap<String, String>) -> BTreeMap<&'static str, &'static str> {
+    let mut narrow: BTreeMap<&'static str, Access> = BTreeMap::new();
+    for need in Feature::ALL.into_iter().flat_map(Feature::needs) {
+        let Some(granted) = granted.get(need.key).and_then(|it| Access::parse(it)) else { continue };
+        let access = narrow.entry(need.key).or_insert(Access::Read);
+        *access = need.access.min(granted).max(*access);
+    }
+    narrow.into_iter().map(|(key, access)| (key, access.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_granted_only_what_is_of_use_is_asked_for() {
+        let granted = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, it)| ((*key).into(), (*it).into())).collect();
+        let wide = granted(&[
+            ("metadata", "read"),
+            ("administration", "write"),
+            ("contents", "write"),
+            ("statuses", "write"),
+            ("checks", "read"),
+            ("repository_hooks", "admin"),
+        ]);
+        let expected = [("checks", "read"), ("contents", "read"), ("repository_hooks", "write"), ("statuses", "write")];
+        assert_eq!(narrowed(&wide), expected.into());
+        assert_eq!(narrowed(&granted(&[("secrets", "write")])), BTreeMap::new());
+    }
+}

@@ -1,0 +1,252 @@
+//! One request to GitHub's API, in whoever's name: sent once, followed within the API, read whole. It holds no secret, and
+//! knows nobody.
+//!
+//! Why octocrab's own stack of layers is not used: it follows redirects by itself, logs what we log, sends two
+//! `User-Agent` headers, and keeps the token it was built with. Here the authorization comes with every request, and goes
+//! to addresses beneath `api_url` only; archives lie elsewhere, and are fetched without it.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
+use octocrab::service::middleware::reqwest_connector::ReqwestConnector;
+use octocrab::{AuthState, Octocrab, OctocrabBuilder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::budget::Budget;
+use super::error::GitHubError;
+use crate::clients::Clock;
+use crate::domain::root_cause;
+
+/// GitHub answers within 10 s or not at all; a proxy in between may be slower.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection may say nothing.
+const SILENT_AT_MOST: Duration = Duration::from_secs(60);
+/// A renamed repository is one redirect, a transferred and renamed one two.
+const REDIRECTS: usize = 5;
+/// One of the two basic media types of the API, and the one that its OpenAPI description knows.
+pub(super) const JSON: &str = "application/json";
+/// No answer that we ask for is longer; a comparison with 300 patches comes near.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// The way to one API.
+pub(super) struct Wire {
+    pub(super) api_url: Url,
+    octocrab: Octocrab,
+    /// For archives: follows redirects, has never seen a token.
+    plain: reqwest::Client,
+    pub(super) clock: Clock,
+    /// How far GitHub's clock was ahead of ours at its last answer.
+    ahead: Mutex<Option<SignedDuration>>,
+}
+
+/// What is asked.
+pub(super) struct Asked<'a, B> {
+    pub(super) method: Method,
+    /// Begins with a slash.
+    pub(super) path: &'a str,
+    pub(super) accept: &'static str,
+    pub(super) body: Option<&'a B>,
+}
+
+/// What came back with a 2xx status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its media type.
+    pub content_type: String,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What a request led to.
+pub(super) enum Reply {
+    /// An answer of the API.
+    Here(http::Response<BoxBody<Bytes, octocrab::Error>>),
+    /// A redirect away from the API.
+    Elsewhere(Url),
+}
+
+impl Wire {
+    pub(super) fn open(api_url: &str, clock: Clock) -> Result<Self, GitHubError> {
+        let unusable = |why: String| GitHubError::Unclear { why: format!("`{api_url}` is no API address: {why}") };
+        let api = Url::parse(api_url).map_err(|error| unusable(error.to_string()))?;
+        if !matches!(api.scheme(), "http" | "https") {
+            return Err(unusable("it begins with neither `https://` nor `http://`".into()));
+        }
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_WITHIN)
+                .read_timeout(SILENT_AT_MOST)
+                .referer(false)
+        };
+        let stays = client().redirect(reqwest::redirect::Policy::none()).build().map_err(unclear)?;
+        let plain = client().redirect(reqwest::redirect::Policy::limited(REDIRECTS)).build().map_err(unclear)?;
+        let Ok(octocrab) =
+            OctocrabBuilder::new_empty().with_service(ReqwestConnector::new(stays)).with_auth(AuthState::None).build();
+        Ok(Self { api_url: api, octocrab, plain, clock, ahead: Mutex::default() })
+    }
+
+    /// What GitHub's clock says now, as far as its last answer told.
+    pub(super) fn their_time(&self) -> Option<Timestamp> {
+        self.ahead().and_then(|ahead| self.clock.now().checked_add(ahead).ok())
+    }
+
+    /// How far GitHub's clock is ahead of ours.
+    pub(super) fn ahead(&self) -> Option<SignedDuration> {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Streams what was answered, or what the answer redirects to. The place it lies at never sees who asks.
+    pub(super) async fn stream(
+        &self,
+        reply: Reply,
+    ) -> Result<BoxStream<'static, Result<Bytes, GitHubError>>, GitHubError> {
+        match reply {
+            Reply::Here(response) => {
+                let chunks = response.into_body().into_data_stream();
+                Ok(chunks.map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
+            }
+            Reply::Elsewhere(url) => {
+                if self.api_url.scheme() == "https" && url.scheme() != "https" {
+                    return Err(GitHubError::Unclear { why: "a redirect from https to http".into() });
+                }
+                let response = self.plain.get(url).send().await.map_err(|error| unavailable(&error))?;
+                let (status, headers) = (response.status(), response.headers().clone());
+                if !status.is_success() {
+                    return Err(GitHubError::of(status, &headers, b"", self.clock.now()));
+                }
+                Ok(response.bytes_stream().map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
+            }
+        }
+    }
+
+    /// Sends the request, and again to where a renamed repository answers, as long as that is the API too.
+    pub(super) async fn ask<B: Serialize>(
+        &self,
+        asked: &Asked<'_, B>,
+        authorization: Option<&HeaderValue>,
+        budget: &Budget,
+    ) -> Result<Reply, GitHubError> {
+        budget.may_ask(self.clock.now())?;
+        let address = format!("{}{}", self.api_url.as_str().trim_end_matches('/'), asked.path);
+        let mut address = Url::parse(&address).map_err(unclear)?;
+        for _ in 0..=REDIRECTS {
+            let mut builder = http::Request::builder()
+                .method(asked.method.clone())
+                .uri(address.as_str())
+                .header(ACCEPT, asked.accept)
+                .header(USER_AGENT, concat!("landfall/", env!("CARGO_PKG_VERSION")));
+            if let Some(authorization) = authorization {
+                builder = builder.header(AUTHORIZATION, authorization);
+            }
+            // octocrab adds `X-GitHub-Api-Version`, by its own build.
+            let request = self.octocrab.build_request(builder, asked.body).map_err(unclear)?;
+            let response = self.octocrab.execute(request).await.map_err(|error| unavailable(&error))?;
+            self.hear_the_time(response.headers());
+            let status = response.status();
+            if status.is_success() {
+                return Ok(Reply::Here(response));
+            }
+            if let Some(next) = redirect(status, response.headers().get(LOCATION), &address)? {
+                if !self.is_beneath_the_api(&next) {
+                    return Ok(Reply::Elsewhere(next));
+                }
+                address = next;
+                continue;
+            }
+            let headers = response.headers().clone();
+            let text = read(response.into_body()).await.unwrap_or_default();
+            let error = GitHubError::of(status, &headers, &text, self.clock.now());
+            budget.remember(&error);
+            return Err(error);
+        }
+        Err(GitHubError::Unclear { why: format!("more than {REDIRECTS} redirects") })
+    }
+
+    fn hear_the_time(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|it| it.to_str().ok());
+        if let Some(theirs) = date.and_then(|it| DateTimeParser::new().parse_timestamp(it).ok()) {
+            let ahead = theirs.duration_since(self.clock.now());
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
+    }
+
+    fn is_beneath_the_api(&self, url: &Url) -> bool {
+        let path = self.api_url.path().trim_end_matches('/');
+        let beneath = url.path().strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        self.api_url.origin() == url.origin() && beneath && url.username().is_empty()
+    }
+}
+
+impl Reply {
+    /// The whole answer of the API.
+    pub(super) async fn whole(self) -> Result<Answer, GitHubError> {
+        match self {
+            Self::Here(response) => {
+                let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+                let content_type = content_type.unwrap_or_default().to_owned();
+                Ok(Answer { content_type, body: read(response.into_body()).await? })
+            }
+            Self::Elsewhere(url) => Err(GitHubError::Unclear {
+                why: format!("a redirect to `{}`, away from the API", url.host_str().unwrap_or_default()),
+            }),
+        }
+    }
+}
+
+impl Answer {
+    /// The body as JSON of the shape `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
+        serde_json::from_slice(&self.body).map_err(unclear)
+    }
+
+    /// Whether it is JSON although something else was asked for: a directory's listing instead of a file.
+    pub fn is_plain_json(&self) -> bool {
+        self.content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+    }
+}
+
+/// Where the answer sends us, if it does.
+fn redirect(status: StatusCode, location: Option<&HeaderValue>, from: &Url) -> Result<Option<Url>, GitHubError> {
+    if !matches!(status.as_u16(), 301 | 302 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = location.and_then(|it| it.to_str().ok());
+    let next = location.and_then(|it| from.join(it).ok()).filter(|url| matches!(url.scheme(), "http" | "https"));
+    // The address itself may carry a short-lived secret, so it is not told.
+    next.map(Some).ok_or_else(|| GitHubError::Unclear { why: format!("status {status} without a usable address") })
+}
+
+async fn read(mut body: BoxBody<Bytes, octocrab::Error>) -> Result<Bytes, GitHubError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unavailable(&error))?;
+        if let Some(chunk) = frame.data_ref() {
+            if whole.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(GitHubError::Unclear { why: format!("an answer of more than {LONGEST_ANSWER} bytes") });
+            }
+            whole.extend_from_slice(chunk);
+        }
+    }
+    Ok(whole.freeze())
+}
+
+fn unclear(error: impl fmt::Display) -> GitHubError {
+    GitHubError::Unclear { why: error.to_string() }
+}
+
+/// The innermost cause: the outer ones repeat the address, which may carry a short-lived secret.
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> GitHubError {
+    GitHubError::Unavailable { why: root_cause(error) }
+}
