@@ -26,7 +26,7 @@ use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plai
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{self, IntakeState};
+use crate::intake::{self, HearChecks, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -145,7 +145,7 @@ impl App {
         let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules, upkeep_pace);
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();
-        let conductor = Conductor::open(ledger.clone(), world.clone(), &targets).await?;
+        let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
         let board = Board::new(
             ledger.clone(),
             config.targets.clone(),
@@ -154,7 +154,7 @@ impl App {
             &config.github.api_url,
         );
         let door = Door { config: &config, ledger: &ledger, clock: &clock, board: &board, tokens: &tokens };
-        let (address, server) = door.open(asks.clone(), upkeep.clone(), sns, &stop)?;
+        let (address, server) = door.open(asks.clone(), upkeep.clone(), sns, Arc::new(hear), &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every };
         let tasks = vec![
@@ -262,10 +262,11 @@ impl Door<'_> {
         asks: conductor::Asks,
         upkeep: Upkeep,
         sns: SnsState,
+        hear: HearChecks,
         stop: &CancellationToken,
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
         let intake = IntakeState::new(self.ledger.clone(), self.config.clone(), self.clock.clone());
-        let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?;
+        let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?.hearing(hear);
         let web = http::Data::new(WebState {
             board: self.board.clone(),
             asks: Arc::new(Desk(asks, upkeep)),

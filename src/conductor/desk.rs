@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::looks::{Look, Looks};
 use crate::domain::{
-    Approval, Cause, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind, Misplaced,
-    OnNewPush, RefName, State, Step, TargetName, TargetState, spell,
+    Approval, Cause, CheckHint, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind,
+    Misplaced, OnNewPush, RefName, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -45,6 +46,8 @@ pub struct Desk {
     busy: BTreeMap<DeploymentId, bool>,
     /// When a lane's refs were last weighed, as long as that matters.
     weighed: BTreeMap<(Destination, RefName), Timestamp>,
+    /// When those that wait for checks are looked at again.
+    looks: Looks,
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
     paused: bool,
@@ -141,6 +144,7 @@ impl Desk {
         if deployment.state().is_over() {
             let lane = deployment.order().target.destination();
             self.open.remove(&id);
+            self.looks.forget(id);
             if let Some(mates) = self.lanes.get_mut(&lane) {
                 mates.remove(&id);
                 if mates.is_empty() {
@@ -170,6 +174,24 @@ impl Desk {
     pub fn weighs(&mut self, id: DeploymentId, now: Timestamp) {
         self.weighed.retain(|_, at| now.duration_since(*at) < BETWEEN_WEIGHINGS);
         self.weighed.extend(self.open.get(&id).map(|it| (lane_and_ref(it), now)));
+    }
+
+    /// Says that its checks were looked at. The newest of a ref is the one that matters: the more there are before one,
+    /// the longer it is left alone.
+    pub fn looked(&mut self, id: DeploymentId, mut look: Look) {
+        let Some(deployment) = self.open.get(&id) else { return };
+        let reference = &deployment.order().reference;
+        let newer = self.lane_of(deployment).filter(|it| it.id() > id && it.order().reference == *reference).count();
+        let wait = look.next.duration_since(look.at).saturating_mul(i32::try_from(newer + 1).unwrap_or(i32::MAX));
+        look.next = look.at.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        self.looks.take(id, look);
+    }
+
+    /// Takes in that checks may have ended. Gives the deployments that may wait for them.
+    pub fn hear(&mut self, hint: &CheckHint) -> Vec<DeploymentId> {
+        let Self { open, looks, busy, .. } = self;
+        let hears = |it: &&Deployment| looks.hear(hint, it, busy.contains_key(&it.id()));
+        open.values().filter(|it| it.state().is_before_release()).filter(hears).map(Deployment::id).collect()
     }
 
     /// Says that no task does any more.
@@ -221,6 +243,9 @@ impl Desk {
             if now < stumble.next_at {
                 return Decision::Wait(stumble.next_at.min(given_up));
             }
+        }
+        if let Some(next) = self.looks.next(id).filter(|next| now < *next && waits_for_checks(deployment)) {
+            return Decision::Wait(next);
         }
         match deployment.next_step() {
             None => Decision::Rest,
@@ -407,6 +432,11 @@ pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
         State::Superseded { .. } | State::Refused { .. } => false,
     }
+}
+
+/// Whether a deployment is held by checks that are not green yet.
+fn waits_for_checks(deployment: &Deployment) -> bool {
+    matches!(deployment.state(), State::Held { hold } | State::ReadyHeld { hold, .. } if hold.kind == HoldKind::Checks)
 }
 
 fn lane_and_ref(deployment: &Deployment) -> (Destination, RefName) {

@@ -8,16 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::domain::{
-    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Observation, Order, Progress,
-    Ready, Revision, RunId, RunOutcome, Running, State, Step, StepName, Stream, Target, Weighed, backoff,
+    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress, Ready,
+    Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Target, Weighed, backoff,
 };
 use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
-use crate::source::RefHead;
-use crate::steps::{self, Prepared, Tried, Weighing, World, release};
+use crate::steps::{self, Prepared, Tried, World, release};
 
-use super::desk::is_held_on_its_own;
 use super::hint::with_hint;
+use super::looks::Look;
+use super::weighing::Word;
 use super::{promotion, rollback};
 
 /// How soon a group that a foreign deployment keeps busy is looked at again.
@@ -49,6 +49,9 @@ pub(super) enum JobError {
         /// When it is told again.
         again: Timestamp,
     },
+    /// It waits for something outside that is looked at again.
+    #[error("it waits for what is looked at again")]
+    LooksAgain(Look),
     /// It has a bug.
     #[error("the step panicked")]
     Panicked,
@@ -97,15 +100,15 @@ impl Job {
         (self.world.probe)(seam);
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.world.clock.now()
     }
 
-    fn order(&self) -> &Order {
+    pub(super) fn order(&self) -> &Order {
         self.deployment.order()
     }
 
-    fn id(&self) -> DeploymentId {
+    pub(super) fn id(&self) -> DeploymentId {
         self.deployment.id()
     }
 
@@ -138,109 +141,6 @@ impl Job {
         let found = blocking(move || ledger.deployment(id)).await?;
         self.deployment = found.ok_or(JobError::WentOn)?;
         if self.deployment.state().name() == before { Ok(()) } else { Err(JobError::WentOn) }
-    }
-
-    async fn weigh(&mut self) -> Done {
-        // One that is held stays so while it is weighed again: nobody is told «checking» at each try of an outage.
-        if let State::Planned = self.deployment.state() {
-            self.append(DeploymentEvent::Weighing, vec![]).await?;
-        }
-        match self.weighing().await? {
-            Ok(weighed) => {
-                let Weighed { commit, head, forced } = weighed;
-                self.append(DeploymentEvent::Weighed { head, commit, forced }, vec![]).await
-            }
-            Err((event, births)) => self.append(event, births).await,
-        }
-    }
-
-    /// What weighing says: go, or the event that says why not.
-    async fn weighing(&self) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
-        if self.order().restores().or(self.order().restarts()).is_some() {
-            // It was weighed when it came, and its order names the commit. The source may be down as well.
-            let commit = self.order().sha.clone();
-            return Ok(Ok(Weighed { head: commit.clone(), commit, forced: false }));
-        }
-        let (ledger, order) = (self.ledger.clone(), self.order().clone());
-        let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
-        if self.order().promotes().is_some() {
-            return self.weighing_promotion(known).await;
-        }
-        let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
-        Ok(match weighing {
-            Ok(Weighing::Newest(weighed)) => match self.handled_before(&known, &weighed).await? {
-                Some(end) => Err((end, vec![])),
-                None => Ok(weighed),
-            },
-            Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
-            Ok(Weighing::Refused(failure)) => Err((DeploymentEvent::Refused { failure }, vec![])),
-            Ok(Weighing::Unproven(failure)) => Err((self.stumble(StepName::Weigh, failure), vec![])),
-            // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
-            Err(error) => Err((self.stumble(StepName::Weigh, error.into()), vec![])),
-        })
-    }
-
-    /// What weighing says of a promotion: what counts is what its target has handled, and not where the ref is now.
-    async fn weighing_promotion(
-        &self,
-        known: Head,
-    ) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
-        let weighing = steps::weigh_promotion(&self.world, self.order(), known.seen.as_ref()).await;
-        let weighed = match weighing {
-            Ok(Weighing::Newest(weighed)) => weighed,
-            Ok(Weighing::Superseded(head)) => {
-                let superseded = DeploymentEvent::Superseded { by: head.commit, deployment: known.seen_by };
-                return Ok(Err((superseded, vec![])));
-            }
-            Ok(Weighing::Refused(failure)) => return Ok(Err((DeploymentEvent::Refused { failure }, vec![]))),
-            Ok(Weighing::Unproven(failure)) => return Ok(Err((self.stumble(StepName::Weigh, failure), vec![]))),
-            Err(error) => return Ok(Err((self.stumble(StepName::Weigh, error.into()), vec![]))),
-        };
-        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
-        let live = blocking(move || ledger.target(&name)).await?.live;
-        Ok(match live.filter(|it| it.sha == weighed.commit) {
-            Some(live) => Err((DeploymentEvent::AlreadyLive { deployment: live.deployment }, vec![])),
-            None => Ok(weighed),
-        })
-    }
-
-    /// The end of a deployment whose commit an earlier one has handled, with nothing after it: a push that came late
-    /// or twice, by ways that the ledger could not tell when it was accepted. What a person asks for is done again.
-    async fn handled_before(&self, known: &Head, weighed: &Weighed) -> Result<Option<DeploymentEvent>, JobError> {
-        let by = known.seen_by.filter(|_| known.seen.as_ref() == Some(&weighed.commit) && !self.order().is_forced());
-        let Some(deployment) = by else { return Ok(None) };
-        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
-        let read = move || {
-            Ok((ledger.deployment(deployment)?, ledger.target(&name)?.live, rollback::at_engine(&ledger, &name)?))
-        };
-        let (before, live, at_engine) = blocking(read).await?;
-        // While another one is with the engine, nobody knows what will be live after it.
-        let Some(before) = before.filter(|_| !at_engine) else { return Ok(None) };
-        if let State::Succeeded { .. } = before.state() {
-            let is_live = live.is_some_and(|it| it.sha == weighed.commit);
-            return Ok(is_live.then_some(DeploymentEvent::AlreadyLive { deployment }));
-        }
-        let why = before.reason().unwrap_or_else(|| before.state().name().to_owned());
-        let failure = Failure::revision("conductor/already-tried", format!("tried before as {deployment}: {why}"))
-            .help("push a new commit, or try this one again with `landfall redeploy`");
-        Ok(Some(DeploymentEvent::Refused { failure }))
-    }
-
-    /// The head takes this one's place: as the deployment it is planned as, or as one born now. Only where that one
-    /// is held on its own (by its checks, by an approval) does this one go all the same.
-    async fn superseded(&self, head: RefHead) -> Result<Result<Weighed, (DeploymentEvent, Vec<Birth>)>, JobError> {
-        let (ledger, order, of) = (self.ledger.clone(), self.order().clone(), head.clone());
-        let newer = blocking(move || planned_as(&ledger, &order, &of)).await?;
-        if let Some(newer) = &newer
-            && is_held_on_its_own(newer)
-            && self.order().reference.branch().is_some()
-        {
-            let weighed = Weighed { commit: self.order().sha.clone(), head: head.commit, forced: false };
-            return Ok(Ok(weighed));
-        }
-        let (by, deployment) = (head.commit.clone(), newer.as_ref().map(Deployment::id));
-        let births = if newer.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };
-        Ok(Err((DeploymentEvent::Superseded { by, deployment }, births)))
     }
 
     async fn prepare(&mut self, weighed: Weighed) -> Done {
@@ -332,12 +232,12 @@ impl Job {
     /// Weighs once more, writes the intent, calls the engine, writes what it said.
     async fn release(&mut self, ready: Ready) -> Done {
         match self.weighing().await? {
-            Ok(weighed) if weighed.commit == ready.commit => {}
-            Ok(weighed) => {
+            Word::Go(weighed) if weighed.commit == ready.commit => {}
+            Word::Go(weighed) => {
                 let by = weighed.commit;
                 return self.append(DeploymentEvent::Superseded { by, deployment: None }, vec![]).await;
             }
-            Err((event, births)) => return self.append(event, births).await,
+            other @ (Word::Write(..) | Word::Wait(..)) => return self.conclude(other).await,
         }
         let engine = release::engine(&self.world, self.order());
         let run = engine.choose_run(self.id());
@@ -455,7 +355,7 @@ impl Job {
         self.deployment.stumble().map_or(0, |it| it.attempts)
     }
 
-    fn stumble(&self, step: StepName, failure: Failure) -> DeploymentEvent {
+    pub(super) fn stumble(&self, step: StepName, failure: Failure) -> DeploymentEvent {
         let wait = backoff(self.attempts() + 1, &self.id().to_string());
         self.stumble_for(step, failure, wait)
     }
@@ -469,24 +369,6 @@ impl Job {
     fn unsent(&self, failure: Failure) -> DeploymentEvent {
         let wait = backoff(self.attempts() + 1, &self.id().to_string());
         DeploymentEvent::Unsent { failure, next_at: self.after(wait) }
-    }
-}
-
-/// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit.
-fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<Deployment>, LedgerError> {
-    let (target, reference) = (&order.target.name, &order.reference);
-    for sha in [&head.object, &head.commit] {
-        let filter =
-            Filter { target: Some(target.clone()), sha: Some(sha.as_str().to_owned()), limit: 20, ..Filter::default() };
-        let of_ref = |it: &Deployment| it.order().reference == *reference && !it.state().is_over();
-        if let Some(found) = ledger.deployments(&filter)?.into_iter().find(of_ref) {
-            return Ok(Some(found));
-        }
-    }
-    let newest = ledger.head(target, reference)?.planned;
-    match newest.filter(|(sha, _)| *sha == head.object || *sha == head.commit) {
-        Some((_, id)) => ledger.deployment(id),
-        None => Ok(None),
     }
 }
 

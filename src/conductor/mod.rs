@@ -13,8 +13,10 @@ mod approval;
 mod asks;
 mod catch_up;
 pub mod desk;
+mod gate;
 mod hint;
 mod jobs;
+mod looks;
 mod promotion;
 mod replay;
 mod restart;
@@ -22,6 +24,7 @@ mod rollback;
 mod run;
 mod steer;
 mod stop;
+mod weighing;
 
 pub use asks::{AskError, Asked, Asks};
 pub use catch_up::CatchUp;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{
-    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, Step, Stream, StreamKind, Target, TargetName,
+    Ask, BotEvent, CheckHint, DeploymentEvent, DeploymentId, Event, Offset, Record, Step, Stream, StreamKind, Target,
+    TargetName,
 };
 use crate::ledger::{Ledger, LedgerError};
 use crate::steps::World;
@@ -23,6 +25,8 @@ use super::steer::{self, Steered};
 const GRACE: Duration = Duration::from_secs(20);
 /// How many records are read at once.
 const PAGE: usize = 512;
+/// How many words of checks may wait to be heard.
+const HINTS: usize = 1024;
 /// When a step that could not be written down is tried again.
 const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -35,6 +39,8 @@ pub struct Conductor {
     desk: Desk,
     /// Everything before this offset lies on the desk.
     read: Offset,
+    /// What may have become of checks.
+    hints: mpsc::Receiver<CheckHint>,
     jobs: JoinSet<Result<(), JobError>>,
     at_work: BTreeMap<Id, (DeploymentId, Work)>,
     handles: BTreeMap<DeploymentId, AbortHandle>,
@@ -81,10 +87,19 @@ impl Conductor {
             Ok((desk, read))
         })
         .await?;
+        let (_, hints) = mpsc::channel(1);
         let (jobs, at_work, handles) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
         let (due, steered, sent_away) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         let targets = targets.into();
-        Ok(Self { ledger, world, targets, desk, read, jobs, at_work, handles, due, steered, sent_away })
+        Ok(Self { ledger, world, targets, desk, read, hints, jobs, at_work, handles, due, steered, sent_away })
+    }
+
+    /// The same, and who calls what is given here brings the next look at checks. A word too many is dropped: the clock
+    /// brings it as well.
+    pub fn hearing(mut self) -> (Self, impl Fn(CheckHint) + Clone + Send + Sync + 'static) {
+        let (tell, hints) = mpsc::channel(HINTS);
+        self.hints = hints;
+        (self, move |hint| drop(tell.try_send(hint)))
     }
 
     /// Works until `stop`, then lets running steps end within their grace. An error means that the ledger is closed.
@@ -104,6 +119,7 @@ impl Conductor {
                         break;
                     }
                 }
+                Some(hint) = self.hints.recv() => touched.extend(self.desk.hear(&hint)),
                 Some(ended) = self.jobs.join_next_with_id() => touched.extend(self.ended(ended)?),
                 () = clock.sleep_until(next) => touched.extend(self.now_due()),
             }
@@ -316,6 +332,7 @@ impl Conductor {
                 self.steered.entry(id).and_modify(|it| it.again = again);
                 self.due.extend(Some((again, id)).filter(|_| again < Timestamp::MAX));
             }
+            Err(JobError::LooksAgain(look)) => self.desk.looked(id, look),
             Err(JobError::Panicked) => self.start(id, Work::Step, |job| Box::pin(job.back_off_after_panic())),
         }
         if self.desk.get(id).is_none() {

@@ -9,8 +9,8 @@ use super::raw::{Raw, RawBundle, RawEngine, RawTarget};
 use super::values::{duration, glob_trouble};
 use super::written::{Table, Written, nearest};
 use crate::domain::{
-    BundleFormat, BundleRules, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush, Pattern,
-    RepositoryName, Rule, SourceSpec, Target, TargetName,
+    BundleFormat, BundleRules, CHECKS_WITHIN_S, Destination, EngineSpec, FileExists, Finding, HostSpec, OnNewPush,
+    Pattern, RepositoryName, Rule, SourceSpec, Target, TargetName,
 };
 
 const FILE_EXISTS: &[(&str, FileExists)] =
@@ -155,11 +155,8 @@ impl Checker<'_> {
         let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
         let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
         self.notified(raw, chats);
-        if let Some(checks) = raw.require_checks.as_ref().filter(|it| !it.value.is_empty()) {
-            let message = "`require_checks` is not available yet: deployments do not wait for checks";
-            let help = "until then, push to the target's branch only what is green, or protect the branch on GitHub";
-            self.reader.find(Finding::warning("config/not-yet", message).help(help), &checks.span);
-        }
+        let checks_within = self.parsed(raw.checks_within.as_ref(), "target.checks_within", duration);
+        let require_checks = self.required_checks(raw, source.as_ref());
         let revisions = self.revisions(raw, span, data_dir, engine.as_ref());
         let name = name?;
         Some(Target {
@@ -168,7 +165,8 @@ impl Checker<'_> {
             rule,
             environment: raw.environment.as_ref().map_or_else(|| name.to_string(), |it| it.value.clone()),
             on_new_push: on_new_push.unwrap_or_default(),
-            require_checks: texts(raw.require_checks.as_ref()),
+            require_checks,
+            checks_within_s: checks_within.map_or(CHECKS_WITHIN_S, |it| it.as_secs()),
             notify: texts(raw.notify.as_ref()),
             allow_forced: raw.allow_forced.as_ref().is_none_or(|it| it.value),
             deploy_on_start: flag(raw.deploy_on_start.as_ref()),

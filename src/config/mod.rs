@@ -10,6 +10,7 @@ pub const INLINE_SECRET: &str = "config/inline-secret";
 mod as_meant;
 mod check;
 mod check_codedeploy;
+mod check_gates;
 mod check_github;
 mod check_promotions;
 mod check_revisions;

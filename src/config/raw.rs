@@ -105,6 +105,7 @@ table! {
         environment: String,
         on_new_push: String,
         require_checks: Texts,
+        checks_within: String,
         notify: Texts,
         allow_forced: bool,
         deploy_on_start: bool,

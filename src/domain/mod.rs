@@ -16,6 +16,7 @@
 //! | hint | a word from outside that a run may have gone on; it is never believed | [`Hint`] |
 //! | lane | the queue of one engine destination | [`Destination`] |
 //! | hold | why a deployment waits | [`Hold`] |
+//! | check, gate | what others say of a commit; what all that is required says of a deployment | [`Check`], [`Gate`] |
 //! | approval | a person's word that ends a wait | [`Approval`] |
 //! | promotion | a deployment of what succeeded at the target before | [`Promote`] |
 //! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
@@ -28,6 +29,7 @@
 mod aftermath;
 mod approval;
 mod backoff;
+mod check;
 mod checkup;
 mod codedeploy;
 mod deployment;
@@ -59,6 +61,7 @@ mod wording;
 pub use aftermath::{Declined, Rollback};
 pub use approval::Approval;
 pub use backoff::backoff;
+pub use check::{Check, CheckHint, CheckState, Gate, OWN_CHECKS, is_own, look_again, named_checks};
 pub use checkup::{Checkup, Reach, Standing};
 pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
@@ -84,8 +87,8 @@ pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
-    BundleRules, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec, Rule, SourceSpec,
-    Target,
+    BundleRules, CHECKS_WITHIN_S, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec,
+    Rule, SourceSpec, Target,
 };
 pub use target_event::TargetEvent;
 pub use target_state::{Head, Live, Lock, TargetState};

@@ -163,6 +163,16 @@ impl Order {
         matches!(self.cause, Cause::Promotion { waits: true, .. })
     }
 
+    /// Whether the target's required checks hold it. Who deploys a commit once more, or what was live before, has seen it
+    /// run: a person can always go past a check that is red, and a way back is never barred.
+    pub fn waits_for_checks(&self) -> bool {
+        match &self.cause {
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => !self.target.require_checks.is_empty(),
+            Cause::Replay { .. } | Cause::Promotion { .. } => !self.target.require_checks.is_empty(),
+            Cause::Redeploy { .. } | Cause::Rollback { .. } | Cause::Restart { .. } => false,
+        }
+    }
+
     /// The run of the engine's own that it follows (row 56).
     pub fn adopts(&self) -> Option<&RunId> {
         match &self.cause {

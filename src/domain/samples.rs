@@ -21,6 +21,7 @@ pub(crate) fn target(name: &str) -> Target {
         environment: name.into(),
         on_new_push: OnNewPush::default(),
         require_checks: vec![],
+        checks_within_s: 3600,
         notify: vec![],
         allow_forced: true,
         deploy_on_start: false,

@@ -27,9 +27,12 @@ pub struct Target {
     /// What happens to older deployments of its lane when a new one is planned.
     #[serde(default)]
     pub on_new_push: OnNewPush,
-    /// Check names that must be green before release.
+    /// Checks that must be green before release, by their names.
     #[serde(default)]
-    pub require_checks: Vec<String>,
+    pub require_checks: Vec<Pattern>,
+    /// How long they are waited for, in seconds.
+    #[serde(default = "usual_patience", skip_serializing_if = "is_usual_patience")]
+    pub checks_within_s: u64,
     /// Chat sinks that hear of it.
     #[serde(default)]
     pub notify: Vec<String>,
@@ -51,6 +54,18 @@ pub struct Target {
     pub revisions: RevisionsSpec,
     /// Who carries deployments out.
     pub engine: EngineSpec,
+}
+
+/// How long checks are waited for unless the configuration says so.
+pub const CHECKS_WITHIN_S: u64 = 60 * 60;
+
+fn usual_patience() -> u64 {
+    CHECKS_WITHIN_S
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_usual_patience(seconds: &u64) -> bool {
+    *seconds == CHECKS_WITHIN_S
 }
 
 /// Where commits come from.
@@ -222,6 +237,11 @@ impl Target {
     /// Its lane.
     pub fn destination(&self) -> Destination {
         self.engine.destination()
+    }
+
+    /// How long required checks are waited for.
+    pub fn checks_within(&self) -> Duration {
+        Duration::from_secs(self.checks_within_s)
     }
 
     /// How long passing failures are retried.

@@ -59,7 +59,7 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
     match deployment.state() {
         State::Planned => (Pending, "planned".into()),
         State::Weighing => (Pending, format!("checking that this is the newest commit{stumble}")),
-        State::Held { hold } | State::ReadyHeld { hold, .. } => (Pending, format!("waiting: {}", hold.reason)),
+        State::Held { hold } | State::ReadyHeld { hold, .. } => (Pending, waits(&hold.reason)),
         State::Preparing { .. } => (Pending, format!("preparing the revision{stumble}")),
         State::Ready { .. } => (Pending, format!("revision ready{stumble}")),
         State::Releasing { .. } => (Pending, format!("handing over to the engine{stumble}")),
@@ -99,6 +99,11 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
         State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
     }
+}
+
+/// A wait in words. Most reasons say what stands in the way, and some that it waits.
+fn waits(reason: &str) -> String {
+    if reason.starts_with("waiting for ") { reason.to_owned() } else { format!("waiting: {reason}") }
 }
 
 /// Red because of the revision, or because of everything else.
@@ -185,6 +190,12 @@ mod tests {
         assert_eq!(shorten(&long).chars().count(), 140);
         assert!(shorten(&long).ends_with('…'));
         assert_eq!(shorten("two\n  lines"), "two lines");
+    }
+
+    #[test]
+    fn a_wait_is_called_so_once() {
+        assert_eq!(waits("waiting for check `build`"), "waiting for check `build`");
+        assert_eq!(waits("`site` is locked by ada"), "waiting: `site` is locked by ada");
     }
 
     #[test]

@@ -65,10 +65,18 @@ pub(super) fn accepted(it: &Accepted) -> HttpResponse {
 
 /// An event that plans nothing.
 pub(super) fn unused(delivery: &DeliveryId, event: &str) -> HttpResponse {
-    let reason = match event {
-        "ping" => "the webhook works: pushes will be taken",
-        _ => "landfall deploys on `push` and uses no other event",
-    };
+    noted(
+        delivery,
+        event,
+        match event {
+            "ping" => "the webhook works: pushes will be taken",
+            _ => "landfall deploys on `push`, and has no use for this event",
+        },
+    )
+}
+
+/// What became of an event that plans nothing.
+pub(super) fn noted(delivery: &DeliveryId, event: &str, reason: &str) -> HttpResponse {
     HttpResponse::Ok().json(Told {
         delivery,
         event: Some(event),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
+use super::checks::{self, HearChecks, Said};
 use super::payload::{self, Encoding, Malformed};
 use super::signature::{Claim, Keys};
 use crate::clients::Clock;
@@ -25,12 +26,14 @@ pub struct IntakeState {
     keys: Keys,
     room: Room,
     clock: Clock,
+    hear: HearChecks,
 }
 
 /// What a verified body is.
-struct Understood {
-    push: Option<Push>,
-    digest: String,
+enum Understood {
+    Push { push: Box<Push>, digest: String },
+    Checks(Said),
+    Unused,
 }
 
 impl IntakeState {
@@ -40,7 +43,13 @@ impl IntakeState {
         make_private(&spool)?;
         let keys = Keys::new(&config.github);
         let room = Room::new(config.server.bodies_in_flight_bytes, spool);
-        Ok(Self { ledger, config, keys, room, clock })
+        Ok(Self { ledger, config, keys, room, clock, hear: Arc::new(|_| ()) })
+    }
+
+    /// The same, and what GitHub says of checks goes here.
+    #[must_use]
+    pub fn hearing(self, hear: HearChecks) -> Self {
+        Self { hear, ..self }
     }
 }
 
@@ -90,11 +99,25 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
     let id = text("x-github-delivery").unwrap_or_default();
     let id = DeliveryId::parse(id)
         .map_err(|unfit| Problem::header("X-GitHub-Delivery", unfit.expected, text("x-github-delivery")))?;
-    let understood = understand(verified.body(), encoding, event == "push").await;
-    let Understood { push, digest } = understood.map_err(|error| Problem::malformed(&error))?;
-    match push {
-        None => Ok(answer::unused(&id, event)),
-        Some(push) => accept(state, verified, Parts { id, event, digest, push }).await,
+    let understood = understand(verified.body(), encoding, event).await;
+    match understood.map_err(|error| Problem::malformed(&error))? {
+        Understood::Unused => Ok(answer::unused(&id, event)),
+        Understood::Checks(said) if !verified.voice().speaks_for(&said.repository) => {
+            Err(Problem::wrong_voice(&said.repository))
+        }
+        Understood::Checks(said) => Ok(hear(state, &id, event, said)),
+        Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
+    }
+}
+
+/// Passes on what was said of checks. Nothing is planned or kept: who hears it asks GitHub.
+fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said) -> HttpResponse {
+    match said.hint(&state.config.targets) {
+        Ok(hint) => {
+            (state.hear)(hint);
+            answer::noted(id, event, "deployments that wait for it look at its checks now")
+        }
+        Err(why) => answer::noted(id, event, why),
     }
 }
 
@@ -127,20 +150,24 @@ fn is_event(name: &str) -> bool {
 }
 
 /// Reads a body; a large one away from the worker, which others are waiting for.
-async fn understand(body: &Bytes, encoding: Encoding, is_push: bool) -> Result<Understood, Malformed> {
+async fn understand(body: &Bytes, encoding: Encoding, event: &str) -> Result<Understood, Malformed> {
     if body.len() <= SMALL {
-        return parse(body, encoding, is_push);
+        return parse(body, encoding, event);
     }
-    let body = body.clone();
-    let parsed = tokio::task::spawn_blocking(move || parse(&body, encoding, is_push)).await;
+    let (body, event) = (body.clone(), event.to_owned());
+    let parsed = tokio::task::spawn_blocking(move || parse(&body, encoding, &event)).await;
     parsed.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
 }
 
-fn parse(body: &[u8], encoding: Encoding, is_push: bool) -> Result<Understood, Malformed> {
+fn parse(body: &[u8], encoding: Encoding, event: &str) -> Result<Understood, Malformed> {
     let json = encoding.json(body)?;
-    if !is_push {
-        payload::well_formed(&json)?;
-        return Ok(Understood { push: None, digest: String::new() });
+    if checks::is_about_checks(event) {
+        return Ok(Understood::Checks(checks::read(&json)?));
     }
-    Ok(Understood { push: Some(payload::push(&json)?), digest: hex::encode(Sha256::digest(body)) })
+    if event != "push" {
+        payload::well_formed(&json)?;
+        return Ok(Understood::Unused);
+    }
+    let push = Box::new(payload::push(&json)?);
+    Ok(Understood::Push { push, digest: hex::encode(Sha256::digest(body)) })
 }

@@ -7,12 +7,14 @@
 
 mod answer;
 mod body;
+mod checks;
 mod github;
 mod payload;
 mod signature;
 pub mod sns;
 
 pub use body::{LARGEST_BODY, Verified};
+pub use checks::HearChecks;
 pub use github::{IntakeState, routes};
 pub use payload::{Malformed, push};
 pub use signature::Voice;

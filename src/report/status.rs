@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sink::Message;
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{Deployment, TargetName};
+use crate::domain::{Deployment, OWN_CHECKS, TargetName};
 
 /// The permission that it needs, in GitHub's words.
 pub(super) const RIGHT: &str = "Commit statuses: write";
@@ -15,7 +15,7 @@ pub(super) const ONLY_ENDS_FROM: u32 = 900;
 
 /// A status's name at a commit. It is the target's, so that each has one line of its own.
 pub(super) fn context(target: &TargetName) -> String {
-    format!("landfall/{target}")
+    format!("{OWN_CHECKS}{target}")
 }
 
 /// Sets it. May run twice: the second status says the same.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceError;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
@@ -226,6 +226,11 @@ impl GitHubSource {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    /// The answer beneath the repository's own address.
+    pub(super) async fn asked<T: DeserializeOwned>(&self, rest: &str) -> Result<T, SourceError> {
+        self.client.get_json(&self.path(rest)).await.map_err(|error| self.error(error))
     }
 
     fn path(&self, rest: &str) -> String {

@@ -11,7 +11,7 @@ use super::SourceError;
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
 use crate::clients::github::GitHubClients;
-use crate::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
+use crate::domain::{Check, CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
 
 /// An AppSpec that is longer is none.
 pub(super) const PEEK_AT_MOST: u64 = 1 << 20;
@@ -135,6 +135,14 @@ impl Source {
             Self::Git(it) => it.paths(commit).await?,
         };
         Ok(all.into_iter().filter(is_it).collect())
+    }
+
+    /// What is said of a commit by those who check it. Nobody says anything in a git repository.
+    pub async fn checks(&self, commit: &CommitSha) -> Result<Vec<Check>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.checks(commit).await,
+            Self::Git(_) => Ok(Vec::new()),
+        }
     }
 
     /// The commit's files as tar or gzipped tar, under one top directory, the commit's id in its pax header.

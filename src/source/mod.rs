@@ -1,5 +1,6 @@
 //! Where commits come from: GitHub or a git repository. Head, relation, peek, archive; never writes.
 
+mod checks;
 mod checkup;
 mod error;
 mod git;

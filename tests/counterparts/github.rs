@@ -38,6 +38,10 @@ async fn what_the_source_asks_is_what_github_describes() {
     }
     assert_eq!(source.peel(&sha('a')).await, Ok(Some(sha('a'))));
     source.relation(&sha('a'), &sha('b')).await.unwrap();
+    // The description's own examples: two statuses and a check run, all well.
+    let checks = source.checks(&sha('a')).await.unwrap();
+    let names: Vec<&str> = checks.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["continuous-integration/jenkins", "security/brakeman", "mighty_readme"]);
     let raw = source.peek(&sha('a'), "deploy/appspec.yml").await;
     assert_eq!(raw, Ok(Some("\"in the form application/vnd.github.raw+json\"".into())), "Prism writes it as JSON");
     // The description's own tree and its own page of branches, which is the last: it is not full.

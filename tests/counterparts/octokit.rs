@@ -1,11 +1,12 @@
 //! Deliveries that GitHub's own JavaScript library signed, with GitHub's own example payloads, against the door.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use landfall::clients::{Clock, process};
 use landfall::config::{Config, Environment};
+use landfall::domain::CheckHint;
 use landfall::intake::{self, IntakeState};
 use landfall::ledger::{Ledger, Options};
 use reqwest::{Response, StatusCode};
@@ -30,6 +31,7 @@ kind = "host"
 name = "tags"
 repository = "Codertocat/Hello-World"
 tags = ["**"]
+require_checks = ["**"]
 [target.engine]
 kind = "host"
 "#;
@@ -87,6 +89,25 @@ async fn every_other_example_is_answered_with_a_reason_and_no_error() {
 }
 
 #[tokio::test]
+async fn what_the_examples_say_of_checks_is_heard() {
+    let door = Door::open();
+    let mut reasons = std::collections::BTreeMap::<String, std::collections::BTreeSet<String>>::new();
+    let about_checks = ["status", "check_run", "check_suite", "workflow_run"];
+    for (number, example) in signed(SECRET).iter().filter(|it| about_checks.contains(&it.event.as_str())).enumerate() {
+        let answer = door.deliver(&format!("check-{number}"), example).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{}", example.body);
+        let reason = answer.json::<Value>().await.unwrap()["reason"].as_str().unwrap().to_owned();
+        reasons.entry(example.event.clone()).or_default().insert(reason);
+    }
+    assert_eq!(reasons.len(), about_checks.len(), "there are examples of each: {reasons:#?}");
+    let heard = std::mem::take(&mut *door.heard.lock().unwrap());
+    assert!(heard.iter().all(|it| it.repository.as_str() == "Codertocat/Hello-World"), "{heard:#?}");
+    assert!(heard.iter().any(|it| it.check.is_none()), "a suite or a workflow ended: {heard:#?}");
+    assert!(heard.iter().any(|it| it.check.is_some()), "a check run or a status ended: {heard:#?}");
+    door.close().await;
+}
+
+#[tokio::test]
 async fn what_another_secret_signed_is_turned_away() {
     let door = Door::open();
     let push = signed("another secret").into_iter().find(|it| it.event == "push").unwrap();
@@ -110,6 +131,8 @@ struct Door {
     client: reqwest::Client,
     server: ServerHandle,
     ledger: Ledger,
+    /// What was said of checks.
+    heard: Arc<Mutex<Vec<CheckHint>>>,
     _folder: TempDir,
 }
 
@@ -125,7 +148,10 @@ impl Door {
             Arc::new(move || clock.now())
         };
         let ledger = Ledger::open(&folder.path().join("ledger"), Options::default(), now).unwrap();
+        let heard = Arc::<Mutex<Vec<CheckHint>>>::default();
+        let hears = heard.clone();
         let state = IntakeState::new(ledger.clone(), Arc::new(config), clock).unwrap();
+        let state = state.hearing(Arc::new(move |hint| hears.lock().unwrap().push(hint)));
         let app = move || App::new().configure(|routes| intake::routes(routes, state.clone()));
         let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}/webhooks/github", server.addrs()[0]);
@@ -133,7 +159,7 @@ impl Door {
         let handle = server.handle();
         tokio::spawn(server);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, client, server: handle, ledger, _folder: folder }
+        Self { url, client, server: handle, ledger, heard, _folder: folder }
     }
 
     async fn deliver(&self, id: &str, signed: &Signed) -> Response {

@@ -2,7 +2,7 @@
 
 use landfall::clients::Clock;
 use landfall::clients::github::{GitHubClients, GitHubError};
-use landfall::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec};
+use landfall::domain::{CheckState, CommitSha, RefName, Relation, RepositoryName, SourceSpec};
 use landfall::source::{RefHead, Source, SourceError, Sources};
 use serde_json::json;
 
@@ -87,6 +87,27 @@ async fn files_are_found_by_their_name() {
     let files = [("web/appspec.yml", "os: linux\n"), ("appspec.yml/x", "1"), ("no-appspec.yml", "1")];
     let commit = world.repository.commit_and_push("first", &files);
     assert_eq!(world.source.named(&commit, "appspec.yml").await, Ok(vec!["web/appspec.yml".to_owned()]));
+}
+
+#[tokio::test]
+async fn checks_are_read_of_both_kinds_to_the_last_page_and_the_newest_of_a_name_counts() {
+    let (world, commit) = World::with_a_commit();
+    assert_eq!(world.source.checks(&commit).await, Ok(vec![]), "what nobody reports is not there");
+    let sha = commit.as_str();
+    for n in 0..120 {
+        world.github.say_status(sha, &format!("ci/{n}"), "pending");
+        world.github.run_check(sha, &format!("run {n}"), "success");
+    }
+    world.github.say_status(sha, "CI/119", "success");
+    world.github.run_check(sha, "run 0", "failure");
+    let checks = world.source.checks(&commit).await.unwrap();
+    assert_eq!(checks.len(), 240);
+    let state = |name: &str| checks.iter().find(|it| it.name == name).map(|it| it.state);
+    assert_eq!(state("CI/119"), Some(CheckState::Green), "contexts ignore case");
+    assert_eq!(state("ci/118"), Some(CheckState::Pending));
+    assert_eq!((state("run 0"), state("run 1")), (Some(CheckState::Red), Some(CheckState::Green)));
+    let of_run = checks.iter().find(|it| it.name == "run 0").and_then(|it| it.link.clone());
+    assert_eq!(of_run.as_deref(), Some("https://github.example.com/acme/site/runs/9120"));
 }
 
 #[tokio::test]

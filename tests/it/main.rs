@@ -19,6 +19,7 @@ mod demo;
 mod doctor;
 mod door;
 mod engines;
+mod gates;
 mod git_source;
 mod github_identity;
 mod github_source;

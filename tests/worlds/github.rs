@@ -16,6 +16,9 @@ use futures_util::StreamExt;
 use landfall::config::{GitHub, SecretRef};
 use serde_json::{Value, json};
 
+#[path = "github/checks.rs"]
+mod checks;
+
 use super::github_objects::Git;
 use super::repository::Repository;
 
@@ -32,6 +35,9 @@ pub(crate) enum Route {
     Contents,
     Tarball,
     Status,
+    /// The statuses of a commit.
+    Statuses,
+    CheckRuns,
     /// The archive itself, at its own address.
     Archive,
 }
@@ -41,6 +47,8 @@ impl Route {
     fn needs(self) -> (&'static str, &'static str) {
         match self {
             Self::Status => ("statuses", "write"),
+            Self::Statuses => ("statuses", "read"),
+            Self::CheckRuns => ("checks", "read"),
             Self::Repository => ("metadata", "read"),
             Self::Ref | Self::Branches | Self::Tree | Self::Tag | Self::Commit => ("contents", "read"),
             Self::Compare | Self::Contents | Self::Tarball | Self::Archive => ("contents", "read"),
@@ -96,6 +104,7 @@ struct State {
     repositories: BTreeMap<u64, String>,
     renamed: BTreeMap<String, u64>,
     statuses: Vec<Status>,
+    check_runs: Vec<checks::CheckRun>,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
     requests: Vec<String>,
@@ -356,6 +365,14 @@ impl Shared {
                 let location = format!("{}/{name}/legacy.tar.gz/{revision}?token=SHORTLIVED", self.archives);
                 let moved = move || Answer::json(302, json!({})).with("location", location.clone());
                 (Route::Tarball, Box::new(moved))
+            }
+            ("GET", ["commits", sha, "status"]) => {
+                let all = checks::statuses(&self.state.lock().unwrap().statuses, sha);
+                (Route::Statuses, Box::new(move || checks::page("statuses", &all, &asked.query)))
+            }
+            ("GET", ["commits", sha, "check-runs"]) => {
+                let all = checks::check_runs(&self.state.lock().unwrap().check_runs, sha);
+                (Route::CheckRuns, Box::new(move || checks::page("check_runs", &all, &asked.query)))
             }
             ("POST", ["statuses", sha]) => {
                 let sha = (*sha).to_owned();

@@ -15,6 +15,7 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         environment: "production".into(),
         on_new_push: OnNewPush::QueueLatest,
         require_checks: vec![],
+        checks_within_s: 3600,
         notify: vec![],
         allow_forced: true,
         deploy_on_start: false,

@@ -40,10 +40,14 @@ fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
 /// An order that differs from the usual one in all that can be chosen.
 fn other_order(cause: Cause) -> Order {
     let promoted = matches!(cause, Cause::Promotion { .. });
+    let gated = matches!(cause, Cause::Replay { .. });
     let order = Order { parent: Some(id()), options: options(), before: Some(sha(2)), ..order("blog", 1, cause) };
     let mut target = (*order.target).clone();
     if promoted {
         (target.promote_to, target.promote) = (vec![name("shop")], Promote::Automatic);
+    }
+    if gated {
+        (target.require_checks, target.checks_within_s) = (vec!["build".into(), "ci/*".into()], 1800);
     }
     target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
     target.revisions = RevisionsSpec::S3(S3Spec {

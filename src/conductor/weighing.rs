@@ -1,0 +1,187 @@
+//! Weighing a deployment, before it is prepared and again right before its release: what the source says of its order,
+//! what the ledger says of its commit, what others say in their checks. It writes what came of that.
+
+use super::desk::is_held_on_its_own;
+use super::jobs::{Done, Job, JobError, blocking};
+use super::looks::Look;
+use super::rollback;
+use crate::domain::{Deployment, DeploymentEvent, Failure, Head, Hold, HoldKind, Order, State, StepName, Weighed};
+use crate::ledger::{Birth, Filter, Ledger, LedgerError};
+use crate::source::RefHead;
+use crate::steps::{self, Weighing};
+
+/// What weighing came to.
+pub(super) enum Word {
+    /// It may go.
+    Go(Weighed),
+    /// This is to be written, with what is born of it.
+    Write(DeploymentEvent, Vec<Birth>),
+    /// It waits for something outside, which is looked at again.
+    Wait(Hold, Look),
+}
+
+impl Word {
+    fn refused(failure: Failure) -> Self {
+        Self::Write(DeploymentEvent::Refused { failure }, vec![])
+    }
+}
+
+impl Job {
+    pub(super) async fn weigh(&mut self) -> Done {
+        // One that is held stays so while it is weighed again: nobody is told «checking» at each try of an outage.
+        if let State::Planned = self.deployment.state() {
+            self.append(DeploymentEvent::Weighing, vec![]).await?;
+        }
+        let word = self.weighing().await?;
+        self.conclude(word).await
+    }
+
+    /// Writes what weighing came to. A wait that is the same as before is no news.
+    pub(super) async fn conclude(&mut self, word: Word) -> Done {
+        match word {
+            Word::Go(Weighed { commit, head, forced }) => {
+                self.append(DeploymentEvent::Weighed { head, commit, forced }, vec![]).await
+            }
+            Word::Write(event, births) => self.append(event, births).await,
+            Word::Wait(hold, look) => {
+                if self.hold() != Some(&hold) {
+                    self.append(DeploymentEvent::Held { hold }, vec![]).await?;
+                }
+                Err(JobError::LooksAgain(look))
+            }
+        }
+    }
+
+    /// What weighing says: go, or why not.
+    pub(super) async fn weighing(&self) -> Result<Word, JobError> {
+        let word = self.ordering().await?;
+        if let Word::Go(weighed) = word {
+            let is_gated = self.order().waits_for_checks();
+            return Ok(if is_gated { self.gate(weighed).await } else { Word::Go(weighed) });
+        }
+        Ok(word)
+    }
+
+    /// What is known of its order: that it is the newest, or why it is not.
+    async fn ordering(&self) -> Result<Word, JobError> {
+        if self.order().restores().or(self.order().restarts()).is_some() {
+            // It was weighed when it came, and its order names the commit. The source may be down as well.
+            let commit = self.order().sha.clone();
+            return Ok(Word::Go(Weighed { head: commit.clone(), commit, forced: false }));
+        }
+        let (ledger, order) = (self.ledger.clone(), self.order().clone());
+        let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
+        if self.order().promotes().is_some() {
+            return self.weighing_promotion(known).await;
+        }
+        let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
+        Ok(match weighing {
+            Ok(Weighing::Newest(weighed)) => match self.handled_before(&known, &weighed).await? {
+                Some(end) => Word::Write(end, vec![]),
+                None => Word::Go(weighed),
+            },
+            Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
+            Ok(Weighing::Refused(failure)) => Word::refused(failure),
+            Ok(Weighing::Unproven(failure)) => self.unproven(failure),
+            // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
+            Err(error) => self.unproven(error.into()),
+        })
+    }
+
+    fn unproven(&self, failure: Failure) -> Word {
+        Word::Write(self.stumble(StepName::Weigh, failure), vec![])
+    }
+
+    /// What weighing says of a promotion: what counts is what its target has handled, and not where the ref is now.
+    async fn weighing_promotion(&self, known: Head) -> Result<Word, JobError> {
+        let weighing = steps::weigh_promotion(&self.world, self.order(), known.seen.as_ref()).await;
+        let weighed = match weighing {
+            Ok(Weighing::Newest(weighed)) => weighed,
+            Ok(Weighing::Superseded(head)) => {
+                let superseded = DeploymentEvent::Superseded { by: head.commit, deployment: known.seen_by };
+                return Ok(Word::Write(superseded, vec![]));
+            }
+            Ok(Weighing::Refused(failure)) => return Ok(Word::refused(failure)),
+            Ok(Weighing::Unproven(failure)) => return Ok(self.unproven(failure)),
+            Err(error) => return Ok(self.unproven(error.into())),
+        };
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let live = blocking(move || ledger.target(&name)).await?.live;
+        Ok(match live.filter(|it| it.sha == weighed.commit) {
+            Some(live) => Word::Write(DeploymentEvent::AlreadyLive { deployment: live.deployment }, vec![]),
+            None => Word::Go(weighed),
+        })
+    }
+
+    /// The end of a deployment whose commit an earlier one has handled, with nothing after it: a push that came late
+    /// or twice, by ways that the ledger could not tell when it was accepted. What a person asks for is done again.
+    async fn handled_before(&self, known: &Head, weighed: &Weighed) -> Result<Option<DeploymentEvent>, JobError> {
+        let by = known.seen_by.filter(|_| known.seen.as_ref() == Some(&weighed.commit) && !self.order().is_forced());
+        let Some(deployment) = by else { return Ok(None) };
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let read = move || {
+            Ok((ledger.deployment(deployment)?, ledger.target(&name)?.live, rollback::at_engine(&ledger, &name)?))
+        };
+        let (before, live, at_engine) = blocking(read).await?;
+        // While another one is with the engine, nobody knows what will be live after it.
+        let Some(before) = before.filter(|_| !at_engine) else { return Ok(None) };
+        if let State::Succeeded { .. } = before.state() {
+            let is_live = live.is_some_and(|it| it.sha == weighed.commit);
+            return Ok(is_live.then_some(DeploymentEvent::AlreadyLive { deployment }));
+        }
+        let why = before.reason().unwrap_or_else(|| before.state().name().to_owned());
+        let failure = Failure::revision("conductor/already-tried", format!("tried before as {deployment}: {why}"))
+            .help("push a new commit, or try this one again with `landfall redeploy`");
+        Ok(Some(DeploymentEvent::Refused { failure }))
+    }
+
+    /// The head takes this one's place: as the deployment it is planned as, or as one born now. Only where that one
+    /// is held on its own (by its checks, by an approval) does this one go all the same.
+    async fn superseded(&self, head: RefHead) -> Result<Word, JobError> {
+        let (ledger, order, of) = (self.ledger.clone(), self.order().clone(), head.clone());
+        let newer = blocking(move || planned_as(&ledger, &order, &of)).await?;
+        if let Some(newer) = &newer
+            && (is_held_on_its_own(newer) || self.outwaits(newer))
+            && self.order().reference.branch().is_some()
+        {
+            return Ok(Word::Go(Weighed { commit: self.order().sha.clone(), head: head.commit, forced: false }));
+        }
+        let (by, deployment) = (head.commit.clone(), newer.as_ref().map(Deployment::id));
+        let births = if newer.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };
+        Ok(Word::Write(DeploymentEvent::Superseded { by, deployment }, births))
+    }
+
+    /// Whether this one, which waits for its checks, stays until more is known of a newer one: its checks may take long.
+    fn outwaits(&self, newer: &Deployment) -> bool {
+        let waits = self.hold().is_some_and(|it| it.kind == HoldKind::Checks);
+        waits && newer.order().waits_for_checks() && matches!(newer.state(), State::Planned | State::Weighing)
+    }
+
+    pub(super) fn hold(&self) -> Option<&Hold> {
+        match self.deployment.state() {
+            State::Held { hold } | State::ReadyHeld { hold, .. } => Some(hold),
+            State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => None,
+            State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => None,
+            State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,
+            State::Superseded { .. } | State::Refused { .. } => None,
+        }
+    }
+}
+
+/// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit.
+fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<Deployment>, LedgerError> {
+    let (target, reference) = (&order.target.name, &order.reference);
+    for sha in [&head.object, &head.commit] {
+        let filter =
+            Filter { target: Some(target.clone()), sha: Some(sha.as_str().to_owned()), limit: 20, ..Filter::default() };
+        let of_ref = |it: &Deployment| it.order().reference == *reference && !it.state().is_over();
+        if let Some(found) = ledger.deployments(&filter)?.into_iter().find(of_ref) {
+            return Ok(Some(found));
+        }
+    }
+    let newest = ledger.head(target, reference)?.planned;
+    match newest.filter(|(sha, _)| *sha == head.object || *sha == head.commit) {
+        Some((_, id)) => ledger.deployment(id),
+        None => Ok(None),
+    }
+}
