@@ -16,6 +16,7 @@ use super::views::{
     failure, rules,
 };
 use crate::clients::Clock;
+use crate::config::GitHub;
 use crate::domain::{
     Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, Fleet,
     HoldKind, Lifecycle, Live, Offset, PlanLine, Record, Revision, State, Stream, Target, TargetName,
@@ -79,7 +80,7 @@ impl Board {
         github_api: &str,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self { inside: Arc::new(Inside { ledger, targets, clock, base, github: github_pages(github_api) }) }
+        Self { inside: Arc::new(Inside { ledger, targets, clock, base, github: GitHub::site_of(github_api) }) }
     }
 
     /// Runs a question on a thread that may block.
@@ -420,12 +421,4 @@ fn findings(event: &DeploymentEvent) -> &[Finding] {
 
 fn of_commit(prefix: &str) -> Filter {
     Filter { target: None, sha: Some(prefix.to_owned()), state: None, before: None, limit: 100 }
-}
-
-/// Where the pages of a GitHub are, by the address of its API.
-fn github_pages(api: &str) -> String {
-    match api.trim_end_matches('/') {
-        "https://api.github.com" => "https://github.com".to_owned(),
-        other => other.trim_end_matches("/api/v3").to_owned(),
-    }
 }

@@ -16,7 +16,7 @@ use super::server::runtime;
 use super::terminal::{BAD, BOLD, DIM, GOOD, WAITS, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::GitHubClients;
+use crate::clients::github::{Feature, GitHubClients};
 use crate::config::{Config, Environment};
 use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target, TargetName};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
@@ -69,11 +69,14 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Outcome {
     machine.extend(warnings.map(|it| Checkup::found("configuration", placed(it.clone()))));
     machine.extend(config.checkup());
     machine.extend(ledger::checkup(&config.data_dir, config.ledger.reserve_bytes));
-    let mut sections = vec![Section { target: None, checkups: machine }];
-    sections.extend(runtime()?.block_on(async {
+    let of_targets = runtime()?.block_on(async {
         let doctor = Doctor::new(&config, args.write)?;
-        Ok::<_, Trouble>(join_all(targets.iter().map(|target| doctor.look_at(target))).await)
-    })?);
+        let seen = join_all(targets.iter().map(|target| doctor.look_at(target))).await;
+        machine.extend(doctor.github.checkup_of_clock());
+        Ok::<_, Trouble>(seen)
+    })?;
+    let mut sections = vec![Section { target: None, checkups: machine }];
+    sections.extend(of_targets);
     if args.json {
         say_json(&as_json(&sections));
     } else {
@@ -105,6 +108,8 @@ fn placed(mut finding: Finding) -> Finding {
 struct Doctor {
     sources: Sources,
     github: GitHubClients,
+    /// Where webhooks have to lead.
+    door: Option<String>,
     stores: Stores,
     accounts: Accounts,
     clock: Clock,
@@ -121,6 +126,7 @@ impl Doctor {
         Ok(Self {
             sources: Sources::new(&config.data_dir, github.clone()),
             github,
+            door: config.public_url.as_ref().map(|url| format!("{url}/webhooks/github")),
             stores: Stores::new(aws.clone()),
             accounts: Accounts::new(aws, clock.clone()),
             clock,
@@ -151,10 +157,10 @@ impl Doctor {
     async fn source_of(&self, target: &Target) -> Vec<Checkup> {
         let mut seen = Vec::new();
         if target.source == SourceSpec::GitHub {
-            let github = self.github.of(&target.repository).checkup(&target.repository).await;
-            let stands = github.standing != Standing::Failed;
-            seen.push(github);
-            if !stands {
+            let client = self.github.of(&target.repository);
+            seen.extend(client.checkup(&target.repository, &Feature::of(target), self.door.as_deref()).await);
+            // What GitHub says of the repository itself comes first: where that fails, nothing more can be read there.
+            if seen.first().is_some_and(|it| it.standing == Standing::Failed) {
                 return seen;
             }
         }

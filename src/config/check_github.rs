@@ -141,6 +141,14 @@ impl GitHub {
         Self { api_url: api_url.into(), webhook_secrets, hooks, token: None, apps, between_writes: None }
     }
 
+    /// Where people see what the API at this address tells.
+    pub fn site_of(api_url: &str) -> String {
+        match api_url.trim_end_matches('/') {
+            API_URL => "https://github.com".to_owned(),
+            other => other.trim_end_matches("/api/v3").to_owned(),
+        }
+    }
+
     /// Whether GitHub is asked as somebody where this repository is concerned.
     pub fn has_identity_for(&self, repository: &RepositoryName) -> bool {
         self.token.is_some() || self.apps.iter().any(|app| app.speaks_for(repository.as_str()))

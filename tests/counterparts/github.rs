@@ -4,9 +4,9 @@
 //! an answer that GitHub wrote itself.
 
 use landfall::clients::Clock;
-use landfall::clients::github::{GitHubClient, GitHubClients, GitHubError};
+use landfall::clients::github::{Feature, GitHubClient, GitHubClients, GitHubError};
 use landfall::config::{GitHub, GitHubApp, SecretRef};
-use landfall::domain::{CommitSha, RefName, RepositoryName};
+use landfall::domain::{CommitSha, RefName, RepositoryName, Standing};
 use landfall::source::{Source, Sources};
 use serde_json::{Value, json};
 
@@ -66,6 +66,30 @@ async fn an_app_asks_as_github_describes() {
         let source = Sources::new("/nowhere", clients).of(&target("blog", "octocat/Hello-World"));
         source.head(&RefName::parse("refs/heads/main").unwrap()).await.unwrap().unwrap();
     }
+}
+
+/// The description's own webhooks lead elsewhere; that all was asked for and understood is what counts.
+#[tokio::test]
+async fn the_doctor_asks_as_github_describes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, repository) = (dir.path().join("app.pem"), RepositoryName::parse("octocat/Hello-World").unwrap());
+    keep_key(&key, 0);
+    let api = GitHub::at(crate::counterpart("LANDFALL_TEST_PRISM"));
+    std::fs::write(dir.path().join("token"), "ghp_x").unwrap();
+    let token = GitHub { token: Some(SecretRef::File(dir.path().join("token"))), ..api.clone() };
+    let private_key = SecretRef::File(key);
+    let app = GitHubApp { repositories: vec!["*/*".into()], id: 1, private_key, installation: None };
+    for github in [token, GitHub { apps: vec![app], ..api }] {
+        let clients = GitHubClients::new(&github, Clock::system()).unwrap();
+        let seen = clients.of(&repository).checkup(&repository, &[Feature::Commits], Some("https://x")).await;
+        assert!(seen.len() >= 2 && seen.iter().all(|it| it.standing != Standing::Failed), "{seen:#?}");
+        for itself in clients.apps() {
+            let sent: Value = itself.get_json("/app/hook/deliveries?per_page=1").await.unwrap();
+            assert!(sent[0]["status_code"].is_u64() && sent[0]["delivered_at"].is_string(), "{sent}");
+        }
+    }
+    let sent: Value = client().get_json("/repos/octocat/Hello-World/hooks/7/deliveries?per_page=1").await.unwrap();
+    assert!(sent[0]["status_code"].is_u64() && sent[0]["event"].is_string(), "{sent}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const KEPT = [
   /^\/$/,
   /^\/rate_limit$/,
   /^\/user$/,
-  /^\/app(\/installations.*)?$/,
+  /^\/app(\/installations.*|\/hook.*)?$/,
   /^\/installation\/.*/,
   /^\/repositories\/\{repository_id\}$/,
   /^\/repos\/\{owner\}\/\{repo\}$/,

@@ -1,6 +1,8 @@
 //! `landfall doctor` before our worlds: each thing that is wrong is one line with what to do, and nothing is changed.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod github;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 use super::cli::{Ran, landfall_with};
 use super::worlds::codedeploy::{Fault, Moves, World};
 use super::worlds::github::GitHubWorld;
+use super::worlds::github::webhooks::well;
 use super::worlds::s3::Buckets;
 
 /// Everything that a CodeDeploy target needs, and a bot that was never started.
@@ -28,6 +31,8 @@ impl Surroundings {
         let (github, buckets) = (GitHubWorld::start(), Buckets::start());
         let codedeploy = World::start(Clock::system());
         github.repository("acme/shop").commit_and_push("The shop opens", &[("index.html", "open\n")]);
+        github.set_hook("acme/shop", well("https://deploy.example.com/webhooks/github"));
+        github.set_delivery("acme/shop", 202, "OK");
         let it = Self { dir: TempDir::new().unwrap(), github, buckets, codedeploy };
         it.keep("webhook-secret", "a secret of some length\n");
         fs::set_permissions(it.github.token_file(), fs::Permissions::from_mode(0o600)).unwrap();
@@ -115,9 +120,11 @@ fn where_all_is_well_every_line_says_so_and_nothing_is_left_behind() {
     let it = Surroundings::well();
     let ran = it.doctor(&[]);
     assert_eq!(complaints(&ran.out), [""; 0], "{}", ran.out);
-    assert_eq!((ran.exit, ran.talk.trim()), (0, "20 ok, 0 warnings, 0 failed"), "{}", ran.out);
+    assert_eq!((ran.exit, ran.talk.trim()), (0, "22 ok, 0 warnings, 0 failed"), "{}", ran.out);
     for line in [
+        "ok    clock               it agrees with GitHub's",
         "ok    GitHub              `acme/shop` (private) answers",
+        "ok    webhook             it leads here, and its last delivery (push at 2026-11-21T11:58:00Z) was taken",
         "ok    source              branch `main` is at ",
         "ok    bucket              `revisions` is in eu-west-1",
         "ok    versions            they are kept",

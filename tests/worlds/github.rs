@@ -5,6 +5,12 @@
 
 #[path = "github/apps.rs"]
 pub(crate) mod apps;
+#[path = "github/permissions.rs"]
+mod permissions;
+#[path = "github/trouble.rs"]
+mod trouble;
+#[path = "github/webhooks.rs"]
+pub(crate) mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -21,6 +27,7 @@ mod checks;
 
 use super::github_objects::Git;
 use super::repository::Repository;
+pub(crate) use trouble::Trouble;
 
 /// What the API and the archives are asked for, as scripts name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,37 +45,10 @@ pub(crate) enum Route {
     /// The statuses of a commit.
     Statuses,
     CheckRuns,
+    Hooks,
+    Deliveries,
     /// The archive itself, at its own address.
     Archive,
-}
-
-impl Route {
-    /// The permission that it takes.
-    fn needs(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Status => ("statuses", "write"),
-            Self::Statuses => ("statuses", "read"),
-            Self::CheckRuns => ("checks", "read"),
-            Self::Repository => ("metadata", "read"),
-            Self::Ref | Self::Branches | Self::Tree | Self::Tag | Self::Commit => ("contents", "read"),
-            Self::Compare | Self::Contents | Self::Tarball | Self::Archive => ("contents", "read"),
-        }
-    }
-}
-
-/// What goes wrong with the next request of a route.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
-    /// Nothing: a gap in a script.
-    None,
-    /// This status, and nothing else.
-    Status(u16),
-    /// 403, and when to come back.
-    RateLimited { retry_after: u64 },
-    /// The connection ends after this many bytes of the body.
-    CutAfter(usize),
-    /// What was asked for happens, and the answer is lost.
-    AnswerLost,
 }
 
 /// A commit status, as GitHub keeps it.
@@ -107,6 +87,11 @@ struct State {
     check_runs: Vec<checks::CheckRun>,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
+    webhooks: webhooks::Webhooks,
+    /// The scopes of the token, where it is a classic one.
+    scopes: Option<String>,
+    /// What a fine-grained token was not given.
+    withheld: Vec<&'static str>,
     requests: Vec<String>,
     /// What must never happen.
     faults: Vec<String>,
@@ -305,12 +290,13 @@ impl Shared {
         let authorization = header("authorization").to_owned();
         let mut state = self.state.lock().unwrap();
         let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
-        if let Some(answer) = state.apps.answer(asked, bearer) {
+        let State { apps, webhooks, .. } = &mut *state;
+        if let Some(answer) = apps.answer(asked, bearer, webhooks) {
             return answer;
         }
         let shown = match state.apps.shown(bearer) {
             Some(shown) => shown,
-            None if authorization.is_empty() || bearer == state.token => apps::Shown::Everything,
+            None if authorization.is_empty() || bearer == state.token => apps::Shown::Token(state.withheld.clone()),
             None => return problem(401, "Bad credentials"),
         };
         let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
@@ -361,6 +347,12 @@ impl Shared {
                 let path = (*path).to_owned();
                 (Route::Contents, Box::new(move || git.contents(revision, &path)))
             }
+            ("GET", ["hooks"]) => {
+                (Route::Hooks, Box::new(move || self.state.lock().unwrap().webhooks.of_repository(name)))
+            }
+            ("GET", ["hooks", _, "deliveries"]) => {
+                (Route::Deliveries, Box::new(move || self.state.lock().unwrap().webhooks.deliveries(name)))
+            }
             ("GET", ["tarball", revision]) => {
                 let location = format!("{}/{name}/legacy.tar.gz/{revision}?token=SHORTLIVED", self.archives);
                 let moved = move || Answer::json(302, json!({})).with("location", location.clone());
@@ -401,27 +393,14 @@ impl Shared {
         self.trouble(Route::Archive, Box::new(archived))
     }
 
-    fn trouble(&self, route: Route, work: Work) -> Answer {
-        let trouble = self.state.lock().unwrap().script.get_mut(&route).and_then(VecDeque::pop_front);
-        match trouble.unwrap_or(Trouble::None) {
-            Trouble::None => work(),
-            Trouble::Status(status) => Answer::json(status, json!({ "message": "as the script says" })),
-            Trouble::RateLimited { retry_after } => {
-                Answer::json(403, json!({ "message": "You have exceeded a secondary rate limit." }))
-                    .with("retry-after", retry_after.to_string())
-            }
-            Trouble::CutAfter(bytes) => Answer { cut_after: Some(bytes), ..work() },
-            Trouble::AnswerLost => {
-                work();
-                Answer::json(502, json!({ "message": "Server Error" }))
-            }
-        }
-    }
-
     fn about(&self, name: &str) -> Answer {
         let state = self.state.lock().unwrap();
         let id = state.repositories.iter().find(|(_, it)| *it == name).map(|(id, _)| *id);
-        Answer::json(200, json!({ "id": id, "full_name": name, "private": true, "default_branch": "main" }))
+        let about = json!({ "id": id, "full_name": name, "private": true, "default_branch": "main" });
+        match state.scopes.clone() {
+            Some(scopes) => Answer::json(200, about).with("x-oauth-scopes", scopes),
+            None => Answer::json(200, about),
+        }
     }
 
     fn set_status(&self, git: &Git, name: &str, sha: &str, body: &[u8]) -> Answer {

@@ -33,7 +33,7 @@ const RENEWED_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 
 /// One App, by its number and its key.
 pub(super) struct App {
-    id: u32,
+    pub(super) id: u32,
     /// Read for every JWT, so that a new key needs no restart.
     key: SecretRef,
     installation: Option<u32>,
@@ -115,7 +115,7 @@ impl App {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         wire: &Wire,
         method: Method,
@@ -164,11 +164,21 @@ impl App {
 }
 
 /// A request without a body.
-const NOTHING: Option<&()> = None;
+pub(super) const NOTHING: Option<&()> = None;
 
 impl Access {
     pub(super) fn new(app: Arc<App>, repository: RepositoryName) -> Self {
         Self { app, repository, slot: tokio::sync::Mutex::default(), attempts: AtomicU64::new(0) }
+    }
+
+    /// The App itself.
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// What the App may do in this repository.
+    pub(super) async fn granted(&self, wire: &Wire) -> Result<BTreeMap<String, String>, GitHubError> {
+        Ok(self.app.installation(wire, &self.repository).await?.permissions)
     }
 
     /// What is shown for this repository.

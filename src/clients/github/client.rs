@@ -76,7 +76,26 @@ impl GitHubClients {
     }
 }
 
+impl GitHubClients {
+    pub(super) fn wire(&self) -> &Wire {
+        &self.0.wire
+    }
+}
+
 impl GitHubClient {
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where people see what the API tells.
+    pub(super) fn site(&self) -> String {
+        GitHub::site_of(self.wire.api_url.as_str())
+    }
+
     /// Whether it asks in anybody's name. Without one it sees what everybody sees, and may change nothing.
     pub fn is_somebody(&self) -> bool {
         match *self.identity {

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod identity;
 mod permission;
+mod webhook;
 mod wire;
 
 pub use client::{GitHubClient, GitHubClients};

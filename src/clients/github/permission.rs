@@ -2,6 +2,9 @@
 //! by and that the doctor reads.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::domain::Target;
 
 /// How far a permission goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +68,43 @@ impl Feature {
         Self::Redelivery,
     ];
 
+    /// What a target does at GitHub by its configuration. Looking at webhooks is the doctor's own wish.
+    pub fn of(target: &Target) -> Vec<Self> {
+        let gate = (!target.require_checks.is_empty()).then_some(Self::Gate);
+        [Self::Commits, Self::Statuses].into_iter().chain(gate).collect()
+    }
+
+    /// As the subject of a sentence about what it needs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commits => "reading commits",
+            Self::Statuses => "setting commit statuses",
+            Self::Deployments => "showing deployments",
+            Self::CheckRuns => "making check runs",
+            Self::Comments => "commenting on pull requests",
+            Self::Gate => "waiting for checks",
+            Self::Webhooks => "looking at webhooks",
+            Self::Redelivery => "having deliveries sent again",
+        }
+    }
+
+    /// The scopes of a classic token of which any suffices. Check runs are made by Apps alone.
+    pub(super) const fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Commits | Self::Comments | Self::Gate => &["repo"],
+            Self::Statuses => &["repo", "repo:status"],
+            Self::Deployments => &["repo", "repo_deployment"],
+            Self::CheckRuns => &[],
+            Self::Webhooks => &["repo", "admin:repo_hook", "write:repo_hook", "read:repo_hook"],
+            Self::Redelivery => &["repo", "admin:repo_hook", "write:repo_hook"],
+        }
+    }
+
+    /// Whether the scope `public_repo` suffices in public repositories.
+    pub(super) const fn is_open_in_public(self) -> bool {
+        matches!(self, Self::Commits | Self::Statuses | Self::Deployments | Self::Comments | Self::Gate)
+    }
+
     /// What it takes. GitHub's pages call the webhooks of a repository «Webhooks», its API `repository_hooks`.
     pub const fn needs(self) -> &'static [Need] {
         match self {
@@ -96,6 +136,20 @@ impl Access {
             Self::Read => "read",
             Self::Write => "write",
         }
+    }
+}
+
+impl Need {
+    /// Whether that is granted.
+    pub(super) fn is_met(&self, granted: &BTreeMap<String, String>) -> bool {
+        granted.get(self.key).and_then(|it| Access::parse(it)).is_some_and(|it| it >= self.access)
+    }
+}
+
+impl fmt::Display for Need {
+    /// As people find it on GitHub's pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.access.as_str())
     }
 }
 

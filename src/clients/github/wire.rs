@@ -62,8 +62,8 @@ pub(super) struct Asked<'a, B> {
 /// What came back with a 2xx status.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its media type.
-    pub content_type: String,
+    /// What GitHub says beside it.
+    pub(super) headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -194,9 +194,8 @@ impl Reply {
     pub(super) async fn whole(self) -> Result<Answer, GitHubError> {
         match self {
             Self::Here(response) => {
-                let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-                let content_type = content_type.unwrap_or_default().to_owned();
-                Ok(Answer { content_type, body: read(response.into_body()).await? })
+                let headers = response.headers().clone();
+                Ok(Answer { headers, body: read(response.into_body()).await? })
             }
             Self::Elsewhere(url) => Err(GitHubError::Unclear {
                 why: format!("a redirect to `{}`, away from the API", url.host_str().unwrap_or_default()),
@@ -213,7 +212,13 @@ impl Answer {
 
     /// Whether it is JSON although something else was asked for: a directory's listing instead of a file.
     pub fn is_plain_json(&self) -> bool {
-        self.content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+        let kind = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        kind.split(';').next().is_some_and(|kind| kind.trim() == JSON)
+    }
+
+    /// One of GitHub's headers.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|it| it.to_str().ok())
     }
 }
 

@@ -15,6 +15,7 @@ use landfall::clients::Clock;
 use octocrab::jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
+use super::webhooks::Webhooks;
 use super::{Answer, Asked, GitHubWorld};
 
 /// Bytes of PKCS #8 before the PKCS #1 key of 2048 bits in it. GitHub's own keys are PKCS #1.
@@ -59,8 +60,8 @@ struct Issued {
 
 /// What a request may do, by what it shows.
 pub(super) enum Shown {
-    /// Whatever its owner may.
-    Everything,
+    /// Whatever a token's owner may, but for these permissions.
+    Token(Vec<&'static str>),
     /// What an installation may.
     Installation { repositories: Vec<String>, permissions: BTreeMap<String, String> },
 }
@@ -186,7 +187,7 @@ impl Apps {
     }
 
     /// What is asked in an App's own name; nothing where the path is not among that.
-    pub(super) fn answer(&mut self, asked: &Asked, bearer: &str) -> Option<Answer> {
+    pub(super) fn answer(&mut self, asked: &Asked, bearer: &str, webhooks: &Webhooks) -> Option<Answer> {
         let path: Vec<&str> = asked.path.iter().skip(2).map(String::as_str).collect();
         if !matches!(path.as_slice(), ["app", ..] | ["repos", _, _, "installation"]) {
             return None;
@@ -196,17 +197,23 @@ impl Apps {
             Ok(id) => id,
             Err((status, message)) => return Some(Answer::json(status, json!({ "message": message }))),
         };
-        Some(self.as_app(id, asked, &path))
+        Some(self.as_app(id, asked, &path, webhooks))
     }
 
-    fn as_app(&mut self, id: u32, asked: &Asked, path: &[&str]) -> Answer {
+    fn as_app(&mut self, id: u32, asked: &Asked, path: &[&str], webhooks: &Webhooks) -> Answer {
         let found = |it: Option<&Installation>| it.map_or_else(Answer::not_found, |it| Answer::json(200, shape(it)));
         let installations = &self.by_id[&id].installations;
         match (asked.method.as_str(), path) {
             ("GET", ["app"]) => {
                 let url = format!("https://github.com/apps/landfall-{id}");
-                Answer::json(200, json!({ "id": id, "slug": format!("landfall-{id}"), "html_url": url }))
+                let events = webhooks.of_app(id).map_or(json!([]), |hook| hook["events"].clone());
+                let slug = format!("landfall-{id}");
+                Answer::json(200, json!({ "id": id, "slug": slug, "html_url": url, "events": events }))
             }
+            ("GET", ["app", "hook", "config"]) => {
+                webhooks.of_app(id).map_or_else(Answer::not_found, |hook| Answer::json(200, hook["config"].clone()))
+            }
+            ("GET", ["app", "hook", "deliveries"]) => webhooks.deliveries(&id.to_string()),
             ("GET", ["repos", owner, name, "installation"]) => {
                 found(installations.iter().find(|it| it.owner == *owner && it.reaches(name)))
             }
@@ -287,7 +294,13 @@ impl Installation {
 impl Shown {
     /// Why it may not do this, if so.
     pub(super) fn refusal(&self, repository: &str, key: &str, access: &str) -> Option<Answer> {
-        let Self::Installation { repositories, permissions } = self else { return None };
+        let (repositories, permissions) = match self {
+            Self::Token(withheld) => {
+                let text = "Resource not accessible by personal access token";
+                return withheld.contains(&key).then(|| Answer::json(403, json!({ "message": text })));
+            }
+            Self::Installation { repositories, permissions } => (repositories, permissions),
+        };
         if !repositories.iter().any(|it| it == repository) {
             return Some(Answer::not_found());
         }
