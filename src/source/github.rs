@@ -64,7 +64,7 @@ impl GitHubSource {
 
     pub(super) async fn head(&self, reference: &RefName) -> Result<Option<RefHead>, SourceError> {
         let name = reference.as_str().strip_prefix("refs/").unwrap_or(reference.as_str());
-        let found = self.client.get_json::<Named>(&self.path(&format!("git/ref/{}", encode(name)))).await;
+        let found = self.client.poll_json::<Named>(&self.path(&format!("git/ref/{}", encode(name)))).await;
         let object = match found {
             Ok(Named { object }) => object,
             // An empty repository's answer is 409. A 404 also means that the token cannot see the repository.
@@ -95,7 +95,7 @@ impl GitHubSource {
         let mut all = Vec::new();
         for page in 1.. {
             let path = self.path(&format!("branches?per_page={BRANCHES_A_PAGE}&page={page}"));
-            let listed = self.client.get_json::<Vec<Branch>>(&path).await.map_err(|error| self.error(error))?;
+            let listed = self.client.poll_json::<Vec<Branch>>(&path).await.map_err(|error| self.error(error))?;
             let is_last = listed.len() < BRANCHES_A_PAGE;
             // A name that no push of ours can have is no branch of ours.
             let parsed = |it: Branch| Some((RefName::parse(format!("refs/heads/{}", it.name)).ok()?, it.commit.sha));
@@ -230,7 +230,7 @@ impl GitHubSource {
 
     /// The answer beneath the repository's own address.
     pub(super) async fn asked<T: DeserializeOwned>(&self, rest: &str) -> Result<T, SourceError> {
-        self.client.get_json(&self.path(rest)).await.map_err(|error| self.error(error))
+        self.client.poll_json(&self.path(rest)).await.map_err(|error| self.error(error))
     }
 
     fn path(&self, rest: &str) -> String {

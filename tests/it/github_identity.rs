@@ -1,6 +1,8 @@
 //! In whose name GitHub is asked: Apps, their installations, keys and tokens, against a GitHub world that checks
 //! signatures and times.
 
+mod story;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ mod door;
 mod engines;
 mod gates;
 mod git_source;
+mod github_budget;
 mod github_identity;
 mod github_source;
 mod golden;

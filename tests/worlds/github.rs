@@ -5,6 +5,8 @@
 
 #[path = "github/apps.rs"]
 pub(crate) mod apps;
+#[path = "github/limits.rs"]
+mod limits;
 #[path = "github/permissions.rs"]
 mod permissions;
 #[path = "github/trouble.rs"]
@@ -92,6 +94,8 @@ struct State {
     scopes: Option<String>,
     /// What a fine-grained token was not given.
     withheld: Vec<&'static str>,
+    /// How many requests are left, where that is counted.
+    limit: Option<limits::Limit>,
     requests: Vec<String>,
     /// What must never happen.
     faults: Vec<String>,
@@ -251,7 +255,10 @@ async fn respond(
         body: body.to_vec(),
     };
     let Answer { status, headers, body, cut_after } = web::block(move || {
-        let answer = answer(&shared, &asked);
+        let mut answer = answer(&shared, &asked);
+        if let Some(limit) = shared.state.lock().unwrap().limit.as_mut().filter(|_| asked.path[0] == "api") {
+            answer = limit.counted(&asked, answer);
+        }
         let line = format!("{} /{}: {}", asked.method, asked.path.join("/"), answer.status);
         let mut state = shared.state.lock().unwrap();
         state.requests.push(line);

@@ -15,7 +15,7 @@ use octocrab::jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::budget::Budget;
+use super::budget::{Budget, Spend};
 use super::error::{AppTrouble, GitHubError};
 use super::identity::bearer;
 use super::permission;
@@ -76,13 +76,14 @@ pub(super) struct Installation {
 impl App {
     pub(super) fn new(app: &GitHubApp) -> Self {
         let GitHubApp { repositories: _, id, private_key, installation } = app.clone();
-        Self { id, key: private_key, installation, budget: Arc::default(), of_owners: Mutex::default() }
+        Self { id, key: private_key, installation, budget: Arc::new(Budget::new(false)), of_owners: Mutex::default() }
     }
 
     /// The budget that the repositories of one owner share.
     pub(super) fn budget_of(&self, repository: &RepositoryName) -> Arc<Budget> {
         let owner = repository.as_str().split('/').next().unwrap_or_default().to_lowercase();
-        self.of_owners.lock().unwrap_or_else(PoisonError::into_inner).entry(owner).or_default().clone()
+        let mut of_owners = self.of_owners.lock().unwrap_or_else(PoisonError::into_inner);
+        of_owners.entry(owner).or_insert_with(|| Arc::new(Budget::new(true))).clone()
     }
 
     /// What it shows for itself, valid for some minutes.
@@ -123,7 +124,7 @@ impl App {
         body: Option<&impl Serialize>,
     ) -> Result<T, GitHubError> {
         let jwt = self.jwt(wire.clock.now())?;
-        let asked = Asked { method, path, accept: JSON, body };
+        let asked = Asked { method, path, accept: JSON, body, spend: Spend::Write, unless: None };
         match wire.ask(&asked, Some(&jwt), &self.budget).await {
             Err(GitHubError::Unauthorized) => Err(self.unauthorized(wire)),
             reply => reply?.whole().await?.json(),

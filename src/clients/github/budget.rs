@@ -1,35 +1,172 @@
-//! What one identity may still ask of GitHub. It counts nothing itself: GitHub says.
+//! What one identity may still ask of GitHub. It counts nothing itself: each answer says what is left.
+//!
+//! Who asks less is never refused: what can wait is slowed from half of the budget on, so that it lasts until GitHub fills
+//! it up again, and of a token's or an App's a fifth is kept for writing, which says how deployments ended.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
 
 use super::error::GitHubError;
 
+/// Of this part of the budget, what remains is kept for writing.
+const KEPT: u32 = 5;
+/// From this part of the budget on, what can wait is slowed.
+const SLOWED: u32 = 2;
+/// What would have to wait longer than this is better told so.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spend {
+    /// It looks again at what is mostly unchanged.
+    Poll,
+    /// It reads what a deployment is made of.
+    Read,
+    /// It says how a deployment goes, or gets the token that this takes.
+    Write,
+}
+
 /// The budget of one identity: a token, an App's installation, an App itself, or nobody.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Budget {
+    /// Whether anything is ever written with it.
+    writes: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// Asking before this time would be held against us.
-    limited_until: Mutex<Option<Timestamp>>,
+    limited_until: Option<Timestamp>,
+    left: Option<Left>,
+    /// When the next poll comes, while they are slowed.
+    next_poll: Option<Timestamp>,
+}
+
+/// What GitHub said last.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    limit: u32,
+    remaining: u32,
+    resets: Timestamp,
 }
 
 impl Budget {
-    /// Whether anything may be asked now.
-    pub(super) fn may_ask(&self, now: Timestamp) -> Result<(), GitHubError> {
-        let mut limited = self.limited_until.lock().unwrap_or_else(PoisonError::into_inner);
-        match *limited {
-            Some(until) if now < until => Err(GitHubError::RateLimited { until }),
-            Some(_) | None => {
-                *limited = None;
-                Ok(())
-            }
+    /// One of which a part is kept for writing, if anything is written with it.
+    pub(super) fn new(writes: bool) -> Self {
+        Self { writes, state: Mutex::default() }
+    }
+
+    /// When this may be asked: at once, or a little later.
+    pub(super) fn admit(&self, spend: Spend, now: Timestamp) -> Result<Timestamp, GitHubError> {
+        let mut state = self.state();
+        if let Some(until) = state.limited_until.filter(|until| now < *until) {
+            return Err(GitHubError::RateLimited { until });
         }
+        let Some(Left { limit, remaining, resets }) = state.left.filter(|left| now < left.resets) else {
+            return Ok(now);
+        };
+        let kept = if self.writes { limit / KEPT } else { 0 };
+        match spend {
+            Spend::Write => Ok(now),
+            Spend::Read | Spend::Poll if remaining <= kept => Err(GitHubError::RateLimited { until: resets }),
+            Spend::Poll if remaining < limit / SLOWED => {
+                let at = state.next_poll.unwrap_or(now).max(now).min(resets);
+                if at.duration_since(now) > LONGEST_WAIT {
+                    return Err(GitHubError::RateLimited { until: at });
+                }
+                let between = resets.duration_since(now) / i32::try_from(remaining - kept).unwrap_or(i32::MAX);
+                state.next_poll = at.checked_add(between).ok();
+                Ok(at)
+            }
+            Spend::Read | Spend::Poll => Ok(now),
+        }
+    }
+
+    /// What is left, in words, where GitHub has said it and it still holds.
+    pub(super) fn left(&self, now: Timestamp) -> Option<String> {
+        let Left { limit, remaining, resets } = self.state().left.filter(|left| now < left.resets)?;
+        Some(format!("{remaining} of {limit} requests are left until {resets}"))
+    }
+
+    /// Keeps what an answer says is left. Of answers that overtake each other the lowest is right.
+    pub(super) fn hear(&self, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
+        let number = |name: &str| text(name).and_then(|it| it.trim().parse::<u32>().ok());
+        if text("x-ratelimit-resource").is_some_and(|it| it != "core") {
+            return;
+        }
+        let resets = text("x-ratelimit-reset").and_then(|it| Timestamp::from_second(it.trim().parse().ok()?).ok());
+        let heard = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"), resets);
+        let (Some(limit), Some(mut remaining), Some(resets)) = heard else { return };
+        let mut state = self.state();
+        match state.left {
+            Some(before) if before.resets > resets => return,
+            Some(before) if before.resets == resets => remaining = remaining.min(before.remaining),
+            Some(_) | None => {}
+        }
+        state.left = Some(Left { limit, remaining, resets });
     }
 
     /// Keeps until when GitHub wants to hear nothing more.
     pub(super) fn remember(&self, error: &GitHubError) {
         if let GitHubError::RateLimited { until } = error {
-            *self.limited_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(*until);
+            self.state().limited_until = Some(*until);
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn hearing(budget: &Budget, remaining: u32, resets: i64) {
+        let told = [("limit", "5000".to_owned()), ("remaining", remaining.to_string()), ("reset", resets.to_string())];
+        let header = |(name, value): &(&str, String)| {
+            (format!("x-ratelimit-{name}").parse::<http::HeaderName>().unwrap(), value.parse().unwrap())
+        };
+        budget.hear(&told.iter().map(header).collect());
+    }
+
+    #[test]
+    fn what_can_wait_is_slowed_first_and_a_fifth_is_kept_for_writing() {
+        let (budget, now) = (Budget::new(true), second(0));
+        let at = |spend| budget.admit(spend, now).map(|at| at.as_second());
+        let limited = |until| Err(GitHubError::RateLimited { until: second(until) });
+        hearing(&budget, 2_500, 3_600);
+        assert!((0..50).all(|_| at(Spend::Poll) == Ok(0)), "half of it is plenty");
+        hearing(&budget, 2_400, 3_600);
+        assert_eq!([at(Spend::Poll), at(Spend::Poll), at(Spend::Poll)], [Ok(0), Ok(2), Ok(5)]);
+        assert_eq!((at(Spend::Read), at(Spend::Write)), (Ok(0), Ok(0)));
+        hearing(&budget, 1_001, 3_600);
+        assert_eq!(at(Spend::Poll), Ok(7));
+        assert_eq!((at(Spend::Poll), at(Spend::Read)), (limited(3_600), Ok(0)));
+        hearing(&budget, 1_000, 3_600);
+        hearing(&budget, 1_200, 3_600);
+        assert_eq!((at(Spend::Poll), at(Spend::Read), at(Spend::Write)), (limited(3_600), limited(3_600), Ok(0)));
+        hearing(&budget, 5_000, 7_200);
+        assert_eq!((at(Spend::Poll), at(Spend::Read)), (Ok(0), Ok(0)), "the next hour has a budget of its own");
+        hearing(&budget, 0, 3_600);
+        assert_eq!(at(Spend::Read), Ok(0), "an answer of the hour before that came late");
+    }
+
+    #[test]
+    fn nobody_writes_and_keeps_nothing() {
+        let (budget, now) = (Budget::new(false), second(0));
+        hearing(&budget, 1, 3_600);
+        assert_eq!(budget.admit(Spend::Read, now), Ok(now));
+        hearing(&budget, 0, 3_600);
+        assert!(budget.admit(Spend::Read, now).is_err());
+        assert_eq!(budget.admit(Spend::Read, second(3_600)), Ok(second(3_600)));
     }
 }

@@ -78,7 +78,9 @@ impl GitHubClient {
             Ok(granted) => granted,
             Err(error) => return vec![refused(&error, repository)],
         };
-        let mut seen = vec![seen(&about, &granted, repository)];
+        let mut sight = seen(&about, &granted, repository);
+        sight.said.extend(self.left().map(|left| format!("; {left}")));
+        let mut seen = vec![sight];
         seen.extend(rights(&about, &granted, features, repository));
         if !matches!(granted, Granted::Nothing) {
             let may_look = lacking(&about, &granted, &[Feature::Webhooks]).is_empty();

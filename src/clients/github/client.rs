@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use http::Method;
+use http::HeaderMap;
+use http::header::ETAG;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::app::{self, App};
-use super::budget::Budget;
+use super::budget::{Budget, Spend};
 use super::error::GitHubError;
 use super::identity::Identity;
+use super::seen::Known;
 use super::wire::{Answer, Asked, JSON, Reply, Wire};
 use crate::clients::Clock;
 use crate::config::{GitHub, GitHubApp};
@@ -46,7 +48,8 @@ impl GitHubClients {
     pub fn new(github: &GitHub, clock: Clock) -> Result<Self, GitHubError> {
         let wire = Arc::new(Wire::open(&github.api_url, clock)?);
         let identity = Arc::new(github.token.clone().map_or(Identity::Nobody, Identity::Token));
-        let usual = GitHubClient { wire: wire.clone(), identity, budget: Arc::default() };
+        let budget = Arc::new(Budget::new(github.token.is_some()));
+        let usual = GitHubClient { wire: wire.clone(), identity, budget };
         let apps = github.apps.iter().map(|app| (app.clone(), Arc::new(App::new(app)))).collect();
         Ok(Self(Arc::new(Shared { wire, apps, usual, of_apps: Mutex::default() })))
     }
@@ -91,6 +94,11 @@ impl GitHubClient {
         &self.identity
     }
 
+    /// What GitHub says may still be asked, in words.
+    pub(super) fn left(&self) -> Option<String> {
+        self.budget.left(self.wire.clock.now())
+    }
+
     /// Where people see what the API tells.
     pub(super) fn site(&self) -> String {
         GitHub::site_of(self.wire.api_url.as_str())
@@ -106,7 +114,7 @@ impl GitHubClient {
 
     /// Asks for `path` (which begins with a slash) in the media type `accept`.
     pub async fn get(&self, path: &str, accept: &'static str) -> Result<Answer, GitHubError> {
-        self.answer(&Asked { method: Method::GET, path, accept, body: None::<&()> }).await
+        self.answer(&Asked::read(path, accept)).await
     }
 
     /// Asks for `path` as JSON.
@@ -114,15 +122,30 @@ impl GitHubClient {
         self.get(path, JSON).await?.json()
     }
 
+    /// Asks for `path` as JSON again and again: what has not changed is not counted by GitHub, and where little may be asked
+    /// any more it takes a while, or is refused as if nothing might.
+    pub async fn poll_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
+        let known = self.wire.seen.of(path);
+        let unless = known.as_ref().map(|known| &known.tag);
+        let reply = self.ask(&Asked { spend: Spend::Poll, unless, ..Asked::read(path, JSON) }).await?;
+        let answer = match (reply, known) {
+            (Reply::Unchanged, Some(Known { body, .. })) => return Answer { headers: HeaderMap::new(), body }.json(),
+            (reply, _) => reply.whole().await?,
+        };
+        if let Some(tag) = answer.headers.get(ETAG).cloned() {
+            self.wire.seen.keep(path, Known { tag, body: answer.body.clone() });
+        }
+        answer.json()
+    }
+
     /// Sends `body` to `path`, once.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
-        self.answer(&Asked { method: Method::POST, path, accept: JSON, body: Some(body) }).await?.json()
+        self.answer(&Asked::write(path, body)).await?.json()
     }
 
     /// Streams what `path` redirects to. The place it lies at never sees who asks.
     pub async fn download(&self, path: &str) -> Result<BoxStream<'static, Result<Bytes, GitHubError>>, GitHubError> {
-        let asked = Asked { method: Method::GET, path, accept: JSON, body: None::<&()> };
-        self.wire.stream(self.ask(&asked).await?).await
+        self.wire.stream(self.ask(&Asked::read(path, JSON)).await?).await
     }
 
     async fn answer<B: Serialize>(&self, asked: &Asked<'_, B>) -> Result<Answer, GitHubError> {

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod identity;
 mod permission;
+mod seen;
 mod webhook;
 mod wire;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_NONE_MATCH, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
@@ -23,8 +23,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::budget::Budget;
+use super::budget::{Budget, Spend};
 use super::error::GitHubError;
+use super::seen::Seen;
 use crate::clients::Clock;
 use crate::domain::root_cause;
 
@@ -48,6 +49,7 @@ pub(super) struct Wire {
     pub(super) clock: Clock,
     /// How far GitHub's clock was ahead of ours at its last answer.
     ahead: Mutex<Option<SignedDuration>>,
+    pub(super) seen: Seen,
 }
 
 /// What is asked.
@@ -57,6 +59,9 @@ pub(super) struct Asked<'a, B> {
     pub(super) path: &'a str,
     pub(super) accept: &'static str,
     pub(super) body: Option<&'a B>,
+    pub(super) spend: Spend,
+    /// Answered only if it is no longer what has this tag.
+    pub(super) unless: Option<&'a HeaderValue>,
 }
 
 /// What came back with a 2xx status.
@@ -74,6 +79,8 @@ pub(super) enum Reply {
     Here(http::Response<BoxBody<Bytes, octocrab::Error>>),
     /// A redirect away from the API.
     Elsewhere(Url),
+    /// What was answered before still holds.
+    Unchanged,
 }
 
 impl Wire {
@@ -94,7 +101,7 @@ impl Wire {
         let plain = client().redirect(reqwest::redirect::Policy::limited(REDIRECTS)).build().map_err(unclear)?;
         let Ok(octocrab) =
             OctocrabBuilder::new_empty().with_service(ReqwestConnector::new(stays)).with_auth(AuthState::None).build();
-        Ok(Self { api_url: api, octocrab, plain, clock, ahead: Mutex::default() })
+        Ok(Self { api_url: api, octocrab, plain, clock, ahead: Mutex::default(), seen: Seen::default() })
     }
 
     /// What GitHub's clock says now, as far as its last answer told.
@@ -128,6 +135,7 @@ impl Wire {
                 }
                 Ok(response.bytes_stream().map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
             }
+            Reply::Unchanged => Err(unclear("nothing has changed, which was not asked")),
         }
     }
 
@@ -138,7 +146,11 @@ impl Wire {
         authorization: Option<&HeaderValue>,
         budget: &Budget,
     ) -> Result<Reply, GitHubError> {
-        budget.may_ask(self.clock.now())?;
+        let now = self.clock.now();
+        let at = budget.admit(asked.spend, now)?;
+        if at > now {
+            self.clock.sleep_until(at).await;
+        }
         let address = format!("{}{}", self.api_url.as_str().trim_end_matches('/'), asked.path);
         let mut address = Url::parse(&address).map_err(unclear)?;
         for _ in 0..=REDIRECTS {
@@ -150,11 +162,18 @@ impl Wire {
             if let Some(authorization) = authorization {
                 builder = builder.header(AUTHORIZATION, authorization);
             }
+            if let Some(tag) = asked.unless {
+                builder = builder.header(IF_NONE_MATCH, tag);
+            }
             // octocrab adds `X-GitHub-Api-Version`, by its own build.
             let request = self.octocrab.build_request(builder, asked.body).map_err(unclear)?;
             let response = self.octocrab.execute(request).await.map_err(|error| unavailable(&error))?;
             self.hear_the_time(response.headers());
+            budget.hear(response.headers());
             let status = response.status();
+            if status == StatusCode::NOT_MODIFIED && asked.unless.is_some() {
+                return Ok(Reply::Unchanged);
+            }
             if status.is_success() {
                 return Ok(Reply::Here(response));
             }
@@ -189,6 +208,20 @@ impl Wire {
     }
 }
 
+impl<'a> Asked<'a, ()> {
+    /// A question.
+    pub(super) fn read(path: &'a str, accept: &'static str) -> Self {
+        Self { method: Method::GET, path, accept, body: None, spend: Spend::Read, unless: None }
+    }
+}
+
+impl<'a, B> Asked<'a, B> {
+    /// Something to be changed.
+    pub(super) fn write(path: &'a str, body: &'a B) -> Self {
+        Self { method: Method::POST, path, accept: JSON, body: Some(body), spend: Spend::Write, unless: None }
+    }
+}
+
 impl Reply {
     /// The whole answer of the API.
     pub(super) async fn whole(self) -> Result<Answer, GitHubError> {
@@ -200,6 +233,7 @@ impl Reply {
             Self::Elsewhere(url) => Err(GitHubError::Unclear {
                 why: format!("a redirect to `{}`, away from the API", url.host_str().unwrap_or_default()),
             }),
+            Self::Unchanged => Err(unclear("nothing has changed, which was not asked")),
         }
     }
 }

@@ -74,6 +74,14 @@ fn a_token_that_may_not_look_at_webhooks_leaves_a_line_that_says_so() {
 }
 
 #[test]
+fn what_is_left_of_the_hours_requests_is_told() {
+    let it = Surroundings::well();
+    it.github.count(5_000, 4_000, Clock::system().now() + SignedDuration::from_hours(1));
+    let ran = it.doctor(&[]);
+    assert!(ran.exit == 0 && ran.out.contains("; 3999 of 5000 requests are left until 20"), "{}", ran.out);
+}
+
+#[test]
 fn of_a_classic_token_the_scopes_are_told() {
     let it = Surroundings::well();
     it.github.set_scopes("repo, read:org");
