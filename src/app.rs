@@ -26,7 +26,7 @@ use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plai
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{self, HearChecks, IntakeState};
+use crate::intake::{self, Hear, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -262,7 +262,7 @@ impl Door<'_> {
         asks: conductor::Asks,
         upkeep: Upkeep,
         sns: SnsState,
-        hear: HearChecks,
+        hear: Hear,
         stop: &CancellationToken,
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
         let intake = IntakeState::new(self.ledger.clone(), self.config.clone(), self.clock.clone());

@@ -45,9 +45,11 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Planned { order } => planned(order),
         DeploymentEvent::Weighing => "checking that this is the newest commit".into(),
         DeploymentEvent::Held { hold } => format!("held: {}", hold.reason),
-        DeploymentEvent::Weighed { commit, forced: false, .. } => format!("{} is the newest commit", commit.short()),
-        DeploymentEvent::Weighed { commit, forced: true, .. } => {
-            format!("{} is the newest commit; history was rewritten", commit.short())
+        DeploymentEvent::Weighed { commit, forced, doubt, head: _ } => {
+            let forced = if *forced { "; history was rewritten" } else { "" };
+            let doubt =
+                doubt.as_ref().map(|why| format!("; deployed in doubt about its paths: {why}")).unwrap_or_default();
+            format!("{} is the newest commit{forced}{doubt}", commit.short())
         }
         DeploymentEvent::Prepared { revision, archive, findings } => {
             let mut text = prepared(revision);

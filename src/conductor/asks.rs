@@ -193,6 +193,7 @@ impl Asks {
             cause: Cause::Request { actor: request.actor.clone(), key: request.key.clone() },
             rule: resolved.rule,
             parent: None,
+            paths_unknown: false,
             options: options.clone(),
         };
         Ok(Birth { order, kind: format!("request {}", request.key) })

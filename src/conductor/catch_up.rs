@@ -97,7 +97,7 @@ impl CatchUp {
             }
             News::FirstSight | News::Moved => {
                 info!(target.name = %target.name, "{reference} moved without a delivery: {}", head.commit.short());
-                let birth = born_of(order(target, &reference, head.object.clone()));
+                let birth = born_of(order(target, &reference, known.seen, head.object.clone()));
                 let event = TargetEvent::Found { reference, sha: head.object };
                 self.write(target, event, vec![birth]).await
             }
@@ -141,30 +141,33 @@ fn news(known: &Head, head: &RefHead) -> News {
     }
 }
 
-fn order(target: &Arc<Target>, reference: &RefName, sha: CommitSha) -> Order {
+fn order(target: &Arc<Target>, reference: &RefName, before: Option<CommitSha>, sha: CommitSha) -> Order {
     Order {
         target: target.clone(),
         repository: Repository { id: None, name: target.repository.clone() },
         reference: reference.clone(),
         sha,
-        before: None,
+        before,
         author: None,
         title: None,
         cause: Cause::CatchUp,
         rule: target.rule.takes(reference).unwrap_or_default(),
         parent: None,
+        paths_unknown: reference.branch().is_some() && !target.rule.paths.is_empty(),
         options: DeployOptions::default(),
     }
 }
 
 /// The birth of a deployment of the head that takes an order's place.
 pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
+    // What is to be compared reaches from before the older one: its paths are in it.
+    let base = if before.paths_unknown { before.before.clone() } else { Some(before.sha.clone()) };
     let order = Order {
-        before: Some(before.sha.clone()),
+        paths_unknown: before.paths_unknown,
         repository: before.repository.clone(),
         // Whoever asked for the ref's head asked for this one too.
         options: before.options.clone(),
-        ..order(&before.target, &before.reference, head)
+        ..order(&before.target, &before.reference, base, head)
     };
     born_of(order)
 }

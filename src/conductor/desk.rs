@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::looks::{Look, Looks};
 use crate::domain::{
-    Approval, Cause, CheckHint, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hold, HoldKind,
-    Misplaced, OnNewPush, RefName, State, Step, TargetName, TargetState, spell,
+    Approval, Cause, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, Hold, HoldKind,
+    Misplaced, OnNewPush, Order, RefName, RepositoryName, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -48,6 +48,8 @@ pub struct Desk {
     weighed: BTreeMap<(Destination, RefName), Timestamp>,
     /// When those that wait for checks are looked at again.
     looks: Looks,
+    /// Those that wait to be released and whose ref may be gone.
+    doubted: BTreeSet<DeploymentId>,
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
     paused: bool,
@@ -145,6 +147,7 @@ impl Desk {
             let lane = deployment.order().target.destination();
             self.open.remove(&id);
             self.looks.forget(id);
+            self.doubted.remove(&id);
             if let Some(mates) = self.lanes.get_mut(&lane) {
                 mates.remove(&id);
                 if mates.is_empty() {
@@ -167,6 +170,7 @@ impl Desk {
 
     /// Says that a task works on a deployment, and whether it may call the engine.
     pub fn begin(&mut self, id: DeploymentId, calls_engine: bool) {
+        self.doubted.remove(&id);
         self.busy.insert(id, calls_engine);
     }
 
@@ -187,11 +191,28 @@ impl Desk {
         self.looks.take(id, look);
     }
 
-    /// Takes in that checks may have ended. Gives the deployments that may wait for them.
-    pub fn hear(&mut self, hint: &CheckHint) -> Vec<DeploymentId> {
+    /// Takes in what was said outside. Gives the deployments that may wait for it.
+    pub fn hear(&mut self, word: &Hearsay) -> Vec<DeploymentId> {
         let Self { open, looks, busy, .. } = self;
+        let hint = match word {
+            Hearsay::Checks(hint) => hint,
+            Hearsay::Gone { repository, reference } => return self.doubt(repository, reference),
+        };
         let hears = |it: &&Deployment| looks.hear(hint, it, busy.contains_key(&it.id()));
         open.values().filter(|it| it.state().is_before_release()).filter(hears).map(Deployment::id).collect()
+    }
+
+    /// Those that wait and are weighed again, because their ref may be gone.
+    fn doubt(&mut self, repository: &RepositoryName, reference: &RefName) -> Vec<DeploymentId> {
+        let is_of = |order: &Order| {
+            let same = order.target.repository.as_str().eq_ignore_ascii_case(repository.as_str());
+            same && order.reference == *reference && !order.is_insisted()
+        };
+        let waits = |it: &&Deployment| matches!(it.state(), State::Held { .. } | State::ReadyHeld { .. });
+        let all: Vec<_> = self.open.values().filter(waits).filter(|it| is_of(it.order())).map(Deployment::id).collect();
+        all.iter().for_each(|id| self.looks.forget(*id));
+        self.doubted.extend(all.iter().copied());
+        all
     }
 
     /// Says that no task does any more.
@@ -243,6 +264,9 @@ impl Desk {
             if now < stumble.next_at {
                 return Decision::Wait(stumble.next_at.min(given_up));
             }
+        }
+        if matches!(deployment.state(), State::ReadyHeld { .. }) && self.doubted.contains(&id) {
+            return Decision::Run(Box::new(Step::Weigh));
         }
         if let Some(next) = self.looks.next(id).filter(|next| now < *next && waits_for_checks(deployment)) {
             return Decision::Wait(next);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{
-    Ask, BotEvent, CheckHint, DeploymentEvent, DeploymentId, Event, Offset, Record, Step, Stream, StreamKind, Target,
+    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
     TargetName,
 };
 use crate::ledger::{Ledger, LedgerError};
@@ -25,8 +25,8 @@ use super::steer::{self, Steered};
 const GRACE: Duration = Duration::from_secs(20);
 /// How many records are read at once.
 const PAGE: usize = 512;
-/// How many words of checks may wait to be heard.
-const HINTS: usize = 1024;
+/// How many words may wait to be heard.
+const WORDS: usize = 1024;
 /// When a step that could not be written down is tried again.
 const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -39,8 +39,8 @@ pub struct Conductor {
     desk: Desk,
     /// Everything before this offset lies on the desk.
     read: Offset,
-    /// What may have become of checks.
-    hints: mpsc::Receiver<CheckHint>,
+    /// What was said outside.
+    hearsay: mpsc::Receiver<Hearsay>,
     jobs: JoinSet<Result<(), JobError>>,
     at_work: BTreeMap<Id, (DeploymentId, Work)>,
     handles: BTreeMap<DeploymentId, AbortHandle>,
@@ -87,19 +87,19 @@ impl Conductor {
             Ok((desk, read))
         })
         .await?;
-        let (_, hints) = mpsc::channel(1);
+        let (_, hearsay) = mpsc::channel(1);
         let (jobs, at_work, handles) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
         let (due, steered, sent_away) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         let targets = targets.into();
-        Ok(Self { ledger, world, targets, desk, read, hints, jobs, at_work, handles, due, steered, sent_away })
+        Ok(Self { ledger, world, targets, desk, read, hearsay, jobs, at_work, handles, due, steered, sent_away })
     }
 
-    /// The same, and who calls what is given here brings the next look at checks. A word too many is dropped: the clock
-    /// brings it as well.
-    pub fn hearing(mut self) -> (Self, impl Fn(CheckHint) + Clone + Send + Sync + 'static) {
-        let (tell, hints) = mpsc::channel(HINTS);
-        self.hints = hints;
-        (self, move |hint| drop(tell.try_send(hint)))
+    /// The same, and who calls what is given here makes it look at what was said. A word too many is dropped: what it
+    /// would bring comes later as well.
+    pub fn hearing(mut self) -> (Self, impl Fn(Hearsay) + Clone + Send + Sync + 'static) {
+        let (tell, hearsay) = mpsc::channel(WORDS);
+        self.hearsay = hearsay;
+        (self, move |word| drop(tell.try_send(word)))
     }
 
     /// Works until `stop`, then lets running steps end within their grace. An error means that the ledger is closed.
@@ -119,7 +119,7 @@ impl Conductor {
                         break;
                     }
                 }
-                Some(hint) = self.hints.recv() => touched.extend(self.desk.hear(&hint)),
+                Some(word) = self.hearsay.recv() => touched.extend(self.desk.hear(&word)),
                 Some(ended) = self.jobs.join_next_with_id() => touched.extend(self.ended(ended)?),
                 () = clock.sleep_until(next) => touched.extend(self.now_due()),
             }

@@ -1,6 +1,8 @@
 //! Weighing a deployment, before it is prepared and again right before its release: what the source says of its order,
 //! what the ledger says of its commit, what others say in their checks. It writes what came of that.
 
+use tracing::info;
+
 use super::desk::is_held_on_its_own;
 use super::jobs::{Done, Job, JobError, blocking};
 use super::looks::Look;
@@ -8,7 +10,7 @@ use super::rollback;
 use crate::domain::{Deployment, DeploymentEvent, Failure, Head, Hold, HoldKind, Order, State, StepName, Weighed};
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
 use crate::source::RefHead;
-use crate::steps::{self, Weighing};
+use crate::steps::{self, Need, Weighing};
 
 /// What weighing came to.
 pub(super) enum Word {
@@ -32,6 +34,13 @@ impl Job {
         if let State::Planned = self.deployment.state() {
             self.append(DeploymentEvent::Weighing, vec![]).await?;
         }
+        if let State::ReadyHeld { .. } = self.deployment.state() {
+            // It is weighed between its times, because its ref may be gone: that it may still go is no news.
+            return match self.ordering().await? {
+                Word::Go(_) => Ok(()),
+                other @ (Word::Write(..) | Word::Wait(..)) => self.conclude(other).await,
+            };
+        }
         let word = self.weighing().await?;
         self.conclude(word).await
     }
@@ -39,8 +48,8 @@ impl Job {
     /// Writes what weighing came to. A wait that is the same as before is no news.
     pub(super) async fn conclude(&mut self, word: Word) -> Done {
         match word {
-            Word::Go(Weighed { commit, head, forced }) => {
-                self.append(DeploymentEvent::Weighed { head, commit, forced }, vec![]).await
+            Word::Go(Weighed { commit, head, forced, doubt }) => {
+                self.append(DeploymentEvent::Weighed { head, commit, forced, doubt }, vec![]).await
             }
             Word::Write(event, births) => self.append(event, births).await,
             Word::Wait(hold, look) => {
@@ -54,12 +63,35 @@ impl Job {
 
     /// What weighing says: go, or why not.
     pub(super) async fn weighing(&self) -> Result<Word, JobError> {
-        let word = self.ordering().await?;
+        let mut word = self.ordering().await?;
+        // Once that is settled, it stays so: the commit is the same.
+        if let Word::Go(weighed) = word {
+            let is_settled = self.deployment.weighed().is_some() || self.order().is_insisted();
+            word = if is_settled { Word::Go(weighed) } else { self.needed(weighed).await? };
+        }
         if let Word::Go(weighed) = word {
             let is_gated = self.order().waits_for_checks();
-            return Ok(if is_gated { self.gate(weighed).await } else { Word::Go(weighed) });
+            word = if is_gated { self.gate(weighed).await } else { Word::Go(weighed) };
         }
         Ok(word)
+    }
+
+    /// Whether a commit that is the newest has to be deployed.
+    async fn needed(&self, weighed: Weighed) -> Result<Word, JobError> {
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let mut base = self.order().before.clone();
+        if base.is_none() && self.order().paths_unknown {
+            base = blocking(move || ledger.target(&name)).await?.live.map(|it| it.sha);
+        }
+        Ok(match steps::need(&self.world, self.order(), base.as_ref(), &weighed.commit).await {
+            Ok(Need::Yes) => Word::Go(weighed),
+            Ok(Need::Unsure(why)) => {
+                info!(deployment.id = %self.deployment.id(), "deployed, for nobody can say which paths changed: {why}");
+                Word::Go(Weighed { doubt: Some(why), ..weighed })
+            }
+            Ok(Need::No(why)) => Word::refused(why),
+            Err(error) => self.unproven(error.into()),
+        })
     }
 
     /// What is known of its order: that it is the newest, or why it is not.
@@ -67,7 +99,7 @@ impl Job {
         if self.order().restores().or(self.order().restarts()).is_some() {
             // It was weighed when it came, and its order names the commit. The source may be down as well.
             let commit = self.order().sha.clone();
-            return Ok(Word::Go(Weighed { head: commit.clone(), commit, forced: false }));
+            return Ok(Word::Go(Weighed::alone(commit)));
         }
         let (ledger, order) = (self.ledger.clone(), self.order().clone());
         let known = blocking(move || ledger.head(&order.target.name, &order.reference)).await?;
@@ -140,11 +172,21 @@ impl Job {
     async fn superseded(&self, head: RefHead) -> Result<Word, JobError> {
         let (ledger, order, of) = (self.ledger.clone(), self.order().clone(), head.clone());
         let newer = blocking(move || planned_as(&ledger, &order, &of)).await?;
+        let goes = Weighed { commit: self.order().sha.clone(), head: head.commit.clone(), forced: false, doubt: None };
+        if newer.is_none() {
+            let source = self.world.sources.of(&self.order().target);
+            match steps::asked_to_skip(&source, self.order(), &head.commit).await {
+                Ok(None) => {}
+                // What came after this one is not to be deployed: this one is what remains.
+                Ok(Some(_)) => return Ok(Word::Go(goes)),
+                Err(error) => return Ok(self.unproven(error.into())),
+            }
+        }
         if let Some(newer) = &newer
             && (is_held_on_its_own(newer) || self.outwaits(newer))
             && self.order().reference.branch().is_some()
         {
-            return Ok(Word::Go(Weighed { commit: self.order().sha.clone(), head: head.commit, forced: false }));
+            return Ok(Word::Go(goes));
         }
         let (by, deployment) = (head.commit.clone(), newer.as_ref().map(Deployment::id));
         let births = if newer.is_some() { vec![] } else { vec![super::catch_up::birth(self.order(), head.object)] };

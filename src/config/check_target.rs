@@ -167,6 +167,7 @@ impl Checker<'_> {
             on_new_push: on_new_push.unwrap_or_default(),
             require_checks,
             checks_within_s: checks_within.map_or(CHECKS_WITHIN_S, |it| it.as_secs()),
+            skip_ci: flag(raw.skip_ci.as_ref()),
             notify: texts(raw.notify.as_ref()),
             allow_forced: raw.allow_forced.as_ref().is_none_or(|it| it.value),
             deploy_on_start: flag(raw.deploy_on_start.as_ref()),

@@ -106,6 +106,7 @@ table! {
         on_new_push: String,
         require_checks: Texts,
         checks_within: String,
+        skip_ci: bool,
         notify: Texts,
         allow_forced: bool,
         deploy_on_start: bool,

@@ -152,9 +152,9 @@ impl Deployment {
             }
             E::Declined { of, failure } => self.declined = Some(Declined { of: *of, failure: failure.clone() }),
             E::Taken { .. } => self.declined = None,
-            E::Weighed { head, commit, forced } => {
-                let (commit, head) = (commit.clone(), head.clone());
-                self.weighed = Some(Weighed { commit, head, forced: *forced });
+            E::Weighed { head, commit, forced, doubt } => {
+                let (commit, head, doubt) = (commit.clone(), head.clone(), doubt.clone());
+                self.weighed = Some(Weighed { commit, head, forced: *forced, doubt });
                 self.stumble = None;
             }
             E::Released { run, url, .. } => {
@@ -165,7 +165,7 @@ impl Deployment {
                 (self.run, self.url, self.revision) = (Some(run.clone()), url.clone(), revision.clone());
                 // What nobody here has deployed has no commit that is known.
                 let commit = self.order.restores().map(|_| self.order.sha.clone());
-                self.weighed = commit.map(|commit| Weighed { head: commit.clone(), commit, forced: false });
+                self.weighed = commit.map(Weighed::alone);
             }
             // A try alone is no progress: what is refused again and again must still give up.
             E::Planned { .. } | E::Weighing | E::Releasing { .. } => {}
@@ -209,8 +209,9 @@ impl Deployment {
             (State::Planned | State::Weighing | State::Held { .. }, E::Held { hold }) => {
                 State::Held { hold: hold.clone() }
             }
-            (State::Planned | State::Weighing | State::Held { .. }, E::Weighed { head, commit, forced }) => {
-                State::Preparing { weighed: Weighed { commit: commit.clone(), head: head.clone(), forced: *forced } }
+            (State::Planned | State::Weighing | State::Held { .. }, E::Weighed { head, commit, forced, doubt }) => {
+                let (commit, head, doubt) = (commit.clone(), head.clone(), doubt.clone());
+                State::Preparing { weighed: Weighed { commit, head, forced: *forced, doubt } }
             }
             (State::Preparing { weighed }, E::Prepared { revision, .. }) => {
                 State::Ready { ready: Ready { commit: weighed.commit.clone(), revision: revision.clone() } }

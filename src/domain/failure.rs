@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::masking::Mask;
 
+const NO_NEED: &str = "domain/no-need";
+
 /// Who has to change something: the author of the revision, or the keeper of the set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,6 +57,16 @@ impl Failure {
     /// Something in the pushed revision.
     pub fn revision(code: &str, message: impl Into<String>) -> Self {
         Self { blame: Blame::Revision, ..Self::setup(code, message) }
+    }
+
+    /// No failure at all: a rule says that the revision need not be deployed. Nobody is to blame for it.
+    pub fn no_need(message: impl Into<String>) -> Self {
+        Self::setup(NO_NEED, message)
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_no_need(&self) -> bool {
+        self.code == NO_NEED
     }
 
     /// The same, with a line that says what to do.

@@ -1,6 +1,6 @@
 //! A word from outside that a run may have gone on. It is no news itself: whoever hears it looks for himself.
 
-use super::RunId;
+use super::{CheckHint, RefName, RepositoryName, RunId};
 
 /// Something said that there is news, and of what. Nothing in it is believed: a hint makes a look come sooner, and never
 /// says how it ends.
@@ -14,4 +14,18 @@ pub struct Hint {
     pub run: Option<RunId>,
     /// The run's application and deployment group.
     pub group: Option<(String, String)>,
+}
+
+/// What GitHub says of other things than pushes that go on. Like a hint it is never believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearsay {
+    /// Checks may have ended.
+    Checks(CheckHint),
+    /// A ref may be gone.
+    Gone {
+        /// Of this repository.
+        repository: RepositoryName,
+        /// Which.
+        reference: RefName,
+    },
 }

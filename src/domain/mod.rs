@@ -52,6 +52,7 @@ mod s3_spec;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shared;
+mod skip;
 mod state;
 mod target;
 mod target_event;
@@ -72,7 +73,7 @@ pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine,
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
-pub use hint::Hint;
+pub use hint::{Hearsay, Hint};
 pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
 pub use masking::Mask;
 pub use pattern::Pattern;
@@ -85,6 +86,7 @@ pub use push::{Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};
+pub use skip::Skip;
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{
     BundleRules, CHECKS_WITHIN_S, Destination, EngineSpec, FileExists, HostSpec, OnNewPush, Promote, RevisionsSpec,

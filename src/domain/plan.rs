@@ -110,6 +110,10 @@ pub struct Order {
     /// The deployment it was born of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<DeploymentId>,
+    /// Whether the push did not tell which paths it changed, and the rule asks: the source is asked before anything is
+    /// made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paths_unknown: bool,
     /// What a person chose for this one deployment. The target's engine holds it already.
     #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
     pub options: DeployOptions,
@@ -206,6 +210,11 @@ pub enum NoDeployment {
     },
     /// None of the changed paths is one of the rule's.
     PathsUntouched,
+    /// The head commit's message asks for it.
+    SkipAsked {
+        /// In these words.
+        words: String,
+    },
     /// The target's newest planned commit of this ref is this very commit.
     AlreadyPlanned {
         /// As which deployment.
@@ -226,6 +235,7 @@ impl std::fmt::Display for NoDeployment {
             Self::NotMapped { reference } => write!(f, "`{}` is not mapped to this target", reference.short()),
             Self::Deleted { reference } => write!(f, "`{}` was deleted", reference.short()),
             Self::PathsUntouched => write!(f, "no path of the rule changed"),
+            Self::SkipAsked { words } => write!(f, "the commit says `{words}`"),
             Self::AlreadyPlanned { deployment } => write!(f, "already planned as {deployment}"),
             Self::OtherRepository { pinned, found } => {
                 write!(f, "repository id {found} is not {pinned}, which was first accepted under this name")
@@ -271,7 +281,12 @@ fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
     let Some(sha) = push.after.clone() else {
         return Outcome::Nothing(NoDeployment::Deleted { reference });
     };
-    if !target.rule.touches(push.paths.as_deref()) {
+    // Who sets a tag means that commit, whatever it says or changes. GitHub's own path filters pass over tags as well.
+    let is_branch = reference.branch().is_some();
+    if let Some(skip) = push.skip.as_ref().filter(|it| is_branch && target.heeds(it)) {
+        return Outcome::Nothing(NoDeployment::SkipAsked { words: skip.words.clone() });
+    }
+    if is_branch && !target.rule.touches(push.paths.as_deref()) {
         return Outcome::Nothing(NoDeployment::PathsUntouched);
     }
     Outcome::Deploy(Arc::new(Order {
@@ -285,6 +300,7 @@ fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
         cause: cause.clone(),
         rule,
         parent: None,
+        paths_unknown: is_branch && push.paths.is_none() && !target.rule.paths.is_empty(),
         options: DeployOptions::default(),
     }))
 }
@@ -292,6 +308,7 @@ fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{push, sha, target};
+    use super::super::{Rule, Skip};
     use super::*;
 
     /// What a push means for the blog, in a word.
@@ -311,6 +328,43 @@ mod tests {
         check(&push("refs/heads/topic", Some(sha('a'))), "`topic` is not mapped to this target");
         check(&push("refs/tags/v1", Some(sha('a'))), "`v1` is not mapped to this target");
         check(&push("refs/heads/main", None), "`main` was deleted");
+    }
+
+    #[test]
+    fn words_that_ask_for_no_deployment_count_for_branches_and_as_configured() {
+        let skip = |words: &str, of_checks| Some(Skip { words: words.into(), of_checks });
+        let says = |reference: &str, skip| Push { skip, ..push(reference, Some(sha('a'))) };
+        check(&says("refs/heads/main", skip("[skip deploy]", false)), "the commit says `[skip deploy]`");
+        check(&says("refs/heads/main", skip("[skip ci]", true)), "aaaaaaa by branch main");
+        let told = |target: Target, push: &Push| match &plan(push, &Cause::CatchUp, &[target.into()])[..] {
+            [Plan { outcome: Outcome::Nothing(why), .. }] => why.to_string(),
+            other => format!("{other:?}"),
+        };
+        let strict = Target { skip_ci: true, ..target("blog") };
+        let of_checks = says("refs/heads/main", skip("[skip ci]", true));
+        assert_eq!(told(strict.clone(), &of_checks), "the commit says `[skip ci]`");
+        let tags = Target { rule: Rule { tags: vec!["v*".into()], ..Rule::default() }, ..strict };
+        assert!(told(tags, &says("refs/tags/v1", skip("[skip ci]", true))).contains("Deploy"), "a tag is meant");
+    }
+
+    #[test]
+    fn paths_that_the_push_does_not_tell_are_asked_for_later_of_branches() {
+        let rule = Rule { branches: vec!["main".into()], tags: vec!["v*".into()], paths: vec!["web/**".into()] };
+        let target: Arc<Target> = Target { rule, ..target("blog") }.into();
+        let unknown = |reference: &str, paths: Option<&str>| {
+            let paths = paths.map(|it| vec![it.to_owned()]);
+            let push = Push { paths, ..push(reference, Some(sha('a'))) };
+            let plans = plan(&push, &Cause::CatchUp, std::slice::from_ref(&target));
+            match &plans[0].outcome {
+                Outcome::Deploy(order) => Some(order.paths_unknown),
+                Outcome::Nothing(_) => None,
+            }
+        };
+        assert_eq!(unknown("refs/heads/main", None), Some(true));
+        assert_eq!(unknown("refs/heads/main", Some("web/a")), Some(false));
+        assert_eq!(unknown("refs/heads/main", Some("docs/a")), None);
+        assert_eq!(unknown("refs/tags/v1", Some("docs/a")), Some(false));
+        assert_eq!(unknown("refs/tags/v1", None), Some(false));
     }
 
     #[test]

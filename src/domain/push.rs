@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitSha, DeliveryId, RefName, RepositoryName};
+use super::skip::Skip;
 
 /// A repository, by the name that people use and the number that stays when it is renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +42,11 @@ pub struct Push {
     /// The head commit's author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// What the head commit's message asks to be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skip>,
     /// The paths that the push changed; nothing where the payload does not say all of them (2,048 commits or
-    /// more, a new ref, a forced push): then every path rule matches.
+    /// more, a new ref, a forced push, a merge): then they are asked of the source when the deployment is weighed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
 }

@@ -22,6 +22,7 @@ pub(crate) fn target(name: &str) -> Target {
         on_new_push: OnNewPush::default(),
         require_checks: vec![],
         checks_within_s: 3600,
+        skip_ci: false,
         notify: vec![],
         allow_forced: true,
         deploy_on_start: false,
@@ -55,6 +56,7 @@ pub(crate) fn push(reference: &str, after: Option<CommitSha>) -> Push {
         pusher: Some("ada".into()),
         title: Some("Say hello".into()),
         author: None,
+        skip: None,
         paths: None,
     }
 }
@@ -90,7 +92,7 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "planned" => E::Planned { order: order().into() },
         "weighing" => E::Weighing,
         "held" => E::Held { hold },
-        "weighed" => E::Weighed { head: sha('a'), commit: sha('a'), forced: false },
+        "weighed" => E::Weighed { head: sha('a'), commit: sha('a'), forced: false, doubt: None },
         "prepared" => E::Prepared { revision: revision(), archive: ArchiveFacts::default(), findings: vec![] },
         "releasing" => E::Releasing { marker: "landfall:1".into(), run: None },
         "unsent" => E::Unsent { failure: failure(), next_at: at(1) },

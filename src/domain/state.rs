@@ -101,6 +101,16 @@ pub struct Weighed {
     pub head: CommitSha,
     /// Whether the head did not descend from the last seen commit.
     pub forced: bool,
+    /// Why nobody can say whether a path of the rule changed. It is deployed all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+}
+
+impl Weighed {
+    /// A commit whose place on its ref does not matter.
+    pub fn alone(commit: CommitSha) -> Self {
+        Self { head: commit.clone(), commit, forced: false, doubt: None }
+    }
 }
 
 /// What is ready to be released.

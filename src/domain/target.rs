@@ -10,6 +10,7 @@ use super::ids::{RefName, RepositoryName, TargetName};
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
 use super::s3_spec::S3Spec;
+use super::skip::Skip;
 
 /// A target, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Target {
     /// How long they are waited for, in seconds.
     #[serde(default = "usual_patience", skip_serializing_if = "is_usual_patience")]
     pub checks_within_s: u64,
+    /// Whether `[skip ci]` and its like in a commit's message keep it from being deployed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_ci: bool,
     /// Chat sinks that hear of it.
     #[serde(default)]
     pub notify: Vec<String>,
@@ -237,6 +241,11 @@ impl Target {
     /// Its lane.
     pub fn destination(&self) -> Destination {
         self.engine.destination()
+    }
+
+    /// Whether it leaves out what a commit's message asks to be left out.
+    pub fn heeds(&self, skip: &Skip) -> bool {
+        self.skip_ci || !skip.of_checks
     }
 
     /// How long required checks are waited for.

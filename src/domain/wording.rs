@@ -97,6 +97,8 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
             (judged(why), format!("stopped{by}{}: {}", brought_back(deployment), why.message))
         }
         State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
+        // A commit that a rule leaves out is no worse for it.
+        State::Refused { failure } if failure.is_no_need() => (Success, format!("not deployed: {}", failure.message)),
         State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
     }
 }

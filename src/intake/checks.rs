@@ -8,9 +8,6 @@ use serde::Deserialize;
 use super::payload::Malformed;
 use crate::domain::{CheckHint, CommitSha, RepositoryName, Target};
 
-/// Where hints go.
-pub type HearChecks = Arc<dyn Fn(CheckHint) + Send + Sync>;
-
 /// The events that may say that a check has ended.
 const EVENTS: &[&str] = &["status", "check_run", "check_suite", "workflow_run"];
 

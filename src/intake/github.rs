@@ -10,13 +10,16 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
-use super::checks::{self, HearChecks, Said};
+use super::checks::{self, Said};
 use super::payload::{self, Encoding, Malformed};
 use super::signature::{Claim, Keys};
 use crate::clients::Clock;
 use crate::config::Config;
-use crate::domain::{Cause, Delivery, DeliveryId, Push, plan};
+use crate::domain::{Cause, Delivery, DeliveryId, Hearsay, Push, plan};
 use crate::ledger::Ledger;
+
+/// Where goes what was said, is not kept, and may matter to what waits.
+pub type Hear = Arc<dyn Fn(Hearsay) + Send + Sync>;
 
 /// What the door needs: where to write, whom to believe, what is configured, and the time.
 #[derive(Clone)]
@@ -26,7 +29,7 @@ pub struct IntakeState {
     keys: Keys,
     room: Room,
     clock: Clock,
-    hear: HearChecks,
+    hear: Hear,
 }
 
 /// What a verified body is.
@@ -46,9 +49,9 @@ impl IntakeState {
         Ok(Self { ledger, config, keys, room, clock, hear: Arc::new(|_| ()) })
     }
 
-    /// The same, and what GitHub says of checks goes here.
+    /// The same, and what only somebody else can look into goes here.
     #[must_use]
-    pub fn hearing(self, hear: HearChecks) -> Self {
+    pub fn hearing(self, hear: Hear) -> Self {
         Self { hear, ..self }
     }
 }
@@ -114,7 +117,7 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
 fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said) -> HttpResponse {
     match said.hint(&state.config.targets) {
         Ok(hint) => {
-            (state.hear)(hint);
+            (state.hear)(Hearsay::Checks(hint));
             answer::noted(id, event, "deployments that wait for it look at its checks now")
         }
         Err(why) => answer::noted(id, event, why),
@@ -134,12 +137,17 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
         return Err(Problem::wrong_voice(&push.repository.name));
     }
     let plans = plan(&push, &Cause::Push { delivery: id.clone() }, &state.config.targets);
+    let (repository, reference) = (push.repository.name.clone(), push.reference.clone());
+    let gone = push.after.is_none().then_some(Hearsay::Gone { repository, reference });
     let (body, share) = verified.into_body();
     let (event, received_at) = (event.to_owned(), state.clock.now());
     let stored = state.ledger.accept(Delivery { id, event, digest, body, received_at, push }, plans).await;
     drop(share);
     match stored {
-        Ok(accepted) => Ok(answer::accepted(&accepted)),
+        Ok(accepted) => {
+            gone.into_iter().for_each(|it| (state.hear)(it));
+            Ok(answer::accepted(&accepted))
+        }
         Err(error) => Err(Problem::not_stored(&error)),
     }
 }

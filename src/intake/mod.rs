@@ -14,7 +14,6 @@ mod signature;
 pub mod sns;
 
 pub use body::{LARGEST_BODY, Verified};
-pub use checks::HearChecks;
-pub use github::{IntakeState, routes};
+pub use github::{Hear, IntakeState, routes};
 pub use payload::{Malformed, push};
 pub use signature::Voice;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Unfit};
+use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Skip, Unfit};
 
 /// GitHub lists this many commits of a push and drops the rest without saying so.
 const MOST_COMMITS: usize = 2048;
@@ -156,6 +156,7 @@ pub fn push(json: &str) -> Result<Push, Malformed> {
         pusher: payload.pusher.as_ref().and_then(Person::name),
         title: head.and_then(|it| title(&it.message.as_ref()?.0)),
         author: head.and_then(|it| it.author.as_ref()?.name()),
+        skip: head.and_then(|it| Skip::asked_in(&it.message.as_ref()?.0)),
         paths: payload.commits.as_deref().filter(|_| is_continued).and_then(changed),
     })
 }
@@ -169,16 +170,20 @@ fn commit(field: &'static str, text: Option<&Text<'_>>) -> Result<Option<CommitS
     }
 }
 
-/// Every path that the commits touch, or nothing where they may not be all: none are listed, or as many as GitHub lists.
+/// Every path that the commits touch, or nothing where they may not be all: none are listed, or as
+/// many as GitHub lists, or a merge is among them.
 fn changed(commits: &[Commit<'_>]) -> Option<Vec<String>> {
     if commits.is_empty() || commits.len() >= MOST_COMMITS {
         return None;
     }
     let mut paths = BTreeSet::new();
     for Commit { added, removed, modified } in commits {
-        for list in [added, removed, modified] {
-            paths.extend(list.as_ref()?.iter().map(|path| &*path.0));
+        let lists = [added.as_ref()?, removed.as_ref()?, modified.as_ref()?];
+        // A merge does not name what it brings.
+        if lists.iter().all(|it| it.is_empty()) {
+            return None;
         }
+        paths.extend(lists.into_iter().flatten().map(|path| &*path.0));
     }
     Some(paths.into_iter().map(str::to_owned).collect())
 }
@@ -249,6 +254,7 @@ mod tests {
             format!(r#""forced":true,"commits":[{one}],"#),
             format!(r#""commits":[{many}],"#),
             r#""commits":[{"added":["a"]}],"#.to_owned(),
+            format!(r#""commits":[{one},{{"added":[],"removed":[],"modified":[]}}],"#),
             r#""commits":[],"#.to_owned(),
             String::new(),
         ] {
@@ -265,6 +271,13 @@ mod tests {
         let first =
             push(&payload(r#""commits":[{"added":["a"],"removed":[],"modified":[]}],"#).replace(A, ZEROS)).unwrap();
         assert_eq!((first.before, first.paths), (None, None));
+    }
+
+    #[test]
+    fn what_asks_for_no_deployment_is_read_from_the_whole_message() {
+        let it = push(&payload(r#""head_commit":{"message":"Fix\n\nOnly prose. [skip deploy]"},"#)).unwrap();
+        assert_eq!(it.skip, Some(Skip { words: "[skip deploy]".into(), of_checks: false }));
+        assert_eq!(push(&payload(r#""head_commit":{"message":"Fix"},"#)).unwrap().skip, None);
     }
 
     #[test]

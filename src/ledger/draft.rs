@@ -7,8 +7,8 @@ use serde::Serialize;
 use sled::Batch;
 
 use crate::domain::{
-    Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, Offset, Record,
-    RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
+    Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, NoDeployment, Offset,
+    PlanLine, Push, Record, RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -164,7 +164,8 @@ impl<'a> Draft<'a> {
         offsets.extend_from_slice(&offset.0.to_be_bytes());
         self.put(key.clone(), offsets);
         match event {
-            DeliveryEvent::Received { digest, push, .. } => {
+            DeliveryEvent::Received { digest, push, plans, .. } => {
+                self.pass_over(push, plans)?;
                 self.put(keys::body(digest, push.after.as_ref()), offset.0.to_be_bytes().to_vec());
                 let (listed, byte, bit) = keys::delivered(offset);
                 let mut bits = self.get(&listed)?.unwrap_or_else(|| vec![0; 32]);
@@ -172,6 +173,22 @@ impl<'a> Draft<'a> {
                 self.put(listed, bits);
             }
             DeliveryEvent::Replayed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A commit that a rule leaves out is handled by that: nobody has to find it again. Only where it follows on what is
+    /// known, though: else a push between them is lost, which is found by what is not handled.
+    fn pass_over(&mut self, push: &Push, plans: &[PlanLine]) -> Result<(), LedgerError> {
+        let Some(commit) = &push.after else { return Ok(()) };
+        for line in plans {
+            let Some(NoDeployment::PathsUntouched | NoDeployment::SkipAsked { .. }) = line.nothing else { continue };
+            let mut head = self.head(&line.target, &push.reference)?;
+            let planned = head.planned.as_ref().map(|(sha, _)| sha);
+            if push.before.as_ref().is_some_and(|before| [planned, head.seen.as_ref()].contains(&Some(before))) {
+                (head.seen, head.seen_by) = (Some(commit.clone()), None);
+                self.tried.heads.insert(keys::head(&line.target, &push.reference), head);
+            }
         }
         Ok(())
     }

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::SourceError;
 use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
+use super::{Changed, SourceError};
 use crate::domain::{CommitSha, RefName, Relation, plainly};
 
 /// One git repository.
@@ -122,6 +122,19 @@ impl GitSource {
     pub(super) async fn archive(&self, commit: &CommitSha) -> Result<ByteStream, SourceError> {
         let commit = self.must_have(commit).await?;
         self.git().stream(&["archive", "--format=tar", "--prefix=archive/", commit.as_str()])
+    }
+
+    pub(super) async fn changed(&self, base: &CommitSha, commit: &CommitSha) -> Result<Changed, SourceError> {
+        let (base, commit) = (self.must_have(base).await?, self.must_have(commit).await?);
+        let words = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", base.as_str(), commit.as_str()];
+        let listed = self.git().output(&words).await?;
+        Ok(Changed::Paths(String::from_utf8_lossy(&listed).split_terminator('\0').map(str::to_owned).collect()))
+    }
+
+    pub(super) async fn message(&self, commit: &CommitSha) -> Result<String, SourceError> {
+        let commit = self.must_have(commit).await?;
+        let words = ["log", "-1", "--format=%B", "--no-show-signature", commit.as_str()];
+        self.git().output(&words).await.map(|message| String::from_utf8_lossy(&message).into_owned())
     }
 
     async fn must_have(&self, commit: &CommitSha) -> Result<CommitSha, SourceError> {

@@ -91,6 +91,20 @@ impl GitHubSource {
         RefName::parse(format!("refs/heads/{name}")).map_err(|unfit| self.broken(unfit.to_string()))
     }
 
+    /// GitHub leads from a branch's old name to its new one, though not where refs are asked for.
+    pub(super) async fn renamed(&self, reference: &RefName) -> Result<Option<String>, SourceError> {
+        #[derive(Deserialize)]
+        struct Called {
+            name: String,
+        }
+        let Some(old) = reference.branch() else { return Ok(None) };
+        match self.client.get_json::<Called>(&self.path(&format!("branches/{}", encode(old)))).await {
+            Ok(Called { name }) => Ok(Some(name).filter(|name| name != old)),
+            Err(GitHubError::NotFound) => Ok(None),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
     pub(super) async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
         let mut all = Vec::new();
         for page in 1.. {
@@ -202,6 +216,15 @@ impl GitHubSource {
             };
         }
         Err(self.broken(format!("more than {TAGS_DEEP} tags of tags")))
+    }
+
+    pub(super) async fn message(&self, commit: &CommitSha) -> Result<String, SourceError> {
+        #[derive(Deserialize)]
+        struct Described {
+            message: String,
+        }
+        let described: Described = self.asked(&format!("git/commits/{commit}")).await?;
+        Ok(described.message)
     }
 
     async fn has(&self, commit: &CommitSha) -> Result<bool, SourceError> {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::SourceError;
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
+use super::{Changed, SourceError};
 use crate::clients::github::GitHubClients;
 use crate::domain::{Check, CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
 
@@ -91,6 +91,14 @@ impl Source {
         }
     }
 
+    /// What a branch that is gone is called now, where it was renamed. Git itself does not know.
+    pub async fn renamed(&self, reference: &RefName) -> Result<Option<String>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.renamed(reference).await,
+            Self::Git(_) => Ok(None),
+        }
+    }
+
     /// All branches, with what they name now.
     pub async fn branches(&self) -> Result<Vec<(RefName, CommitSha)>, SourceError> {
         match self {
@@ -135,6 +143,28 @@ impl Source {
             Self::Git(it) => it.paths(commit).await?,
         };
         Ok(all.into_iter().filter(is_it).collect())
+    }
+
+    /// The paths that differ between two commits, as far as that can be told.
+    pub async fn changed(&self, base: &CommitSha, commit: &CommitSha) -> Result<Changed, SourceError> {
+        let changed = match self {
+            Self::GitHub(it) => it.changed(base, commit).await,
+            Self::Git(it) => it.changed(base, commit).await,
+        };
+        match changed {
+            Err(SourceError::UnknownCommit { commit, .. }) => {
+                Ok(Changed::Unsure(format!("{} is not there any more", commit.short())))
+            }
+            other => other,
+        }
+    }
+
+    /// The message of a commit.
+    pub async fn message(&self, commit: &CommitSha) -> Result<String, SourceError> {
+        match self {
+            Self::GitHub(it) => it.message(commit).await,
+            Self::Git(it) => it.message(commit).await,
+        }
     }
 
     /// What is said of a commit by those who check it. Nobody says anything in a git repository.

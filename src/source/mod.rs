@@ -1,5 +1,6 @@
 //! Where commits come from: GitHub or a git repository. Head, relation, peek, archive; never writes.
 
+mod changes;
 mod checks;
 mod checkup;
 mod error;
@@ -8,5 +9,6 @@ mod git_command;
 mod github;
 mod kind;
 
+pub use changes::Changed;
 pub use error::SourceError;
 pub use kind::{ByteStream, RefHead, Source, Sources};

@@ -4,6 +4,7 @@
 //! for the same input, except [`release::start`], whose intent is written first.
 
 mod engines;
+mod need;
 mod peek;
 mod prepare;
 mod promote;
@@ -23,6 +24,7 @@ use crate::revisions::Stores;
 use crate::source::Sources;
 
 pub use engines::Engines;
+pub use need::{Need, asked_to_skip, need};
 pub use prepare::{Prepared, prepare};
 pub use promote::{Tried, promote, weigh_promotion};
 pub use resolve::{Resolved, resolve};

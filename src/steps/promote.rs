@@ -42,7 +42,7 @@ pub async fn weigh_promotion(world: &World, order: &Order, seen: Option<&CommitS
     if forced && !order.target.allow_forced {
         return Ok(Weighing::Refused(forbidden(order, &commit)));
     }
-    Ok(Weighing::Newest(Weighed { head: commit.clone(), commit, forced }))
+    Ok(Weighing::Newest(Weighed { forced, ..Weighed::alone(commit) }))
 }
 
 /// Tags have no history to keep: which of two is newer, nobody can say.

@@ -27,7 +27,8 @@ pub async fn weigh(world: &World, order: &Order, seen: Option<&CommitSha>) -> Re
         return insisted(source, order).await;
     }
     let Some(head) = source.head(&order.reference).await? else {
-        return Ok(Weighing::Refused(gone(&order.reference)));
+        let renamed = source.renamed(&order.reference).await?;
+        return Ok(Weighing::Refused(gone(&order.reference, renamed.as_deref())));
     };
     if order.sha == head.object || order.sha == head.commit {
         return newest(source, order, seen, head.commit.clone(), head.commit).await;
@@ -82,13 +83,13 @@ async fn newest(
     if forced && !order.target.allow_forced {
         return Ok(Weighing::Refused(forbidden(order, &head)));
     }
-    Ok(Weighing::Newest(Weighed { commit, head, forced }))
+    Ok(Weighing::Newest(Weighed { commit, head, forced, doubt: None }))
 }
 
 /// A commit that a person insists on: it only has to exist.
 async fn insisted(source: &Source, order: &Order) -> Result<Weighing, SourceError> {
     Ok(match source.peel(&order.sha).await? {
-        Some(commit) => Weighing::Newest(Weighed { head: commit.clone(), commit, forced: false }),
+        Some(commit) => Weighing::Newest(Weighed::alone(commit)),
         None => Weighing::Refused(
             Failure::revision("steps/unknown-commit", format!("the source has no commit {}", order.sha.short()))
                 .help("push it again, or choose another commit"),
@@ -96,9 +97,14 @@ async fn insisted(source: &Source, order: &Order) -> Result<Weighing, SourceErro
     })
 }
 
-fn gone(reference: &RefName) -> Failure {
-    Failure::revision("steps/ref-gone", format!("`{}` is gone", reference.short()))
-        .help("push the branch or tag again to deploy it")
+fn gone(reference: &RefName, renamed: Option<&str>) -> Failure {
+    let name = reference.short();
+    match renamed {
+        None => Failure::revision("steps/ref-gone", format!("`{name}` is gone"))
+            .help("push the branch or tag again to deploy it"),
+        Some(now) => Failure::setup("steps/ref-renamed", format!("`{name}` is gone: it is called `{now}` now"))
+            .help(format!("name `{now}` in the target's `branches`, and push or `landfall deploy` it")),
+    }
 }
 
 fn unknown(sha: &CommitSha) -> Failure {

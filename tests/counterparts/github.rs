@@ -7,7 +7,7 @@ use landfall::clients::Clock;
 use landfall::clients::github::{Feature, GitHubClient, GitHubClients, GitHubError};
 use landfall::config::{GitHub, GitHubApp, SecretRef};
 use landfall::domain::{CommitSha, RefName, RepositoryName, Standing};
-use landfall::source::{Source, Sources};
+use landfall::source::{Changed, Source, Sources};
 use serde_json::{Value, json};
 
 use crate::worlds::github::apps::keep_key;
@@ -38,6 +38,12 @@ async fn what_the_source_asks_is_what_github_describes() {
     }
     assert_eq!(source.peel(&sha('a')).await, Ok(Some(sha('a'))));
     source.relation(&sha('a'), &sha('b')).await.unwrap();
+    // Its comparison is `behind`, so that both ways are asked.
+    assert_eq!(source.changed(&sha('a'), &sha('b')).await, Ok(Changed::Paths(vec!["file1.txt".into()])));
+    assert_eq!(source.message(&sha('a')).await, Ok("added readme, because im a good github citizen".into()));
+    let renamed = async |name| source.renamed(&RefName::parse(name).unwrap()).await.unwrap();
+    assert_eq!(renamed("refs/heads/old/name").await.as_deref(), Some("main"), "the description's own branch");
+    assert_eq!(renamed("refs/heads/main").await, None);
     // The description's own examples: two statuses and a check run, all well.
     let checks = source.checks(&sha('a')).await.unwrap();
     let names: Vec<&str> = checks.iter().map(|it| it.name.as_str()).collect();

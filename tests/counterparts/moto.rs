@@ -56,6 +56,7 @@ pub(crate) fn intent(spec: &CodeDeploySpec, name: &str) -> Intent {
         cause: Cause::CatchUp,
         rule: "branch main".into(),
         parent: None,
+        paths_unknown: false,
         options: Default::default(),
     };
     let location = Location::S3 {

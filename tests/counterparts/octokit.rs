@@ -6,7 +6,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use landfall::clients::{Clock, process};
 use landfall::config::{Config, Environment};
-use landfall::domain::CheckHint;
+use landfall::domain::{CheckHint, Hearsay};
 use landfall::intake::{self, IntakeState};
 use landfall::ledger::{Ledger, Options};
 use reqwest::{Response, StatusCode};
@@ -151,7 +151,11 @@ impl Door {
         let heard = Arc::<Mutex<Vec<CheckHint>>>::default();
         let hears = heard.clone();
         let state = IntakeState::new(ledger.clone(), Arc::new(config), clock).unwrap();
-        let state = state.hearing(Arc::new(move |hint| hears.lock().unwrap().push(hint)));
+        let state = state.hearing(Arc::new(move |word| {
+            if let Hearsay::Checks(hint) = word {
+                hears.lock().unwrap().push(hint);
+            }
+        }));
         let app = move || App::new().configure(|routes| intake::routes(routes, state.clone()));
         let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}/webhooks/github", server.addrs()[0]);

@@ -242,6 +242,7 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         cause: Cause::CatchUp,
         rule: "branch main".into(),
         parent: None,
+        paths_unknown: false,
         options: Default::default(),
     };
     let (marker, run, bundle, taken) = (format!("landfall:{deployment}"), None, None, vec![]);

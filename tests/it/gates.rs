@@ -1,5 +1,8 @@
 //! Gates on GitHub: required checks, from the push to the end, against a GitHub world.
 
+mod needs;
+mod refs;
+
 use landfall::domain::{Ask, DeployOptions, Deployment, State};
 
 use serde_json::{Value, json};

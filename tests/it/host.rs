@@ -118,6 +118,7 @@ fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
             cause: Cause::Push { delivery: DeliveryId::parse("d-1").unwrap() },
             rule: "branch main".into(),
             parent: None,
+            paths_unknown: false,
             options: Default::default(),
         },
         commit,

@@ -95,7 +95,7 @@ async fn lived(ledger: &Ledger) -> String {
         append(ledger, id, DeploymentEvent::Weighing).await.unwrap();
         if n % 3 == 0 {
             let (head, commit) = (sha(n), sha(n));
-            append(ledger, id, DeploymentEvent::Weighed { head, commit, forced: false }).await.unwrap();
+            append(ledger, id, DeploymentEvent::Weighed { head, commit, forced: false, doubt: None }).await.unwrap();
             let failure = Failure::setup("test/failed", "it did not work");
             append(ledger, id, DeploymentEvent::Failed { failure }).await.unwrap();
         }

@@ -84,6 +84,7 @@ impl World {
             cause,
             rule: "branch main".into(),
             parent: None,
+            paths_unknown: false,
             options: Default::default(),
         }
     }
@@ -106,6 +107,7 @@ impl World {
             pusher: None,
             title: None,
             author: None,
+            skip: None,
             paths: None,
         };
         let received_at = self.clock.now();
@@ -136,7 +138,7 @@ impl World {
     async fn run(&self, id: DeploymentId, commit: &CommitSha) {
         let (head, commit) = (commit.clone(), commit.clone());
         self.append(id, E::Weighing).await;
-        self.append(id, E::Weighed { head, commit, forced: false }).await;
+        self.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
         let location = Location::File { path: "/nowhere/x.tgz".into() };
         let revision =
             Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };

@@ -108,6 +108,12 @@ pub(super) struct Answer {
     cut_after: Option<usize>,
 }
 
+impl State {
+    fn number(&self, name: &str) -> u64 {
+        *self.repositories.iter().find(|(_, it)| *it == name).unwrap().0
+    }
+}
+
 impl GitHubWorld {
     /// A world with no repository, whose token lies in a file.
     pub(crate) fn start() -> Self {
@@ -178,7 +184,7 @@ impl GitHubWorld {
     /// Gives a repository another name. The old one leads to it.
     pub(crate) fn rename(&self, old: &str, new: &str) {
         let mut state = self.shared.state.lock().unwrap();
-        let id = *state.repositories.iter().find(|(_, name)| *name == old).unwrap().0;
+        let id = state.number(old);
         state.repositories.insert(id, new.to_owned());
         state.renamed.insert(old.to_owned(), id);
         let path = |name| self.dir.path().join(format!("{name}.git"));
@@ -345,10 +351,17 @@ impl Shared {
                 let (page, size) = (number("page"), number("per_page"));
                 (Route::Branches, Box::new(move || git.branches(page, size)))
             }
+            ("GET", ["branches", branch]) => {
+                let (old, id) = ((*branch).to_owned(), self.state.lock().unwrap().number(name));
+                (Route::Branches, Box::new(move || git.branch(&old, &format!("{}/repositories/{id}", self.api))))
+            }
             ("GET", ["git", "trees", sha]) => (Route::Tree, work(git, sha, Git::tree)),
             ("GET", ["git", "tags", sha]) => (Route::Tag, work(git, sha, Git::tag)),
             ("GET", ["git", "commits", sha]) => (Route::Commit, work(git, sha, Git::commit)),
-            ("GET", ["compare", basehead]) => (Route::Compare, work(git, basehead, Git::compare)),
+            ("GET", ["compare", basehead]) => {
+                let (basehead, page) = ((*basehead).to_owned(), asked.query.get("page").cloned());
+                (Route::Compare, Box::new(move || git.compare(&basehead, page.is_none_or(|it| it == "1"))))
+            }
             ("GET", ["contents", path]) => {
                 let revision = asked.query.get("ref").map_or("HEAD", String::as_str);
                 let path = (*path).to_owned();
@@ -365,14 +378,7 @@ impl Shared {
                 let moved = move || Answer::json(302, json!({})).with("location", location.clone());
                 (Route::Tarball, Box::new(moved))
             }
-            ("GET", ["commits", sha, "status"]) => {
-                let all = checks::statuses(&self.state.lock().unwrap().statuses, sha);
-                (Route::Statuses, Box::new(move || checks::page("statuses", &all, &asked.query)))
-            }
-            ("GET", ["commits", sha, "check-runs"]) => {
-                let all = checks::check_runs(&self.state.lock().unwrap().check_runs, sha);
-                (Route::CheckRuns, Box::new(move || checks::page("check_runs", &all, &asked.query)))
-            }
+            ("GET", ["commits", sha, kind]) => return self.checks(asked, sha, kind),
             ("POST", ["statuses", sha]) => {
                 let sha = (*sha).to_owned();
                 (Route::Status, Box::new(move || self.set_status(&git, name, &sha, &asked.body)))
@@ -473,7 +479,7 @@ impl Answer {
         Self::json(404, json!({ "message": "Not Found", "status": "404" }))
     }
 
-    fn with(mut self, name: &'static str, value: String) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
     }

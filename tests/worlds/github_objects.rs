@@ -49,6 +49,18 @@ impl Git {
         Answer::json(200, json!(listed))
     }
 
+    /// One branch, by its present name or by the one it had: git's own configuration remembers it here.
+    pub(super) fn branch(&self, name: &str, repository: &str) -> Answer {
+        if let Some(sha) = self.line(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{name}")]) {
+            return Answer::json(200, json!({ "name": name, "commit": { "sha": sha }, "protected": false }));
+        }
+        match self.line(&["config", &format!("branch.{name}.renamed")]) {
+            Some(new) => Answer::json(301, json!({ "message": "Moved Permanently" }))
+                .with("location", format!("{repository}/branches/{}", new.replace('/', "%2F"))),
+            None => Answer::json(404, json!({ "message": "Branch not found" })),
+        }
+    }
+
     pub(super) fn tree(&self, sha: &str) -> Answer {
         let Some(listed) = self.line(&["ls-tree", "-r", "-t", "--format=%(objecttype) %(path)", sha]) else {
             return Answer::not_found();
@@ -72,12 +84,16 @@ impl Git {
 
     pub(super) fn commit(&self, sha: &str) -> Answer {
         match self.kind(sha).as_deref() {
-            Some("commit") => Answer::json(200, json!({ "sha": sha })),
+            Some("commit") => {
+                let message = self.line(&["log", "-1", "--format=%B", sha]);
+                Answer::json(200, json!({ "sha": sha, "message": message }))
+            }
             _ => Answer::not_found(),
         }
     }
 
-    pub(super) fn compare(&self, basehead: &str) -> Answer {
+    /// Files stand on the first page, three hundred of them at most, as compared with where the two parted.
+    pub(super) fn compare(&self, basehead: &str, is_first: bool) -> Answer {
         let Some((base, head)) = basehead.split_once("...") else { return Answer::not_found() };
         if self.line(&["merge-base", base, head]).is_none() {
             return Answer::not_found();
@@ -91,7 +107,12 @@ impl Git {
             _ => "diverged",
         };
         let number = |text: &str| text.parse::<u64>().unwrap();
-        Answer::json(200, json!({ "status": status, "ahead_by": number(ahead), "behind_by": number(behind) }))
+        let mut compared = json!({ "status": status, "ahead_by": number(ahead), "behind_by": number(behind) });
+        if is_first {
+            let listed = self.line(&["diff", "--name-only", "--no-renames", basehead]).unwrap();
+            compared["files"] = listed.lines().take(300).map(|name| json!({ "filename": name })).collect();
+        }
+        Answer::json(200, compared)
     }
 
     pub(super) fn contents(&self, revision: &str, path: &str) -> Answer {

@@ -16,6 +16,7 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         on_new_push: OnNewPush::QueueLatest,
         require_checks: vec![],
         checks_within_s: 3600,
+        skip_ci: false,
         notify: vec![],
         allow_forced: true,
         deploy_on_start: false,

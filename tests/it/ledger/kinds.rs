@@ -48,6 +48,7 @@ fn other_order(cause: Cause) -> Order {
     }
     if gated {
         (target.require_checks, target.checks_within_s) = (vec!["build".into(), "ci/*".into()], 1800);
+        target.skip_ci = true;
     }
     target.source = SourceSpec::Git { url: "file:///srv/git/blog.git".into() };
     target.revisions = RevisionsSpec::S3(S3Spec {
@@ -88,7 +89,7 @@ fn other_order(cause: Cause) -> Order {
         suspend_processes: vec![ScalingProcess::Terminate, ScalingProcess::AzRebalance],
         ..CodeDeploySpec::default()
     });
-    Order { target: target.into(), ..order }
+    Order { target: target.into(), paths_unknown: gated, ..order }
 }
 
 fn variables() -> [(String, Variable); 3] {
@@ -212,7 +213,10 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         None => E::Planned { order: Arc::new(order("blog", 1, Cause::CatchUp)) },
         Some(E::Planned { .. }) => E::Weighing,
         Some(E::Weighing) => E::Held { hold },
-        Some(E::Held { .. }) => E::Weighed { head: sha(1), commit: sha(1), forced: true },
+        Some(E::Held { .. }) => {
+            let doubt = Some("300 files or more lie between 0000000 and 0000000".into());
+            E::Weighed { head: sha(1), commit: sha(1), forced: true, doubt }
+        }
         Some(E::Weighed { .. }) => E::Prepared { revision: bundle(), archive, findings },
         Some(E::Prepared { .. }) => E::Releasing { marker: "landfall-1".into(), run: Some(run()) },
         Some(E::Releasing { .. }) => E::Unsent { failure: failure(), next_at: at(61) },
@@ -253,7 +257,8 @@ fn plans() -> Vec<PlanLine> {
         Some(NoDeployment::Deleted { .. }) => Some(NoDeployment::PathsUntouched),
         Some(NoDeployment::PathsUntouched) => Some(NoDeployment::AlreadyPlanned { deployment: id() }),
         Some(NoDeployment::AlreadyPlanned { .. }) => Some(NoDeployment::OtherRepository { pinned: 7, found: 8 }),
-        Some(NoDeployment::OtherRepository { .. }) => None,
+        Some(NoDeployment::OtherRepository { .. }) => Some(NoDeployment::SkipAsked { words: "[skip deploy]".into() }),
+        Some(NoDeployment::SkipAsked { .. }) => None,
     });
     let planned =
         PlanLine { target: name("blog"), deployment: Some(id()), rule: Some("branch main".into()), nothing: None };

@@ -54,6 +54,7 @@ pub(crate) fn push(commit: u64) -> Push {
         pusher: Some("ada".into()),
         title: Some("Sell more".into()),
         author: Some("Ada".into()),
+        skip: None,
         paths: None,
     }
 }
@@ -72,6 +73,7 @@ pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
         cause,
         rule,
         parent: None,
+        paths_unknown: false,
         options: Default::default(),
     }
 }

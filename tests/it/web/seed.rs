@@ -126,6 +126,7 @@ impl World {
             pusher: Some("mia".into()),
             title: Some(title.into()),
             author: Some("Mia Okoro".into()),
+            skip: None,
             paths: None,
         };
         let id = DeliveryId::parse(format!("72d3162e-cc78-11e3-81ab-{}", &sha(hex).as_str()[..12])).unwrap();
@@ -151,7 +152,7 @@ impl World {
     async fn release(&self, id: DeploymentId) {
         let commit = self.ledger.deployment(id).unwrap().unwrap().order().sha.clone();
         self.tell(id, DeploymentEvent::Weighing).await;
-        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: false }).await;
+        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: false, doubt: None }).await;
         self.clock.advance(Duration::from_millis(1_400));
         let (location, sha256) = (Location::File { path: "/srv/r.tgz".into() }, "5".repeat(64));
         let revision = Revision::Bundle { format: BundleFormat::Tgz, location, sha256, bytes: 33_800, files: 12 };
@@ -207,7 +208,7 @@ impl World {
     async fn refuse(&self, id: DeploymentId) {
         let commit = self.ledger.deployment(id).unwrap().unwrap().order().sha.clone();
         self.tell(id, DeploymentEvent::Weighing).await;
-        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: true }).await;
+        self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: true, doubt: None }).await;
         let failure = Failure::revision("appspec/missing", "there is no `appspec.yml` at the root of the bundle");
         let failure = failure.help("add one, or set `root` to the directory that holds it");
         self.tell(id, DeploymentEvent::Refused { failure }).await;

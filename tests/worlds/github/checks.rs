@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Answer, GitHubWorld, Status};
+use super::{Answer, Asked, GitHubWorld, Route, Shared, Status, Work};
 
 /// A check run, as GitHub keeps it.
 #[derive(Clone, Debug)]
@@ -47,8 +47,21 @@ impl GitHubWorld {
     }
 }
 
+impl Shared {
+    /// What is asked of a commit's checks.
+    pub(super) fn checks<'a>(&'a self, asked: &'a Asked, sha: &str, kind: &str) -> Option<(Route, Work<'a>)> {
+        let state = self.state.lock().unwrap();
+        let (route, key, all) = match kind {
+            "status" => (Route::Statuses, "statuses", statuses(&state.statuses, sha)),
+            "check-runs" => (Route::CheckRuns, "check_runs", check_runs(&state.check_runs, sha)),
+            _ => return None,
+        };
+        Some((route, Box::new(move || page(key, &all, &asked.query))))
+    }
+}
+
 /// One page of a list, with the number of all.
-pub(super) fn page(key: &str, all: &[Value], query: &BTreeMap<String, String>) -> Answer {
+fn page(key: &str, all: &[Value], query: &BTreeMap<String, String>) -> Answer {
     let number = |name: &str, usual: usize| query.get(name).map_or(usual, |it| it.parse().unwrap());
     let (page, size) = (number("page", 1), number("per_page", 30).min(100));
     let listed: Vec<_> = all.iter().skip((page - 1) * size).take(size).collect();
@@ -56,7 +69,7 @@ pub(super) fn page(key: &str, all: &[Value], query: &BTreeMap<String, String>) -
 }
 
 /// The newest status of each context.
-pub(super) fn statuses(all: &[Status], sha: &str) -> Vec<Value> {
+fn statuses(all: &[Status], sha: &str) -> Vec<Value> {
     let mut newest: BTreeMap<String, &Status> = BTreeMap::new();
     for status in all.iter().filter(|it| it.sha == sha) {
         newest.insert(status.context.to_lowercase(), status);
@@ -66,7 +79,7 @@ pub(super) fn statuses(all: &[Status], sha: &str) -> Vec<Value> {
 }
 
 /// The check runs of a commit: all of them, for GitHub takes names of two apps or suites apart.
-pub(super) fn check_runs(all: &[CheckRun], sha: &str) -> Vec<Value> {
+fn check_runs(all: &[CheckRun], sha: &str) -> Vec<Value> {
     let shape = |it: &CheckRun| {
         let goes_on = matches!(it.said.as_str(), "queued" | "in_progress");
         let (status, conclusion) = if goes_on { (it.said.as_str(), None) } else { ("completed", Some(&it.said)) };

@@ -1,0 +1,158 @@
+//! Refs that move, end or change their name while something waits, and the proof of order right before the release, by
+//! GitHub's refs and comparisons.
+
+use landfall::domain::{Ask, State, TargetName};
+use serde_json::{Value, json};
+
+use super::Gated;
+use crate::bot;
+use crate::worlds::push;
+
+impl Gated {
+    fn lock(&self) {
+        self.ask("lock", Ask::Lock { target: TargetName::parse("site").unwrap(), reason: None, until: None });
+    }
+
+    fn unlock(&self) {
+        self.ask("unlock", Ask::Unlock { target: TargetName::parse("site").unwrap() });
+    }
+
+    fn ask(&self, key: &str, what: Ask) {
+        self.bot.ask(key, what).unwrap();
+    }
+
+    /// Pushes these refspecs of the working copy to GitHub.
+    fn refs(&self, refspecs: &[&str]) {
+        let bare = self.repository.bare().to_str().unwrap();
+        self.bot.repo.git(&[&["push", "--quiet", "--force", bare], refspecs].concat());
+    }
+
+    /// Delivers a push of any ref.
+    fn moved_ref(&self, id: &str, reference: &str, after: &str, more: Value) {
+        let mut payload = push::payload("acme/site", after);
+        payload["ref"] = json!(reference);
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, answer) = self.bot.runtime.block_on(bot::deliver(&self.bot.url(), id, &payload));
+        assert_eq!(status, 202, "{answer}");
+    }
+
+    /// The last refusal, with its code and help.
+    fn refusal(&self) -> String {
+        self.bot.settle();
+        let State::Refused { failure } = self.newest().state().clone() else { panic!("{}", self.bot.story()) };
+        format!("{failure}; {}", failure.help.clone().unwrap_or_default())
+    }
+}
+
+fn gone() -> Value {
+    json!({ "deleted": true, "head_commit": null })
+}
+
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+#[test]
+fn the_order_is_proven_again_right_before_the_release() {
+    let it = Gated::new("");
+    it.lock();
+    let one = it.deliver("delivery-1", "one");
+    it.waits("`site` is locked by ada");
+    // A push that nobody has delivered yet.
+    let two = it.push("two");
+    let before = it.github.requests().len();
+    it.unlock();
+    it.bot.settle();
+    let asked = it.github.requests().split_off(before);
+    assert!(asked[0].contains("/git/ref/heads/main: 200"), "{asked:#?}");
+    assert!(asked[1].contains(&format!("/compare/{one}...{two}: 200")), "{asked:#?}");
+    assert_eq!((it.bot.page().as_str(), it.bot.runs()), ("two", 1), "{}", it.bot.story());
+    let states: Vec<_> = it.bot.deployments().iter().map(|it| it.state().name()).collect();
+    assert_eq!(states, ["succeeded", "superseded"]);
+}
+
+#[test]
+fn a_deleted_branch_ends_what_waits_for_a_lock() {
+    let it = Gated::new("");
+    it.lock();
+    let one = it.deliver("delivery-1", "one");
+    it.waits("`site` is locked by ada");
+    // One that was deleted and is there again waits on.
+    it.moved_ref("delivery-2", "refs/heads/main", ZEROS, gone());
+    it.refs(&[":refs/heads/main"]);
+    it.moved_ref(
+        "delivery-3",
+        "refs/heads/main",
+        ZEROS,
+        json!({ "deleted": true, "head_commit": null, "before": one }),
+    );
+    assert_eq!(it.refusal(), "`main` is gone (steps/ref-gone); push the branch or tag again to deploy it");
+    assert_eq!(it.bot.runs(), 0);
+}
+
+#[test]
+fn a_branch_that_was_renamed_is_named() {
+    let it = Gated::new("");
+    it.lock();
+    it.deliver("delivery-1", "one");
+    it.waits("`site` is locked by ada");
+    it.refs(&["HEAD:refs/heads/trunk", ":refs/heads/main"]);
+    crate::worlds::repository::git(it.repository.bare(), &["config", "branch.main.renamed", "trunk"]);
+    it.moved_ref("delivery-2", "refs/heads/main", ZEROS, gone());
+    let told = "`main` is gone: it is called `trunk` now (steps/ref-renamed); \
+                name `trunk` in the target's `branches`, and push or `landfall deploy` it";
+    assert_eq!(it.refusal(), told);
+}
+
+#[test]
+fn tags_are_peeled_may_move_and_go_in_the_order_in_which_they_came() {
+    let mut it = Gated::asleep("tags = [\"v*\"]");
+    it.bot.change("branches = [\"main\"]", "branches = [\"main\", \"release/*\"]");
+    it.bot.start();
+    let tag = |name: &str| it.bot.repo.git(&["tag", "--annotate", "--force", "--message", name, name]);
+    let one = it.push("one");
+    tag("v1");
+    let object = it.bot.repo.git(&["rev-parse", "v1"]);
+    it.refs(&["refs/tags/v1"]);
+    it.moved_ref("delivery-1", "refs/tags/v1", &object, json!({ "created": true }));
+    it.bot.settle();
+    let live = it.newest();
+    assert_eq!((live.weighed().unwrap().commit.as_str(), live.order().rule.as_str()), (one.as_str(), "tag v*"));
+    // The tag moves, and what it named before comes late.
+    let two = it.push("two");
+    tag("v1");
+    let moved = it.bot.repo.git(&["rev-parse", "v1"]);
+    it.refs(&["refs/tags/v1"]);
+    it.lock();
+    it.moved_ref("delivery-2", "refs/tags/v1", &moved, json!({ "forced": true, "before": object }));
+    it.waits("`site` is locked by ada");
+    // A newer tag of the same target takes its place, and so does one that is older by its commits.
+    it.bot.repo.git(&["checkout", "--quiet", "--detach", &one]);
+    tag("v0");
+    let older = it.bot.repo.git(&["rev-parse", "v0"]);
+    it.refs(&["refs/tags/v0"]);
+    it.moved_ref("delivery-3", "refs/tags/v0", &older, json!({ "created": true }));
+    it.bot.wait_for("both to wait", |bot| bot.story().matches("held").count() == 2);
+    it.unlock();
+    it.bot.settle();
+    assert_eq!(it.bot.page(), "one", "the last that was accepted: {}", it.bot.story());
+    // A branch that another pattern of the rule takes.
+    it.refs(&[&format!("{two}:refs/heads/release/2")]);
+    it.moved_ref("delivery-4", "refs/heads/release/2", &two, json!({ "created": true }));
+    it.bot.settle();
+    assert_eq!((it.bot.page().as_str(), it.newest().order().rule.as_str()), ("two", "branch release/*"));
+    let states: Vec<_> = it.bot.deployments().iter().map(|it| it.state().name()).collect();
+    assert_eq!(states, ["succeeded", "succeeded", "superseded", "succeeded"], "{}", it.bot.story());
+}
+
+#[test]
+fn a_deleted_tag_ends_what_waits() {
+    let mut it = Gated::asleep("tags = [\"v*\"]");
+    it.bot.start();
+    it.lock();
+    let one = it.push("one");
+    it.refs(&["HEAD:refs/tags/v1"]);
+    it.moved_ref("delivery-1", "refs/tags/v1", &one, json!({ "created": true }));
+    it.waits("`site` is locked by ada");
+    it.refs(&[":refs/tags/v1"]);
+    it.moved_ref("delivery-2", "refs/tags/v1", ZEROS, gone());
+    assert_eq!(it.refusal(), "`v1` is gone (steps/ref-gone); push the branch or tag again to deploy it");
+}
