@@ -163,7 +163,7 @@ impl App {
             tokio::spawn(upkeep.clone().run(stop.clone())),
         ];
         let stop_reports = CancellationToken::new();
-        let reports = Reports::new(ledger.clone(), Sink::statuses(github), clock, config.public_url.clone());
+        let reports = Reports::new(ledger.clone(), Sink::all(&github), clock, config.public_url.clone());
         let reports = tokio::spawn(reports.paced(report_pace).probed(probe).run(stop_reports.clone()));
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
         Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, upkeep, reports, stop_reports })

@@ -13,7 +13,7 @@ use super::stages::stages;
 use super::views::{
     ApprovalView, ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView,
     DeploymentsPage, EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
-    failure, rules,
+    rules,
 };
 use crate::clients::Clock;
 use crate::config::GitHub;
@@ -32,7 +32,7 @@ const NAMED_AT_MOST: usize = 8;
 /// Among how many deployments of a target a deployment's children are looked for.
 const KIN: usize = 200;
 /// Where commit statuses go, by the names that `report` gives these places in the ledger.
-const SINKS: [&str; 2] = ["github-status", "shown"];
+const SINKS: [&str; 5] = ["github-status", "github-deployment", "github-check", "github-comment", "shown"];
 
 /// The read model. Clones are cheap and share the ledger.
 #[derive(Clone)]
@@ -229,7 +229,7 @@ impl Inside {
         let summary = DeploymentView::of(&deployment, &self.base);
         Ok(Some(DeploymentDetail {
             bundle_deleted_at: self.bundle_deleted_at(&deployment)?,
-            failure: failure(&deployment),
+            failure: deployment.state().failure().cloned(),
             stumble: deployment.stumble().map(|it| it.failure.clone()),
             next_at: deployment.stumble().map(|it| it.next_at),
             rule: order.rule.clone(),

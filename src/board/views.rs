@@ -9,7 +9,7 @@ use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, HoldKind,
-    Lifecycle, Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, State, Target, TargetName,
+    Lifecycle, Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -335,17 +335,6 @@ impl DeploymentView {
     /// Whether nothing more can happen.
     pub fn is_over(&self) -> bool {
         self.ended_at.is_some()
-    }
-}
-
-/// How it ended badly, where it did.
-pub(crate) fn failure(deployment: &Deployment) -> Option<Failure> {
-    match deployment.state() {
-        State::Failed { failure } | State::Refused { failure } => Some(failure.clone()),
-        State::Stopped { failure, .. } => failure.clone(),
-        State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => None,
-        State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } | State::Running { .. } => None,
-        State::Verifying { .. } | State::Succeeded { .. } | State::Superseded { .. } => None,
     }
 }
 

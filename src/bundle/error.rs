@@ -71,7 +71,7 @@ impl BundleError {
             Self::Refused(findings) => {
                 let code = findings.errors().next().map_or("bundle/refused", |finding| finding.code.as_str());
                 let help = findings.errors().find_map(|finding| finding.help.clone());
-                Failure { help, ..Failure::revision(code, self.to_string()).detail(&findings.to_string()) }
+                Failure { help, ..Failure::revision(code, self.to_string()).findings(findings) }
             }
         }
     }

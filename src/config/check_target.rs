@@ -77,6 +77,7 @@ impl Checker<'_> {
         self.find_unreached(all);
         let read: Vec<_> = checked.iter().map(|it| (it.written, it.target.as_ref())).collect();
         self.find_bad_promotions(&read);
+        self.find_shared_contexts(&read);
         self.warn_of_silence(&checked, github);
         self.warn_of_no_token(&checked, github);
         checked.into_iter().filter_map(|it| it.target).collect()
@@ -154,6 +155,7 @@ impl Checker<'_> {
         let on_new_push = self.word(raw.on_new_push.as_ref(), "target.on_new_push", ON_NEW_PUSH);
         let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
         let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
+        let github = self.on_github(raw.github.as_ref());
         self.notified(raw, chats);
         let checks_within = self.parsed(raw.checks_within.as_ref(), "target.checks_within", duration);
         let require_checks = self.required_checks(raw, source.as_ref());
@@ -174,6 +176,7 @@ impl Checker<'_> {
             give_up_after_s: give_up_after.map_or(GIVE_UP_AFTER_S, |it| it.as_secs()),
             promote_to,
             promote,
+            github,
             bundle,
             revisions: revisions?,
             engine: engine?,

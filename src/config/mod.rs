@@ -12,6 +12,7 @@ mod check;
 mod check_codedeploy;
 mod check_gates;
 mod check_github;
+mod check_on_github;
 mod check_promotions;
 mod check_revisions;
 mod check_sns;

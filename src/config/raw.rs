@@ -114,6 +114,7 @@ table! {
         promote_to: RawNames,
         promote: String,
         revision: String,
+        github: RawOnGitHub,
         bundle: RawBundle,
         revisions: RawRevisions,
         engine: RawEngine,
@@ -130,6 +131,20 @@ impl Read for RawNames {
             true => Read::read(value, path, reader).map(Self),
             false => Some(Self(vec![read_written(value, path, reader)?])),
         }
+    }
+}
+
+table! {
+    /// `[target.github]`
+    RawOnGitHub {
+        context: String,
+        description: String,
+        deployments: bool,
+        checks: bool,
+        comments: bool,
+        environment_url: String,
+        production: bool,
+        transient: bool,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::Findings;
 use super::masking::Mask;
 
 const NO_NEED: &str = "domain/no-need";
@@ -34,6 +35,9 @@ pub struct Failure {
     /// The last lines of output or the findings, at most 4 KiB, masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The findings themselves, where it is they: at most [`Failure::FINDINGS`], the gravest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Box<Findings>>,
 }
 
 impl Failure {
@@ -46,7 +50,20 @@ impl Failure {
             passing: false,
             blame: Blame::Setup,
             detail: None,
+            findings: None,
         }
+    }
+
+    /// As many findings as GitHub takes with one check run.
+    pub const FINDINGS: usize = 50;
+
+    /// The same, because of these findings.
+    #[must_use]
+    pub fn findings(self, findings: &Findings) -> Self {
+        let mut kept = findings.clone();
+        kept.0.sort_by_key(|it| it.severity);
+        kept.0.truncate(Self::FINDINGS);
+        Self { findings: Some(Box::new(kept)), ..self.detail(&findings.to_string()) }
     }
 
     /// Something in the set-up that may pass by itself: network, throttling, a server's 5xx.
@@ -80,7 +97,12 @@ impl Failure {
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
         let said = |text: &Option<String>| text.as_deref().map(|text| mask.apply(text));
-        Self { message: mask.apply(&self.message), help: said(&self.help), detail: said(&self.detail), ..self.clone() }
+        let mut findings = self.findings.clone();
+        for finding in findings.iter_mut().flat_map(|it| &mut it.0) {
+            (finding.message, finding.help) = (mask.apply(&finding.message), said(&finding.help));
+        }
+        let (message, help, detail) = (mask.apply(&self.message), said(&self.help), said(&self.detail));
+        Self { message, help, detail, findings, ..self.clone() }
     }
 
     /// The same, with the last 4 KiB of `detail`, cut at a line where there is one.

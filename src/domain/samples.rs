@@ -29,6 +29,7 @@ pub(crate) fn target(name: &str) -> Target {
         give_up_after_s: 7200,
         promote_to: vec![],
         promote: Promote::default(),
+        github: Default::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
         revisions: RevisionsSpec::Directory { path: "/srv/revisions".into() },
         engine: EngineSpec::Host(HostSpec {

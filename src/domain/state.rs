@@ -178,6 +178,17 @@ pub enum StepName {
 }
 
 impl State {
+    /// Why it is over and its revision does not run, where there is a reason.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure } | Self::Refused { failure } => Some(failure),
+            Self::Stopped { failure, .. } => failure.as_ref(),
+            Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } | Self::Ready { .. } => None,
+            Self::ReadyHeld { .. } | Self::Releasing { .. } | Self::Running { .. } | Self::Verifying { .. } => None,
+            Self::Succeeded { .. } | Self::Superseded { .. } => None,
+        }
+    }
+
     /// The name on the wire.
     pub fn name(&self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codedeploy::{CodeDeploySpec, DeployOptions, OverrideAlarms};
 use super::ids::{RefName, RepositoryName, TargetName};
+use super::on_github::OnGitHub;
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
 use super::s3_spec::S3Spec;
@@ -52,6 +53,9 @@ pub struct Target {
     /// Whether a person has to approve that.
     #[serde(default, skip_serializing_if = "Promote::is_usual")]
     pub promote: Promote,
+    /// What is said of it at GitHub, and how.
+    #[serde(default, skip_serializing_if = "OnGitHub::is_usual")]
+    pub github: OnGitHub,
     /// How the bundle is made.
     pub bundle: BundleRules,
     /// Where revisions are kept.

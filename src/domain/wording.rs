@@ -10,7 +10,7 @@ use super::state::State;
 /// GitHub counts characters, not bytes, and refuses the 141st (422).
 const LONGEST: usize = 140;
 
-/// A commit status's state, by GitHub's words.
+/// The state of a commit status or of a GitHub deployment, by GitHub's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeState {
@@ -22,6 +22,12 @@ pub enum NoticeState {
     Failure,
     /// It could not be carried out, or was passed over.
     Error,
+    /// It has its place in the queue. Of GitHub deployments only, like what follows.
+    Queued,
+    /// The engine works.
+    InProgress,
+    /// It does not run any more, or never did.
+    Inactive,
 }
 
 impl NoticeState {
@@ -32,6 +38,9 @@ impl NoticeState {
             Self::Success => "success",
             Self::Failure => "failure",
             Self::Error => "error",
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Inactive => "inactive",
         }
     }
 }
@@ -50,6 +59,14 @@ impl Notice {
     pub fn of(deployment: &Deployment) -> Self {
         let (state, text) = words(deployment);
         Self { state, text: shorten(&capital(&text)) }
+    }
+
+    /// The same, as the target's owner wants it described.
+    pub fn described(deployment: &Deployment) -> Self {
+        let (state, text) = words(deployment);
+        let order = deployment.order();
+        let commit = deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit);
+        Self { state, text: shorten(&order.target.github.describe(order, commit, &capital(&text))) }
     }
 }
 

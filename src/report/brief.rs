@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sink::{Message, Sink};
-use super::status;
+use super::sink::{Matter, Message, Sink};
 use crate::domain::{CommitSha, Deployment, DeploymentId, Notice};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
@@ -26,29 +25,35 @@ pub(super) fn read(
     public_url: Option<&str>,
 ) -> Result<Option<Brief>, LedgerError> {
     let Some(deployment) = ledger.deployment(id)? else { return Ok(None) };
-    let notice = Notice::of(&deployment);
-    let message = match status_sha(&deployment) {
-        Some(sha) if known != Some(&notice) => message(ledger, sink, &deployment, sha, notice, public_url)?,
-        Some(_) | None => None,
+    let last = ledger.sent(sink.name(), id)?;
+    let notice = sink.notice(ledger, &deployment, last.as_ref())?.filter(|it| known != Some(it));
+    let message = match (notice, status_sha(&deployment)) {
+        (Some(notice), Some(sha)) => {
+            let remote_id = last.as_ref().and_then(|it| it.remote_id()).map(str::to_owned);
+            let url = public_url.map(|url| format!("{}/deployments/{id}", url.trim_end_matches('/')));
+            let (context, matter) = (sink.context(deployment.order()), Matter::Nothing);
+            let message = Message { context, sha, notice, url, remote_id, stand: 0, matter };
+            weighed(ledger, sink, &deployment, message)?
+        }
+        (Some(_) | None, _) => None,
     };
     Ok(Some(Brief { deployment, message }))
 }
 
-fn message(
+/// The message, less what others say of the same commit.
+fn weighed(
     ledger: &Ledger,
     sink: &Sink,
     deployment: &Deployment,
-    sha: CommitSha,
-    notice: Notice,
-    public_url: Option<&str>,
+    message: Message,
 ) -> Result<Option<Message>, LedgerError> {
     if is_silent(ledger, deployment)? {
         return Ok(None);
     }
     let (id, mut stand) = (deployment.id(), 0);
-    for other in of_same_commit(ledger, deployment, &sha)? {
+    for other in of_same_commit(ledger, deployment, &message.sha)? {
         // A redeploy, a branch and a tag: the newer one speaks for both.
-        if other.id() > id && !is_silent(ledger, &other)? {
+        if other.id() > id && !sink.keeps_apart() && !is_silent(ledger, &other)? {
             return Ok(None);
         }
         stand = stand.max(ledger.sent(sink.name(), other.id())?.map_or(0, |it| it.nth()));
@@ -56,10 +61,8 @@ fn message(
     if stand >= sink.only_ends_from() && !deployment.state().is_over() {
         return Ok(None);
     }
-    let context = status::context(&deployment.order().target.name);
-    let url = public_url.map(|url| format!("{}/deployments/{id}", url.trim_end_matches('/')));
-    let remote_id = ledger.sent(sink.name(), id)?.and_then(|it| it.remote_id().map(str::to_owned));
-    Ok(Some(Message { context, sha, notice, url, remote_id, stand }))
+    let matter = sink.matter(ledger, deployment, &message.sha)?;
+    Ok(matter.map(|matter| Message { stand, matter, ..message }))
 }
 
 /// The newest deployments of a commit to its target.

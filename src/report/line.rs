@@ -144,6 +144,11 @@ impl Line {
         }
     }
 
+    /// There is more to say of it at once.
+    pub(super) fn goes_on(&mut self, id: DeploymentId, now: Timestamp) {
+        self.schedule(id, Some(now));
+    }
+
     /// What comes of a message that could not be said. One that is given up is [settled](Self::settle) by the caller.
     pub(super) fn stumble(
         &mut self,
@@ -233,7 +238,8 @@ mod tests {
         line.went_on(first, false, second(100), &pace);
         line.went_on(second_one, false, second(101), &pace);
         let down = Failure::passing("report/unavailable", "GitHub is down");
-        let unsaid = Unsaid { failure: down, until: Some(second(130)), for_all: false, may_be_taken: false };
+        let unsaid =
+            Unsaid { failure: down, until: Some(second(130)), for_all: false, may_be_taken: false, is_denied: false };
         assert!(
             matches!(line.stumble(second_one, &unsaid, second(101), &pace, None), Stumbled::Again(at, 1) if at == second(130))
         );

@@ -1,7 +1,7 @@
 //! The outbox: what the world should know of each deployment, less what the ledger says that it knows. It sends one
 //! message at a time, passes over what is out of date, and never sends what a newer deployment has already replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::brief::{self, Brief};
 use super::line::{Due, Line, Stumbled};
 use super::pace::{self, Pace};
-use super::sink::{Message, Sink};
+use super::sink::{Message, Said, Sink};
 use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
 use super::way::Way;
 use crate::clients::Clock;
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Record, SinkEvent, State, Stream,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Record, RepositoryName, SinkEvent, State, Stream,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -26,6 +26,8 @@ use crate::ledger::{Append, Ledger, LedgerError, Probe};
 const BATCH: usize = 500;
 /// How long a running request may still take once the program is asked to end, and how long the rest may.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// A token may be given a right while the bot runs.
+const DENIED_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long a full disk is waited for.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
@@ -81,6 +83,8 @@ pub struct Reports {
     lines: Vec<Line>,
     /// To GitHub, which bears one writer: all sinks there share it.
     way: Way,
+    /// What a token may not do in a repository, and until when it is not tried again. Commit statuses are always tried.
+    denied: BTreeMap<(usize, RepositoryName), Timestamp>,
 }
 
 impl Reports {
@@ -88,7 +92,18 @@ impl Reports {
     pub fn new(ledger: Ledger, sinks: Vec<Sink>, clock: Clock, public_url: Option<String>) -> Self {
         let lines = sinks.iter().map(|_| Line::default()).collect();
         let (pace, probe): (_, Probe) = (Pace::default(), Arc::new(|_| ()));
-        Self { ledger, sinks, clock, public_url, pace, probe, next: None, lines, way: Way::default() }
+        Self {
+            ledger,
+            sinks,
+            clock,
+            public_url,
+            pace,
+            probe,
+            next: None,
+            lines,
+            way: Way::default(),
+            denied: BTreeMap::new(),
+        }
     }
 
     /// The same, at another pace.
@@ -215,6 +230,17 @@ impl Reports {
                 let known = self.read(move |ledger| untold::look_up(ledger, &sinks, strangers)).await?;
                 known.into_iter().for_each(|heard| self.remember(heard));
             }
+            let risen: Vec<_> = records.iter().filter_map(|record| rises(record)).collect();
+            if !risen.is_empty() && self.sinks.iter().any(Sink::keeps_apart) {
+                let sinks = self.sinks.clone();
+                let replaced = move |ledger: &Ledger| {
+                    risen.into_iter().try_fold(vec![], |mut all, id| {
+                        all.extend(untold::replaced(ledger, &sinks, id)?);
+                        Ok(all)
+                    })
+                };
+                self.read(replaced).await?.into_iter().for_each(|heard| self.remember(heard));
+            }
             self.next = Some(next);
         }
         Ok(())
@@ -253,7 +279,9 @@ impl Reports {
         let (sink, known, url) = (self.sinks[index].clone(), self.lines[index].settled(id), self.public_url.clone());
         let read = move |ledger: &Ledger| brief::read(ledger, &sink, id, known.as_ref(), url.as_deref());
         let (deployment, message) = match self.read(read).await? {
-            Some(Brief { deployment, message: Some(message) }) => (deployment, message),
+            Some(Brief { deployment, message: Some(message) }) if !self.is_denied(index, &deployment) => {
+                (deployment, message)
+            }
             nothing => {
                 let is_over = nothing.is_none_or(|it| it.deployment.state().is_over());
                 self.lines[index].settle(id, is_over, None, self.clock.now());
@@ -269,7 +297,7 @@ impl Reports {
             self.way.write(now);
         }
         let event = match said {
-            Ok(remote_id) => self.was_said(index, &deployment, message, remote_id, now),
+            Ok(said) => self.was_said(index, &deployment, message, said, now),
             Err(unsaid) => self.stumble(index, &deployment, message, unsaid, now),
         };
         let stream = Stream::Sink(self.sinks[index].name().into());
@@ -279,21 +307,32 @@ impl Reports {
         Ok(())
     }
 
+    /// Whether the token is known not to be allowed such a thing. It was told once.
+    fn is_denied(&self, index: usize, deployment: &Deployment) -> bool {
+        let place = (index, deployment.order().target.repository.clone());
+        self.denied.get(&place).is_some_and(|until| self.clock.now() < *until)
+    }
+
     fn was_said(
         &mut self,
         index: usize,
         deployment: &Deployment,
         message: Message,
-        remote_id: Option<String>,
+        said: Said,
         now: Timestamp,
     ) -> SinkEvent {
         if self.sinks[index].is_far() {
             self.way.is_up();
         }
-        let Message { context, sha, notice, stand, .. } = message;
+        let Message { sha, notice: wanted, stand, .. } = message;
+        let Said { remote_id, notice, context } = said;
         let (state, text, deployment, is_over) =
             (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
-        self.lines[index].settle(deployment, is_over, Some(notice), now);
+        let is_all = notice == wanted;
+        self.lines[index].settle(deployment, is_over && is_all, Some(notice), now);
+        if !is_all {
+            self.lines[index].goes_on(deployment, now);
+        }
         SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1 }
     }
 
@@ -311,16 +350,22 @@ impl Reports {
         let stumbled = line.stumble(id, &unsaid, now, &self.pace, way);
         let Message { notice, remote_id, stand, .. } = message;
         let nth = stand + u32::from(unsaid.may_be_taken);
-        let (failure, sink) = (unsaid.failure, sink.name());
+        let failure = unsaid.failure;
         let code = failure.code.as_str();
         match stumbled {
             Stumbled::GaveUp => {
+                if unsaid.is_denied && !matches!(sink, Sink::GitHubStatus(_)) {
+                    let place = (index, deployment.order().target.repository.clone());
+                    self.denied.insert(place, pace::after(now, DENIED_FOR));
+                }
+                let sink = sink.name();
                 let help = failure.help.as_deref().unwrap_or_default();
                 tracing::error!(deployment.id = %id, sink, code, help, "gave up telling: {}", failure.message);
                 line.settle(id, deployment.state().is_over(), Some(notice), now);
                 SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }
             }
             Stumbled::Again(next_at, attempt) => {
+                let sink = sink.name();
                 tracing::warn!(deployment.id = %id, sink, code, attempt, %next_at, "not told yet: {}", failure.message);
                 SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth }
             }
@@ -333,5 +378,13 @@ impl Reports {
     ) -> Result<T, ReportError> {
         let ledger = self.ledger.clone();
         Ok(tokio::task::spawn_blocking(move || read(&ledger)).await??)
+    }
+}
+
+/// The deployment that something else at its target makes room for, where the record tells of it.
+fn rises(record: &Record) -> Option<DeploymentId> {
+    match (&record.stream, &record.event) {
+        (Stream::Deployment(id), Event::Deployment(DeploymentEvent::Succeeded { .. })) => Some(*id),
+        _ => None,
     }
 }

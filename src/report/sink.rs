@@ -2,19 +2,31 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::status;
+use super::comment::Story;
 use super::unsaid::Unsaid;
-use crate::clients::github::GitHubClients;
-use crate::domain::{CommitSha, Deployment, Notice, Order, SourceSpec};
+use super::{check_run, comment, environments, status};
+use crate::clients::github::{Feature, GitHubClients};
+use crate::domain::{CommitSha, Deployment, Finding, Notice, Order, SinkEvent, SourceSpec};
+use crate::ledger::{Ledger, LedgerError};
 
 /// Right after a push GitHub may not know the commit everywhere yet.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
+/// A status that was never sent is news for a day, in which somebody may still wait for it.
+const NEWS: SignedDuration = SignedDuration::from_hours(24);
+/// Everything else was probably switched on since: it does not tell of what was over before.
+const NEWS_OF_OTHERS: SignedDuration = SignedDuration::from_hours(1);
 
 /// A place that is told how deployments go.
 #[derive(Clone, Debug)]
 pub enum Sink {
     /// GitHub's commit statuses, for commits that lie there.
     GitHubStatus(GitHubClients),
+    /// GitHub's page of environments.
+    GitHubDeployment(GitHubClients),
+    /// GitHub's check runs, for findings. Only an App may make them.
+    GitHubCheck(GitHubClients),
+    /// Comments on pull requests and commits.
+    GitHubComment(GitHubClients),
     /// The log alone: what a commit status would say, of commits that lie elsewhere or for which we have no name at GitHub.
     Shown(GitHubClients),
 }
@@ -30,38 +42,81 @@ pub(super) struct Message {
     pub(super) remote_id: Option<String>,
     /// How many messages may stand under this name at this commit already.
     pub(super) stand: u32,
+    pub(super) matter: Matter,
+}
+
+/// What a message says besides its notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Matter {
+    Nothing,
+    Findings(Vec<Finding>),
+    Story(Story),
+}
+
+/// What was said.
+pub(super) struct Said {
+    /// The other side's id of it.
+    pub(super) remote_id: Option<String>,
+    /// What stands there now: another notice than the message's where that takes one more step.
+    pub(super) notice: Notice,
+    /// Under which name.
+    pub(super) context: String,
+}
+
+impl Said {
+    /// The whole message.
+    pub(super) fn all(remote_id: Option<String>, message: &Message) -> Self {
+        Self { remote_id, notice: message.notice.clone(), context: message.context.clone() }
+    }
 }
 
 impl Sink {
-    /// The sinks for commit statuses: GitHub where a token or an App lets us, and the log for everything else.
-    pub fn statuses(clients: GitHubClients) -> Vec<Self> {
-        vec![Self::GitHubStatus(clients.clone()), Self::Shown(clients)]
+    /// The sinks: GitHub where a token or an App lets us, and the log for everything else.
+    pub fn all(clients: &GitHubClients) -> Vec<Self> {
+        let at_github = [Self::GitHubStatus, Self::GitHubDeployment, Self::GitHubCheck, Self::GitHubComment];
+        at_github.into_iter().chain([Self::Shown as fn(_) -> _]).map(|sink| sink(clients.clone())).collect()
     }
 
     /// Its name, under which the ledger keeps what it was told.
     pub fn name(&self) -> &'static str {
         match self {
             Self::GitHubStatus(_) => "github-status",
+            Self::GitHubDeployment(_) => "github-deployment",
+            Self::GitHubCheck(_) => "github-check",
+            Self::GitHubComment(_) => "github-comment",
             Self::Shown(_) => "shown",
         }
     }
 
     /// Whether it hears of this deployment.
     pub(super) fn takes(&self, order: &Order) -> bool {
-        let is_told_there = |clients: &GitHubClients| match order.target.source {
-            SourceSpec::GitHub => clients.of(&order.target.repository).is_somebody(),
+        let client = self.clients().of(&order.target.repository);
+        let at_github = match order.target.source {
+            SourceSpec::GitHub => client.is_somebody(),
             SourceSpec::Git { .. } => false,
         };
+        let wanted = &order.target.github;
         match self {
-            Self::GitHubStatus(clients) => is_told_there(clients),
-            Self::Shown(clients) => !is_told_there(clients),
+            Self::GitHubStatus(_) => at_github,
+            // GitHub tells what an App may; of a token it does not.
+            Self::GitHubDeployment(_) => at_github && wanted.deployments.unwrap_or(client.is_app()),
+            Self::GitHubCheck(_) => at_github && client.is_app() && wanted.checks.unwrap_or(true),
+            Self::GitHubComment(_) => at_github && wanted.comments,
+            Self::Shown(_) => !at_github,
+        }
+    }
+
+    fn clients(&self) -> &GitHubClients {
+        match self {
+            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) | Self::GitHubCheck(clients) => clients,
+            Self::GitHubComment(clients) | Self::Shown(clients) => clients,
         }
     }
 
     /// Whether a message costs its other side something, so that the next one waits a little.
     pub(super) fn is_far(&self) -> bool {
         match self {
-            Self::GitHubStatus(_) => true,
+            Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => true,
             Self::Shown(_) => false,
         }
     }
@@ -70,36 +125,114 @@ impl Sink {
     pub(super) fn only_ends_from(&self) -> u32 {
         match self {
             Self::GitHubStatus(_) => status::ONLY_ENDS_FROM,
-            Self::Shown(_) => u32::MAX,
+            Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) => u32::MAX,
         }
     }
 
-    /// Says it. What comes back is the other side's id of it. May run twice: the second status says the same.
-    pub(super) async fn say(
-        &self,
-        deployment: &Deployment,
-        message: &Message,
-        now: Timestamp,
-    ) -> Result<Option<String>, Unsaid> {
-        let young = now.duration_since(deployment.created_at()) < YOUNG;
+    /// Whether each deployment has its own place there; else the newest of a commit speaks for all of them.
+    pub(super) fn keeps_apart(&self) -> bool {
         match self {
-            Self::GitHubStatus(clients) => {
-                let client = clients.of(&deployment.order().target.repository);
-                let set = status::set(&client, deployment, message).await;
-                set.map_err(|error| Unsaid::of(&error, status::RIGHT, young))
-            }
-            Self::Shown(_) => {
-                tracing::info!(
-                    deployment.id = %deployment.id(),
-                    status.context = message.context,
-                    status.state = message.notice.state.as_str(),
-                    commit.sha = message.sha.as_str(),
-                    "{}: {}",
-                    message.context,
-                    message.notice.text
-                );
-                Ok(None)
+            Self::GitHubDeployment(_) => true,
+            Self::GitHubStatus(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) => false,
+        }
+    }
+
+    /// For how long an end is news to it, if it never heard of the deployment.
+    pub(super) fn news(&self) -> SignedDuration {
+        match self {
+            Self::GitHubStatus(_) | Self::Shown(_) => NEWS,
+            Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => NEWS_OF_OTHERS,
+        }
+    }
+
+    /// The name under which it says things of a deployment.
+    pub(super) fn context(&self, order: &Order) -> String {
+        let status = || order.target.github.context_of(&order.target);
+        match self {
+            Self::GitHubStatus(_) | Self::GitHubComment(_) | Self::Shown(_) => status(),
+            Self::GitHubDeployment(_) => order.target.environment.clone(),
+            Self::GitHubCheck(_) => check_run::context(&status()),
+        }
+    }
+
+    /// What should stand there of a deployment now; nothing where nothing need be said. `last`: what it was last told.
+    pub(super) fn notice(
+        &self,
+        ledger: &Ledger,
+        deployment: &Deployment,
+        last: Option<&SinkEvent>,
+    ) -> Result<Option<Notice>, LedgerError> {
+        match self {
+            Self::GitHubStatus(_) | Self::Shown(_) => Ok(Some(Notice::described(deployment))),
+            Self::GitHubDeployment(_) => environments::notice(ledger, deployment, last),
+            Self::GitHubCheck(_) => Ok(check_run::notice(&check_run::findings(ledger, deployment)?)),
+            Self::GitHubComment(_) => Ok(comment::notice(deployment)),
+        }
+    }
+
+    /// What it says besides; nothing where there is nothing to say after all.
+    pub(super) fn matter(
+        &self,
+        ledger: &Ledger,
+        deployment: &Deployment,
+        sha: &CommitSha,
+    ) -> Result<Option<Matter>, LedgerError> {
+        match self {
+            Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::Shown(_) => Ok(Some(Matter::Nothing)),
+            Self::GitHubCheck(_) => check_run::findings(ledger, deployment).map(|it| Some(Matter::Findings(it))),
+            Self::GitHubComment(_) => {
+                comment::story(ledger, self.name(), deployment, sha.as_str()).map(|it| it.map(Matter::Story))
             }
         }
+    }
+
+    /// The permission that a message takes, in GitHub's words.
+    fn right(&self) -> String {
+        let feature = match self {
+            Self::GitHubStatus(_) | Self::Shown(_) => Feature::Statuses,
+            Self::GitHubDeployment(_) => Feature::Deployments,
+            Self::GitHubCheck(_) => Feature::CheckRuns,
+            Self::GitHubComment(_) => Feature::Comments,
+        };
+        let needs: Vec<String> =
+            feature.needs().iter().map(|it| format!("{}: {}", it.name, it.access.as_str())).collect();
+        match self {
+            // A token may have it; those of an App are narrowed to reading.
+            Self::GitHubComment(_) => format!("{}, and Contents: write where no pull request is", needs.join(", ")),
+            Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::Shown(_) => {
+                needs.join(", ")
+            }
+        }
+    }
+
+    /// Says it. May run twice: what was said already is said again in the same place.
+    pub(super) async fn say(&self, deployment: &Deployment, message: &Message, now: Timestamp) -> Result<Said, Unsaid> {
+        let client = &self.clients().of(&deployment.order().target.repository);
+        let said = match (self, &message.matter) {
+            (Self::GitHubStatus(_), _) => status::set(client, deployment, message).await,
+            (Self::GitHubDeployment(_), _) => environments::say(client, deployment, message).await,
+            (Self::GitHubCheck(_), Matter::Findings(findings)) => {
+                check_run::say(client, deployment, message, findings).await
+            }
+            (Self::GitHubComment(_), Matter::Story(story)) => comment::say(client, deployment, message, story).await,
+            (Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_), _) => {
+                Self::show(deployment, message);
+                Ok(Said::all(None, message))
+            }
+        };
+        let young = now.duration_since(deployment.created_at()) < YOUNG;
+        said.map_err(|error| Unsaid::of(&error, &self.right(), young))
+    }
+
+    fn show(deployment: &Deployment, message: &Message) {
+        tracing::info!(
+            deployment.id = %deployment.id(),
+            status.context = message.context,
+            status.state = message.notice.state.as_str(),
+            commit.sha = message.sha.as_str(),
+            "{}: {}",
+            message.context,
+            message.notice.text
+        );
     }
 }

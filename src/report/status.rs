@@ -2,28 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sink::Message;
+use super::sink::{Message, Said};
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{Deployment, OWN_CHECKS, TargetName};
-
-/// The permission that it needs, in GitHub's words.
-pub(super) const RIGHT: &str = "Commit statuses: write";
+use crate::domain::Deployment;
 
 /// GitHub takes a thousand statuses of one name at one commit and refuses the next, the last word too. From here on only
 /// what is over is told: a hundred deployments of one commit still get theirs.
 pub(super) const ONLY_ENDS_FROM: u32 = 900;
-
-/// A status's name at a commit. It is the target's, so that each has one line of its own.
-pub(super) fn context(target: &TargetName) -> String {
-    format!("{OWN_CHECKS}{target}")
-}
 
 /// Sets it. May run twice: the second status says the same.
 pub(super) async fn set(
     client: &GitHubClient,
     deployment: &Deployment,
     message: &Message,
-) -> Result<Option<String>, GitHubError> {
+) -> Result<Said, GitHubError> {
     #[derive(Serialize)]
     struct Body<'a> {
         state: &'static str,
@@ -40,5 +32,5 @@ pub(super) async fn set(
     let body = Body { state: notice.state.as_str(), context, description: &notice.text, target_url: url.as_deref() };
     let path = format!("/repos/{}/statuses/{sha}", deployment.order().target.repository);
     let Created { id } = client.post(&path, &body).await?;
-    Ok(id.map(|id| id.to_string()))
+    Ok(Said::all(id.map(|id| id.to_string()), message))
 }

@@ -15,6 +15,8 @@ pub(super) struct Unsaid {
     pub(super) for_all: bool,
     /// Whether it may stand there all the same: the answer was lost.
     pub(super) may_be_taken: bool,
+    /// Whether the token may not do such a thing at all.
+    pub(super) is_denied: bool,
 }
 
 impl Unsaid {
@@ -25,7 +27,7 @@ impl Unsaid {
             GitHubError::App(trouble) => {
                 // A person mends it while the bot runs. Other repositories may have other Apps.
                 let failure = Failure { passing: true, ..trouble.failure() };
-                return Self { failure, until: None, for_all: false, may_be_taken: false };
+                return Self { failure, until: None, for_all: false, may_be_taken: false, is_denied: false };
             }
             GitHubError::NoToken { .. } => {
                 ("report/no-token", "put the token where the configuration says it is".into())
@@ -51,7 +53,9 @@ impl Unsaid {
         };
         let unknown_yet = match error {
             GitHubError::NotFound => young,
-            GitHubError::Refused { status: 422, message } => young && message.contains("No commit found"),
+            GitHubError::Refused { status: 422, message } => {
+                young && ["No commit found", "No ref found"].iter().any(|it| message.contains(it))
+            }
             GitHubError::Refused { .. } | GitHubError::Conflict { .. } | GitHubError::Unclear { .. } => false,
             GitHubError::NoToken { .. } | GitHubError::Unauthorized | GitHubError::Forbidden { .. } => false,
             GitHubError::App(_) => false,
@@ -64,7 +68,8 @@ impl Unsaid {
         failure.passing = for_all || unknown_yet;
         let until = if let GitHubError::RateLimited { until } = error { Some(*until) } else { None };
         let may_be_taken = matches!(error, GitHubError::Unavailable { .. } | GitHubError::Unclear { .. });
-        Self { failure, until, for_all, may_be_taken }
+        let is_denied = matches!(error, GitHubError::Forbidden { .. } | GitHubError::NotFound) && !failure.passing;
+        Self { failure, until, for_all, may_be_taken, is_denied }
     }
 }
 

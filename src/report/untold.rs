@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::sink::Sink;
-use crate::domain::{Deployment, DeploymentId, Notice, Offset, Record, SinkEvent, Stream};
+use crate::domain::{Deployment, DeploymentId, NoticeState, Offset, Record, SinkEvent, Stream};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
 /// Records or deployments read at a time.
@@ -14,8 +14,8 @@ const BATCH: usize = 500;
 const SETTLED_IN_A_ROW: usize = 1000;
 /// The end of the log that is looked at in any case: an old deployment may have ended last.
 const TAIL: u64 = 10_000;
-/// What ended longer ago, and was never mentioned to a sink, is not news: the sink is new.
-const NEWS: SignedDuration = SignedDuration::from_hours(24);
+/// Among how many successes of a target the one before is looked for.
+const REPLACED: usize = 5;
 
 /// A sink, a deployment that it takes, and what it was last told of it.
 pub(super) type Heard = (usize, Deployment, Option<SinkEvent>);
@@ -50,7 +50,7 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
         }
         for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.takes(deployment.order())) {
             let last = ledger.sent(sink.name(), deployment.id())?;
-            if !is_told(&deployment, last.as_ref(), now) {
+            if !is_told(ledger, sink, &deployment, last.as_ref(), now)? {
                 untold.push((index, deployment.clone(), last));
                 all = false;
             }
@@ -88,16 +88,38 @@ fn is_write(record: &Record, sinks: &[Sink]) -> bool {
 }
 
 /// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more.
-fn is_told(deployment: &Deployment, last: Option<&SinkEvent>, now: Timestamp) -> bool {
-    let Some(ended_at) = deployment.ended_at() else { return false };
-    match last {
+fn is_told(
+    ledger: &Ledger,
+    sink: &Sink,
+    deployment: &Deployment,
+    last: Option<&SinkEvent>,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let Some(ended_at) = deployment.ended_at() else { return Ok(false) };
+    Ok(match last {
         Some(SinkEvent::Sent { state, text, .. }) => {
-            let Notice { state: wanted, text: words } = Notice::of(deployment);
-            (*state, text) == (wanted, &words)
+            sink.notice(ledger, deployment, last)?.is_none_or(|it| (it.state, &it.text) == (*state, text))
         }
         Some(SinkEvent::Stumbled { .. }) => false,
-        Some(SinkEvent::GaveUp { .. }) | None => now.duration_since(ended_at) > NEWS,
+        Some(SinkEvent::GaveUp { .. }) | None => now.duration_since(ended_at) > sink.news(),
+    })
+}
+
+/// What this one replaced at its target, as far as a sink still says that it is live there.
+pub(super) fn replaced(ledger: &Ledger, sinks: &[Sink], by: DeploymentId) -> Result<Vec<Heard>, LedgerError> {
+    let mut heard = Vec::new();
+    for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.keeps_apart()) {
+        let Some(newer) = ledger.deployment(by)?.filter(|it| sink.takes(it.order())) else { continue };
+        let (target, state) = (Some(newer.order().target.name.clone()), Some("succeeded".to_owned()));
+        for older in ledger.deployments(&Filter { target, state, limit: REPLACED, ..Filter::default() })? {
+            let last = ledger.sent(sink.name(), older.id())?;
+            let is_live_there = matches!(last, Some(SinkEvent::Sent { state: NoticeState::Success, .. }));
+            if older.id() != by && is_live_there {
+                heard.push((index, older, last));
+            }
+        }
     }
+    Ok(heard)
 }
 
 fn deployment_of(stream: &Stream) -> Option<DeploymentId> {

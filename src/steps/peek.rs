@@ -201,5 +201,5 @@ pub(super) fn broken(file: &str, findings: &Findings) -> Failure {
     };
     Failure::revision("steps/broken-appspec", format!("`{file}`: {first}{more}"))
         .help("run `landfall check` in the repository, which shows every finding in its place")
-        .detail(&findings.to_string())
+        .findings(findings)
 }

@@ -4,6 +4,7 @@
 mod codedeploy;
 mod gates;
 mod github;
+mod on_github;
 mod promotions;
 
 use std::collections::BTreeSet;

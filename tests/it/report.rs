@@ -1,6 +1,10 @@
 //! Reports: what GitHub is told of deployments, through failures and crashes.
 
+mod checks;
+mod comments;
+mod environments;
 mod limits;
+mod restarts;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +16,14 @@ use landfall::clients::Clock;
 use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
 use landfall::domain::{
-    Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Order, Outcome,
-    Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream, Target,
-    Verdict,
+    Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Finding, Order,
+    Outcome, Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream,
+    Target, Verdict,
 };
 use landfall::domain::{BundleFormat, Location, Revision};
 use landfall::ledger::{Append, Birth, Ledger, Options};
 use landfall::report::{Pace, Reports, Sink, Turn};
 use sha2::Digest;
-use tokio_util::sync::CancellationToken;
 
 use crate::git_source::target;
 use crate::worlds::github::{GitHubWorld, Route, Trouble};
@@ -59,7 +62,7 @@ impl World {
     }
 
     fn sinks(&self) -> Vec<Sink> {
-        Sink::statuses(GitHubClients::new(&self.github.config(), self.clock.clone()).unwrap())
+        Sink::all(&GitHubClients::new(&self.github.config(), self.clock.clone()).unwrap())
     }
 
     fn reports(&self) -> Reports {
@@ -136,13 +139,18 @@ impl World {
 
     /// Brings a planned deployment to where the engine works.
     async fn run(&self, id: DeploymentId, commit: &CommitSha) {
+        self.run_with(id, commit, vec![]).await;
+    }
+
+    /// The same, with what was found on the way.
+    async fn run_with(&self, id: DeploymentId, commit: &CommitSha, findings: Vec<Finding>) {
         let (head, commit) = (commit.clone(), commit.clone());
         self.append(id, E::Weighing).await;
         self.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
         let location = Location::File { path: "/nowhere/x.tgz".into() };
         let revision =
             Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };
-        self.append(id, E::Prepared { revision, archive: Default::default(), findings: vec![] }).await;
+        self.append(id, E::Prepared { revision, archive: Default::default(), findings }).await;
         self.append(id, E::Releasing { marker: "landfall:x".into(), run: None }).await;
         let run = RunId::parse("d-ABC").unwrap();
         self.append(id, E::Released { run, adopted: false, url: None }).await;
@@ -344,20 +352,6 @@ async fn a_lost_answer_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn a_stumble_is_remembered_over_a_restart() {
-    let world = World::new();
-    world.pushed("first").await;
-    world.github.script(Route::Status, [Trouble::Status(500), Trouble::Status(500), Trouble::Status(500)]);
-    let mut reports = world.reports();
-    let Turn::Until(at) = reports.run_to_idle().await.unwrap() else { panic!("it waits") };
-    assert_eq!(world.reports().run_to_idle().await.unwrap(), Turn::Until(at));
-    world.seconds(1);
-    world.reports().run_to_idle().await.unwrap();
-    let written = world.written("github-status");
-    assert!(matches!(written[1], SinkEvent::Stumbled { attempt: 2, .. }), "{written:?}");
-}
-
-#[tokio::test]
 async fn a_redeploy_speaks_for_its_commit_and_the_older_one_is_silent() {
     let world = World::new();
     let (sha, first) = world.pushed("first").await;
@@ -423,7 +417,7 @@ async fn without_a_token_statuses_are_shown_and_written_down() {
     let world = World::new();
     let (sha, id) = world.pushed("first").await;
     let config = GitHub { token: None, ..world.github.config() };
-    let sinks = Sink::statuses(GitHubClients::new(&config, world.clock.clone()).unwrap());
+    let sinks = Sink::all(&GitHubClients::new(&config, world.clock.clone()).unwrap());
     let mut reports = world.reports_to(sinks);
     reports.run_to_idle().await.unwrap();
     world.run(id, &sha).await;
@@ -445,52 +439,4 @@ async fn a_commit_that_github_does_not_have_is_not_told_there() {
     world.reports().run_to_idle().await.unwrap();
     assert_eq!(world.github.requests(), [""; 0]);
     assert_eq!(world.written("shown").len(), 1);
-}
-
-#[tokio::test]
-async fn a_new_sink_does_not_tell_of_times_long_gone() {
-    let world = World::new();
-    let (sha, id) = world.pushed("first").await;
-    world.run(id, &sha).await;
-    world.succeed(id).await;
-    world.seconds(25 * 60 * 60);
-    let (_, waiting) = world.pushed("second").await;
-    world.reports().run_to_idle().await.unwrap();
-    assert_eq!(world.told(), ["pending Planned"]);
-    assert!(
-        matches!(&world.written("github-status")[..], [SinkEvent::Sent { deployment, .. }] if *deployment == waiting)
-    );
-}
-
-#[tokio::test]
-async fn the_program_ends_when_the_last_status_is_out() {
-    let world = World::new();
-    let (sha, id) = world.pushed("first").await;
-    let stop = CancellationToken::new();
-    let pace = Pace { between: Duration::from_secs(1), planned: Duration::ZERO, ..Pace::default() };
-    let running = tokio::spawn(world.reports().paced(pace).run(stop.clone()));
-    let mut end = world.ledger.follow();
-    end.wait_for(|_| world.written("github-status").len() == 1).await.unwrap();
-    // The clock stands: both the pace and the second of coalescing would hold these back.
-    world.run(id, &sha).await;
-    world.pushed("second").await;
-    world.succeed(id).await;
-    stop.cancel();
-    running.await.unwrap().unwrap();
-    let mut told = world.told();
-    told.sort();
-    assert_eq!(told, ["pending Planned", "pending Planned", "success Live after 0 s"]);
-}
-
-#[tokio::test]
-async fn the_outbox_survives_a_restart_of_everything() {
-    let mut world = World::new();
-    let (sha, id) = world.pushed("first").await;
-    world.reports().run_to_idle().await.unwrap();
-    world.run(id, &sha).await;
-    world.succeed(id).await;
-    world.ledger.close().await;
-    world.ledger = open(world.dir.path(), &world.clock);
-    world.reports().run_to_idle().await.unwrap();
-    assert_eq!(world.told(), ["pending Planned", "success Live after 0 s"]);
 }

@@ -9,6 +9,9 @@ pub(crate) mod apps;
 mod limits;
 #[path = "github/permissions.rs"]
 mod permissions;
+#[path = "github/sayings.rs"]
+mod sayings;
+pub(crate) use sayings::Deployment;
 #[path = "github/trouble.rs"]
 mod trouble;
 #[path = "github/webhooks.rs"]
@@ -49,6 +52,11 @@ pub(crate) enum Route {
     CheckRuns,
     Hooks,
     Deliveries,
+    Deployment,
+    DeploymentState,
+    OwnCheck,
+    Comment,
+    Pulls,
     /// The archive itself, at its own address.
     Archive,
 }
@@ -87,6 +95,7 @@ struct State {
     renamed: BTreeMap<String, u64>,
     statuses: Vec<Status>,
     check_runs: Vec<checks::CheckRun>,
+    sayings: sayings::Sayings,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
     webhooks: webhooks::Webhooks,
@@ -332,7 +341,8 @@ impl Shared {
         if !known || authorization.is_empty() {
             return problem(404, "Not Found");
         }
-        let Some((route, answer)) = self.route(asked, &name, rest) else { return problem(404, "Not Found") };
+        let told = self.saying(asked, &name, rest).or_else(|| self.route(asked, &name, rest));
+        let Some((route, answer)) = told else { return problem(404, "Not Found") };
         let (key, access) = route.needs();
         if let Some(refusal) = shown.refusal(&name, key, access) {
             return refusal;

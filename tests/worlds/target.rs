@@ -23,6 +23,7 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         give_up_after_s: 7200,
         promote_to: vec![],
         promote: Promote::default(),
+        github: Default::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },
         revisions: RevisionsSpec::Directory { path: "/nowhere".into() },
         engine: EngineSpec::Host(host(name, "/nowhere")),

@@ -149,7 +149,8 @@ fn label(record: &Record) -> (&'static str, Style) {
         },
         (_, Event::Sink(SinkEvent::Sent { state, .. })) => match state {
             NoticeState::Success => ("status", GOOD),
-            NoticeState::Pending => ("status", BUSY),
+            NoticeState::Pending | NoticeState::Queued | NoticeState::InProgress => ("status", BUSY),
+            NoticeState::Inactive => ("status", DIM),
             NoticeState::Failure | NoticeState::Error => ("status", BAD),
         },
         (Stream::Delivery(_), _) => ("delivery", CALM),

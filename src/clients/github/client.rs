@@ -112,6 +112,11 @@ impl GitHubClient {
         }
     }
 
+    /// Whether it asks as a GitHub App that is installed where it asks.
+    pub fn is_app(&self) -> bool {
+        matches!(*self.identity, Identity::Installed(_))
+    }
+
     /// Asks for `path` (which begins with a slash) in the media type `accept`.
     pub async fn get(&self, path: &str, accept: &'static str) -> Result<Answer, GitHubError> {
         self.answer(&Asked::read(path, accept)).await
@@ -141,6 +146,11 @@ impl GitHubClient {
     /// Sends `body` to `path`, once.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
         self.answer(&Asked::write(path, body)).await?.json()
+    }
+
+    /// Changes what lies at `path` to `body`, once.
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
+        self.answer(&Asked { method: http::Method::PATCH, ..Asked::write(path, body) }).await?.json()
     }
 
     /// Streams what `path` redirects to. The place it lies at never sees who asks.

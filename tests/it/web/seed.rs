@@ -196,6 +196,7 @@ impl World {
             message: "`scripts/check.sh` ended with 7 in ValidateService on web-1".into(),
             help: Some("read its last lines below, then push a commit that mends it".into()),
             passing: false,
+            findings: None,
             blame: Blame::Revision,
             detail: Some("[stdout]GET http://localhost:8080/\n[stderr]curl: (22) The requested URL returned error: 500\n[stderr]<b>the page is not well</b>".into()),
         };
