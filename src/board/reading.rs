@@ -184,6 +184,7 @@ impl Inside {
         Ok(TargetView {
             name: target.name.clone(),
             repository: target.repository.to_string(),
+            called_now: state.called_now(target).map(ToString::to_string),
             environment: target.environment.clone(),
             engine: target.engine.kind(),
             locked: lock.is_some(),

@@ -193,7 +193,13 @@ fn of_target(event: &TargetEvent) -> String {
         TargetEvent::Found { reference, sha } => {
             format!("`{}` is at {}: found by comparing heads", reference.short(), sha.short())
         }
-        TargetEvent::Pinned { repository_id } => format!("repository id {repository_id} is fixed for this target"),
+        TargetEvent::Pinned { repository_id, repository } => {
+            let name = repository.as_ref().map(|name| format!(" of `{name}`")).unwrap_or_default();
+            format!("repository id {repository_id}{name} is fixed for this target")
+        }
+        TargetEvent::Followed { repository } => {
+            format!("the repository is called `{repository}` now: followed by its id, correct the configuration")
+        }
         TargetEvent::Locked { actor, reason, until } => {
             let reason = reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
             let until = until.map(|it| format!(" until {it:.0}")).unwrap_or_default();

@@ -28,6 +28,9 @@ pub struct TargetView {
     pub name: TargetName,
     /// The repository whose pushes it takes.
     pub repository: String,
+    /// What the repository is called now, where it was renamed or transferred: it is followed by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub called_now: Option<String>,
     /// The environment's name.
     pub environment: String,
     /// `codedeploy` or `host`.

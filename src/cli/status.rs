@@ -32,6 +32,8 @@ pub(super) struct StatusArgs {
 pub(super) struct Target {
     pub(super) name: String,
     repository: String,
+    #[serde(default)]
+    called_now: Option<String>,
     environment: String,
     engine: String,
     live: Option<Live>,
@@ -217,6 +219,10 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
                 styled(WAITS, "left"),
                 target.name
             );
+        }
+        if let Some(name) = &target.called_now {
+            let (note, target, before) = (styled(WAITS, "renamed"), &target.name, &target.repository);
+            text += &format!("{note} {target}: `{before}` is called `{name}` now; correct `repository`\n");
         }
         if let Some(failure) = &target.upkeep {
             let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();

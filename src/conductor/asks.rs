@@ -154,11 +154,17 @@ impl Asks {
         Err(AskError::Refused(Failure::setup("conductor/already-over", message)))
     }
 
-    /// A target as configured, with what is chosen for one deployment.
-    fn with_options(&self, name: &TargetName, options: &DeployOptions) -> Result<Arc<Target>, AskError> {
-        let target = self.configured(name)?;
+    /// A target as configured, of its repository as that is called now.
+    async fn at_home(&self, name: &TargetName) -> Result<Arc<Target>, AskError> {
+        let (ledger, target) = (self.ledger.clone(), self.configured(name)?.clone());
+        Ok(blocking(move || Ok(ledger.target(&target.name)?.at_home(&target))).await?)
+    }
+
+    /// The same, with what is chosen for one deployment.
+    async fn with_options(&self, name: &TargetName, options: &DeployOptions) -> Result<Arc<Target>, AskError> {
+        let target = self.at_home(name).await?;
         if options.is_empty() {
-            return Ok(target.clone());
+            return Ok(target);
         }
         if let Some((option, why)) = options.strange_to(&target.engine) {
             let failure = Failure::setup("conductor/option-not-taken", format!("`{option}` {why}"));
@@ -170,7 +176,7 @@ impl Asks {
             return Err(AskError::Refused(failure.help("name a deployment configuration, or leave it out")));
         }
         let engine = target.engine.clone().with_options(options);
-        Ok(Target { engine, ..(**target).clone() }.into())
+        Ok(Target { engine, ..(*target).clone() }.into())
     }
 
     async fn deploy(
@@ -180,7 +186,7 @@ impl Asks {
         reference: &RefName,
         options: &DeployOptions,
     ) -> Result<Birth, AskError> {
-        let target = &self.with_options(target, options)?;
+        let target = &self.with_options(target, options).await?;
         let resolved = steps::resolve(&self.world, target, reference).await.map_err(AskError::Refused)?;
         let order = Order {
             target: target.clone(),
@@ -207,7 +213,7 @@ impl Asks {
         to: Option<DeploymentId>,
         options: &DeployOptions,
     ) -> Result<Birth, AskError> {
-        let target = self.with_options(target, options)?;
+        let target = self.with_options(target, options).await?;
         let (ledger, request, options) = (self.ledger.clone(), request.clone(), options.clone());
         let birth = blocking(move || rollback::of_request(&ledger, &request, &target, to, &options)).await?;
         birth.map_err(AskError::Refused)
@@ -221,9 +227,11 @@ impl Asks {
         options: &DeployOptions,
     ) -> Result<Birth, AskError> {
         // What no restart takes is refused before what this engine does not take.
-        let (configured, options) = (self.configured(target)?.clone(), options.clone());
-        let fit =
-            if let EngineSpec::Host(_) = configured.engine { configured } else { self.with_options(target, &options)? };
+        let (configured, options) = (self.at_home(target).await?, options.clone());
+        let fit = match configured.engine {
+            EngineSpec::Host(_) => configured,
+            EngineSpec::CodeDeploy(_) => self.with_options(target, &options).await?,
+        };
         let (ledger, request) = (self.ledger.clone(), request.clone());
         let birth = blocking(move || restart::of_request(&ledger, &request, &fit, &options)).await?;
         birth.map_err(AskError::Refused)
@@ -239,7 +247,7 @@ impl Asks {
     /// The same commit again, to its target as it is configured now.
     async fn redeploy(&self, request: &Request, id: DeploymentId, options: &DeployOptions) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
-        let target = self.with_options(&parent.order().target.name, options)?;
+        let target = self.with_options(&parent.order().target.name, options).await?;
         let cause = Cause::Redeploy { actor: request.actor.clone(), key: request.key.clone() };
         let options = options.clone();
         let order = Order { target, cause, parent: Some(id), options, ..parent.order().clone() };

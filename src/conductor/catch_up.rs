@@ -1,6 +1,7 @@
 //! Catch-up: compares the heads of the watched refs with what was handled, at start and every few minutes, so that a
 //! push whose webhook never reached us is found. It reads the source and writes what it found; it deploys nothing itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::domain::{
-    Cause, CommitSha, DeployOptions, Failure, Head, Order, RefName, Repository, Stream, Target, TargetEvent,
+    Cause, CommitSha, DeployOptions, Failure, Head, Order, RefName, Repository, RepositoryName, SourceSpec, Stream,
+    Target, TargetEvent,
 };
 use crate::ledger::{Append, Birth, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
@@ -42,12 +44,52 @@ impl CatchUp {
 
     /// Compares every watched ref of every target once. A source that cannot be asked is told of and asked next time.
     pub async fn once(&self) -> Result<(), LedgerError> {
+        let mut seen = HashMap::new();
         for target in self.targets.iter() {
-            for reference in self.refs(target).await? {
-                self.compare(target, reference).await?;
+            let Some((target, repository)) = self.at_home(target, &mut seen).await? else { continue };
+            for reference in self.refs(&target).await? {
+                self.compare(&target, &repository, reference).await?;
             }
         }
         Ok(())
+    }
+
+    /// The target as its repository is called now, once its number is proven to be the one that was fixed: a stranger
+    /// may have taken the name. Each name is asked for once a round.
+    async fn at_home(
+        &self,
+        target: &Arc<Target>,
+        seen: &mut HashMap<RepositoryName, Option<Repository>>,
+    ) -> Result<Option<(Arc<Target>, Repository)>, LedgerError> {
+        let (ledger, name) = (self.ledger.clone(), target.name.clone());
+        let state = blocking(move || ledger.target(&name)).await?;
+        let home = state.at_home(target);
+        let repository = state.repository_of(&home);
+        let (SourceSpec::GitHub, Some(pinned)) = (&target.source, repository.id) else {
+            return Ok(Some((home, repository)));
+        };
+        if !seen.contains_key(&home.repository) {
+            let found = self.world.sources.of(&home).repository().await.unwrap_or_else(|error| {
+                tell(target, error);
+                None
+            });
+            seen.insert(home.repository.clone(), found);
+        }
+        match seen.get(&home.repository).and_then(Option::as_ref) {
+            Some(found) if found.id != Some(pinned) => {
+                let (name, id) = (&found.name, found.id.unwrap_or_default());
+                warn!(target.name = %target.name, "`{name}` is another repository now (id {id}, not {pinned}): not asked");
+                Ok(None)
+            }
+            Some(found) if !found.name.is_same(&home.repository) => {
+                warn!(target.name = %target.name, "`{}` is called `{}` now, and is followed", home.repository, found.name);
+                self.write(target, TargetEvent::Followed { repository: found.name.clone() }, vec![]).await?;
+                Ok(Some((home.of_repository(&found.name), found.clone())))
+            }
+            Some(_) => Ok(Some((home, repository))),
+            // Nobody can say whose heads these are.
+            None => Ok(None),
+        }
     }
 
     /// The refs to compare: the branches that the rule names, and those that its patterns match and that seem to have
@@ -74,7 +116,12 @@ impl CatchUp {
         Ok(refs)
     }
 
-    async fn compare(&self, target: &Arc<Target>, reference: RefName) -> Result<(), LedgerError> {
+    async fn compare(
+        &self,
+        target: &Arc<Target>,
+        repository: &Repository,
+        reference: RefName,
+    ) -> Result<(), LedgerError> {
         let before = self.known(target, &reference).await?;
         let head = match self.world.sources.of(target).head(&reference).await {
             Ok(Some(head)) => head,
@@ -97,7 +144,7 @@ impl CatchUp {
             }
             News::FirstSight | News::Moved => {
                 info!(target.name = %target.name, "{reference} moved without a delivery: {}", head.commit.short());
-                let birth = born_of(order(target, &reference, known.seen, head.object.clone()));
+                let birth = born_of(order((target, repository), &reference, known.seen, head.object.clone()));
                 let event = TargetEvent::Found { reference, sha: head.object };
                 self.write(target, event, vec![birth]).await
             }
@@ -141,10 +188,15 @@ fn news(known: &Head, head: &RefHead) -> News {
     }
 }
 
-fn order(target: &Arc<Target>, reference: &RefName, before: Option<CommitSha>, sha: CommitSha) -> Order {
+fn order(
+    (target, repository): (&Arc<Target>, &Repository),
+    reference: &RefName,
+    before: Option<CommitSha>,
+    sha: CommitSha,
+) -> Order {
     Order {
         target: target.clone(),
-        repository: Repository { id: None, name: target.repository.clone() },
+        repository: repository.clone(),
         reference: reference.clone(),
         sha,
         before,
@@ -164,10 +216,9 @@ pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
     let base = if before.paths_unknown { before.before.clone() } else { Some(before.sha.clone()) };
     let order = Order {
         paths_unknown: before.paths_unknown,
-        repository: before.repository.clone(),
         // Whoever asked for the ref's head asked for this one too.
         options: before.options.clone(),
-        ..order(&before.target, &before.reference, base, head)
+        ..order((&before.target, &before.repository), &before.reference, base, head)
     };
     born_of(order)
 }

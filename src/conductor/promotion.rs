@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Cause, DeployOptions, Deployment, EngineSpec, Order, Promote, Target};
+use crate::domain::{Cause, DeployOptions, Deployment, EngineSpec, Order, Promote, Target, TargetName};
 use crate::ledger::{Birth, Ledger, LedgerError};
 
 /// What is born of a success, target by target. Where a target has left the configuration, or became another
@@ -21,8 +21,15 @@ pub(super) fn of_success(
     if names.is_empty() || done.stop_asked_by().is_some() || !goes_further(ledger, done)? {
         return Ok(vec![]);
     }
-    let known = names.iter().filter_map(|name| targets.iter().find(|it| it.name == *name));
-    Ok(known.filter(|to| may_follow(&done.order().target, to)).map(|to| birth(done, to)).collect())
+    let configured = |name: &TargetName| targets.iter().find(|it| it.name == *name);
+    let from = &done.order().target;
+    let known = names.iter().filter_map(configured);
+    // What was followed to another name is followed there too.
+    let at_home = |to: &Arc<Target>| match configured(&from.name) {
+        Some(before) if before.repository.is_same(&to.repository) => to.of_repository(&from.repository),
+        Some(_) | None => to.clone(),
+    };
+    Ok(known.map(at_home).filter(|to| may_follow(from, to)).map(|to| birth(done, &to)).collect())
 }
 
 /// Whether its commit is one that should go to the next target.

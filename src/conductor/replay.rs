@@ -32,7 +32,8 @@ pub(super) fn of_request(
     let (actor, key) = (request.actor.clone(), request.key.clone());
     let cause = Cause::Replay { delivery: id.clone(), actor: actor.clone(), key: key.clone() };
     let (mut lines, mut births) = (Vec::new(), Vec::new());
-    for Plan { target, outcome } in plan(push, &cause, targets) {
+    let targets = at_home(ledger, targets, push)?;
+    for Plan { target, outcome } in plan(push, &cause, &targets) {
         let line = |nothing| PlanLine { target: target.clone(), deployment: None, rule: None, nothing };
         match unless_needless(ledger, push, &story, outcome)? {
             Ok(order) => {
@@ -48,6 +49,15 @@ pub(super) fn of_request(
     }
     let replayed = DeliveryEvent::Replayed { actor, key, plans: lines };
     Ok(Replay { consequence: (Stream::Delivery(id.clone()), replayed.into()), births, told: told.join("; ") })
+}
+
+/// The targets of the push's repository, whatever it is called now.
+fn at_home(ledger: &Ledger, targets: &[Arc<Target>], push: &Push) -> Result<Vec<Arc<Target>>, LedgerError> {
+    let mut found = Vec::new();
+    for target in targets {
+        found.extend(ledger.target(&target.name)?.takes(target, &push.repository));
+    }
+    Ok(found)
 }
 
 fn pushed(record: &Record) -> Option<&Push> {
@@ -69,7 +79,7 @@ fn unless_needless(
         Outcome::Deploy(order) => order,
         Outcome::Nothing(why) => return Ok(Err(why)),
     };
-    let pinned = ledger.target(&order.target.name)?.repository_id;
+    let pinned = ledger.target(&order.target.name)?.pin_of(&push.repository.name);
     if let (Some(pinned), Some(found)) = (pinned, push.repository.id)
         && pinned != found
     {

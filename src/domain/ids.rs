@@ -144,6 +144,11 @@ impl CommitSha {
 }
 
 impl RepositoryName {
+    /// Whether both name the same: GitHub's names ignore case.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+
     /// The part before the slash.
     pub fn owner(&self) -> &str {
         self.0.split_once('/').map_or("", |(owner, _)| owner)

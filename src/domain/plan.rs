@@ -268,7 +268,7 @@ pub struct Plan {
 pub fn plan(push: &Push, cause: &Cause, targets: &[Arc<Target>]) -> Vec<Plan> {
     targets
         .iter()
-        .filter(|target| target.repository.as_str().eq_ignore_ascii_case(push.repository.name.as_str()))
+        .filter(|target| target.repository.is_same(&push.repository.name))
         .map(|target| Plan { target: target.name.clone(), outcome: outcome(push, cause, target) })
         .collect()
 }

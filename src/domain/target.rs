@@ -1,6 +1,7 @@
 //! A configured place to deploy to, as meant. It holds no secrets, so that plans can store it whole.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -242,6 +243,15 @@ impl Destination {
 }
 
 impl Target {
+    /// The same target, of its repository under another name.
+    pub fn of_repository(self: &Arc<Self>, name: &RepositoryName) -> Arc<Self> {
+        if self.repository.is_same(name) {
+            self.clone()
+        } else {
+            Self { repository: name.clone(), ..(**self).clone() }.into()
+        }
+    }
+
     /// Its lane.
     pub fn destination(&self) -> Destination {
         self.engine.destination()

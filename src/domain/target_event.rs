@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use super::ids::{CommitSha, DeploymentId, RefName};
+use super::ids::{CommitSha, DeploymentId, RefName, RepositoryName};
 use super::revision::Location;
 
 /// Events of `target/NAME`.
@@ -31,6 +31,14 @@ pub enum TargetEvent {
     Pinned {
         /// The number.
         repository_id: u64,
+        /// The name that it had then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repository: Option<RepositoryName>,
+    },
+    /// The repository was renamed or transferred: it is known by its number, and asked for under this name.
+    Followed {
+        /// Its name now.
+        repository: RepositoryName,
     },
     /// Nothing is released until it is unlocked.
     Locked {

@@ -1,12 +1,16 @@
 //! What is known of a target: who holds it, what runs there. The fold of its events and its deployments' ends.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
 use super::failure::Failure;
-use super::ids::{CommitSha, DeploymentId};
+use super::ids::{CommitSha, DeploymentId, RepositoryName};
+use super::push::Repository;
 use super::state::State;
+use super::target::Target;
 use super::target_event::TargetEvent;
 
 /// The commit that runs at a target.
@@ -55,6 +59,12 @@ pub struct TargetState {
     /// The repository's number, fixed at first acceptance.
     #[serde(default)]
     pub repository_id: Option<u64>,
+    /// The name that the repository had when its number was fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_as: Option<RepositoryName>,
+    /// The name that it was followed to since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_to: Option<RepositoryName>,
     /// Who holds it.
     #[serde(default)]
     pub lock: Option<Lock>,
@@ -79,7 +89,11 @@ impl TargetState {
         match event {
             TargetEvent::Seen { sha, .. } => self.seen = Some(sha.clone()),
             TargetEvent::Found { .. } | TargetEvent::Pruned { .. } => {}
-            TargetEvent::Pinned { repository_id } => self.repository_id = Some(*repository_id),
+            TargetEvent::Pinned { repository_id, repository } => {
+                (self.repository_id, self.followed_to) = (Some(*repository_id), None);
+                self.pinned_as.clone_from(repository);
+            }
+            TargetEvent::Followed { repository } => self.followed_to = Some(repository.clone()),
             TargetEvent::Locked { actor, reason, until } => {
                 self.lock = Some(Lock { actor: actor.clone(), reason: reason.clone(), at, until: *until });
             }
@@ -110,6 +124,37 @@ impl TargetState {
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => {}
             State::Running { .. } | State::Verifying { .. } => {}
         }
+    }
+
+    /// The number that a repository of this name must have. A name that the number was never known under comes from
+    /// another configuration, for which nothing is fixed yet.
+    pub fn pin_of(&self, name: &RepositoryName) -> Option<u64> {
+        let is_known = |known: &RepositoryName| known.is_same(name);
+        let is_its = self.pinned_as.as_ref().is_none_or(is_known) || self.followed_to.as_ref().is_some_and(is_known);
+        self.repository_id.filter(|_| is_its)
+    }
+
+    /// What a target's repository is called now, where the configuration still has the name from before.
+    pub fn called_now(&self, target: &Target) -> Option<&RepositoryName> {
+        let name = self.followed_to.as_ref().filter(|name| !name.is_same(&target.repository))?;
+        self.pin_of(&target.repository).map(|_| name)
+    }
+
+    /// The target as its repository is called now.
+    pub fn at_home(&self, target: &Arc<Target>) -> Arc<Target> {
+        self.called_now(target).map_or_else(|| target.clone(), |name| target.of_repository(name))
+    }
+
+    /// The repository of a target, with its number where that is fixed.
+    pub fn repository_of(&self, target: &Target) -> Repository {
+        Repository { id: self.pin_of(&target.repository), name: target.repository.clone() }
+    }
+
+    /// The target as it takes pushes of a repository: under the name that it is configured with, or under another by
+    /// the number that was fixed.
+    pub fn takes(&self, target: &Arc<Target>, repository: &Repository) -> Option<Arc<Target>> {
+        let by_number = repository.id.is_some() && self.pin_of(&target.repository) == repository.id;
+        (by_number || target.repository.is_same(&repository.name)).then(|| target.of_repository(&repository.name))
     }
 
     /// The lock, unless its time is over.

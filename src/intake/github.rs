@@ -12,10 +12,12 @@ use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
 use super::checks::{self, Said};
 use super::payload::{self, Encoding, Malformed};
+use super::reception::Reception;
+use super::repository;
 use super::signature::{Claim, Keys};
 use crate::clients::Clock;
 use crate::config::Config;
-use crate::domain::{Cause, Delivery, DeliveryId, Hearsay, Push, plan};
+use crate::domain::{Delivery, DeliveryId, Hearsay, Push, Repository};
 use crate::ledger::Ledger;
 
 /// Where goes what was said, is not kept, and may matter to what waits.
@@ -24,8 +26,7 @@ pub type Hear = Arc<dyn Fn(Hearsay) + Send + Sync>;
 /// What the door needs: where to write, whom to believe, what is configured, and the time.
 #[derive(Clone)]
 pub struct IntakeState {
-    ledger: Ledger,
-    config: Arc<Config>,
+    reception: Reception,
     keys: Keys,
     room: Room,
     clock: Clock,
@@ -36,17 +37,20 @@ pub struct IntakeState {
 enum Understood {
     Push { push: Box<Push>, digest: String },
     Checks(Said),
+    /// A repository has this name now.
+    Moved(Repository),
     Unused,
 }
 
 impl IntakeState {
-    /// Ready to be asked. Makes the directory for large bodies under way.
+    /// Ready to be asked. Makes the directory for large bodies under way, and reads what is known of repositories.
     pub fn new(ledger: Ledger, config: Arc<Config>, clock: Clock) -> std::io::Result<Self> {
         let spool = config.data_dir.join("spool");
         make_private(&spool)?;
         let keys = Keys::new(&config.github);
         let room = Room::new(config.server.bodies_in_flight_bytes, spool);
-        Ok(Self { ledger, config, keys, room, clock, hear: Arc::new(|_| ()) })
+        let reception = Reception::open(ledger, config).map_err(std::io::Error::other)?;
+        Ok(Self { reception, keys, room, clock, hear: Arc::new(|_| ()) })
     }
 
     /// The same, and what only somebody else can look into goes here.
@@ -110,12 +114,16 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
         }
         Understood::Checks(said) => Ok(hear(state, &id, event, said)),
         Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
+        Understood::Moved(repository) => {
+            let told = repository::follow(&state.reception, &repository, verified.voice()).await;
+            told.map(|told| answer::noted(&id, event, &told)).map_err(|error| Problem::not_stored(&error))
+        }
     }
 }
 
 /// Passes on what was said of checks. Nothing is planned or kept: who hears it asks GitHub.
 fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said) -> HttpResponse {
-    match said.hint(&state.config.targets) {
+    match said.hint(&state.reception.config.targets) {
         Ok(hint) => {
             (state.hear)(Hearsay::Checks(hint));
             answer::noted(id, event, "deployments that wait for it look at its checks now")
@@ -133,15 +141,13 @@ struct Parts<'a> {
 
 async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Result<HttpResponse, Problem> {
     let Parts { id, event, digest, push } = parts;
-    if !verified.voice().speaks_for(&push.repository.name) {
-        return Err(Problem::wrong_voice(&push.repository.name));
-    }
-    let plans = plan(&push, &Cause::Push { delivery: id.clone() }, &state.config.targets);
+    let targets = state.reception.targets(&push.repository, Some(verified.voice()));
+    let targets = targets.ok_or_else(|| Problem::wrong_voice(&push.repository.name))?;
     let (repository, reference) = (push.repository.name.clone(), push.reference.clone());
     let gone = push.after.is_none().then_some(Hearsay::Gone { repository, reference });
     let (body, share) = verified.into_body();
     let (event, received_at) = (event.to_owned(), state.clock.now());
-    let stored = state.ledger.accept(Delivery { id, event, digest, body, received_at, push }, plans).await;
+    let stored = state.reception.accept(Delivery { id, event, digest, body, received_at, push }, &targets).await;
     drop(share);
     match stored {
         Ok(accepted) => {
@@ -169,13 +175,13 @@ async fn understand(body: &Bytes, encoding: Encoding, event: &str) -> Result<Und
 
 fn parse(body: &[u8], encoding: Encoding, event: &str) -> Result<Understood, Malformed> {
     let json = encoding.json(body)?;
-    if checks::is_about_checks(event) {
-        return Ok(Understood::Checks(checks::read(&json)?));
-    }
-    if event != "push" {
-        payload::well_formed(&json)?;
-        return Ok(Understood::Unused);
-    }
-    let push = Box::new(payload::push(&json)?);
-    Ok(Understood::Push { push, digest: hex::encode(Sha256::digest(body)) })
+    Ok(match event {
+        "push" => Understood::Push { push: payload::push(&json)?.into(), digest: hex::encode(Sha256::digest(body)) },
+        "repository" => repository::moved(&json)?.map_or(Understood::Unused, Understood::Moved),
+        _ if checks::is_about_checks(event) => Understood::Checks(checks::read(&json)?),
+        _ => {
+            payload::well_formed(&json)?;
+            Understood::Unused
+        }
+    })
 }

@@ -9,7 +9,10 @@ mod answer;
 mod body;
 mod checks;
 mod github;
+mod homes;
 mod payload;
+mod reception;
+mod repository;
 mod signature;
 pub mod sns;
 

@@ -144,11 +144,7 @@ pub fn push(json: &str) -> Result<Push, Malformed> {
     let is_continued = !payload.created && !payload.forced && before.is_some();
     let head = payload.head_commit.as_ref();
     Ok(Push {
-        repository: Repository {
-            id: payload.repository.id,
-            name: RepositoryName::parse(payload.repository.full_name.0)
-                .map_err(|unfit| Malformed::Name { field: "repository.full_name", unfit })?,
-        },
+        repository: Repository { id: payload.repository.id, name: repository_name(payload.repository.full_name.0)? },
         reference: RefName::parse(payload.reference.0).map_err(|unfit| Malformed::Name { field: "ref", unfit })?,
         before,
         after,
@@ -159,6 +155,11 @@ pub fn push(json: &str) -> Result<Push, Malformed> {
         skip: head.and_then(|it| Skip::asked_in(&it.message.as_ref()?.0)),
         paths: payload.commits.as_deref().filter(|_| is_continued).and_then(changed),
     })
+}
+
+/// The repository's name as the payload has it.
+pub(super) fn repository_name(full_name: impl Into<String>) -> Result<RepositoryName, Malformed> {
+    RepositoryName::parse(full_name).map_err(|unfit| Malformed::Name { field: "repository.full_name", unfit })
 }
 
 /// A commit, or none for forty zeros.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     BodyAt, BotEvent, Cause, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Misplaced, NoDeployment,
-    Offset, Order, Outcome, Plan, PlanLine, Push, Record, Request, Stream, TargetEvent,
+    Offset, Order, Outcome, Plan, PlanLine, Push, Record, Repository, Request, Stream, TargetEvent, TargetState,
 };
 
 use super::draft::Draft;
@@ -122,11 +122,14 @@ impl<'d, 'i> Commit<'d, 'i> {
         let mut lines = Vec::with_capacity(plans.len());
         let mut events = Vec::with_capacity(plans.len());
         for plan in plans {
-            let pinned = self.draft.target(&plan.target)?.repository_id;
-            if let (None, Some(repository_id)) = (pinned, push.repository.id) {
-                let pin = Event::Target(TargetEvent::Pinned { repository_id });
-                events.push((Stream::Target(plan.target.clone()), pin));
-            }
+            let known = self.draft.target(&plan.target)?;
+            let pinned = known
+                .pin_of(&push.repository.name)
+                .or(known.repository_id.filter(|it| Some(*it) == push.repository.id));
+            events.extend(
+                of_repository(&known, pinned, &push.repository)
+                    .map(|it| (Stream::Target(plan.target.clone()), it.into())),
+            );
             let (line, order) = self.line(&id, &push, pinned, plan)?;
             if let (Some(deployment), Some(order)) = (line.deployment, order) {
                 let planned = Event::Deployment(DeploymentEvent::Planned { order });
@@ -254,6 +257,20 @@ impl<'d, 'i> Commit<'d, 'i> {
         }
         ids.dedup();
         Ok(ids)
+    }
+}
+
+/// What a push says of a target's repository that was not known: its number, or that it is called otherwise now. The
+/// name of before may still stand in a push that is late: it leads to the same repository, and is nothing new.
+fn of_repository(known: &TargetState, pinned: Option<u64>, repository: &Repository) -> Option<TargetEvent> {
+    let (id, name) = (repository.id?, &repository.name);
+    let is_known = [&known.pinned_as, &known.followed_to].into_iter().flatten().any(|it| it.is_same(name));
+    match pinned {
+        None => Some(TargetEvent::Pinned { repository_id: id, repository: Some(name.clone()) }),
+        Some(pinned) if pinned == id && known.pinned_as.is_some() && !is_known => {
+            Some(TargetEvent::Followed { repository: name.clone() })
+        }
+        Some(_) => None,
     }
 }
 

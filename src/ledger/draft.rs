@@ -271,7 +271,7 @@ impl<'a> Draft<'a> {
                 (head.seen, head.seen_by) = (Some(sha.clone()), None);
                 self.tried.heads.insert(keys::head(name, reference), head);
             }
-            TargetEvent::Found { .. } | TargetEvent::Pinned { .. } => {}
+            TargetEvent::Found { .. } | TargetEvent::Pinned { .. } | TargetEvent::Followed { .. } => {}
             TargetEvent::Locked { .. } | TargetEvent::Unlocked { .. } => {}
             TargetEvent::UpkeepFailed { .. } | TargetEvent::UpkeepMended => {}
             TargetEvent::Pruned { location, .. } => {

@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::SourceError;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{CommitSha, RefName, Relation, RepositoryName};
+use crate::domain::{CommitSha, RefName, Relation, Repository, RepositoryName};
 
 /// A tag of a tag of a tag is legal, and nobody makes more of them.
 const TAGS_DEEP: usize = 8;
@@ -79,6 +79,17 @@ impl GitHubSource {
             _ => self.peel_tag(object).await?,
         };
         Ok(commit.map(|commit| RefHead { object: sha, commit }))
+    }
+
+    pub(super) async fn repository(&self) -> Result<Repository, SourceError> {
+        #[derive(Deserialize)]
+        struct About {
+            id: u64,
+            full_name: RepositoryName,
+        }
+        let about = self.client.get_json::<About>(&format!("/repos/{}", self.repository)).await;
+        let About { id, full_name } = about.map_err(|error| self.error(error))?;
+        Ok(Repository { id: Some(id), name: full_name })
     }
 
     pub(super) async fn default_branch(&self) -> Result<RefName, SourceError> {

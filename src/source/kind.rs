@@ -11,7 +11,7 @@ use super::git::{GitSource, Place};
 use super::github::GitHubSource;
 use super::{Changed, SourceError};
 use crate::clients::github::GitHubClients;
-use crate::domain::{Check, CommitSha, RefName, Relation, RepositoryName, SourceSpec, Target};
+use crate::domain::{Check, CommitSha, RefName, Relation, Repository, RepositoryName, SourceSpec, Target};
 
 /// An AppSpec that is longer is none.
 pub(super) const PEEK_AT_MOST: u64 = 1 << 20;
@@ -95,6 +95,14 @@ impl Source {
     pub async fn renamed(&self, reference: &RefName) -> Result<Option<String>, SourceError> {
         match self {
             Self::GitHub(it) => it.renamed(reference).await,
+            Self::Git(_) => Ok(None),
+        }
+    }
+
+    /// Which repository answers to the name, and how it calls itself; nothing where names lead nowhere else.
+    pub async fn repository(&self) -> Result<Option<Repository>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.repository().await.map(Some),
             Self::Git(_) => Ok(None),
         }
     }

@@ -319,6 +319,7 @@ impl Story {
                 TargetEvent::Seen { sha, .. } => format!("{name}  seen {}", self.sha(sha.as_str())),
                 TargetEvent::Found { sha, .. } => format!("{name}  found {}", self.sha(sha.as_str())),
                 TargetEvent::Pinned { .. } => return None,
+                TargetEvent::Followed { repository } => format!("{name}  followed to {repository}"),
                 TargetEvent::Locked { actor, .. } => format!("{name}  locked by {actor}"),
                 TargetEvent::Unlocked { actor } => format!("{name}  unlocked by {actor}"),
                 TargetEvent::UpkeepFailed { failure } => format!("{name}  upkeep failed: {}", failure.code),

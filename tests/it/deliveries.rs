@@ -1,3 +1,4 @@
 //! Deliveries as people see and use them: listed, told, planned again.
 
+mod renamed;
 mod replay;

@@ -185,6 +185,8 @@ impl GitHubWorld {
     /// A new, empty, private repository, and a working copy of it.
     pub(crate) fn repository(&self, name: &str) -> Repository {
         let mut state = self.shared.state.lock().unwrap();
+        // A new repository takes a name over from one that was renamed.
+        state.renamed.remove(name);
         let id = 1_000 + state.repositories.len() as u64;
         state.repositories.insert(id, name.to_owned());
         Repository::with_bare(&self.dir.path().join(format!("{name}.git")))
@@ -199,6 +201,11 @@ impl GitHubWorld {
         let path = |name| self.dir.path().join(format!("{name}.git"));
         std::fs::create_dir_all(path(new).parent().unwrap()).unwrap();
         std::fs::rename(path(old), path(new)).unwrap();
+    }
+
+    /// Where the repository of this name lies.
+    pub(crate) fn bare(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.git"))
     }
 
     /// What the next requests of a route meet, one each.
@@ -331,9 +338,9 @@ impl Shared {
         };
         if let Some(id) = state.renamed.get(&name) {
             let status = if asked.method == "GET" { 301 } else { 307 };
-            let encoded: Vec<String> = rest.iter().map(|it| it.replace('/', "%2F")).collect();
+            let encoded: String = rest.iter().map(|it| format!("/{}", it.replace('/', "%2F"))).collect();
             let query: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&asked.query).finish();
-            let location = format!("{}/repositories/{id}/{}?{query}", self.api, encoded.join("/"));
+            let location = format!("{}/repositories/{id}{encoded}?{query}", self.api);
             return problem(status, "Moved Permanently").with("location", location);
         }
         let known = state.repositories.values().any(|it| *it == name);

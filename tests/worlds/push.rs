@@ -36,9 +36,21 @@ pub(crate) fn delivery(
     id: &str,
     body: String,
 ) -> reqwest::RequestBuilder {
+    event(client, url, secret, "push", id, body)
+}
+
+/// The same for any event.
+pub(crate) fn event(
+    client: &reqwest::Client,
+    url: &str,
+    secret: &str,
+    event: &str,
+    id: &str,
+    body: String,
+) -> reqwest::RequestBuilder {
     client
         .post(format!("{url}/webhooks/github"))
-        .header("X-GitHub-Event", "push")
+        .header("X-GitHub-Event", event)
         .header("X-GitHub-Delivery", id)
         .header("X-Hub-Signature-256", signature(secret, body.as_bytes()))
         .header("Content-Type", "application/json")

@@ -72,12 +72,9 @@ fn a_replay_that_would_deploy_nothing_is_refused_with_the_reason() {
     deleted["deleted"] = json!(true);
     let mut other = push::payload("acme/site", &sha);
     other["repository"]["id"] = json!(8);
-    let payloads = [
-        ("topic", topic),
-        ("deleted", deleted),
-        ("elsewhere", push::payload("acme/elsewhere", &sha)),
-        ("other", other),
-    ];
+    let mut elsewhere = push::payload("acme/elsewhere", &sha);
+    elsewhere["repository"]["id"] = json!(9);
+    let payloads = [("topic", topic), ("deleted", deleted), ("elsewhere", elsewhere), ("other", other)];
     for (id, payload) in payloads {
         let (status, answer) = bot.runtime.block_on(deliver(&bot.url(), id, &payload));
         assert_eq!(status, 202, "{answer}");

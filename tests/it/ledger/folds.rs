@@ -1,10 +1,10 @@
 //! What the index says of a deployment, a target and a ref is what a fold of their events says.
 
-use landfall::domain::{Deployment, DeploymentEvent, Event, Head, Offset, Record, Stream, TargetState};
+use landfall::domain::{Deployment, DeploymentEvent, Event, Head, Offset, Record, Repository, Stream, TargetState};
 use landfall::ledger::{Filter, Ledger, LedgerError};
 
 use super::kinds::event_after;
-use super::made::{Dir, accept, append, at, main_branch, name};
+use super::made::{Dir, accept, append, at, main_branch, name, push};
 
 /// Numbers that look thrown, the same ones every time (Knuth's MMIX constants).
 struct Dice(u64);
@@ -52,7 +52,9 @@ async fn every_snapshot_is_the_fold_of_its_events() {
 fn compare(ledger: &Ledger) {
     let all = ledger.deployments(&Filter { limit: 1000, ..Filter::default() }).unwrap();
     assert_eq!(all.len(), 40);
-    let (mut head, mut target) = (Head::default(), TargetState { repository_id: Some(7), ..TargetState::default() });
+    let Repository { id: repository_id, name: pinned_as } = push(1).repository;
+    let pinned = TargetState { repository_id, pinned_as: Some(pinned_as), ..TargetState::default() };
+    let (mut head, mut target) = (Head::default(), pinned);
     for deployment in &all {
         let story = ledger.story(&Stream::Deployment(deployment.id())).unwrap();
         assert_eq!(*deployment, fold(deployment, &story));

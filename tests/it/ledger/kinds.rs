@@ -5,8 +5,8 @@ use std::sync::Arc;
 use landfall::domain::{
     Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event,
     Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle, Location, NoDeployment, NoticeState,
-    PlanLine, Progress, Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState,
-    TargetEvent, Traffic, Verdict,
+    PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream,
+    SubState, TargetEvent, Traffic, Verdict,
 };
 use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
@@ -284,6 +284,10 @@ fn delivery_events() -> Vec<DeliveryEvent> {
     all
 }
 
+fn repository(name: &str) -> RepositoryName {
+    RepositoryName::parse(name).unwrap()
+}
+
 fn file() -> Location {
     Location::File { path: "/var/lib/landfall/revisions/blog/1".into() }
 }
@@ -293,8 +297,12 @@ fn target_events() -> Vec<TargetEvent> {
     every(|last| match last {
         None => Some(E::Seen { reference: main_branch(), sha: sha(1) }),
         Some(E::Seen { .. }) => Some(E::Found { reference: main_branch(), sha: sha(1) }),
-        Some(E::Found { .. }) => Some(E::Pinned { repository_id: 7 }),
-        Some(E::Pinned { .. }) => {
+        Some(E::Found { .. }) => Some(E::Pinned { repository_id: 7, repository: None }),
+        Some(E::Pinned { repository: None, .. }) => {
+            Some(E::Pinned { repository_id: 7, repository: Some(repository("acme/blog")) })
+        }
+        Some(E::Pinned { .. }) => Some(E::Followed { repository: repository("acme/journal") }),
+        Some(E::Followed { .. }) => {
             Some(E::Locked { actor: ada(), reason: Some("the shop is full".into()), until: Some(at(63)) })
         }
         Some(E::Locked { .. }) => Some(E::Unlocked { actor: ada() }),
