@@ -20,13 +20,13 @@ use crate::board::Board;
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
-use crate::conductor::{self, CatchUp, Conductor};
+use crate::conductor::{self, Before, CatchUp, Conductor};
 use crate::config::Config;
 use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{self, Hear, IntakeState};
+use crate::intake::{self, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -153,10 +153,18 @@ impl App {
             config.public_url.as_deref(),
             &config.github.api_url,
         );
-        let door = Door { config: &config, ledger: &ledger, clock: &clock, board: &board, tokens: &tokens };
-        let (address, server) = door.open(asks.clone(), upkeep.clone(), sns, Arc::new(hear), &stop)?;
+        let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
+        let intake =
+            intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(Arc::new(hear));
+        let missed = intake.missed(&github);
+        let door = Door { config: &config, clock: &clock, board: &board, tokens: &tokens };
+        let (address, server) = door.open(intake, asks.clone(), upkeep.clone(), sns, &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
-        let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every };
+        let before: Before = Arc::new(move || {
+            let missed = missed.clone();
+            async move { missed.once().await }.boxed()
+        });
+        let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every, before };
         let tasks = vec![
             tokio::spawn(conductor.run(stop.clone())),
             tokio::spawn(catch_up.run(stop.clone())),
@@ -250,7 +258,6 @@ fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
 /// What faces the network.
 struct Door<'a> {
     config: &'a Arc<Config>,
-    ledger: &'a Ledger,
     clock: &'a Clock,
     board: &'a Board,
     tokens: &'a Arc<Tokens>,
@@ -259,14 +266,12 @@ struct Door<'a> {
 impl Door<'_> {
     fn open(
         &self,
+        intake: IntakeState,
         asks: conductor::Asks,
         upkeep: Upkeep,
         sns: SnsState,
-        hear: Hear,
         stop: &CancellationToken,
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
-        let intake = IntakeState::new(self.ledger.clone(), self.config.clone(), self.clock.clone());
-        let intake = intake.map_err(|error| AppError::Need(unusable(&self.config.data_dir, &error)))?.hearing(hear);
         let web = http::Data::new(WebState {
             board: self.board.clone(),
             asks: Arc::new(Desk(asks, upkeep)),

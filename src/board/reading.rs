@@ -243,6 +243,7 @@ impl Inside {
             children: self.children(&deployment)?,
             superseded_by: superseded_by(&deployment),
             delivery: delivery_of(&order.cause).cloned(),
+            caught_up: self.caught_up(delivery_of(&order.cause), Some(&deployment))?,
             stages: stages(events(), self.clock.now()),
             lifecycle: lifecycle(events().map(|(_, event)| event)),
             fleet: fleet(events().map(|(_, event)| event)),
@@ -301,12 +302,27 @@ impl Inside {
         }
         for plan in &mut plans {
             let deployment = plan.deployment.map(|id| self.ledger.deployment(id)).transpose()?.flatten();
+            if let Some(how) = self.caught_up(plan.delivery.as_ref(), deployment.as_ref())? {
+                plan.reason += &format!("; {how}");
+            }
             let deleted = deployment.map(|it| self.bundle_deleted_at(&it)).transpose()?.flatten();
             if let Some(at) = deleted {
                 plan.reason += &format!("; its bundle was deleted on {}", at.strftime("%F"));
             }
         }
         Ok(Some(WhyPage { sha, plans }))
+    }
+
+    /// How something was found that no webhook brought.
+    fn caught_up(&self, delivery: Option<&DeliveryId>, planned: Option<&Deployment>) -> Answer<Option<String>> {
+        if planned.is_some_and(|it| it.order().cause == Cause::CatchUp) {
+            return Ok(Some("found by comparing heads: no delivery of it had come in".into()));
+        }
+        let record = delivery.map(|id| self.ledger.delivery(id)).transpose()?.flatten();
+        let Some(Event::Delivery(DeliveryEvent::Received { caught_up, .. })) = record.map(|it| it.event) else {
+            return Ok(None);
+        };
+        Ok(caught_up.map(|it| it.to_string()))
     }
 
     /// The commit that a text names: a whole hash is itself, a beginning must fit one commit that was pushed or deployed.

@@ -19,7 +19,7 @@ pub fn sentence(record: &Record) -> String {
 
 fn of_delivery(event: &DeliveryEvent) -> String {
     match event {
-        DeliveryEvent::Received { push, plans, .. } => {
+        DeliveryEvent::Received { push, plans, caught_up, .. } => {
             let (who, what) = (push.pusher.as_deref().unwrap_or("somebody"), push.reference.short());
             let to = match &push.after {
                 Some(sha) => format!("pushed {} to `{what}`", sha.short()),
@@ -31,7 +31,8 @@ fn of_delivery(event: &DeliveryEvent) -> String {
                 (_, 0) => "nothing to deploy".to_owned(),
                 (_, planned) => format!("{} planned", count(planned as u64, "deployment")),
             };
-            format!("{who} {to} of {}: {means}", push.repository.name)
+            let how = caught_up.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
+            format!("{who} {to} of {}: {means}{how}", push.repository.name)
         }
         DeliveryEvent::Replayed { actor, plans, .. } => {
             let planned = plans.iter().filter(|plan| plan.deployment.is_some()).count();

@@ -169,6 +169,9 @@ pub struct DeploymentDetail {
     pub superseded_by: Option<DeploymentId>,
     /// The delivery that it was planned from.
     pub delivery: Option<DeliveryId>,
+    /// How it was found, where no webhook brought it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caught_up: Option<String>,
     /// The five stages.
     pub stages: Vec<Stage>,
     /// The engine's lifecycle events, as last told.

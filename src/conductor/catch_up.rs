@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,12 +29,18 @@ pub struct CatchUp {
     pub targets: Arc<[Arc<Target>]>,
     /// How often.
     pub every: Duration,
+    /// What is done before, each time: whatever is known by other ways needs no comparing.
+    pub before: Before,
 }
+
+/// Something that is done before heads are compared. An error means that the ledger is closed.
+pub type Before = Arc<dyn Fn() -> BoxFuture<'static, Result<(), LedgerError>> + Send + Sync>;
 
 impl CatchUp {
     /// Compares at once and then again and again, until `stop`. An error means that the ledger is closed.
     pub async fn run(self, stop: CancellationToken) -> Result<(), LedgerError> {
         loop {
+            (self.before)().await?;
             self.once().await?;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),

@@ -27,5 +27,5 @@ mod stop;
 mod weighing;
 
 pub use asks::{AskError, Asked, Asks};
-pub use catch_up::CatchUp;
+pub use catch_up::{Before, CatchUp};
 pub use run::Conductor;

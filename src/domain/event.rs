@@ -15,7 +15,7 @@ use super::finding::Finding;
 use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
 use super::plan::{NoDeployment, Order};
 use super::progress::{Hold, Progress, RunOutcome, Verdict};
-use super::push::Push;
+use super::push::{CaughtUp, Push};
 use super::revision::{ArchiveFacts, Revision};
 use super::state::StepName;
 use super::wording::NoticeState;
@@ -78,6 +78,9 @@ pub enum DeliveryEvent {
         push: Box<Push>,
         /// What it means.
         plans: Vec<PlanLine>,
+        /// Where it was asked for, and did not come by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caught_up: Option<CaughtUp>,
     },
     /// A person had it planned again.
     Replayed {

@@ -84,7 +84,7 @@ pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
     Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Traffic, Verdict,
 };
-pub use push::{Delivery, Push, Repository};
+pub use push::{CaughtUp, Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};

@@ -51,6 +51,21 @@ pub struct Push {
     pub paths: Option<Vec<String>>,
 }
 
+/// How a delivery that never reached us came here all the same: GitHub keeps what it sent for some days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaughtUp {
+    /// When GitHub sent it.
+    pub sent_at: Timestamp,
+    /// What GitHub met with then, in its own words: `503`, `timed out`.
+    pub met: String,
+}
+
+impl std::fmt::Display for CaughtUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "caught up from GitHub's list: sent at {:.0}, it met with `{}`", self.sent_at, self.met)
+    }
+}
+
 /// One signed webhook request that carries a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -66,4 +81,6 @@ pub struct Delivery {
     pub received_at: Timestamp,
     /// What it says.
     pub push: Push,
+    /// Where it was asked for, and did not come by itself.
+    pub caught_up: Option<CaughtUp>,
 }

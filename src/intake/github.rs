@@ -11,11 +11,13 @@ use sha2::{Digest, Sha256};
 use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
 use super::checks::{self, Said};
+use super::missed::Missed;
 use super::payload::{self, Encoding, Malformed};
 use super::reception::Reception;
 use super::repository;
 use super::signature::{Claim, Keys};
 use crate::clients::Clock;
+use crate::clients::github::GitHubClients;
 use crate::config::Config;
 use crate::domain::{Delivery, DeliveryId, Hearsay, Push, Repository};
 use crate::ledger::Ledger;
@@ -35,7 +37,10 @@ pub struct IntakeState {
 
 /// What a verified body is.
 enum Understood {
-    Push { push: Box<Push>, digest: String },
+    Push {
+        push: Box<Push>,
+        digest: String,
+    },
     Checks(Said),
     /// A repository has this name now.
     Moved(Repository),
@@ -57,6 +62,13 @@ impl IntakeState {
     #[must_use]
     pub fn hearing(self, hear: Hear) -> Self {
         Self { hear, ..self }
+    }
+}
+
+impl IntakeState {
+    /// What looks for the deliveries that never came to this door.
+    pub fn missed(&self, clients: &GitHubClients) -> Missed {
+        Missed::new(self.reception.clone(), clients, self.clock.clone())
     }
 }
 
@@ -147,7 +159,10 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
     let gone = push.after.is_none().then_some(Hearsay::Gone { repository, reference });
     let (body, share) = verified.into_body();
     let (event, received_at) = (event.to_owned(), state.clock.now());
-    let stored = state.reception.accept(Delivery { id, event, digest, body, received_at, push }, &targets).await;
+    let stored = state
+        .reception
+        .accept(Delivery { id, event, digest, body, received_at, push, caught_up: None }, &targets)
+        .await;
     drop(share);
     match stored {
         Ok(accepted) => {

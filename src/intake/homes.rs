@@ -91,7 +91,7 @@ impl Homes {
 }
 
 /// Reads the ledger away from the worker, which others are waiting for.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<T, LedgerError> {
     let read = tokio::task::spawn_blocking(read).await;

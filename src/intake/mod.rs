@@ -10,6 +10,7 @@ mod body;
 mod checks;
 mod github;
 mod homes;
+mod missed;
 mod payload;
 mod reception;
 mod repository;
@@ -18,5 +19,6 @@ pub mod sns;
 
 pub use body::{LARGEST_BODY, Verified};
 pub use github::{Hear, IntakeState, routes};
+pub use missed::Missed;
 pub use payload::{Malformed, push};
 pub use signature::Voice;

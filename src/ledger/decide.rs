@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::{
-    BodyAt, BotEvent, Cause, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Misplaced, NoDeployment,
-    Offset, Order, Outcome, Plan, PlanLine, Push, Record, Repository, Request, Stream, TargetEvent, TargetState,
+    BodyAt, BotEvent, CaughtUp, Cause, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Misplaced,
+    NoDeployment, Offset, Order, Outcome, Plan, PlanLine, Push, Record, Repository, Request, Stream, TargetEvent,
+    TargetState,
 };
 
 use super::draft::Draft;
@@ -74,6 +75,7 @@ pub(super) struct Arrival {
     pub(super) digest: String,
     pub(super) body: BodyAt,
     pub(super) push: Push,
+    pub(super) caught_up: Option<CaughtUp>,
     pub(super) received_at: Timestamp,
     pub(super) plans: Vec<Plan>,
 }
@@ -113,7 +115,7 @@ impl<'d, 'i> Commit<'d, 'i> {
 
     /// A delivery, what it means, and the deployments planned from it.
     pub(super) fn accept(&mut self, arrival: Arrival) -> Result<Decided<Vec<PlanLine>>, LedgerError> {
-        let Arrival { id, event, digest, body, push, received_at: _, plans } = arrival;
+        let Arrival { id, event, digest, body, push, caught_up, received_at: _, plans } = arrival;
         for known in [keys::delivery(&id), keys::body(&digest, push.after.as_ref())] {
             if let Some(offset) = self.draft.delivery(&known)? {
                 return Ok(Decided::Repeat(offset));
@@ -138,7 +140,7 @@ impl<'d, 'i> Commit<'d, 'i> {
             lines.push(line);
         }
         let plans = lines.clone();
-        let received = DeliveryEvent::Received { event, digest, body, push: Box::new(push), plans };
+        let received = DeliveryEvent::Received { event, digest, body, push: Box::new(push), plans, caught_up };
         self.add(Stream::Delivery(id), Event::Delivery(received))?;
         for (stream, event) in events {
             self.add(stream, event)?;

@@ -90,7 +90,7 @@ impl Ledger {
 
     /// Writes a delivery down together with everything planned from it, once. A repeat gets the first one's answer.
     pub async fn accept(&self, delivery: Delivery, plans: Vec<Plan>) -> Result<Accepted, LedgerError> {
-        let Delivery { id, event, digest, body, received_at, push } = delivery;
+        let Delivery { id, event, digest, body, received_at, push, caught_up } = delivery;
         let body = match Bodies::inline(body) {
             Ok(body) => body,
             Err(body) => {
@@ -99,7 +99,7 @@ impl Ledger {
                 blocking(move || inner.keep_body(&known.into(), &digest, &body)).await?
             }
         };
-        let arrival = Arrival { id: id.clone(), event, digest, body, push, received_at, plans };
+        let arrival = Arrival { id: id.clone(), event, digest, body, push, caught_up, received_at, plans };
         match self.ask(|answer| Job::Accept(Box::new(arrival), answer)).await? {
             Decided::Write(plans) => Ok(Accepted { repeat: false, delivery: id, plans }),
             Decided::Repeat(offset) => {

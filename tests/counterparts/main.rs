@@ -4,6 +4,7 @@
 
 mod codedeploy_world;
 mod github;
+mod github_hooks;
 mod moto;
 mod octokit;
 mod recorded;

@@ -180,6 +180,11 @@ impl Bot {
         }
     }
 
+    /// Whether it is started.
+    pub(crate) fn is_up(&self) -> bool {
+        self.app.is_some()
+    }
+
     pub(crate) fn app(&self) -> &App {
         self.app.as_ref().expect("the bot is started")
     }

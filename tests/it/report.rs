@@ -116,7 +116,7 @@ impl World {
         let received_at = self.clock.now();
         let (event, digest, body) =
             ("push".into(), hex::encode(sha2::Sha256::digest(number.to_be_bytes())), "{}".into());
-        let delivery = Delivery { id, event, digest, body, received_at, push };
+        let delivery = Delivery { id, event, digest, body, received_at, push, caught_up: None };
         let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Arc::new(order)) };
         self.ledger.accept(delivery, vec![plan]).await.unwrap().plans[0].deployment.unwrap()
     }

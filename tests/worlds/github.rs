@@ -5,6 +5,8 @@
 
 #[path = "github/apps.rs"]
 pub(crate) mod apps;
+#[path = "github/hooks.rs"]
+pub(crate) mod hooks;
 #[path = "github/limits.rs"]
 mod limits;
 #[path = "github/permissions.rs"]
@@ -12,6 +14,8 @@ mod permissions;
 #[path = "github/sayings.rs"]
 mod sayings;
 pub(crate) use sayings::Deployment;
+#[path = "github/statuses.rs"]
+mod statuses;
 #[path = "github/trouble.rs"]
 mod trouble;
 #[path = "github/webhooks.rs"]
@@ -57,6 +61,8 @@ pub(crate) enum Route {
     OwnCheck,
     Comment,
     Pulls,
+    /// Another attempt to deliver.
+    Redelivery,
     /// The archive itself, at its own address.
     Archive,
 }
@@ -105,6 +111,7 @@ struct State {
     withheld: Vec<&'static str>,
     /// How many requests are left, where that is counted.
     limit: Option<limits::Limit>,
+    hooks: hooks::Hooks,
     requests: Vec<String>,
     /// What must never happen.
     faults: Vec<String>,
@@ -319,6 +326,9 @@ impl Shared {
         let authorization = header("authorization").to_owned();
         let mut state = self.state.lock().unwrap();
         let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
+        if let Some(answer) = state.of_app_hook(asked, bearer) {
+            return answer;
+        }
         let State { apps, webhooks, .. } = &mut *state;
         if let Some(answer) = apps.answer(asked, bearer, webhooks) {
             return answer;
@@ -359,6 +369,9 @@ impl Shared {
 
     /// The route, and what it does when nothing goes wrong.
     fn route<'a>(&'a self, asked: &'a Asked, name: &'a str, rest: &[&'a str]) -> Option<(Route, Work<'a>)> {
+        if let Some(found) = self.state.lock().unwrap().hooks.route(asked, name, rest) {
+            return Some(found);
+        }
         let git = Git(self.root.join(format!("{name}.git")));
         Some(match (asked.method.as_str(), rest) {
             ("GET", []) => (Route::Repository, Box::new(move || self.about(name))),
@@ -431,48 +444,6 @@ impl Shared {
             Some(scopes) => Answer::json(200, about).with("x-oauth-scopes", scopes),
             None => Answer::json(200, about),
         }
-    }
-
-    fn set_status(&self, git: &Git, name: &str, sha: &str, body: &[u8]) -> Answer {
-        let refuse = |message: &str| {
-            let errors = json!([{ "resource": "Status", "code": "custom", "message": message }]);
-            Answer::json(422, json!({ "message": "Validation Failed", "errors": errors }))
-        };
-        let Ok(body) = serde_json::from_slice::<Value>(body) else {
-            return Answer::json(400, json!({ "message": "Problems parsing JSON" }));
-        };
-        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        if git.kind(sha).as_deref() != Some("commit") {
-            return Answer::json(422, json!({ "message": format!("No commit found for SHA: {sha}") }));
-        }
-        if !["error", "failure", "pending", "success"].contains(&text("state").as_str()) {
-            return refuse("state is not included in the list");
-        }
-        if text("description").chars().count() > 140 {
-            return refuse("description is too long (maximum is 140 characters)");
-        }
-        let context = if body["context"].is_null() { "default".to_owned() } else { text("context") };
-        if context.chars().count() > 255 {
-            return refuse("context is too long (maximum is 255 characters)");
-        }
-        let mut state = self.state.lock().unwrap();
-        let same = |it: &&Status| it.sha == sha && it.context.eq_ignore_ascii_case(&context);
-        if state.statuses.iter().filter(same).count() >= 1000 {
-            return refuse("This SHA and context has reached the maximum number of statuses.");
-        }
-        let id = state.statuses.len() as u64 + 1;
-        let target_url = body["target_url"].as_str().map(str::to_owned);
-        let status = Status {
-            repository: name.to_owned(),
-            sha: sha.to_owned(),
-            context,
-            state: text("state"),
-            description: text("description"),
-            target_url,
-        };
-        let told = json!({ "id": id, "state": status.state, "context": status.context });
-        state.statuses.push(status);
-        Answer::json(201, told)
     }
 }
 

@@ -6,6 +6,7 @@ mod budget;
 mod checkup;
 mod client;
 mod error;
+mod hooks;
 mod identity;
 mod permission;
 mod seen;
@@ -14,5 +15,6 @@ mod wire;
 
 pub use client::{GitHubClient, GitHubClients};
 pub use error::{AppTrouble, GitHubError};
+pub use hooks::{Attempt, Attempts, Hook, Leads, Webhook};
 pub use permission::{Access, Feature, Need};
 pub use wire::Answer;

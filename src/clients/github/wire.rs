@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_NONE_MATCH, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_NONE_MATCH, LINK, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
@@ -239,6 +239,11 @@ impl Reply {
 }
 
 impl Answer {
+    /// Where it is one page of many: the query of the next one.
+    pub(super) fn next_page(&self) -> Option<String> {
+        self.headers.get(LINK).and_then(next_page)
+    }
+
     /// The body as JSON of the shape `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
         serde_json::from_slice(&self.body).map_err(unclear)
@@ -254,6 +259,13 @@ impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|it| it.to_str().ok())
     }
+}
+
+/// The query of the page that a `Link` header calls the next one.
+fn next_page(link: &HeaderValue) -> Option<String> {
+    let mut pages = link.to_str().ok()?.split(',').filter_map(|it| it.trim().strip_prefix('<')?.split_once('>'));
+    let (address, _) = pages.find(|(_, what)| what.contains("rel=\"next\""))?;
+    Some(Url::parse(address).ok()?.query()?.to_owned())
 }
 
 /// Where the answer sends us, if it does.

@@ -4,8 +4,8 @@ use landfall::conductor::AskError;
 use landfall::domain::{Ask, DeliveryId, Failure};
 use serde_json::{Value, json};
 
+use super::typed;
 use crate::bot::{Bot, deliver};
-use crate::cli::{Ran, landfall_with};
 use crate::worlds::push;
 
 fn replay(bot: &Bot, key: &str, id: &str) -> Result<Vec<String>, Failure> {
@@ -15,12 +15,6 @@ fn replay(bot: &Bot, key: &str, id: &str) -> Result<Vec<String>, Failure> {
         Err(AskError::Refused(failure)) => Err(failure),
         Err(other) => panic!("{other}"),
     }
-}
-
-/// `landfall WORDS…` as its administrator types it.
-fn typed(bot: &Bot, words: &[&str]) -> Ran {
-    let token = std::fs::read_to_string(bot.dir.join("data/token")).unwrap();
-    landfall_with(&bot.dir, words, &[("LANDFALL_URL", &bot.url()), ("LANDFALL_TOKEN", token.trim())])
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use landfall::domain::{
-    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, DeliveryEvent, DeploymentEvent, DeploymentId, Event,
-    Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle, Location, NoDeployment, NoticeState,
-    PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome, SinkEvent, StepName, StepStatus, Stream,
-    SubState, TargetEvent, Traffic, Verdict,
+    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, CaughtUp, DeliveryEvent, DeploymentEvent,
+    DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle, Location,
+    NoDeployment, NoticeState, PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome, SinkEvent,
+    StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
 };
 use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
@@ -267,16 +267,18 @@ fn plans() -> Vec<PlanLine> {
 }
 
 fn delivery_events() -> Vec<DeliveryEvent> {
-    let received = |body| {
+    let received = |body, caught_up| {
         let (event, digest, push) = ("push".into(), delivery(1, 1).digest, Box::new(push(1)));
-        DeliveryEvent::Received { event, digest, body, push, plans: plans() }
+        DeliveryEvent::Received { event, digest, body, push, plans: plans(), caught_up }
     };
     let bodies = every(|last| match last {
         None => Some(BodyAt::Inline { text: "{\"ref\":\"refs/heads/main\",\"é\":\"\\n\"}".into() }),
         Some(BodyAt::Inline { .. }) => Some(BodyAt::File { bytes: 100_000 }),
         Some(BodyAt::File { .. }) => None,
     });
-    let mut all: Vec<_> = bodies.into_iter().map(received).collect();
+    let mut all: Vec<_> = bodies.into_iter().map(|body| received(body, None)).collect();
+    let caught_up = CaughtUp { sent_at: at(60), met: "503".into() };
+    all.push(received(BodyAt::File { bytes: 100_000 }, Some(caught_up)));
     all.extend(every(|last| match last {
         None => Some(DeliveryEvent::Replayed { actor: ada(), key: "key-1".into(), plans: plans() }),
         Some(DeliveryEvent::Replayed { .. } | DeliveryEvent::Received { .. }) => None,

@@ -88,6 +88,7 @@ pub(crate) fn delivery(n: u64, commit: u64) -> Delivery {
         body: body.into(),
         received_at: at(n),
         push: push(commit),
+        caught_up: None,
     }
 }
 

@@ -133,7 +133,7 @@ impl World {
         let cause = Cause::Push { delivery: id.clone() };
         let plans = plan(&push, &cause, &self.targets);
         let (event, digest, body) = ("push".into(), sha(hex).as_str().repeat(2)[..64].into(), hex.to_owned().into());
-        let delivery = Delivery { id, event, digest, body, received_at: self.clock.now(), push };
+        let delivery = Delivery { id, event, digest, body, received_at: self.clock.now(), push, caught_up: None };
         self.ledger.accept(delivery, plans).await.unwrap().plans
     }
 

@@ -231,7 +231,7 @@ impl Apps {
     }
 
     /// Which App signed this, just now.
-    fn signed_by(&self, jwt: &str) -> Result<u32, (u16, &'static str)> {
+    pub(super) fn signed_by(&self, jwt: &str) -> Result<u32, (u16, &'static str)> {
         let undecodable = (401, "A JSON web token could not be decoded");
         let mut rules = Validation::new(Algorithm::RS256);
         (rules.validate_exp, rules.required_spec_claims) = (false, Default::default());
