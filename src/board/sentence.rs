@@ -48,8 +48,7 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         DeploymentEvent::Held { hold } => format!("held: {}", hold.reason),
         DeploymentEvent::Weighed { commit, forced, doubt, head: _ } => {
             let forced = if *forced { "; history was rewritten" } else { "" };
-            let doubt =
-                doubt.as_ref().map(|why| format!("; deployed in doubt about its paths: {why}")).unwrap_or_default();
+            let doubt = doubt.as_ref().map(|why| format!("; deployed in doubt: {why}")).unwrap_or_default();
             format!("{} is the newest commit{forced}{doubt}", commit.short())
         }
         DeploymentEvent::Prepared { revision, archive, findings } => {

@@ -230,6 +230,13 @@ pub(super) fn birth(before: &Order, head: CommitSha) -> Birth {
     born_of(order)
 }
 
+/// The birth of a deployment of a commit below one that was found and need not be deployed: what was handled before
+/// the one was so before the other.
+pub(super) fn birth_below(found: &Order, lost: CommitSha) -> Birth {
+    let order = order((&found.target, &found.repository), &found.reference, found.before.clone(), lost);
+    born_of(Order { options: found.options.clone(), ..order })
+}
+
 /// The birth of an order. Its kind names ref and commit: two refs of a target may move within one millisecond.
 fn born_of(order: Order) -> Birth {
     let kind = format!("catch-up {} {}", order.reference, order.sha);

@@ -86,10 +86,13 @@ impl Job {
         Ok(match steps::need(&self.world, self.order(), base.as_ref(), &weighed.commit).await {
             Ok(Need::Yes) => Word::Go(weighed),
             Ok(Need::Unsure(why)) => {
-                info!(deployment.id = %self.deployment.id(), "deployed, for nobody can say which paths changed: {why}");
+                info!(deployment.id = %self.deployment.id(), "deployed, for nobody can say whether it need not be: {why}");
                 Word::Go(Weighed { doubt: Some(why), ..weighed })
             }
-            Ok(Need::No(why)) => Word::refused(why),
+            Ok(Need::No(failure, lost)) => {
+                let births = lost.map(|lost| super::catch_up::birth_below(self.order(), lost));
+                Word::Write(DeploymentEvent::Refused { failure }, births.into_iter().collect())
+            }
             Err(error) => self.unproven(error.into()),
         })
     }

@@ -341,6 +341,12 @@ impl Deployment {
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => false,
             State::Running { .. } | State::Verifying { .. } => false,
         };
+        if let State::Refused { failure } = &self.state
+            && failure.is_no_need()
+        {
+            // It was the newest when a rule left it out, and nothing has to come back to it.
+            return Some(self.weighed.as_ref().map_or(&self.order.sha, |weighed| &weighed.commit));
+        }
         let ended = self.state.is_over() && !passed_by;
         self.weighed.as_ref().filter(|_| ended).map(|weighed| &weighed.commit)
     }

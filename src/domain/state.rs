@@ -101,7 +101,7 @@ pub struct Weighed {
     pub head: CommitSha,
     /// Whether the head did not descend from the last seen commit.
     pub forced: bool,
-    /// Why nobody can say whether a path of the rule changed. It is deployed all the same.
+    /// Why nobody can say whether it need not be deployed. It is all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
 }

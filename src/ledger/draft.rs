@@ -255,7 +255,12 @@ impl<'a> Draft<'a> {
         self.tried.targets.insert(keys::target(name), state);
         if let Some(commit) = deployment.handled() {
             let mut head = self.head(name, reference)?;
-            (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
+            // One that went because its head need not: that head stays the newest that is handled.
+            let is_past =
+                deployment.weighed().is_some_and(|it| it.head != *commit && head.seen.as_ref() == Some(&it.head));
+            if !is_past {
+                (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
+            }
             self.tried.heads.insert(keys::head(name, reference), head);
         }
         Ok(())

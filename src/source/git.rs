@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::between::{MOST_COMMITS, too_many};
 use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
-use super::{Changed, SourceError};
+use super::{Between, Changed, SourceError};
 use crate::domain::{CommitSha, RefName, Relation, plainly};
 
 /// One git repository.
@@ -135,6 +136,27 @@ impl GitSource {
         let commit = self.must_have(commit).await?;
         let words = ["log", "-1", "--format=%B", "--no-show-signature", commit.as_str()];
         self.git().output(&words).await.map(|message| String::from_utf8_lossy(&message).into_owned())
+    }
+
+    pub(super) async fn between(
+        &self,
+        base: &CommitSha,
+        head: &CommitSha,
+        is_wanted: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Between, SourceError> {
+        let (base, head) = (self.must_have(base).await?, self.must_have(head).await?);
+        let (range, most) = (format!("{base}..{head}"), format!("--max-count={MOST_COMMITS}"));
+        let words = ["log", "--first-parent", "-z", "--format=%H%n%B", "--no-show-signature", &most, &range];
+        let listed = self.git().output(&words).await?;
+        let listed = String::from_utf8_lossy(&listed);
+        let commits: Vec<_> = listed.split_terminator('\0').filter_map(|it| it.split_once('\n')).collect();
+        match commits.iter().find(|(sha, message)| *sha != head.as_str() && is_wanted(message)) {
+            Some((sha, _)) => {
+                CommitSha::parse(*sha).map(Between::Newest).map_err(|unfit| self.git().broken(unfit.to_string()))
+            }
+            None if commits.len() >= MOST_COMMITS => Ok(too_many(&base, &head)),
+            None => Ok(Between::Nothing),
+        }
     }
 
     async fn must_have(&self, commit: &CommitSha) -> Result<CommitSha, SourceError> {

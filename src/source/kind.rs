@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
-use super::{Changed, SourceError};
+use super::{Between, Changed, SourceError};
 use crate::clients::github::GitHubClients;
 use crate::domain::{Check, CommitSha, RefName, Relation, Repository, RepositoryName, SourceSpec, Target};
 
@@ -172,6 +172,25 @@ impl Source {
         match self {
             Self::GitHub(it) => it.message(commit).await,
             Self::Git(it) => it.message(commit).await,
+        }
+    }
+
+    /// The newest commit between `base` and `head`, both left out, whose message is wanted; as far as that can be told.
+    pub async fn between(
+        &self,
+        base: &CommitSha,
+        head: &CommitSha,
+        is_wanted: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Between, SourceError> {
+        let between = match self {
+            Self::GitHub(it) => it.between(base, head, is_wanted).await,
+            Self::Git(it) => it.between(base, head, is_wanted).await,
+        };
+        match between {
+            Err(SourceError::UnknownCommit { commit, .. }) => {
+                Ok(Between::Unsure(format!("{} is not there any more", commit.short())))
+            }
+            other => other,
         }
     }
 

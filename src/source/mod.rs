@@ -1,5 +1,6 @@
 //! Where commits come from: GitHub or a git repository. Head, relation, peek, archive; never writes.
 
+mod between;
 mod changes;
 mod checks;
 mod checkup;
@@ -9,6 +10,7 @@ mod git_command;
 mod github;
 mod kind;
 
+pub use between::Between;
 pub use changes::Changed;
 pub use error::SourceError;
 pub use kind::{ByteStream, RefHead, Source, Sources};

@@ -387,6 +387,11 @@ impl Shared {
             }
             ("GET", ["git", "trees", sha]) => (Route::Tree, work(git, sha, Git::tree)),
             ("GET", ["git", "tags", sha]) => (Route::Tag, work(git, sha, Git::tag)),
+            ("GET", ["commits"]) => {
+                let number = |key: &str| asked.query.get(key).map_or(1, |it| it.parse().unwrap());
+                let (head, page, size) = (asked.query["sha"].clone(), number("page"), number("per_page"));
+                (Route::Commit, Box::new(move || git.commits(&head, page, size)))
+            }
             ("GET", ["git", "commits", sha]) => (Route::Commit, work(git, sha, Git::commit)),
             ("GET", ["compare", basehead]) => {
                 let (basehead, page) = ((*basehead).to_owned(), asked.query.get("page").cloned());

@@ -115,6 +115,21 @@ impl Git {
         Answer::json(200, compared)
     }
 
+    /// The commits that a commit is made of, newest first.
+    pub(super) fn commits(&self, head: &str, page: usize, size: usize) -> Answer {
+        let (most, skip) = (format!("--max-count={size}"), format!("--skip={}", (page - 1) * size));
+        let Some(listed) = self.line(&["log", "-z", "--topo-order", "--format=%H%n%P%n%B", &most, &skip, head]) else {
+            return Answer::not_found();
+        };
+        let shape = |text: &str| {
+            let mut lines = text.splitn(3, '\n');
+            let (sha, parents) = (lines.next().unwrap(), lines.next().unwrap());
+            let parents: Vec<_> = parents.split_whitespace().map(|sha| json!({ "sha": sha })).collect();
+            json!({ "sha": sha, "commit": { "message": lines.next().unwrap().trim_end() }, "parents": parents })
+        };
+        Answer::json(200, listed.split_terminator('\0').map(shape).collect())
+    }
+
     pub(super) fn contents(&self, revision: &str, path: &str) -> Answer {
         let object = format!("{revision}:{path}");
         match self.kind(&object).as_deref() {

@@ -49,7 +49,7 @@ impl Gated {
     }
 }
 
-fn without_shas(text: &str) -> String {
+pub(super) fn without_shas(text: &str) -> String {
     let is_sha = |word: &str| word.len() == 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
     text.split(' ').map(|word| if is_sha(word) { "SHA" } else { word }).collect::<Vec<_>>().join(" ")
 }
