@@ -14,7 +14,7 @@ pub(crate) fn payload(repository: &str, after: &str) -> Value {
         "before": "0".repeat(40),
         "after": after,
         "created": false, "deleted": false, "forced": false,
-        "repository": {"id": 7, "full_name": repository},
+        "repository": {"id": 1000, "full_name": repository},
         "pusher": {"name": "ada"},
         "head_commit": {"id": after, "message": "A page", "author": {"name": "Ada"}},
         "commits": [],

@@ -84,7 +84,7 @@ fn a_replay_that_would_deploy_nothing_is_refused_with_the_reason() {
     it would deploy nothing: site: `topic` is not mapped to this target
     it would deploy nothing: site: `main` was deleted
     no target is configured for `acme/elsewhere`
-    it would deploy nothing: site: repository id 8 is not 7, which was first accepted under this name
+    it would deploy nothing: site: repository id 8 is not 1000, which was first accepted under this name
     ");
     let unknown = bot.ask("unknown", Ask::Replay { delivery: DeliveryId::parse("unknown").unwrap() });
     assert_eq!(unknown.unwrap_err().to_string(), "there is no delivery `unknown`");
