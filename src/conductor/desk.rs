@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::looks::{Look, Looks};
 use crate::domain::{
     Approval, Cause, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, Hold, HoldKind,
-    Misplaced, OnNewPush, Order, RefName, RepositoryName, State, Step, TargetName, TargetState, spell,
+    Misplaced, OnNewPush, Order, RefName, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -196,20 +196,20 @@ impl Desk {
         let Self { open, looks, busy, .. } = self;
         let hint = match word {
             Hearsay::Checks(hint) => hint,
-            Hearsay::Gone { repository, reference } => return self.doubt(repository, reference),
+            Hearsay::Gone { repository, reference } => {
+                let is_of = |it: &Order| it.target.repository.as_str().eq_ignore_ascii_case(repository.as_str());
+                return self.doubt(|it| is_of(it) && it.reference == *reference);
+            }
         };
         let hears = |it: &&Deployment| looks.hear(hint, it, busy.contains_key(&it.id()));
         open.values().filter(|it| it.state().is_before_release()).filter(hears).map(Deployment::id).collect()
     }
 
-    /// Those that wait and are weighed again, because their ref may be gone.
-    fn doubt(&mut self, repository: &RepositoryName, reference: &RefName) -> Vec<DeploymentId> {
-        let is_of = |order: &Order| {
-            let same = order.target.repository.as_str().eq_ignore_ascii_case(repository.as_str());
-            same && order.reference == *reference && !order.is_insisted()
-        };
+    /// Those of these orders that wait, and are weighed again because their ref may be gone.
+    pub fn doubt(&mut self, is_of: impl Fn(&Order) -> bool) -> Vec<DeploymentId> {
         let waits = |it: &&Deployment| matches!(it.state(), State::Held { .. } | State::ReadyHeld { .. });
-        let all: Vec<_> = self.open.values().filter(waits).filter(|it| is_of(it.order())).map(Deployment::id).collect();
+        let is_of = |it: &&Deployment| !it.order().is_insisted() && is_of(it.order());
+        let all: Vec<_> = self.open.values().filter(waits).filter(is_of).map(Deployment::id).collect();
         all.iter().for_each(|id| self.looks.forget(*id));
         self.doubted.extend(all.iter().copied());
         all

@@ -84,6 +84,8 @@ impl Conductor {
                 desk.know(name, state);
             }
             desk.pause(reader.paused());
+            // Whatever was said of their refs before was not kept: all that wait are looked at once.
+            desk.doubt(|_| true);
             Ok((desk, read))
         })
         .await?;

@@ -1,5 +1,6 @@
 //! Gates on GitHub: required checks, from the push to the end, against a GitHub world.
 
+mod crashes;
 mod lost;
 mod needs;
 mod refs;
