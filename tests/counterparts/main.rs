@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy's allowance covers `#[test]` functions, not what they share")]
 
 mod codedeploy_world;
+mod emulate;
 mod github;
 mod github_hooks;
 mod moto;

@@ -126,11 +126,11 @@ fn signed(secret: &str) -> Vec<Signed> {
 }
 
 /// The door alone, on a free port, in front of a ledger of its own.
-struct Door {
-    url: String,
+pub(crate) struct Door {
+    pub(crate) url: String,
     client: reqwest::Client,
     server: ServerHandle,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// What was said of checks.
     heard: Arc<Mutex<Vec<CheckHint>>>,
     _folder: TempDir,
@@ -138,9 +138,14 @@ struct Door {
 
 impl Door {
     fn open() -> Self {
+        Self::open_for(CONFIGURATION)
+    }
+
+    /// With a configuration, in which `DIR` is a folder of the door's own, and `DIR/secret` holds [`SECRET`].
+    pub(crate) fn open_for(configuration: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("secret"), SECRET).unwrap();
-        let text = CONFIGURATION.replace("DIR", folder.path().to_str().unwrap());
+        let text = configuration.replace("DIR", folder.path().to_str().unwrap());
         let config = Config::parse(&text, "landfall.toml", &Environment::of([])).unwrap();
         let clock = Clock::system();
         let now = {
@@ -172,7 +177,7 @@ impl Door {
         request.header("x-hub-signature-256", &signed.signature).body(signed.body.clone()).send().await.unwrap()
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.server.stop(true).await;
         self.ledger.close().await;
     }
