@@ -1,6 +1,8 @@
 //! The shipped program as an administrator meets it: started, in the way of itself, ended, killed, damaged on disk.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod secrets;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;

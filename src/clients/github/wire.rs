@@ -27,7 +27,7 @@ use super::budget::{Budget, Spend};
 use super::error::GitHubError;
 use super::seen::Seen;
 use crate::clients::Clock;
-use crate::domain::root_cause;
+use crate::domain::{Mask, root_cause};
 
 /// GitHub answers within 10 s or not at all; a proxy in between may be slower.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -185,8 +185,8 @@ impl Wire {
                 continue;
             }
             let headers = response.headers().clone();
-            let text = read(response.into_body()).await.unwrap_or_default();
-            let error = GitHubError::of(status, &headers, &text, self.clock.now());
+            let text = without(&read(response.into_body()).await.unwrap_or_default(), authorization);
+            let error = GitHubError::of(status, &headers, text.as_bytes(), self.clock.now());
             budget.remember(&error);
             return Err(error);
         }
@@ -246,7 +246,7 @@ impl Answer {
 
     /// The body as JSON of the shape `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
-        serde_json::from_slice(&self.body).map_err(unclear)
+        serde_json::from_slice(&self.body).map_err(|error| unclear(misshapen(&error)))
     }
 
     /// Whether it is JSON although something else was asked for: a directory's listing instead of a file.
@@ -266,6 +266,22 @@ fn next_page(link: &HeaderValue) -> Option<String> {
     let mut pages = link.to_str().ok()?.split(',').filter_map(|it| it.trim().strip_prefix('<')?.split_once('>'));
     let (address, _) = pages.find(|(_, what)| what.contains("rel=\"next\""))?;
     Some(Url::parse(address).ok()?.query()?.to_owned())
+}
+
+/// The text without what we showed for ourselves: some proxies answer with the request that they refuse.
+fn without(text: &[u8], authorization: Option<&HeaderValue>) -> String {
+    let shown = authorization.and_then(|it| it.to_str().ok());
+    let secret = shown.map(|it| it.strip_prefix("Bearer ").unwrap_or(it).to_owned());
+    Mask::new(secret).apply(&String::from_utf8_lossy(text))
+}
+
+/// What is wrong with the JSON. The library repeats a text that it did not expect, which may be a token.
+fn misshapen(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    match (told.split_once("string \""), told.rsplit_once("\", ")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}a text, {after}"),
+        _ => told,
+    }
 }
 
 /// Where the answer sends us, if it does.

@@ -19,14 +19,22 @@ pub(crate) enum Trouble {
     CutAfter(usize),
     /// What was asked for happens, and the answer is lost.
     AnswerLost,
+    /// This status, and the token in all that comes with it, as a proxy may answer that shows what it was asked.
+    Echo(u16),
 }
 
 impl Shared {
     /// What the script says, or what was asked for.
     pub(super) fn trouble(&self, route: Route, work: Work) -> Answer {
-        let trouble = self.state.lock().unwrap().script.get_mut(&route).and_then(VecDeque::pop_front);
-        match trouble.unwrap_or(Trouble::None) {
+        let trouble = {
+            let mut state = self.state.lock().unwrap();
+            let trouble = state.script.get_mut(&route).and_then(VecDeque::pop_front);
+            trouble.map(|it| (it, state.token.clone()))
+        };
+        let Some((trouble, token)) = trouble else { return work() };
+        match trouble {
             Trouble::None => work(),
+            Trouble::Echo(status) => echo(status, &token),
             Trouble::Status(status) => Answer::json(status, json!({ "message": "as the script says" })),
             Trouble::RateLimited { retry_after } => {
                 Answer::json(403, json!({ "message": "You have exceeded a secondary rate limit." }))
@@ -39,4 +47,14 @@ impl Shared {
             }
         }
     }
+}
+
+fn echo(status: u16, token: &str) -> Answer {
+    let shown = format!("Authorization: Bearer {token}");
+    let body = match status {
+        // What was asked for is no text.
+        200 => json!(shown),
+        _ => json!({ "message": shown, "errors": [{ "message": token }] }),
+    };
+    Answer::json(status, body).with("location", format!("http://127.0.0.1:9/{token}")).with("x-shown", shown)
 }
