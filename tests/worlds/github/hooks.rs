@@ -118,6 +118,9 @@ impl State {
         let path: Vec<&str> = asked.path.iter().skip(2).map(String::as_str).collect();
         let ["app", "hook", rest @ ..] = path.as_slice() else { return None };
         self.apps.signed_by(bearer).ok()?;
+        if !self.hooks.attempts.iter().any(|it| it.hook == OF_APP) {
+            return None;
+        }
         self.hooks.of_hook(OF_APP, asked, rest).map(|(_, answer)| answer)
     }
 }
