@@ -10,6 +10,7 @@ use landfall::clients::Clock;
 use landfall::clients::aws::{Aws, Limits};
 use landfall::domain::{Approval, Ask, Deployment, DeploymentEvent, Event, Record, Request, State, Stream, SubState};
 use landfall::engine::codedeploy::Pace;
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -228,9 +229,10 @@ impl Matrix {
     fn push(&self) {
         let large = self.repositories[1].work().join("large");
         fs::write(large, super::noise(9 << 20)).unwrap();
-        for (repository, name) in self.repositories.iter().zip(["acme/site", "acme/large"]) {
+        for ((repository, name), id) in self.repositories.iter().zip(["acme/site", "acme/large"]).zip(1000..) {
             let sha = repository.commit_and_push("one", &[("appspec.yml", APPSPEC), ("index.html", "one")]).to_string();
-            let payload = push::payload(name, &sha);
+            let mut payload = push::payload(name, &sha);
+            payload["repository"]["id"] = json!(id);
             let (status, answer) =
                 self.bot.runtime.block_on(deliver(&self.bot.url(), &name.replace('/', "-"), &payload));
             assert_eq!(status, 202, "{answer}");

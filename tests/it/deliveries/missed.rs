@@ -91,9 +91,7 @@ impl Stand {
 }
 
 fn payload(sha: &str) -> Value {
-    let mut payload = push::payload("acme/site", sha);
-    payload["repository"]["id"] = json!(1_000);
-    payload
+    push::payload("acme/site", sha)
 }
 
 fn has_succeeded(deployment: &Deployment) -> bool {
