@@ -148,6 +148,13 @@ impl GitHubClient {
         self.answer(&Asked::write(path, body)).await?.json()
     }
 
+    /// Asks for what `path` does, which takes no words and has nothing to tell.
+    pub async fn post_nothing(&self, path: &str) -> Result<(), GitHubError> {
+        self.answer(&Asked { method: http::Method::POST, spend: Spend::Write, ..Asked::read(path, JSON) })
+            .await
+            .map(drop)
+    }
+
     /// Changes what lies at `path` to `body`, once.
     pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, GitHubError> {
         self.answer(&Asked { method: http::Method::PATCH, ..Asked::write(path, body) }).await?.json()

@@ -1,11 +1,8 @@
 //! Webhooks, and what became of their deliveries: GitHub keeps for some days what it sent. Nothing is changed here but
 //! that a delivery is sent once more.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::client::GitHubClient;
@@ -125,6 +122,6 @@ impl GitHubClient {
     /// Has an attempt made again. May run twice: what comes twice under one id is taken once.
     pub async fn send_again(&self, hook: &Hook, attempt: u64) -> Result<(), GitHubError> {
         let path = format!("{}/{attempt}/attempts", hook.deliveries());
-        self.post::<IgnoredAny>(&path, &BTreeMap::<&str, &str>::new()).await.map(drop)
+        self.post_nothing(&path).await
     }
 }
