@@ -9,7 +9,7 @@ const USUAL: usize = 30;
 /// How many deployments a page holds at most: some 100 KB of JSON.
 const MOST: usize = 200;
 /// Every state's name on the wire.
-const STATES: [&str; 12] = [
+const STATES: [&str; 13] = [
     "planned",
     "weighing",
     "held",
@@ -21,6 +21,7 @@ const STATES: [&str; 12] = [
     "failed",
     "stopped",
     "superseded",
+    "skipped",
     "refused",
 ];
 
@@ -115,7 +116,7 @@ mod tests {
         let why = |key, value| DeploymentsQuery::parse([(key, value)]).unwrap_err().to_string();
         assert_eq!(why("limit", "0"), "`limit`: `0` is not a number from 1 to 200");
         assert_eq!(why("sha", "xyz"), "`sha`: `xyz` is not 4 to 64 hex digits of a commit hash");
-        assert!(why("state", "done").ends_with("superseded, refused"));
+        assert!(why("state", "done").ends_with("superseded, skipped, refused"));
         assert_eq!(why("cursor", "1"), "`cursor`: `1` is not a deployment id of 26 letters and digits");
         assert_eq!(DeploymentsQuery::parse([("sha", ""), ("x", "y")]).unwrap(), DeploymentsQuery::default());
         assert_eq!(DeploymentsQuery::parse([("sha", "4F2C")]).unwrap().sha.as_deref(), Some("4f2c"));

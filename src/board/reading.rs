@@ -265,7 +265,7 @@ impl Inside {
     /// younger (rollbacks).
     fn children(&self, parent: &Deployment) -> Answer<Vec<ChildView>> {
         let order = parent.order();
-        let commit = parent.weighed().map_or(&order.sha, |weighed| &weighed.commit);
+        let commit = parent.commit();
         let mut found = BTreeMap::new();
         let of_target = Filter { target: Some(order.target.name.clone()), limit: KIN, ..Filter::default() };
         for filter in [of_target, of_commit(commit.as_str()), of_commit(order.sha.as_str())] {
@@ -383,7 +383,7 @@ fn nearness(deployment: &Deployment) -> u8 {
         State::Weighing => 1,
         State::Planned | State::Held { .. } | State::ReadyHeld { .. } => 0,
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => 0,
-        State::Superseded { .. } | State::Refused { .. } => 0,
+        State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => 0,
     }
 }
 

@@ -99,6 +99,7 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         }
         DeploymentEvent::AlreadyLive { deployment } => format!("already live by {deployment}: nothing to do"),
         DeploymentEvent::Superseded { by, .. } => format!("not deployed: superseded by {}", by.short()),
+        DeploymentEvent::Skipped { reason } => format!("not deployed: {reason}"),
         DeploymentEvent::Refused { failure } => format!("not deployed: {}", failure.message),
     }
 }

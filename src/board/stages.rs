@@ -65,7 +65,7 @@ fn reaches(event: &DeploymentEvent, at_work: usize) -> Option<(usize, Option<Ste
         E::Succeeded { .. } | E::AlreadyLive { .. } => Some((at_work, Some(StepStatus::Succeeded))),
         E::RollbackBegun { .. } | E::RollbackEnded { .. } => None,
         E::Failed { .. } | E::Refused { .. } => Some((at_work, Some(StepStatus::Failed))),
-        E::Stopped { .. } | E::Superseded { .. } => Some((at_work, Some(StepStatus::Skipped))),
+        E::Stopped { .. } | E::Superseded { .. } | E::Skipped { .. } => Some((at_work, Some(StepStatus::Skipped))),
         E::Held { .. } | E::Progressed { .. } | E::Stumbled { .. } => None,
         E::StopAsked { .. } | E::Approved { .. } | E::Declined { .. } | E::Taken { .. } => None,
     }

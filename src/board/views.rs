@@ -323,7 +323,7 @@ impl DeploymentView {
             target: order.target.name.clone(),
             repository: order.repository.name.to_string(),
             reference: order.reference.to_string(),
-            sha: deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit).clone(),
+            sha: deployment.commit().clone(),
             author: order.author.clone(),
             state,
             engine_id: deployment.run().map(ToString::to_string),
@@ -389,9 +389,8 @@ impl ApprovalView {
 impl ChildView {
     /// The view of a deployment as another's child.
     pub(crate) fn of(deployment: &Deployment) -> Self {
-        let order = deployment.order();
-        let sha = deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit).clone();
-        Self { id: deployment.id(), target: order.target.name.clone(), sha, state: deployment.state().name() }
+        let (sha, target) = (deployment.commit().clone(), deployment.order().target.name.clone());
+        Self { id: deployment.id(), target, sha, state: deployment.state().name() }
     }
 }
 

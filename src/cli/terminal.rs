@@ -40,7 +40,7 @@ pub(super) fn of_state(state: &str) -> Style {
     match state {
         "succeeded" => GOOD,
         "failed" | "refused" => BAD,
-        "held" | "superseded" | "stopped" | "not-planned" => WAITS,
+        "held" | "superseded" | "stopped" | "skipped" | "not-planned" => WAITS,
         _ => BUSY,
     }
 }

@@ -45,7 +45,7 @@ fn state(deployment: &Deployment) -> String {
         State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => now(deployment),
         State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => now(deployment),
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => now(deployment),
-        State::Superseded { .. } | State::Refused { .. } => now(deployment),
+        State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => now(deployment),
     }
 }
 

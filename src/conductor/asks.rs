@@ -261,6 +261,7 @@ fn past(state: &State) -> &'static str {
         State::Failed { .. } => "failed",
         State::Stopped { .. } => "was stopped",
         State::Superseded { .. } => "was superseded",
+        State::Skipped { .. } => "was skipped",
         State::Refused { .. } => "was refused",
         State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => "goes on",
         State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => "goes on",

@@ -295,10 +295,7 @@ impl Desk {
             return Some(DeploymentEvent::Refused { failure: failure.help(help) });
         }
         let newer = self.newer_one_going(deployment).or_else(|| self.newer_promotion(deployment));
-        newer.map(|newer| DeploymentEvent::Superseded {
-            by: newer.weighed().map_or_else(|| newer.order().sha.clone(), |it| it.commit.clone()),
-            deployment: Some(newer.id()),
-        })
+        newer.map(|newer| DeploymentEvent::Superseded { by: newer.commit().clone(), deployment: Some(newer.id()) })
     }
 
     /// A newer deployment of the lane that is on its way to the engine: it takes the place of all older ones, unless it
@@ -419,7 +416,7 @@ impl Desk {
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
             State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => true,
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
-            State::Superseded { .. } | State::Refused { .. } => false,
+            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => false,
         }
     }
 
@@ -454,7 +451,7 @@ pub fn is_held_on_its_own(deployment: &Deployment) -> bool {
         State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => false,
         State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => false,
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
-        State::Superseded { .. } | State::Refused { .. } => false,
+        State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => false,
     }
 }
 

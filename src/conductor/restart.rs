@@ -70,7 +70,7 @@ fn order(live: &Deployment, request: &Request, target: &Target, options: &Deploy
         target: target.clone().into(),
         cause: Cause::Restart { actor, key, of: live.id() },
         parent: Some(live.id()),
-        sha: live.weighed().map_or_else(|| live.order().sha.clone(), |it| it.commit.clone()),
+        sha: live.commit().clone(),
         before: None,
         options: options.clone(),
         ..live.order().clone()

@@ -17,7 +17,7 @@ const LOOKED_AT: usize = 200;
 /// it: a success of it would read as if it had not failed.
 pub(super) fn last_good(ledger: &Ledger, ended: &Deployment) -> Result<Option<Deployment>, LedgerError> {
     let good = live(ledger, &ended.order().target)?;
-    Ok(good.filter(|good| ended.wants_rollback() || commit(good) != commit(ended)))
+    Ok(good.filter(|good| ended.wants_rollback() || good.commit() != ended.commit()))
 }
 
 /// The deployment that brought what is live at a target, where its engine still deploys to the same place.
@@ -63,7 +63,7 @@ pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
 /// The end of a deployment with a word on its rollback, for the person who looks at it.
 pub(super) fn told(event: DeploymentEvent, good: Option<&Deployment>) -> DeploymentEvent {
     let note = match good {
-        Some(good) => format!("{} is brought back", commit(good)),
+        Some(good) => format!("{} is brought back", good.commit().short()),
         None => "nothing is brought back: no other commit was live before".to_owned(),
     };
     noted(event, note)
@@ -120,7 +120,7 @@ pub(super) fn of_engine(ended: &Deployment, good: Option<&Deployment>, run: RunI
 /// The end of a deployment with a word on the engine's own rollback.
 pub(super) fn told_of_engine(event: DeploymentEvent, good: Option<&Deployment>, run: &RunId) -> DeploymentEvent {
     let note = match good {
-        Some(good) => format!("the engine brings {} back by itself, as {run}", commit(good)),
+        Some(good) => format!("the engine brings {} back by itself, as {run}", good.commit().short()),
         None => format!("the engine brings a revision of somebody else's back by itself, as {run}"),
     };
     noted(event, note)
@@ -187,7 +187,7 @@ fn before(
     let earlier = known.iter().find(|it| {
         it.id() < live.id()
             && brought_something(it)
-            && commit(it) != commit(&live)
+            && it.commit() != live.commit()
             && it.order().target.destination() == target.destination()
     });
     earlier.cloned().ok_or_else(|| nothing_before(&target.name))
@@ -204,10 +204,6 @@ fn brought_something(deployment: &Deployment) -> bool {
     succeeded && deployment.run().is_some() && deployment.revision().is_some()
 }
 
-fn commit(deployment: &Deployment) -> &str {
-    deployment.weighed().map_or_else(|| deployment.order().sha.short(), |it| it.commit.short())
-}
-
 /// The order of a rollback: the earlier commit to the target as it is now, with the earlier word for files that exist
 /// already (R87), unless a person chose another.
 fn order(
@@ -219,7 +215,7 @@ fn order(
 ) -> Order {
     let behavior = options.file_exists_behavior.or(good.order().target.engine.file_exists_behavior());
     let engine = target.engine.clone().with_file_exists_behavior(behavior);
-    let sha = good.weighed().map_or_else(|| good.order().sha.clone(), |it| it.commit.clone());
+    let sha = good.commit().clone();
     let target = Target { engine, ..target.clone() };
     Order { target: target.into(), cause, parent, sha, before: None, options, ..good.order().clone() }
 }

@@ -89,9 +89,9 @@ impl Job {
                 info!(deployment.id = %self.deployment.id(), "deployed, for nobody can say whether it need not be: {why}");
                 Word::Go(Weighed { doubt: Some(why), ..weighed })
             }
-            Ok(Need::No(failure, lost)) => {
+            Ok(Need::No(reason, lost)) => {
                 let births = lost.map(|lost| super::catch_up::birth_below(self.order(), lost));
-                Word::Write(DeploymentEvent::Refused { failure }, births.into_iter().collect())
+                Word::Write(DeploymentEvent::Skipped { reason }, births.into_iter().collect())
             }
             Err(error) => self.unproven(error.into()),
         })
@@ -208,7 +208,7 @@ impl Job {
             State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => None,
             State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => None,
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,
-            State::Superseded { .. } | State::Refused { .. } => None,
+            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => None,
         }
     }
 }

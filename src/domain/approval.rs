@@ -55,7 +55,7 @@ impl Deployment {
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => None,
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } | State::Verifying { .. } => None,
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,
-            State::Superseded { .. } | State::Refused { .. } => None,
+            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => None,
         }
         .filter(|it| !self.is_approved(*it))
     }

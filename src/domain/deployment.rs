@@ -180,7 +180,8 @@ impl Deployment {
                 (self.stumble, self.declined) = (None, None);
             }
             E::Succeeded { .. } | E::Failed { .. } | E::Stopped { .. } => self.stumble = None,
-            E::AlreadyLive { .. } | E::Superseded { .. } | E::Refused { .. } => self.stumble = None,
+            E::AlreadyLive { .. } | E::Superseded { .. } => self.stumble = None,
+            E::Skipped { .. } | E::Refused { .. } => self.stumble = None,
             E::RollbackBegun { by, to } => return self.told_of_rollback(*by, to.as_ref(), None),
             E::RollbackEnded { by, to, verdict } => return self.told_of_rollback(*by, to.as_ref(), Some(*verdict)),
         }
@@ -244,6 +245,11 @@ impl Deployment {
             (state, E::Superseded { by, deployment }) if state.is_before_release() => {
                 State::Superseded { by: by.clone(), deployment: *deployment }
             }
+            (state, E::Skipped { reason }) if state.is_before_release() => State::Skipped { reason: reason.clone() },
+            // So a commit that was left out was written before that had a kind of its own.
+            (state, E::Refused { failure }) if state.is_before_release() && failure.is_no_need() => {
+                State::Skipped { reason: failure.message.clone() }
+            }
             (state, E::Refused { failure }) if state.is_before_release() => State::Refused { failure: failure.clone() },
             (state, E::Failed { failure }) if !state.is_over() => State::Failed { failure: failure.clone() },
             (state, E::Stopped { actor, failure }) if !state.is_over() => {
@@ -282,7 +288,7 @@ impl Deployment {
             State::Running { running } => Some(Step::Watch(running.clone())),
             State::Verifying { outcome } => Some(Step::Verify(outcome.clone())),
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,
-            State::Superseded { .. } | State::Refused { .. } => None,
+            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => None,
         }
     }
 
@@ -326,6 +332,11 @@ impl Deployment {
         self.weighed.as_ref()
     }
 
+    /// The commit that it is about: the tag's own is known once it is weighed.
+    pub fn commit(&self) -> &CommitSha {
+        self.weighed.as_ref().map_or(&self.order.sha, |weighed| &weighed.commit)
+    }
+
     /// The commit that counts as handled now that it is over: one that was proven newest, and not passed over since.
     pub fn handled(&self) -> Option<&CommitSha> {
         if self.order.is_rollback() {
@@ -336,16 +347,15 @@ impl Deployment {
         let passed_by = match self.state {
             State::Superseded { .. } => true,
             State::Succeeded { .. } => self.run.is_none(),
-            State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } => false,
+            State::Failed { .. } | State::Stopped { .. } => false,
+            State::Skipped { .. } | State::Refused { .. } => false,
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => false,
             State::Running { .. } | State::Verifying { .. } => false,
         };
-        if let State::Refused { failure } = &self.state
-            && failure.is_no_need()
-        {
+        if let State::Skipped { .. } = self.state {
             // It was the newest when a rule left it out, and nothing has to come back to it.
-            return Some(self.weighed.as_ref().map_or(&self.order.sha, |weighed| &weighed.commit));
+            return Some(self.commit());
         }
         let ended = self.state.is_over() && !passed_by;
         self.weighed.as_ref().filter(|_| ended).map(|weighed| &weighed.commit)
@@ -422,6 +432,7 @@ impl Deployment {
             State::Stopped { actor, failure: None } => Some(format!("by {actor}")),
             State::Stopped { failure: Some(failure), .. } => Some(failure.message.clone()),
             State::Superseded { by, .. } => Some(format!("by {}", by.short())),
+            State::Skipped { reason } => Some(reason.clone()),
             State::Succeeded { warnings } => warnings.first().cloned(),
             State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => self.stumbles_over(),
             State::Running { .. } => self.declined.as_ref().map(ToString::to_string).or_else(|| self.stumbles_over()),

@@ -285,6 +285,11 @@ pub enum DeploymentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deployment: Option<DeploymentId>,
     },
+    /// Over before release: a rule leaves it out, and nothing is wrong with it.
+    Skipped {
+        /// Which, and why.
+        reason: String,
+    },
     /// Over before release: a rule forbids it.
     Refused {
         /// Which, and why.

@@ -30,6 +30,7 @@ impl DeploymentEvent {
             Self::RollbackEnded { .. } => "rollback-ended",
             Self::AlreadyLive { .. } => "already-live",
             Self::Superseded { .. } => "superseded",
+            Self::Skipped { .. } => "skipped",
             Self::Refused { .. } => "refused",
         }
     }
@@ -43,7 +44,8 @@ impl DeploymentEvent {
     pub fn verdict(&self) -> Option<Verdict> {
         match self {
             Self::Succeeded { .. } | Self::AlreadyLive { .. } => Some(Verdict::Succeeded),
-            Self::Failed { .. } | Self::Superseded { .. } | Self::Refused { .. } => Some(Verdict::Failed),
+            Self::Failed { .. } | Self::Refused { .. } => Some(Verdict::Failed),
+            Self::Superseded { .. } | Self::Skipped { .. } => Some(Verdict::Failed),
             Self::Stopped { .. } => Some(Verdict::Stopped),
             Self::Planned { .. } | Self::Weighing | Self::Held { .. } | Self::Weighed { .. } => None,
             Self::Prepared { .. } | Self::Releasing { .. } | Self::Unsent { .. } | Self::Released { .. } => None,

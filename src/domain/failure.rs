@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::Findings;
 use super::masking::Mask;
 
+/// Written by earlier versions alone, before what a rule leaves out was `skipped`.
 const NO_NEED: &str = "domain/no-need";
 
 /// Who has to change something: the author of the revision, or the keeper of the set-up.
@@ -76,13 +77,8 @@ impl Failure {
         Self { blame: Blame::Revision, ..Self::setup(code, message) }
     }
 
-    /// No failure at all: a rule says that the revision need not be deployed. Nobody is to blame for it.
-    pub fn no_need(message: impl Into<String>) -> Self {
-        Self::setup(NO_NEED, message)
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_no_need(&self) -> bool {
+    /// Whether it is none: an earlier version wrote so that a rule leaves the commit out.
+    pub(super) fn is_no_need(&self) -> bool {
         self.code == NO_NEED
     }
 

@@ -117,6 +117,7 @@ pub(crate) fn event(word: &str) -> DeploymentEvent {
         "stopped" => E::Stopped { actor: "ada".into(), failure: None },
         "already-live" => E::AlreadyLive { deployment: DeploymentId::derive(at(0), &["before"]) },
         "superseded" => E::Superseded { by: sha('b'), deployment: None },
+        "skipped" => E::Skipped { reason: "no path of the rule changed since aaaaaaa".into() },
         "refused" => E::Refused { failure: failure() },
         other => panic!("no event is called {other}"),
     }

@@ -85,6 +85,11 @@ pub enum State {
         /// Its deployment.
         deployment: Option<DeploymentId>,
     },
+    /// Over before release: a rule leaves it out, and nothing is wrong with it.
+    Skipped {
+        /// Which, and why.
+        reason: String,
+    },
     /// Over before release: a rule forbids it.
     Refused {
         /// Which, and why.
@@ -185,7 +190,7 @@ impl State {
             Self::Stopped { failure, .. } => failure.as_ref(),
             Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } | Self::Ready { .. } => None,
             Self::ReadyHeld { .. } | Self::Releasing { .. } | Self::Running { .. } | Self::Verifying { .. } => None,
-            Self::Succeeded { .. } | Self::Superseded { .. } => None,
+            Self::Succeeded { .. } | Self::Superseded { .. } | Self::Skipped { .. } => None,
         }
     }
 
@@ -203,6 +208,7 @@ impl State {
             Self::Failed { .. } => "failed",
             Self::Stopped { .. } => "stopped",
             Self::Superseded { .. } => "superseded",
+            Self::Skipped { .. } => "skipped",
             Self::Refused { .. } => "refused",
         }
     }
@@ -211,7 +217,7 @@ impl State {
     pub fn is_over(&self) -> bool {
         match self {
             Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => true,
-            Self::Superseded { .. } | Self::Refused { .. } => true,
+            Self::Superseded { .. } | Self::Skipped { .. } | Self::Refused { .. } => true,
             Self::Planned | Self::Weighing | Self::Held { .. } | Self::Preparing { .. } => false,
             Self::Ready { .. } | Self::ReadyHeld { .. } | Self::Releasing { .. } => false,
             Self::Running { .. } | Self::Verifying { .. } => false,
@@ -225,7 +231,7 @@ impl State {
             Self::Ready { .. } | Self::ReadyHeld { .. } => true,
             Self::Releasing { .. } | Self::Running { .. } | Self::Verifying { .. } => false,
             Self::Succeeded { .. } | Self::Failed { .. } | Self::Stopped { .. } => false,
-            Self::Superseded { .. } | Self::Refused { .. } => false,
+            Self::Superseded { .. } | Self::Skipped { .. } | Self::Refused { .. } => false,
         }
     }
 }

@@ -118,7 +118,8 @@ impl TargetState {
         match deployment.state() {
             State::Succeeded { .. } => (self.live, self.left_by) = (Some(this), None),
             State::Failed { .. } | State::Stopped { .. } if deployment.may_have_touched() => self.left_by = Some(this),
-            State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } | State::Superseded { .. } => {}
+            State::Failed { .. } | State::Stopped { .. } => {}
+            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => {}
             // It is not over.
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => {}
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => {}

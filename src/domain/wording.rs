@@ -65,8 +65,7 @@ impl Notice {
     pub fn described(deployment: &Deployment) -> Self {
         let (state, text) = words(deployment);
         let order = deployment.order();
-        let commit = deployment.weighed().map_or(&order.sha, |weighed| &weighed.commit);
-        Self { state, text: shorten(&order.target.github.describe(order, commit, &capital(&text))) }
+        Self { state, text: shorten(&order.target.github.describe(order, deployment.commit(), &capital(&text))) }
     }
 }
 
@@ -115,7 +114,7 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
         }
         State::Superseded { by, .. } => (Error, format!("not deployed: superseded by {}", by.short())),
         // A commit that a rule leaves out is no worse for it.
-        State::Refused { failure } if failure.is_no_need() => (Success, format!("not deployed: {}", failure.message)),
+        State::Skipped { reason } => (Success, format!("not deployed: {reason}")),
         State::Refused { failure } => (Error, format!("not deployed: {}", failure.message)),
     }
 }

@@ -20,7 +20,7 @@ use super::reader::Reader;
 use super::scan::{Found, Scan};
 
 /// Changes with the meaning of any key or value: an index of another one is made again.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// sled's own default is 1 GB. What it counts as a byte takes about four: its nodes are small and full of pointers.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 

@@ -79,7 +79,7 @@ impl Ledger {
 
     /// The ids among which the filter has to look, newest first, by the list that is probably the shortest.
     fn candidates(&self, filter: &Filter) -> Result<Ids, LedgerError> {
-        const OVER: [&str; 5] = ["succeeded", "failed", "stopped", "superseded", "refused"];
+        const OVER: [&str; 6] = ["succeeded", "failed", "stopped", "superseded", "skipped", "refused"];
         // A prefix so short names no commit; a list by time finds its newest ones sooner.
         const SHORTEST_PREFIX: usize = 4;
         if let Some(prefix) = filter.sha.as_ref().filter(|it| it.len() >= SHORTEST_PREFIX) {

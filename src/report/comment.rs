@@ -46,7 +46,8 @@ pub(super) fn notice(deployment: &Deployment) -> Option<Notice> {
         State::Refused { failure } => failure.blame == Blame::Revision,
         State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
         State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } => false,
-        State::Running { .. } | State::Verifying { .. } | State::Superseded { .. } => false,
+        State::Running { .. } | State::Verifying { .. } => false,
+        State::Superseded { .. } | State::Skipped { .. } => false,
     };
     is_told.then(|| Notice::of(deployment))
 }

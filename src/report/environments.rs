@@ -37,7 +37,7 @@ pub(super) fn notice(
             said(NoticeState::Inactive, "Replaced by a newer deployment")
         }
         State::Stopped { .. } if !deployment.may_have_touched() => inactive(plain),
-        State::Superseded { .. } => inactive(plain),
+        State::Superseded { .. } | State::Skipped { .. } => inactive(plain),
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } => plain,
     };
     Ok(Some(notice).filter(|it| it.state != NoticeState::Inactive || last.is_some()))

@@ -1,7 +1,7 @@
 //! Need: whether a commit that is the newest has to be deployed at all. Asks only what the push did not say. Only reads.
 
 use super::World;
-use crate::domain::{Cause, CommitSha, Failure, Order, Skip};
+use crate::domain::{Cause, CommitSha, Order, Skip};
 use crate::source::{Between, Changed, Source, SourceError};
 
 /// Whether a commit has to be deployed.
@@ -11,8 +11,8 @@ pub enum Need {
     Yes,
     /// Nobody can say, because; so it is deployed.
     Unsure(String),
-    /// It has not: nothing is wrong with it. One before it may have to be, which nobody has told us of.
-    No(Failure, Option<CommitSha>),
+    /// It has not, because. One before it may have to be, which nobody has told us of.
+    No(String, Option<CommitSha>),
 }
 
 /// Looks at what the push of an order did not tell: its paths, where the payload could not name them all, and its
@@ -38,10 +38,7 @@ pub async fn need(
     Ok(match source.changed(base, commit).await? {
         Changed::Unsure(why) => Need::Unsure(why),
         Changed::Paths(paths) if order.target.rule.touches(Some(&paths)) => Need::Yes,
-        Changed::Paths(_) => {
-            let why = Failure::no_need(format!("no path of the rule changed since {}", base.short()));
-            Need::No(why, None)
-        }
+        Changed::Paths(_) => Need::No(format!("no path of the rule changed since {}", base.short()), None),
     })
 }
 
@@ -49,14 +46,11 @@ pub async fn need(
 async fn skipped(source: &Source, order: &Order, commit: &CommitSha, skip: &Skip) -> Result<Need, SourceError> {
     let why = format!("the commit says `{}`", skip.words);
     // Without anything that is handled, everything is before it, and nothing of it was asked for.
-    let Some(handled) = &order.before else { return Ok(Need::No(Failure::no_need(why), None)) };
+    let Some(handled) = &order.before else { return Ok(Need::No(why, None)) };
     let stays = |message: &str| !Skip::asked_in(message).is_some_and(|it| order.target.heeds(&it));
     Ok(match source.between(handled, commit, &stays).await? {
-        Between::Nothing => Need::No(Failure::no_need(why), None),
-        Between::Newest(lost) => {
-            let why = format!("{why}; {} before it goes instead", lost.short());
-            Need::No(Failure::no_need(why), Some(lost))
-        }
+        Between::Nothing => Need::No(why, None),
+        Between::Newest(lost) => Need::No(format!("{why}; {} before it goes instead", lost.short()), Some(lost)),
         Between::Unsure(doubt) => Need::Unsure(format!("{why}, but {doubt}")),
     })
 }

@@ -359,6 +359,7 @@ impl Story {
                 format!("adopted{}", if revision.is_none() { ", of a revision not known" } else { "" })
             }
             E::AlreadyLive { deployment } => format!("already live by {}", self.id(*deployment)),
+            E::Skipped { reason } => format!("skipped: {}", self.named(reason)),
             E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
             E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
             E::Weighing

@@ -140,6 +140,7 @@ fn label(record: &Record) -> (&'static str, Style) {
             DeploymentEvent::Stopped { .. } | DeploymentEvent::StopAsked { .. } => ("stopped", BAD),
             DeploymentEvent::Held { .. } | DeploymentEvent::Stumbled { .. } => ("waits", BUSY),
             DeploymentEvent::Superseded { .. } => ("passed by", BUSY),
+            DeploymentEvent::Skipped { .. } => ("left out", BUSY),
             DeploymentEvent::RollbackBegun { .. } | DeploymentEvent::RollbackEnded { .. } => ("rollback", BUSY),
             DeploymentEvent::Adopted { .. } | DeploymentEvent::Taken { .. } => ("engine", CALM),
             DeploymentEvent::Declined { .. } => ("engine", BAD),

@@ -23,6 +23,7 @@ const ALL: &[&str] = &[
     "stopped",
     "already-live",
     "superseded",
+    "skipped",
     "refused",
     "adopted",
     "rollback-begun",
@@ -72,6 +73,7 @@ fn each_fact_leads_to_the_next_step() {
     check("planned weighing weighed prepared releasing released ended-badly failed", "failed", "over");
     check("planned weighing superseded", "superseded", "over");
     check("planned weighing weighed refused", "refused", "over");
+    check("planned weighing skipped", "skipped", "over");
     check("planned stop-asked stopped", "stopped", "over");
     check("planned adopted", "running", "Watch");
     let failed = "planned weighing weighed prepared releasing released ended-badly failed";
@@ -84,18 +86,24 @@ fn the_table_takes_these_and_no_others() {
     let asked = "stumbled stop-asked approved";
     follows(
         "planned",
-        &format!("weighing held weighed {asked} failed stopped already-live superseded refused adopted"),
+        &format!("weighing held weighed {asked} failed stopped already-live superseded skipped refused adopted"),
     );
-    follows("planned weighing", &format!("held weighed {asked} failed stopped already-live superseded refused"));
-    follows("planned held", &format!("weighing held weighed {asked} failed stopped already-live superseded refused"));
-    follows("planned weighed", &format!("prepared {asked} failed stopped already-live superseded refused"));
+    follows(
+        "planned weighing",
+        &format!("held weighed {asked} failed stopped already-live superseded skipped refused"),
+    );
+    follows(
+        "planned held",
+        &format!("weighing held weighed {asked} failed stopped already-live superseded skipped refused"),
+    );
+    follows("planned weighed", &format!("prepared {asked} failed stopped already-live superseded skipped refused"));
     follows(
         "planned weighed prepared",
-        &format!("held releasing {asked} failed stopped already-live superseded refused"),
+        &format!("held releasing {asked} failed stopped already-live superseded skipped refused"),
     );
     follows(
         "planned weighed prepared held",
-        &format!("held releasing {asked} failed stopped already-live superseded refused"),
+        &format!("held releasing {asked} failed stopped already-live superseded skipped refused"),
     );
     follows("planned weighed prepared releasing", &format!("held unsent released {asked} failed stopped"));
     follows(
@@ -109,7 +117,19 @@ fn the_table_takes_these_and_no_others() {
         follows(&format!("{ended} {over}"), "rollback-begun rollback-ended");
     }
     follows("planned superseded", "");
+    follows("planned skipped", "");
     follows("planned refused", "");
+}
+
+#[test]
+fn what_a_rule_left_out_is_read_as_skipped_whichever_version_wrote_it() {
+    let mut old = replay("planned weighing").unwrap();
+    let left_out = Failure::setup("domain/no-need", "no path of the rule changed since aaaaaaa");
+    old.apply(at(2), &E::Refused { failure: left_out }).unwrap();
+    let new = replay("planned weighing skipped").unwrap();
+    assert_eq!((old.state().name(), old.reason()), ("skipped", new.reason()));
+    assert_eq!((old.handled(), old.state()), (new.handled(), new.state()));
+    assert_eq!(old.state().failure(), None);
 }
 
 #[test]
@@ -135,6 +155,7 @@ fn a_commit_counts_as_handled_once_it_was_proven_newest_and_ended() {
     assert!(!handled("planned weighed prepared"));
     assert!(!handled("planned weighed superseded"));
     assert!(!handled("planned refused"));
+    assert!(handled("planned weighing skipped"), "nothing has to come back to it");
 }
 
 #[test]
@@ -176,6 +197,8 @@ fn notices_tell_the_revision_from_the_set_up() {
     };
     assert_eq!(notice("planned held"), (NoticeState::Pending, "Waiting: another runs".into()));
     assert_eq!(notice("planned failed"), (NoticeState::Error, "Failed: github.com answered 503".into()));
+    let left_out = (NoticeState::Success, "Not deployed: no path of the rule changed since aaaaaaa".into());
+    assert_eq!(notice("planned skipped"), left_out);
     assert_eq!(notice("planned superseded"), (NoticeState::Error, "Not deployed: superseded by bbbbbbb".into()));
     let running = "planned weighed prepared releasing released progressed";
     assert_eq!(notice(running), (NoticeState::Pending, "Install".into()));

@@ -291,7 +291,7 @@ impl Matrix {
             State::ReadyHeld { .. } | State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => {
                 panic!("{}: not over", cell.name)
             }
-            State::Superseded { .. } => "superseded".to_owned(),
+            State::Superseded { .. } | State::Skipped { .. } => last.state().name().to_owned(),
         };
         // One deployment at CodeDeploy for each of ours that was released, and never two.
         let made = made.iter().filter(|it| {

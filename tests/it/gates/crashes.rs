@@ -91,9 +91,11 @@ impl Life {
         let mut outcome = String::new();
         for it in &deployments {
             let doubt = it.weighed().and_then(|it| it.doubt.clone()).map(|it| format!(" in doubt: {it}"));
-            let why = if let State::Refused { failure } = it.state() { format!(": {failure}") } else { String::new() };
-            outcome +=
-                &super::needs::without_shas(&format!("{}{why}{}\n", it.state().name(), doubt.unwrap_or_default()));
+            let refused = it.state().failure().map(ToString::to_string);
+            let left_out = if let State::Skipped { reason } = it.state() { Some(reason.clone()) } else { None };
+            let why = refused.or(left_out).map(|why| format!(": {why}")).unwrap_or_default();
+            let line = format!("{}{why}{}", it.state().name(), doubt.unwrap_or_default());
+            outcome += &format!("{}\n", super::needs::without_shas(&line));
         }
         outcome += &format!("page {}, runs {}\n", self.bot.page(), self.bot.runs());
         self.bot.stop();
@@ -102,8 +104,8 @@ impl Life {
 }
 
 const NEEDS: &str = "succeeded in doubt: there is nothing to compare its paths with
-refused: no path of the rule changed since SHA (domain/no-need)
-refused: the commit says `[skip deploy]`; SHA before it goes instead (domain/no-need)
+skipped: no path of the rule changed since SHA
+skipped: the commit says `[skip deploy]`; SHA before it goes instead
 succeeded
 page two, runs 2
 ";

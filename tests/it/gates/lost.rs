@@ -23,8 +23,8 @@ impl Gated {
         found(&self.bot, deployments)
     }
 
-    fn refusals(&self) -> Vec<String> {
-        refusals(&self.bot)
+    fn skips(&self) -> Vec<String> {
+        skips(&self.bot)
     }
 }
 
@@ -34,16 +34,16 @@ fn found(bot: &Bot, deployments: usize) -> String {
     bot.page()
 }
 
-/// What was refused, newest first, with the commits' ids left out.
-fn refusals(bot: &Bot) -> Vec<String> {
-    let refused = |it: &Deployment| {
-        let State::Refused { failure } = it.state() else { return None };
-        Some(super::needs::without_shas(&failure.to_string()))
+/// What was left out, newest first, with the commits' ids left out.
+fn skips(bot: &Bot) -> Vec<String> {
+    let skipped = |it: &Deployment| {
+        let State::Skipped { reason } = it.state() else { return None };
+        Some(super::needs::without_shas(reason))
     };
-    bot.deployments().iter().filter_map(refused).collect()
+    bot.deployments().iter().filter_map(skipped).collect()
 }
 
-const BEFORE_IT: &str = "the commit says `[skip deploy]`; SHA before it goes instead (domain/no-need)";
+const BEFORE_IT: &str = "the commit says `[skip deploy]`; SHA before it goes instead";
 
 #[test]
 fn a_lost_push_is_deployed_although_a_newer_one_asks_to_be_left_out() {
@@ -53,7 +53,7 @@ fn a_lost_push_is_deployed_although_a_newer_one_asks_to_be_left_out() {
     it.push("four [skip deploy]");
     let head = it.push("five [skip deploy]");
     assert_eq!(it.found(3), "three", "{}", it.bot.story());
-    assert_eq!(it.refusals(), [BEFORE_IT]);
+    assert_eq!(it.skips(), [BEFORE_IT]);
     it.bot.settle_and_tell();
     let told = it.github.statuses().into_iter().rfind(|it| it.sha == head).unwrap();
     assert!(told.state == "success" && told.description.starts_with("Not deployed: the commit says"), "{told:?}");
@@ -69,7 +69,7 @@ fn a_lost_push_is_deployed_although_a_newer_one_asks_to_be_left_out() {
     site  found c2
     d2  planned c2 by branch main
     d2  weighing
-    d2  refused: the commit says `[skip deploy]`; another before it goes instead
+    d2  skipped: the commit says `[skip deploy]`; another before it goes instead
     d3  planned c3 by branch main
     d3  weighing
     d3  weighed c3
@@ -97,7 +97,7 @@ fn where_every_lost_push_asks_to_be_left_out_nothing_is_deployed() {
     it.push("two [skip deploy]");
     it.push("three [no deploy]");
     assert_eq!(it.found(2), "one", "{}", it.bot.story());
-    assert_eq!(it.refusals(), ["the commit says `[no deploy]` (domain/no-need)"]);
+    assert_eq!(it.skips(), ["the commit says `[no deploy]`"]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_a_merge_brought_is_no_push_of_its_own() {
     it.bot.repo.git(&["merge", "--quiet", "--no-ff", "--message", "merged [skip deploy]", "topic"]);
     it.bot.repo.git(&["push", "--quiet", it.repository.bare().to_str().unwrap(), "+HEAD:main"]);
     assert_eq!(it.found(2), "one", "{}", it.bot.story());
-    assert_eq!(it.refusals(), ["the commit says `[skip deploy]` (domain/no-need)"]);
+    assert_eq!(it.skips(), ["the commit says `[skip deploy]`"]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn what_is_older_than_what_is_handled_is_never_brought_back() {
     it.bot.repo.git(&["commit", "--quiet", "--allow-empty", "--message", "instead [skip deploy]"]);
     it.bot.repo.git(&["push", "--quiet", it.repository.bare().to_str().unwrap(), "+HEAD:main"]);
     assert_eq!(it.found(3), "two", "{}", it.bot.story());
-    assert_eq!(it.refusals(), ["the commit says `[skip deploy]` (domain/no-need)"]);
+    assert_eq!(it.skips(), ["the commit says `[skip deploy]`"]);
 }
 
 #[test]
@@ -152,5 +152,5 @@ fn a_git_repository_is_walked_in_the_same_way() {
     bot.commit("three [skip deploy]");
     bot.start();
     assert_eq!(found(&bot, 3), "two", "{}", bot.story());
-    assert_eq!(refusals(&bot), [BEFORE_IT]);
+    assert_eq!(skips(&bot), [BEFORE_IT]);
 }

@@ -42,8 +42,8 @@ impl Gated {
         self.bot.settle();
         let newest = self.newest();
         let doubt = newest.weighed().and_then(|it| it.doubt.clone()).map(|it| format!(" in doubt: {it}"));
-        if let State::Refused { failure } = newest.state() {
-            return failure.to_string();
+        if let State::Skipped { reason } = newest.state() {
+            return format!("skipped: {reason}");
         }
         format!("{}{}", newest.state().name(), doubt.unwrap_or_default())
     }
@@ -64,7 +64,7 @@ fn what_the_payload_does_not_tell_is_asked_of_github() {
     // More commits than the payload lists, and none of them touches the page.
     let docs = it.push_docs(1);
     it.moved("delivery-2", &one, &docs, json!({}));
-    assert_eq!(came_to(), "no path of the rule changed since SHA (domain/no-need)");
+    assert_eq!(came_to(), "skipped: no path of the rule changed since SHA");
     it.bot.settle_and_tell();
     let told = it.github.statuses().pop().unwrap();
     assert_eq!((told.sha, told.state), (docs.clone(), "success".to_owned()));
@@ -100,7 +100,7 @@ fn a_new_branch_is_compared_with_what_is_live() {
     let docs = it.push_docs(1);
     it.bot.repo.git(&["push", "--quiet", it.repository.bare().to_str().unwrap(), "HEAD:refs/heads/release/1"]);
     it.moved("delivery-2", ZEROS, &docs, json!({ "created": true, "ref": "refs/heads/release/1" }));
-    assert_eq!(without_shas(&it.came_to()), "no path of the rule changed since SHA (domain/no-need)");
+    assert_eq!(without_shas(&it.came_to()), "skipped: no path of the rule changed since SHA");
 }
 
 #[test]
@@ -181,6 +181,6 @@ fn a_lost_push_that_asks_to_be_left_out_is_found_and_left_out() {
     it.push("two [skip ci]");
     it.bot.start();
     it.bot.wait_for("the push to be found", |bot| bot.deployments().len() == 2);
-    assert_eq!(it.came_to(), "the commit says `[skip ci]` (domain/no-need)");
+    assert_eq!(it.came_to(), "skipped: the commit says `[skip ci]`");
     assert_eq!(it.bot.page(), "one");
 }

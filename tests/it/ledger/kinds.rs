@@ -245,7 +245,8 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         },
         Some(E::Adopted { .. }) => E::Declined { of: Some(Approval::Traffic), failure: failure() },
         Some(E::Declined { .. }) => E::Taken { of: Some(Approval::Traffic) },
-        Some(E::Taken { .. }) => return None,
+        Some(E::Taken { .. }) => E::Skipped { reason: "no path of the rule changed since 0000000".into() },
+        Some(E::Skipped { .. }) => return None,
     })
 }
 

@@ -80,11 +80,14 @@ async fn what_fails_leaves_the_one_before_active_and_what_was_passed_over_was_ne
     world.append(failing, E::Failed { failure: Failure::revision("x/y", "`a.sh` ended with exit code 1") }).await;
     let (_, over) = world.shown("over").await;
     world.append(over, E::Superseded { by: bad.clone(), deployment: None }).await;
+    let (_, left_out) = world.shown("docs").await;
+    world.append(left_out, E::Skipped { reason: "no path of the rule changed".into() }).await;
     reports.run_to_idle().await.unwrap();
     let (first, second) =
         (vec!["success: Live after 0 s"], vec!["queued: Queued", "failure: Failed: `a.sh` ended with exit code 1"]);
     assert_eq!(world.page(), [first, second]);
     assert!(world.told().contains(&format!("error Not deployed: superseded by {}", bad.short())));
+    assert!(world.told().contains(&"success Not deployed: no path of the rule changed".to_owned()));
 }
 
 #[tokio::test]

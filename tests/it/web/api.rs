@@ -469,7 +469,7 @@ async fn a_refusal_says_what_was_expected() {
     }
     expect![[r#"
         400 `limit`: `1000` is not a number from 1 to 200
-        400 `state`: `done` is not one of planned, weighing, held, preparing, releasing, running, verifying, succeeded, failed, stopped, superseded, refused
+        400 `state`: `done` is not one of planned, weighing, held, preparing, releasing, running, verifying, succeeded, failed, stopped, superseded, skipped, refused
         400 `target`: `-` is not a target name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit
         400 `1` is not a deployment id of 26 letters and digits
         404 there is no deployment `01KDYAMXQ81C7GGHJD5E15E0PZ`

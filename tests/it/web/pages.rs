@@ -3,8 +3,9 @@
 use actix_web::http::header::COOKIE;
 use actix_web::test::TestRequest;
 use landfall::domain::{DeploymentEvent, DeploymentId, Progress, SubState};
+use serde_json::json;
 
-use super::seed::{Setup, World};
+use super::seed::{Setup, World, sha};
 
 async fn path_of(world: &World, state: &str) -> String {
     let said = world.get(&format!("/api/v1/deployments?state={state}")).await.json();
@@ -147,4 +148,26 @@ async fn what_is_not_there_is_told_as_a_page() {
     }
     let said = world.get("/deployments?limit=x").await;
     assert!(said.status == 400 && said.body.contains("<code>x</code> is not a number from 1 to 200"));
+}
+
+#[actix_web::test]
+async fn what_a_rule_left_out_is_skipped_wherever_it_is_shown() {
+    let world = World::new(Setup::default());
+    let id = world.push("a1", "acme/shop", "main", "Explain the cart").await;
+    let reason = "no path of the rule changed since 0a0a0a0";
+    world.tell(id, DeploymentEvent::Weighing).await;
+    world.tell(id, DeploymentEvent::Skipped { reason: reason.into() }).await;
+    let listed = world.get("/api/v1/deployments?state=skipped").await.json();
+    assert_eq!((&listed["deployments"][0]["id"], &listed["deployments"][0]["reason"]), (&json!(id), &json!(reason)));
+    let why = world.get(&format!("/api/v1/why/{}", sha("a1"))).await.json();
+    assert_eq!(
+        (&why["plans"][0]["state"], &why["plans"][0]["reason"]),
+        (&json!("skipped"), &json!(format!("Not deployed: {reason}")))
+    );
+    let detail = world.get(&format!("/api/v1/deployments/{id}")).await.json();
+    assert_eq!((&detail["failure"], &detail["stages"][0]["status"]), (&json!(null), &json!("skipped")));
+    let target = world.get("/api/v1/targets").await.json()["targets"][0]["seen"].clone();
+    assert_eq!(target, json!(sha("a1")), "the commit is handled");
+    let page = world.get(&format!("/deployments/{id}")).await.body;
+    assert!(page.contains("class=\"state skipped\"") && page.contains("Not deployed: no path of the rule"), "{page}");
 }
