@@ -18,7 +18,7 @@ use super::keys::{self, Key};
 use super::log::Place;
 
 /// One mark in the index for about this many bytes of the log: what is read in vain to find one record.
-const MARK_EVERY: u64 = 64 * 1024;
+const MARK_EVERY: u64 = 16 * 1024;
 
 /// A deployment and the offset of its birth.
 #[derive(Clone, Debug, PartialEq, Eq)]

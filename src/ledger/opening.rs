@@ -133,7 +133,7 @@ fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, Ledger
     let (mut commits, mut last) = (0, None);
     index.reader.commits(
         from,
-        log.end(),
+        from.0..log.end(),
         |_| true,
         |place, header, bytes, records| {
             for record in &records {

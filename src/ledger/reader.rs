@@ -1,5 +1,6 @@
 //! Reads records back from the log's files, through the index's marks. Never writes.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{Offset, Record};
@@ -37,12 +38,11 @@ impl Reader {
         let mut records = Vec::new();
         self.commits(
             mark,
-            end,
+            from..end,
             |_| true,
-            |_, _, _, mut commit| {
-                commit.retain(|record| record.offset >= from && record.offset < end);
-                commit.truncate(limit - records.len());
-                records.append(&mut commit);
+            |_, _, _, commit| {
+                let more = limit - records.len();
+                records.extend(commit.into_iter().take(more));
                 Ok(records.len() < limit)
             },
         )?;
@@ -61,35 +61,40 @@ impl Reader {
         let (mut records, mut next) = (Vec::new(), from);
         self.commits(
             mark,
-            end,
+            from..end,
             |line| !is_of_a_delivery(line),
             |_, header, _, commit| {
-                next = next.max(Offset(header.offset.0 + header.records));
-                records.extend(commit.into_iter().filter(|record| record.offset >= from && record.offset < end));
+                next = Offset(header.offset.0 + header.records);
+                records.extend(commit);
                 Ok(records.len() < limit)
             },
         )?;
         Ok((records, next))
     }
 
-    /// Hands over each commit from `mark` up to `end`, with the place and the bytes it takes, until told to stop. Lines
-    /// that are not wanted are checked, but not read.
+    /// Hands over each commit that has offsets of a range, with its records of these, the place and the bytes it takes,
+    /// until told to stop. What lies before them, from `mark` on, and lines that are not wanted are checked, but not read.
     pub(super) fn commits(
         &self,
         (offset, place): (Offset, Place),
-        end: Offset,
+        offsets: Range<Offset>,
         wanted: impl Fn(&[u8]) -> bool,
         mut take: impl FnMut(Place, Header, u64, Vec<Record>) -> Result<bool, LedgerError>,
     ) -> Result<(), LedgerError> {
-        let (mut offset, mut place) = (offset, place);
+        let (mut offset, mut place, end) = (offset, place, offsets.end);
         while offset < end {
             let path = segment_path(&self.dir, place.segment);
             let mut scan =
                 Scan::begin(&path, place.byte, offset).map_err(|source| self.unreadable(&path, offset, source))?;
             while scan.offset < end {
                 match scan.next().map_err(LedgerError::storage("read", &path))? {
+                    Found::Commit(..) if scan.offset <= offsets.start => {}
                     Found::Commit(byte, header) => {
-                        let commit = parse(&path, byte, &scan, &wanted)?;
+                        let lines = scan.lines().zip((header.offset.0..).map(Offset));
+                        let lines = lines.filter(|(line, offset)| offsets.contains(offset) && wanted(line));
+                        let commit = lines.map(|(line, _)| parse(line)).collect::<Result<_, _>>().map_err(|found| {
+                            LedgerError::Altered { file: path.clone(), byte, offset: scan.offset, found }
+                        })?;
                         if !take(Place { segment: place.segment, byte }, header, scan.byte - byte, commit)? {
                             return Ok(());
                         }
@@ -130,13 +135,7 @@ fn is_of_a_delivery(line: &[u8]) -> bool {
     line[..line.len().min(128)].windows(STREAM.len()).any(|found| found == STREAM)
 }
 
-fn parse(path: &Path, byte: u64, scan: &Scan, wanted: &impl Fn(&[u8]) -> bool) -> Result<Vec<Record>, LedgerError> {
-    scan.lines()
-        .filter(|line| wanted(line))
-        .map(|line| {
-            let text = std::str::from_utf8(line).map_err(|error| error.to_string());
-            text.and_then(|text| Record::from_line(text).map_err(|error| error.to_string()))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(|found| LedgerError::Altered { file: path.to_owned(), byte, offset: scan.offset, found })
+fn parse(line: &[u8]) -> Result<Record, String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    Record::from_line(text).map_err(|error| error.to_string())
 }

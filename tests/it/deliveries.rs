@@ -3,6 +3,7 @@
 mod missed;
 mod renamed;
 mod replay;
+mod rounds;
 
 use crate::bot::Bot;
 use crate::cli::{Ran, landfall_with};

@@ -6,6 +6,8 @@ pub(crate) mod codedeploy;
 pub(crate) mod crowd;
 #[path = "../worlds/github.rs"]
 pub(crate) mod github;
+#[path = "../worlds/github_graph.rs"]
+pub(crate) mod github_graph;
 #[path = "../worlds/github_objects.rs"]
 mod github_objects;
 #[path = "../worlds/proxy.rs"]
