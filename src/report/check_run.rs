@@ -54,7 +54,8 @@ pub(super) fn context(status: &str) -> String {
     format!("{status} findings")
 }
 
-/// Makes the check run, or changes the one that was made. May run twice: one whose answer was lost is found by our id.
+/// Makes a check run; of one name the newest counts, and a change would add to the annotations of the one before. May run
+/// twice: one whose answer was lost is found by our id and what it says.
 pub(super) async fn say(
     client: &GitHubClient,
     deployment: &Deployment,
@@ -76,15 +77,11 @@ pub(super) async fn say(
             annotations: findings.iter().filter_map(annotation).take(ANNOTATIONS).collect(),
         },
     };
-    let there = match &message.remote_id {
-        Some(there) => Some(there.clone()),
-        None => find(client, &format!("/repos/{repository}/commits/{}", message.sha), &message.context, &id).await?,
+    let made = match find(client, &format!("/repos/{repository}/commits/{}", message.sha), &body).await? {
+        Some(there) => there,
+        None => client.post::<Made>(&format!("/repos/{repository}/check-runs"), &body).await?.id,
     };
-    let Made { id } = match there {
-        Some(there) => client.patch(&format!("/repos/{repository}/check-runs/{there}"), &body).await?,
-        None => client.post(&format!("/repos/{repository}/check-runs"), &body).await?,
-    };
-    Ok(Said::all(Some(id.to_string()), message))
+    Ok(Said::all(Some(made.to_string()), message))
 }
 
 #[derive(Serialize)]
@@ -121,7 +118,7 @@ struct Made {
     id: u64,
 }
 
-async fn find(client: &GitHubClient, commit: &str, name: &str, ours: &str) -> Result<Option<String>, GitHubError> {
+async fn find(client: &GitHubClient, commit: &str, ours: &CheckRun<'_>) -> Result<Option<u64>, GitHubError> {
     #[derive(Deserialize)]
     struct Page {
         check_runs: Vec<Listed>,
@@ -130,12 +127,19 @@ async fn find(client: &GitHubClient, commit: &str, name: &str, ours: &str) -> Re
     struct Listed {
         id: u64,
         external_id: Option<String>,
+        output: Titled,
     }
-    let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    #[derive(Deserialize)]
+    struct Titled {
+        title: Option<String>,
+    }
+    let name: String = form_urlencoded::byte_serialize(ours.name.as_bytes()).collect();
     let Page { check_runs } =
         client.get_json(&format!("{commit}/check-runs?check_name={name}&filter=all&per_page=100")).await?;
-    let found = check_runs.into_iter().find(|it| it.external_id.as_deref() == Some(ours));
-    Ok(found.map(|it| it.id.to_string()))
+    let is_ours = |it: &Listed| {
+        it.external_id.as_deref() == Some(ours.external_id) && it.output.title.as_deref() == Some(ours.output.title)
+    };
+    Ok(check_runs.into_iter().find(is_ours).map(|it| it.id))
 }
 
 fn annotation(finding: &Finding) -> Option<Annotation<'_>> {

@@ -6,6 +6,7 @@ mod codedeploy_world;
 mod emulate;
 mod github;
 mod github_hooks;
+mod github_sayings;
 mod moto;
 mod octokit;
 mod recorded;

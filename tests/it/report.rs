@@ -6,183 +6,18 @@ mod environments;
 mod limits;
 mod restarts;
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use landfall::clients::Clock;
+use jiff::SignedDuration;
 use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
-use landfall::domain::{
-    Blame, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Finding, Order,
-    Outcome, Plan, Progress, Push, RefName, Repository as Name, RunId, RunOutcome, SinkEvent, SourceSpec, Stream,
-    Target, Verdict,
-};
-use landfall::domain::{BundleFormat, Location, Revision};
-use landfall::ledger::{Append, Birth, Ledger, Options};
-use landfall::report::{Pace, Reports, Sink, Turn};
-use sha2::Digest;
+use landfall::domain::{Blame, Cause, CommitSha, DeploymentEvent as E, Failure, SinkEvent, SourceSpec};
+use landfall::ledger::Birth;
+use landfall::report::{Sink, Turn};
 
-use crate::git_source::target;
-use crate::worlds::github::{GitHubWorld, Route, Trouble};
-use crate::worlds::repository::Repository;
-
-/// A GitHub, a ledger and deployments in it that go as the test says.
-struct World {
-    github: GitHubWorld,
-    repository: Repository,
-    ledger: Ledger,
-    clock: Clock,
-    source: SourceSpec,
-    deliveries: AtomicU64,
-    dir: tempfile::TempDir,
-}
-
-fn start() -> Timestamp {
-    "2026-11-21T12:00:00Z".parse().unwrap()
-}
-
-fn open(dir: &Path, clock: &Clock) -> Ledger {
-    let options = Options { reserve_bytes: 0, ..Options::default() };
-    let clock = clock.clone();
-    Ledger::open(&dir.join("ledger"), options, Arc::new(move || clock.now())).unwrap()
-}
-
-impl World {
-    fn new() -> Self {
-        let github = GitHubWorld::start();
-        let repository = github.repository("acme/blog");
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(start());
-        let ledger = open(dir.path(), &clock);
-        let deliveries = AtomicU64::new(0);
-        Self { github, repository, ledger, clock, source: SourceSpec::GitHub, deliveries, dir }
-    }
-
-    fn sinks(&self) -> Vec<Sink> {
-        Sink::all(&GitHubClients::new(&self.github.config(), self.clock.clone()).unwrap())
-    }
-
-    fn reports(&self) -> Reports {
-        self.reports_to(self.sinks())
-    }
-
-    fn reports_to(&self, sinks: Vec<Sink>) -> Reports {
-        let url = Some("https://deploy.example.com/".to_owned());
-        let pace = Pace { planned: Duration::ZERO, ..Pace::default().every(Duration::ZERO) };
-        Reports::new(self.ledger.clone(), sinks, self.clock.clone(), url).paced(pace)
-    }
-
-    fn order(&self, reference: &str, sha: &CommitSha, cause: Cause) -> Order {
-        Order {
-            target: target(self.source.clone()).into(),
-            repository: Name { id: Some(7), name: target(SourceSpec::GitHub).repository },
-            reference: RefName::parse(reference).unwrap(),
-            sha: sha.clone(),
-            before: None,
-            author: None,
-            title: None,
-            cause,
-            rule: "branch main".into(),
-            parent: None,
-            paths_unknown: false,
-            options: Default::default(),
-        }
-    }
-
-    async fn plan(&self, reference: &str, sha: &CommitSha) -> DeploymentId {
-        self.plan_with(reference, sha, |_| ()).await
-    }
-
-    async fn plan_with(&self, reference: &str, sha: &CommitSha, change: impl FnOnce(&mut Target)) -> DeploymentId {
-        let number = self.deliveries.fetch_add(1, Ordering::Relaxed);
-        let id = DeliveryId::parse(format!("delivery-{number}")).unwrap();
-        let mut order = self.order(reference, sha, Cause::Push { delivery: id.clone() });
-        change(Arc::make_mut(&mut order.target));
-        let push = Push {
-            repository: order.repository.clone(),
-            reference: order.reference.clone(),
-            before: None,
-            after: Some(sha.clone()),
-            forced: false,
-            pusher: None,
-            title: None,
-            author: None,
-            skip: None,
-            paths: None,
-        };
-        let received_at = self.clock.now();
-        let (event, digest, body) =
-            ("push".into(), hex::encode(sha2::Sha256::digest(number.to_be_bytes())), "{}".into());
-        let delivery = Delivery { id, event, digest, body, received_at, push, caught_up: None };
-        let plan = Plan { target: order.target.name.clone(), outcome: Outcome::Deploy(Arc::new(order)) };
-        self.ledger.accept(delivery, vec![plan]).await.unwrap().plans[0].deployment.unwrap()
-    }
-
-    async fn pushed(&self, title: &str) -> (CommitSha, DeploymentId) {
-        let sha = self.repository.commit_and_push(title, &[("title", title)]);
-        let id = self.plan("refs/heads/main", &sha).await;
-        (sha, id)
-    }
-
-    async fn append(&self, id: DeploymentId, event: E) {
-        self.append_with(id, event, vec![]).await;
-    }
-
-    async fn append_with(&self, id: DeploymentId, event: E, births: Vec<Birth>) -> Vec<DeploymentId> {
-        let expect = Some(self.ledger.deployment(id).unwrap().unwrap().events());
-        let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
-        self.ledger.append(Append { stream, expect, event, births }).await.unwrap().births
-    }
-
-    /// Brings a planned deployment to where the engine works.
-    async fn run(&self, id: DeploymentId, commit: &CommitSha) {
-        self.run_with(id, commit, vec![]).await;
-    }
-
-    /// The same, with what was found on the way.
-    async fn run_with(&self, id: DeploymentId, commit: &CommitSha, findings: Vec<Finding>) {
-        let (head, commit) = (commit.clone(), commit.clone());
-        self.append(id, E::Weighing).await;
-        self.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
-        let location = Location::File { path: "/nowhere/x.tgz".into() };
-        let revision =
-            Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };
-        self.append(id, E::Prepared { revision, archive: Default::default(), findings }).await;
-        self.append(id, E::Releasing { marker: "landfall:x".into(), run: None }).await;
-        let run = RunId::parse("d-ABC").unwrap();
-        self.append(id, E::Released { run, adopted: false, url: None }).await;
-    }
-
-    async fn progress(&self, id: DeploymentId, phase: &str) {
-        let progress = Progress { phase: Some(phase.into()), ..Progress::default() };
-        self.append(id, E::Progressed { progress }).await;
-    }
-
-    async fn succeed(&self, id: DeploymentId) {
-        let outcome = RunOutcome::of(Verdict::Succeeded);
-        self.append(id, E::Ended { outcome }).await;
-        self.append(id, E::Succeeded { warnings: vec![] }).await;
-    }
-
-    /// What GitHub was told, in order: `pending Planned`.
-    fn told(&self) -> Vec<String> {
-        self.github.statuses().iter().map(|it| format!("{} {}", it.state, it.description)).collect()
-    }
-
-    /// What the ledger says that a sink was told.
-    fn written(&self, sink: &str) -> Vec<SinkEvent> {
-        let story = self.ledger.story(&Stream::Sink(sink.into())).unwrap();
-        let sink_event = |event| if let Event::Sink(event) = event { event } else { unreachable!("a sink's stream") };
-        story.into_iter().map(|record| sink_event(record.event)).collect()
-    }
-
-    fn seconds(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
-    }
-}
+use crate::worlds::deployments::{World, open, start};
+use crate::worlds::github::{Route, Trouble};
 
 #[tokio::test]
 async fn a_commit_gets_its_statuses() {

@@ -4,6 +4,8 @@
 pub(crate) mod codedeploy;
 #[path = "../worlds/crowd.rs"]
 pub(crate) mod crowd;
+#[path = "../worlds/deployments.rs"]
+pub(crate) mod deployments;
 #[path = "../worlds/github.rs"]
 pub(crate) mod github;
 #[path = "../worlds/github_graph.rs"]

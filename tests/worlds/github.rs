@@ -14,6 +14,8 @@ mod permissions;
 #[path = "github/sayings.rs"]
 mod sayings;
 pub(crate) use sayings::Deployment;
+#[path = "github/shapes.rs"]
+pub(super) mod shapes;
 #[path = "github/statuses.rs"]
 mod statuses;
 #[path = "github/trouble.rs"]

@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use landfall::clients::process;
 use serde_json::json;
 
-use super::github::Answer;
+use super::github::{Answer, shapes};
 
 /// The bare repository behind one name.
 pub(super) struct Git(pub(super) PathBuf);
+
+/// Where GitHub would have it.
+fn address(what: &str) -> String {
+    format!("https://api.github.com/{what}")
+}
 
 impl Git {
     pub(super) fn run(&self, args: &[&str]) -> Option<Vec<u8>> {
@@ -33,7 +38,8 @@ impl Git {
         match self.line(&["show-ref", "--verify", "--hash", &full]) {
             Some(sha) => {
                 let kind = self.kind(&sha);
-                Answer::json(200, json!({ "ref": full, "object": { "type": kind, "sha": sha } }))
+                let object = json!({ "type": kind, "sha": sha, "url": address(&sha) });
+                Answer::json(200, shapes::shape("git_ref", json!({ "ref": full, "object": object })))
             }
             None => Answer::not_found(),
         }
@@ -107,10 +113,12 @@ impl Git {
             _ => "diverged",
         };
         let number = |text: &str| text.parse::<u64>().unwrap();
-        let mut compared = json!({ "status": status, "ahead_by": number(ahead), "behind_by": number(behind) });
+        let told = json!({ "status": status, "ahead_by": number(ahead), "behind_by": number(behind) });
+        let mut compared = shapes::shape("comparison", told);
         if is_first {
             let listed = self.line(&["diff", "--name-only", "--no-renames", basehead]).unwrap();
-            compared["files"] = listed.lines().take(300).map(|name| json!({ "filename": name })).collect();
+            let entry = |name| shapes::shape("diff_entry", json!({ "filename": name }));
+            compared["files"] = listed.lines().take(300).map(entry).collect();
         }
         Answer::json(200, compared)
     }
@@ -124,8 +132,10 @@ impl Git {
         let shape = |text: &str| {
             let mut lines = text.splitn(3, '\n');
             let (sha, parents) = (lines.next().unwrap(), lines.next().unwrap());
-            let parents: Vec<_> = parents.split_whitespace().map(|sha| json!({ "sha": sha })).collect();
-            json!({ "sha": sha, "commit": { "message": lines.next().unwrap().trim_end() }, "parents": parents })
+            let parents: Vec<_> =
+                parents.split_whitespace().map(|sha| json!({ "sha": sha, "url": address(sha) })).collect();
+            let message = lines.next().unwrap().trim_end();
+            shapes::shape("commit", json!({ "sha": sha, "commit": { "message": message }, "parents": parents }))
         };
         Answer::json(200, listed.split_terminator('\0').map(shape).collect())
     }

@@ -1,28 +1,16 @@
 //! Check runs: findings beside their lines, by an App alone.
 
 use landfall::clients::github::GitHubClients;
-use landfall::config::{GitHub, GitHubApp, SecretRef};
 use landfall::domain::{DeploymentEvent as E, Failure, Finding, Findings, Place};
 use landfall::report::{Reports, Sink};
 
 use super::World;
 use crate::worlds::github::{Route, Trouble};
 
-const APP: u32 = 4711;
-
 impl World {
     /// Reports in the name of an App that may do this.
     fn as_an_app(&self, permissions: &[(&str, &str)]) -> Reports {
-        self.github.live_by(&self.clock);
-        let key = self.github.app(APP);
-        self.github.install(APP, "acme", permissions);
-        let app = GitHubApp {
-            id: APP,
-            private_key: SecretRef::File(key),
-            repositories: vec!["*/*".into()],
-            installation: None,
-        };
-        let config = GitHub { apps: vec![app], ..self.github.config() };
+        let config = self.app(permissions);
         self.reports_to(Sink::all(&GitHubClients::new(&config, self.clock.clone()).unwrap()))
     }
 }
@@ -116,6 +104,22 @@ async fn what_deploys_with_findings_is_neutral_and_what_has_none_says_nothing() 
     assert_eq!(world.written("github-check").len(), 1, "and is said once");
     let environments = world.github.deployments().len();
     assert_eq!(environments, 2, "an App shows deployments on the page of environments unless told not to");
+}
+
+#[tokio::test]
+async fn other_findings_are_another_check_run_so_that_none_stands_there_twice() {
+    let world = World::new();
+    let (sha, id) = world.pushed("first").await;
+    world.run_with(id, &sha, vec![Finding::warning("bundle/script-mode", "it is not executable").at(at(1))]).await;
+    let mut reports = world.as_an_app(MAY);
+    reports.run_to_idle().await.unwrap();
+    world.github.script(Route::OwnCheck, [Trouble::None, Trouble::AnswerLost]);
+    world.append(id, E::Failed { failure: refused(1) }).await;
+    reports.run_to_idle().await.unwrap();
+    world.seconds(5);
+    reports.run_to_idle().await.unwrap();
+    let conclusions: Vec<_> = world.github.our_check_runs().iter().map(|it| it.body["conclusion"].clone()).collect();
+    assert_eq!(conclusions, ["neutral", "failure"]);
 }
 
 #[tokio::test]

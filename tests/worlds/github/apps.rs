@@ -16,7 +16,7 @@ use octocrab::jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
 use super::webhooks::Webhooks;
-use super::{Answer, Asked, GitHubWorld};
+use super::{Answer, Asked, GitHubWorld, shapes};
 
 /// Bytes of PKCS #8 before the PKCS #1 key of 2048 bits in it. GitHub's own keys are PKCS #1.
 const BEFORE_PKCS1: usize = 26;
@@ -313,8 +313,9 @@ impl Shown {
 fn shape(it: &Installation) -> Value {
     let selection = if it.selected.is_some() { "selected" } else { "all" };
     let suspended_at = it.suspended.then_some("2026-11-20T08:00:00Z");
-    json!({
+    let told = json!({
         "id": it.id, "account": { "login": it.owner }, "repository_selection": selection,
         "permissions": it.permissions, "events": ["push"], "suspended_at": suspended_at,
-    })
+    });
+    shapes::shape("installation", told)
 }

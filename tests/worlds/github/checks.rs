@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::shapes;
 use super::{Answer, Asked, GitHubWorld, Route, Shared, Status, Work};
 
 /// A check run, as GitHub keeps it.
@@ -56,16 +57,18 @@ impl Shared {
             "check-runs" => (Route::CheckRuns, "check_runs", check_runs(&state.check_runs, sha)),
             _ => return None,
         };
-        Some((route, Box::new(move || page(key, &all, &asked.query))))
+        let around = if kind == "status" { shapes::shape("combined_status", json!({ "sha": sha })) } else { json!({}) };
+        Some((route, Box::new(move || page(around, key, &all, &asked.query))))
     }
 }
 
-/// One page of a list, with the number of all.
-fn page(key: &str, all: &[Value], query: &BTreeMap<String, String>) -> Answer {
+/// One page of a list, with the number of all and what stands around it.
+fn page(mut around: Value, key: &str, all: &[Value], query: &BTreeMap<String, String>) -> Answer {
     let number = |name: &str, usual: usize| query.get(name).map_or(usual, |it| it.parse().unwrap());
     let (page, size) = (number("page", 1), number("per_page", 30).min(100));
     let listed: Vec<_> = all.iter().skip((page - 1) * size).take(size).collect();
-    Answer::json(200, json!({ "total_count": all.len(), key: listed }))
+    (around["total_count"], around[key]) = (all.len().into(), json!(listed));
+    Answer::json(200, around)
 }
 
 /// The newest status of each context.
@@ -74,8 +77,8 @@ fn statuses(all: &[Status], sha: &str) -> Vec<Value> {
     for status in all.iter().filter(|it| it.sha == sha) {
         newest.insert(status.context.to_lowercase(), status);
     }
-    let shape = |it: &Status| json!({ "context": it.context, "state": it.state, "target_url": it.target_url });
-    newest.into_values().map(shape).collect()
+    let told = |it: &Status| json!({ "context": it.context, "state": it.state, "target_url": it.target_url });
+    newest.into_values().map(|it| shapes::shape("status", told(it))).collect()
 }
 
 /// The check runs of a commit: all of them, for GitHub takes names of two apps or suites apart.
@@ -84,9 +87,10 @@ fn check_runs(all: &[CheckRun], sha: &str) -> Vec<Value> {
         let goes_on = matches!(it.said.as_str(), "queued" | "in_progress");
         let (status, conclusion) = if goes_on { (it.said.as_str(), None) } else { ("completed", Some(&it.said)) };
         let html_url = format!("https://github.example.com/acme/site/runs/{}", it.id);
-        let app = json!({ "id": 15368, "slug": "github-actions" });
-        json!({ "id": it.id, "name": it.name, "head_sha": it.sha, "status": status, "conclusion": conclusion,
-                "html_url": html_url, "app": app })
+        let app = shapes::shape("app", json!({ "id": 15368, "slug": "github-actions" }));
+        let told = json!({ "id": it.id, "name": it.name, "head_sha": it.sha, "status": status, "conclusion": conclusion,
+                           "html_url": html_url, "app": app });
+        shapes::shape("check_run", told)
     };
     all.iter().filter(|it| it.sha == sha).map(shape).collect()
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::shapes::shape;
 use super::{Answer, Asked, GitHubWorld, Route, Shared, Work};
 
 /// All that was said.
@@ -43,10 +44,51 @@ pub(crate) struct Comment {
 }
 
 impl Deployment {
+    /// As GitHub tells it.
+    fn shaped(&self, payload: Value) -> Value {
+        let mut told = json!({ "id": self.id, "sha": self.sha, "environment": self.environment, "payload": payload });
+        merge(
+            &mut told,
+            &self.body,
+            &["ref", "task", "description", "transient_environment", "production_environment"],
+        );
+        shape("deployment", told)
+    }
+
     /// The states in order, with what is told with each.
     pub(crate) fn told(&self) -> Vec<String> {
         let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
         self.states.iter().map(|it| format!("{}: {}", text(it, "state"), text(it, "description"))).collect()
+    }
+}
+
+impl CheckRun {
+    /// As GitHub tells it.
+    fn shaped(&self) -> Value {
+        let mut told = json!({ "id": self.id });
+        merge(&mut told, &self.body, &["name", "head_sha", "external_id", "details_url", "status", "conclusion"]);
+        let given = &self.body["output"];
+        let count = given["annotations"].as_array().map_or(0, Vec::len);
+        told["output"] = json!({ "title": given["title"], "summary": given["summary"], "annotations_count": count });
+        shape("check_run", told)
+    }
+}
+
+impl Comment {
+    /// As GitHub tells it.
+    fn shaped(&self) -> Value {
+        let (id, body) = (self.id, &self.body);
+        match self.thread.strip_prefix("commits/") {
+            Some(sha) => shape("commit_comment", json!({ "id": id, "body": body, "commit_id": sha })),
+            None => shape("issue_comment", json!({ "id": id, "body": body })),
+        }
+    }
+}
+
+/// What of a request's body is told back.
+fn merge(told: &mut Value, body: &Value, keys: &[&str]) {
+    for key in keys.iter().filter(|key| !body[**key].is_null()) {
+        told[*key] = body[*key].clone();
     }
 }
 
@@ -102,11 +144,8 @@ impl Shared {
                 let sha = owned(sha);
                 (Route::OwnCheck, Box::new(move || self.list_check_runs(&sha, &asked.query["check_name"])))
             }
-            ("POST", ["check-runs"]) => (Route::OwnCheck, Box::new(move || self.check(None, body()))),
-            ("PATCH", ["check-runs", id]) => {
-                let id = id.parse().ok();
-                (Route::OwnCheck, Box::new(move || self.check(id, body())))
-            }
+            // Changing one would add to its annotations, so that nobody should.
+            ("POST", ["check-runs"]) => (Route::OwnCheck, Box::new(move || self.check(body()))),
             ("GET", ["commits", sha, "pulls"]) => {
                 let sha = owned(sha);
                 (Route::Pulls, Box::new(move || self.pulls_of(&sha)))
@@ -131,8 +170,8 @@ impl Shared {
         let state = self.state.lock().unwrap();
         let of = |it: &&Deployment| asked.query["sha"] == it.sha && asked.query["environment"] == it.environment;
         // GitHub's older deployments give the payload back as text.
-        let shape = |it: &Deployment| json!({ "id": it.id, "payload": it.body["payload"].to_string() });
-        let all: Vec<Value> = state.sayings.deployments.iter().filter(of).map(shape).collect();
+        let told = |it: &Deployment| it.shaped(it.body["payload"].to_string().into());
+        let all: Vec<Value> = state.sayings.deployments.iter().filter(of).map(told).collect();
         Answer::json(200, all.into())
     }
 
@@ -148,8 +187,9 @@ impl Shared {
         }
         let id = 500 + state.sayings.deployments.len() as u64;
         let environment = body["environment"].as_str().unwrap_or("production").to_owned();
-        let told = json!({ "id": id, "payload": body["payload"], "environment": environment });
-        state.sayings.deployments.push(Deployment { id, sha, environment, body, states: vec![] });
+        let deployment = Deployment { id, sha, environment, body, states: vec![] };
+        let told = deployment.shaped(deployment.body["payload"].clone());
+        state.sayings.deployments.push(deployment);
         Answer::json(201, told)
     }
 
@@ -168,20 +208,20 @@ impl Shared {
         let Some(of) = state.sayings.deployments.iter_mut().find(|it| it.id.to_string() == id) else {
             return Answer::not_found();
         };
-        let told = json!({ "id": of.states.len() + 1, "state": body["state"] });
+        let mut told = json!({ "id": of.states.len() + 1, "environment": of.environment });
+        merge(&mut told, &body, &["state", "description", "log_url", "environment_url"]);
         of.states.push(body);
-        Answer::json(201, told)
+        Answer::json(201, shape("deployment_status", told))
     }
 
     fn list_check_runs(&self, sha: &str, name: &str) -> Answer {
         let state = self.state.lock().unwrap();
         let of = |it: &&CheckRun| it.body["head_sha"] == sha && it.body["name"] == name;
-        let shape = |it: &CheckRun| json!({ "id": it.id, "external_id": it.body["external_id"] });
-        let all: Vec<Value> = state.sayings.check_runs.iter().filter(of).map(shape).collect();
+        let all: Vec<Value> = state.sayings.check_runs.iter().filter(of).map(CheckRun::shaped).collect();
         Answer::json(200, json!({ "total_count": all.len(), "check_runs": all }))
     }
 
-    fn check(&self, id: Option<u64>, body: Value) -> Answer {
+    fn check(&self, body: Value) -> Answer {
         let annotations = body["output"]["annotations"].as_array().cloned().unwrap_or_default();
         if annotations.len() > 50 {
             return refuse("output.annotations: no more than 50 items are allowed");
@@ -189,35 +229,27 @@ impl Shared {
         if annotations.iter().any(|it| it["start_line"].as_u64().is_none_or(|line| line == 0)) {
             return refuse("start_line: a line");
         }
-        let mut state = self.state.lock().unwrap();
-        let all = &mut state.sayings.check_runs;
-        let id = match id {
-            None => {
-                all.push(CheckRun { id: 700 + all.len() as u64, body });
-                699 + all.len() as u64
-            }
-            Some(id) => match all.iter_mut().find(|it| it.id == id) {
-                Some(there) => {
-                    there.body = body;
-                    id
-                }
-                None => return Answer::not_found(),
-            },
-        };
-        Answer::json(201, json!({ "id": id }))
+        let all = &mut self.state.lock().unwrap().sayings.check_runs;
+        let made = CheckRun { id: 700 + all.len() as u64, body };
+        let told = made.shaped();
+        all.push(made);
+        Answer::json(201, told)
     }
 
     fn pulls_of(&self, sha: &str) -> Answer {
         let state = self.state.lock().unwrap();
         let holds = |(_, _, commits): &&(u64, String, Vec<String>)| commits.iter().any(|it| it == sha);
         let pulls = state.sayings.pulls.iter().filter(holds);
-        Answer::json(200, pulls.map(|(number, state, _)| json!({ "number": number, "state": state })).collect())
+        Answer::json(
+            200,
+            pulls.map(|(number, state, _)| shape("pull", json!({ "number": number, "state": state }))).collect(),
+        )
     }
 
     fn list_comments(&self, thread: &str) -> Answer {
         let state = self.state.lock().unwrap();
         let all = state.sayings.comments.iter().filter(|it| it.thread == thread);
-        Answer::json(200, all.map(|it| json!({ "id": it.id, "body": it.body })).collect())
+        Answer::json(200, all.map(Comment::shaped).collect())
     }
 
     fn comment(&self, thread: String, body: &Value) -> Answer {
@@ -226,9 +258,10 @@ impl Shared {
         }
         let mut state = self.state.lock().unwrap();
         let id = 900 + state.sayings.comments.len() as u64;
-        let text = body["body"].as_str().unwrap_or_default().to_owned();
-        state.sayings.comments.push(Comment { id, thread, body: text });
-        Answer::json(201, json!({ "id": id }))
+        let made = Comment { id, thread, body: body["body"].as_str().unwrap_or_default().to_owned() };
+        let told = made.shaped();
+        state.sayings.comments.push(made);
+        Answer::json(201, told)
     }
 
     fn edit_comment(&self, id: Option<u64>, of_commit: bool, body: &Value) -> Answer {
@@ -236,6 +269,6 @@ impl Shared {
         let is_it = |it: &&mut Comment| Some(it.id) == id && it.thread.starts_with("commits/") == of_commit;
         let Some(comment) = state.sayings.comments.iter_mut().find(is_it) else { return Answer::not_found() };
         comment.body = body["body"].as_str().unwrap_or_default().to_owned();
-        Answer::json(200, json!({ "id": comment.id }))
+        Answer::json(200, comment.shaped())
     }
 }

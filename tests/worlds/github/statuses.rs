@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::shapes::shape;
 use super::{Answer, Git, Shared, Status};
 
 impl Shared {
@@ -43,8 +44,9 @@ impl Shared {
             description: text("description"),
             target_url,
         };
-        let told = json!({ "id": id, "state": status.state, "context": status.context });
+        let told = json!({ "id": id, "state": status.state, "context": status.context,
+                           "description": status.description, "target_url": status.target_url });
         state.statuses.push(status);
-        Answer::json(201, told)
+        Answer::json(201, shape("status", told))
     }
 }
