@@ -26,7 +26,7 @@ use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plai
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{self, IntakeState};
+use crate::intake::{self, Hear, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -154,8 +154,8 @@ impl App {
             &config.github.api_url,
         );
         let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
-        let intake =
-            intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(Arc::new(hear));
+        let hear: Hear = Arc::new(hear);
+        let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
         let missed = intake.missed(&github);
         let door = Door { config: &config, clock: &clock, board: &board, tokens: &tokens };
         let (address, server) = door.open(intake, asks.clone(), upkeep.clone(), sns, &stop)?;
@@ -164,7 +164,7 @@ impl App {
             let missed = missed.clone();
             async move { missed.once().await }.boxed()
         });
-        let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every, before };
+        let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every, before, hear };
         let tasks = vec![
             tokio::spawn(conductor.run(stop.clone())),
             tokio::spawn(catch_up.run(stop.clone())),

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::domain::{
-    Cause, CommitSha, DeployOptions, Failure, Head, Order, RefName, Repository, RepositoryName, SourceSpec, Stream,
-    Target, TargetEvent,
+    Cause, CommitSha, DeployOptions, Failure, Head, Hearsay, Order, RefName, Repository, RepositoryName, SourceSpec,
+    Stream, Target, TargetEvent,
 };
 use crate::ledger::{Append, Birth, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
@@ -31,6 +31,8 @@ pub struct CatchUp {
     pub every: Duration,
     /// What is done before, each time: whatever is known by other ways needs no comparing.
     pub before: Before,
+    /// Who may wait for a ref that is gone hears of it here.
+    pub hear: Arc<dyn Fn(Hearsay) + Send + Sync>,
 }
 
 /// Something that is done before heads are compared. An error means that the ledger is closed.
@@ -132,7 +134,10 @@ impl CatchUp {
         let before = self.known(target, &reference).await?;
         let head = match self.world.sources.of(target).head(&reference).await {
             Ok(Some(head)) => head,
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                (self.hear)(Hearsay::Gone { repository: repository.clone(), reference });
+                return Ok(());
+            }
             Err(error) => {
                 tell(target, error);
                 return Ok(());

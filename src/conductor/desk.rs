@@ -197,8 +197,7 @@ impl Desk {
         let hint = match word {
             Hearsay::Checks(hint) => hint,
             Hearsay::Gone { repository, reference } => {
-                let is_of = |it: &Order| it.target.repository.as_str().eq_ignore_ascii_case(repository.as_str());
-                return self.doubt(|it| is_of(it) && it.reference == *reference);
+                return self.doubt(|it| it.repository.is_same(repository) && it.reference == *reference);
             }
         };
         let hears = |it: &&Deployment| looks.hear(hint, it, busy.contains_key(&it.id()));

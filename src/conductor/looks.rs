@@ -48,7 +48,7 @@ impl Looks {
         let (id, order) = (deployment.id(), deployment.order());
         let taken = self.taken.get_mut(&id);
         let is_its_own = order.sha == hint.commit || taken.as_ref().is_some_and(|it| it.commit == hint.commit);
-        let is_here = order.repository.name.as_str().eq_ignore_ascii_case(hint.repository.as_str());
+        let is_here = order.repository.is_same(&hint.repository);
         let is_required = hint.check.as_ref().is_none_or(|name| requires(deployment, name));
         if !(order.waits_for_checks() && is_here && is_its_own && is_required) {
             return false;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     Cause, DeliveryEvent, DeliveryId, DeploymentId, Event, Failure, NoDeployment, Order, Outcome, Plan, PlanLine, Push,
-    Record, Request, Stream, Target, plan,
+    Record, Repository, Request, Stream, Target, plan,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 
@@ -32,8 +32,7 @@ pub(super) fn of_request(
     let (actor, key) = (request.actor.clone(), request.key.clone());
     let cause = Cause::Replay { delivery: id.clone(), actor: actor.clone(), key: key.clone() };
     let (mut lines, mut births) = (Vec::new(), Vec::new());
-    let targets = at_home(ledger, targets, push)?;
-    for Plan { target, outcome } in plan(push, &cause, &targets) {
+    for Plan { target, outcome } in plans(ledger, targets, push, &cause)? {
         let line = |nothing| PlanLine { target: target.clone(), deployment: None, rule: None, nothing };
         match unless_needless(ledger, push, &story, outcome)? {
             Ok(order) => {
@@ -51,11 +50,17 @@ pub(super) fn of_request(
     Ok(Replay { consequence: (Stream::Delivery(id.clone()), replayed.into()), births, told: told.join("; ") })
 }
 
-/// The targets of the push's repository, whatever it is called now.
-fn at_home(ledger: &Ledger, targets: &[Arc<Target>], push: &Push) -> Result<Vec<Arc<Target>>, LedgerError> {
+/// What the push means for the targets of its repository, under the name that it has now: whoever has the old one may be
+/// a stranger.
+fn plans(ledger: &Ledger, targets: &[Arc<Target>], push: &Push, cause: &Cause) -> Result<Vec<Plan>, LedgerError> {
     let mut found = Vec::new();
     for target in targets {
-        found.extend(ledger.target(&target.name)?.takes(target, &push.repository));
+        let state = ledger.target(&target.name)?;
+        if state.takes(target, &push.repository) {
+            let home = state.at_home(target);
+            let repository = Repository { name: home.repository.clone(), ..push.repository.clone() };
+            found.extend(plan(&Push { repository, ..push.clone() }, cause, &[home]));
+        }
     }
     Ok(found)
 }

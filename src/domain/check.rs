@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::ids::{CommitSha, RepositoryName};
+use super::ids::CommitSha;
 use super::pattern::Pattern;
+use super::push::Repository;
 
 /// What the names of our own commit statuses begin with. They wait for others, and nobody waits for them.
 pub const OWN_CHECKS: &str = "landfall/";
@@ -53,7 +54,7 @@ pub enum Gate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckHint {
     /// The repository that it speaks of.
-    pub repository: RepositoryName,
+    pub repository: Repository,
     /// The commit.
     pub commit: CommitSha,
     /// The check, where it names one.

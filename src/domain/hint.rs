@@ -1,6 +1,6 @@
 //! A word from outside that a run may have gone on. It is no news itself: whoever hears it looks for himself.
 
-use super::{CheckHint, RefName, RepositoryName, RunId};
+use super::{CheckHint, RefName, Repository, RunId};
 
 /// Something said that there is news, and of what. Nothing in it is believed: a hint makes a look come sooner, and never
 /// says how it ends.
@@ -24,7 +24,7 @@ pub enum Hearsay {
     /// A ref may be gone.
     Gone {
         /// Of this repository.
-        repository: RepositoryName,
+        repository: Repository,
         /// Which.
         reference: RefName,
     },

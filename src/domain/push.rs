@@ -16,6 +16,16 @@ pub struct Repository {
     pub name: RepositoryName,
 }
 
+impl Repository {
+    /// Whether it is the same: by the numbers, and by the names where one of them has none.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.id, other.id) {
+            (Some(one), Some(other)) => one == other,
+            (Some(_), None) | (None, _) => self.name.is_same(&other.name),
+        }
+    }
+}
+
 /// The verified fact that this ref of this repository moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {

@@ -151,11 +151,11 @@ impl TargetState {
         Repository { id: self.pin_of(&target.repository), name: target.repository.clone() }
     }
 
-    /// The target as it takes pushes of a repository: under the name that it is configured with, or under another by
-    /// the number that was fixed.
-    pub fn takes(&self, target: &Arc<Target>, repository: &Repository) -> Option<Arc<Target>> {
+    /// Whether the target takes pushes of a repository: of the name that it is configured with, or of another by the
+    /// number that was fixed.
+    pub fn takes(&self, target: &Target, repository: &Repository) -> bool {
         let by_number = repository.id.is_some() && self.pin_of(&target.repository) == repository.id;
-        (by_number || target.repository.is_same(&repository.name)).then(|| target.of_repository(&repository.name))
+        by_number || target.repository.is_same(&repository.name)
     }
 
     /// The lock, unless its time is over.

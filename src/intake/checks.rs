@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::payload::Malformed;
-use crate::domain::{CheckHint, CommitSha, RepositoryName, Target};
+use super::payload::{Malformed, repository_name};
+use crate::domain::{CheckHint, CommitSha, Repository, Target};
 
 /// The events that may say that a check has ended.
 const EVENTS: &[&str] = &["status", "check_run", "check_suite", "workflow_run"];
@@ -28,6 +28,7 @@ struct Payload {
 
 #[derive(Deserialize)]
 struct Named {
+    id: Option<u64>,
     full_name: String,
 }
 
@@ -41,7 +42,7 @@ struct Subject {
 /// What an event about checks says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    pub(super) repository: RepositoryName,
+    pub(super) repository: Repository,
     /// The commit and the check whose end it tells; nothing where nothing has ended.
     ended: Option<(CommitSha, Option<String>)>,
 }
@@ -54,8 +55,7 @@ pub(super) fn is_about_checks(event: &str) -> bool {
 /// Reads an event about checks.
 pub(super) fn read(json: &str) -> Result<Said, Malformed> {
     let it: Payload = serde_json::from_str(json)?;
-    let repository = RepositoryName::parse(it.repository.full_name)
-        .map_err(|unfit| Malformed::Name { field: "repository.full_name", unfit })?;
+    let repository = Repository { id: it.repository.id, name: repository_name(it.repository.full_name)? };
     let is_over = it.action == "completed" || it.state.is_some_and(|state| state != "pending");
     // Of these only a check run's name is a check's.
     let (sha, check) = match (it.check_run, it.check_suite.or(it.workflow_run)) {
@@ -68,11 +68,10 @@ pub(super) fn read(json: &str) -> Result<Said, Malformed> {
 }
 
 impl Said {
-    /// What deployments may wait for, or why nobody waits for it.
+    /// What deployments may wait for, or why none to these targets of its repository does.
     pub(super) fn hint(self, targets: &[Arc<Target>]) -> Result<CheckHint, &'static str> {
         let Self { repository, ended } = self;
-        let of_repository = |it: &&Arc<Target>| it.repository.as_str().eq_ignore_ascii_case(repository.as_str());
-        let required: Vec<_> = targets.iter().filter(of_repository).flat_map(|it| &it.require_checks).collect();
+        let required: Vec<_> = targets.iter().flat_map(|it| &it.require_checks).collect();
         if required.is_empty() {
             return Err("no target of this repository requires checks");
         }

@@ -19,7 +19,7 @@ use super::signature::{Claim, Keys};
 use crate::clients::Clock;
 use crate::clients::github::GitHubClients;
 use crate::config::Config;
-use crate::domain::{Delivery, DeliveryId, Hearsay, Push, Repository};
+use crate::domain::{Delivery, DeliveryId, Hearsay, Push, Repository, Target};
 use crate::ledger::Ledger;
 
 /// Where goes what was said, is not kept, and may matter to what waits.
@@ -121,10 +121,10 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
     let understood = understand(verified.body(), encoding, event).await;
     match understood.map_err(|error| Problem::malformed(&error))? {
         Understood::Unused => Ok(answer::unused(&id, event)),
-        Understood::Checks(said) if !verified.voice().speaks_for(&said.repository) => {
-            Err(Problem::wrong_voice(&said.repository))
-        }
-        Understood::Checks(said) => Ok(hear(state, &id, event, said)),
+        Understood::Checks(said) => match state.reception.targets(&said.repository, Some(verified.voice())) {
+            Some(targets) => Ok(hear(state, &id, event, said, &targets)),
+            None => Err(Problem::wrong_voice(&said.repository.name)),
+        },
         Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
         Understood::Moved(repository) => {
             let told = repository::follow(&state.reception, &repository, verified.voice()).await;
@@ -134,8 +134,8 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
 }
 
 /// Passes on what was said of checks. Nothing is planned or kept: who hears it asks GitHub.
-fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said) -> HttpResponse {
-    match said.hint(&state.reception.config.targets) {
+fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said, targets: &[Arc<Target>]) -> HttpResponse {
+    match said.hint(targets) {
         Ok(hint) => {
             (state.hear)(Hearsay::Checks(hint));
             answer::noted(id, event, "deployments that wait for it look at its checks now")
@@ -155,7 +155,7 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
     let Parts { id, event, digest, push } = parts;
     let targets = state.reception.targets(&push.repository, Some(verified.voice()));
     let targets = targets.ok_or_else(|| Problem::wrong_voice(&push.repository.name))?;
-    let (repository, reference) = (push.repository.name.clone(), push.reference.clone());
+    let (repository, reference) = (push.repository.clone(), push.reference.clone());
     let gone = push.after.is_none().then_some(Hearsay::Gone { repository, reference });
     let (body, share) = verified.into_body();
     let (event, received_at) = (event.to_owned(), state.clock.now());

@@ -101,7 +101,7 @@ async fn what_the_examples_say_of_checks_is_heard() {
     }
     assert_eq!(reasons.len(), about_checks.len(), "there are examples of each: {reasons:#?}");
     let heard = std::mem::take(&mut *door.heard.lock().unwrap());
-    assert!(heard.iter().all(|it| it.repository.as_str() == "Codertocat/Hello-World"), "{heard:#?}");
+    assert!(heard.iter().all(|it| it.repository.name.as_str() == "Codertocat/Hello-World"), "{heard:#?}");
     assert!(heard.iter().any(|it| it.check.is_none()), "a suite or a workflow ended: {heard:#?}");
     assert!(heard.iter().any(|it| it.check.is_some()), "a check run or a status ended: {heard:#?}");
     door.close().await;

@@ -31,6 +31,7 @@ impl World {
         let repository = github.repository("acme/blog");
         let commit = repository.commit_and_push("first", &[("a", "1")]);
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
+        github.live_by(&clock);
         let clients = GitHubClients::new(&github.config(), clock.clone()).unwrap();
         let client = clients.of(&blog());
         let source = Sources::new("/nowhere", clients).of(&target(SourceSpec::GitHub));
@@ -92,6 +93,24 @@ async fn of_the_last_fifth_nothing_is_read_and_statuses_are_still_set() {
 }
 
 #[tokio::test]
+async fn the_end_of_githubs_hour_is_told_by_our_clock_and_silences_nobody_for_longer() {
+    let world = World::new();
+    // GitHub's clock is ten minutes ahead of ours.
+    world.github.live_by(&Clock::manual(world.clock.now() + SignedDuration::from_mins(10)));
+    world.github.count(5_000, 900, world.clock.now() + SignedDuration::from_mins(30));
+    world.head().await.unwrap();
+    let in_twenty_minutes = world.clock.now() + SignedDuration::from_mins(20);
+    assert_eq!(world.head().await.unwrap_err().retry_at(), Some(in_twenty_minutes));
+    world.clock.advance(Duration::from_mins(20));
+    // Nobody's hour ends in a month.
+    world.github.live_by(&world.clock);
+    world.github.count(5_000, 900, world.clock.now() + SignedDuration::from_hours(24 * 30));
+    world.head().await.unwrap();
+    let in_an_hour = world.clock.now() + SignedDuration::from_hours(1);
+    assert_eq!(world.head().await.unwrap_err().retry_at(), Some(in_an_hour));
+}
+
+#[tokio::test]
 async fn polls_are_slowed_before_they_are_refused() {
     let world = World::new();
     world.left(2_401);
@@ -113,7 +132,6 @@ async fn each_identity_has_a_budget_of_its_own() {
     let world = World::new();
     let key = world.github.app(5);
     world.github.install(5, "acme", &[("contents", "read")]);
-    world.github.live_by(&world.clock);
     let private_key = SecretRef::File(key);
     let app = GitHubApp { repositories: vec!["acme/*".into()], id: 5, private_key, installation: None };
     let clients =

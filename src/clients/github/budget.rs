@@ -16,6 +16,10 @@ const KEPT: u32 = 5;
 const SLOWED: u32 = 2;
 /// What would have to wait longer than this is better told so.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+/// GitHub fills a budget up every hour: who says that it takes longer is wrong.
+pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Two answers of one hour name its end alike, but for what our two clocks differ from answer to answer.
+const ALIKE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,22 @@ struct Left {
     limit: u32,
     remaining: u32,
     resets: Timestamp,
+    /// Whether that is as it was said.
+    is_sure: bool,
+}
+
+/// When a budget is filled up, by our clock.
+pub(super) struct Reset {
+    pub(super) at: Timestamp,
+    /// Whether that is as it was said: an hour away is the latest that is believed.
+    is_sure: bool,
+}
+
+/// Reads what GitHub says, whose clock is so far ahead of ours.
+pub(super) fn reset(second: i64, now: Timestamp, ahead: SignedDuration) -> Option<Reset> {
+    let said = Timestamp::from_second(second).ok()?.checked_sub(ahead).ok()?;
+    let latest = now.checked_add(WINDOW).ok()?;
+    Some(Reset { at: said.min(latest), is_sure: said <= latest.checked_add(ALIKE).ok()? })
 }
 
 impl Budget {
@@ -65,7 +85,7 @@ impl Budget {
         if let Some(until) = state.limited_until.filter(|until| now < *until) {
             return Err(GitHubError::RateLimited { until });
         }
-        let Some(Left { limit, remaining, resets }) = state.left.filter(|left| now < left.resets) else {
+        let Some(Left { limit, remaining, resets, .. }) = state.left.filter(|left| now < left.resets) else {
             return Ok(now);
         };
         let kept = if self.writes { limit / KEPT } else { 0 };
@@ -87,27 +107,31 @@ impl Budget {
 
     /// What is left, in words, where GitHub has said it and it still holds.
     pub(super) fn left(&self, now: Timestamp) -> Option<String> {
-        let Left { limit, remaining, resets } = self.state().left.filter(|left| now < left.resets)?;
+        let Left { limit, remaining, resets, .. } = self.state().left.filter(|left| now < left.resets)?;
         Some(format!("{remaining} of {limit} requests are left until {resets}"))
     }
 
     /// Keeps what an answer says is left. Of answers that overtake each other the lowest is right.
-    pub(super) fn hear(&self, headers: &HeaderMap) {
+    pub(super) fn hear(&self, headers: &HeaderMap, now: Timestamp, ahead: SignedDuration) {
         let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
         let number = |name: &str| text(name).and_then(|it| it.trim().parse::<u32>().ok());
         if text("x-ratelimit-resource").is_some_and(|it| it != "core") {
             return;
         }
-        let resets = text("x-ratelimit-reset").and_then(|it| Timestamp::from_second(it.trim().parse().ok()?).ok());
-        let heard = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"), resets);
-        let (Some(limit), Some(mut remaining), Some(resets)) = heard else { return };
+        let reset = text("x-ratelimit-reset").and_then(|it| reset(it.trim().parse().ok()?, now, ahead));
+        let heard = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"), reset);
+        let (Some(limit), Some(mut remaining), Some(Reset { at: mut resets, is_sure })) = heard else { return };
         let mut state = self.state();
-        match state.left {
-            Some(before) if before.resets > resets => return,
-            Some(before) if before.resets == resets => remaining = remaining.min(before.remaining),
-            Some(_) | None => {}
+        if let Some(before) = state.left {
+            let later = resets.duration_since(before.resets);
+            if later.abs() <= ALIKE {
+                // What comes again and again must not put the end off again and again.
+                (remaining, resets) = (remaining.min(before.remaining), resets.min(before.resets));
+            } else if later.is_negative() && before.is_sure {
+                return;
+            }
         }
-        state.left = Some(Left { limit, remaining, resets });
+        state.left = Some(Left { limit, remaining, resets, is_sure });
     }
 
     /// Keeps until when GitHub wants to hear nothing more.
@@ -130,12 +154,28 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn hearing(budget: &Budget, remaining: u32, resets: i64) {
+    fn hearing(budget: &Budget, remaining: u32, resets: i64, now: i64) {
         let told = [("limit", "5000".to_owned()), ("remaining", remaining.to_string()), ("reset", resets.to_string())];
         let header = |(name, value): &(&str, String)| {
             (format!("x-ratelimit-{name}").parse::<http::HeaderName>().unwrap(), value.parse().unwrap())
         };
-        budget.hear(&told.iter().map(header).collect());
+        budget.hear(&told.iter().map(header).collect(), second(now), SignedDuration::ZERO);
+    }
+
+    #[test]
+    fn when_it_is_filled_up_is_told_by_our_clock_and_within_the_hour() {
+        let at = |said, ahead| reset(said, second(1_000), SignedDuration::from_secs(ahead)).map(|it| it.at.as_second());
+        assert_eq!((at(2_000, 0), at(2_000, 600), at(2_000, -600)), (Some(2_000), Some(1_400), Some(2_600)));
+        assert_eq!((at(1_000_000, 0), at(i64::MAX, 0)), (Some(4_600), None));
+        let (budget, limited) = (Budget::new(true), |until| Err(GitHubError::RateLimited { until: second(until) }));
+        hearing(&budget, 0, 1_000_000, 0);
+        assert_eq!(
+            budget.admit(Spend::Read, second(1)),
+            limited(3_600),
+            "a wrong time silences us for an hour at most"
+        );
+        hearing(&budget, 0, 1_800, 0);
+        assert_eq!(budget.admit(Spend::Read, second(1)), limited(1_800), "a right one goes before it");
     }
 
     #[test]
@@ -143,29 +183,29 @@ mod tests {
         let (budget, now) = (Budget::new(true), second(0));
         let at = |spend| budget.admit(spend, now).map(|at| at.as_second());
         let limited = |until| Err(GitHubError::RateLimited { until: second(until) });
-        hearing(&budget, 2_500, 3_600);
+        hearing(&budget, 2_500, 3_600, 0);
         assert!((0..50).all(|_| at(Spend::Poll) == Ok(0)), "half of it is plenty");
-        hearing(&budget, 2_400, 3_600);
+        hearing(&budget, 2_400, 3_600, 0);
         assert_eq!([at(Spend::Poll), at(Spend::Poll), at(Spend::Poll)], [Ok(0), Ok(2), Ok(5)]);
         assert_eq!((at(Spend::Read), at(Spend::Write)), (Ok(0), Ok(0)));
-        hearing(&budget, 1_001, 3_600);
+        hearing(&budget, 1_001, 3_600, 0);
         assert_eq!(at(Spend::Poll), Ok(7));
         assert_eq!((at(Spend::Poll), at(Spend::Read)), (limited(3_600), Ok(0)));
-        hearing(&budget, 1_000, 3_600);
-        hearing(&budget, 1_200, 3_600);
+        hearing(&budget, 1_000, 3_600, 0);
+        hearing(&budget, 1_200, 3_600, 0);
         assert_eq!((at(Spend::Poll), at(Spend::Read), at(Spend::Write)), (limited(3_600), limited(3_600), Ok(0)));
-        hearing(&budget, 5_000, 7_200);
+        hearing(&budget, 5_000, 7_200, 3_600);
         assert_eq!((at(Spend::Poll), at(Spend::Read)), (Ok(0), Ok(0)), "the next hour has a budget of its own");
-        hearing(&budget, 0, 3_600);
+        hearing(&budget, 0, 3_600, 0);
         assert_eq!(at(Spend::Read), Ok(0), "an answer of the hour before that came late");
     }
 
     #[test]
     fn nobody_writes_and_keeps_nothing() {
         let (budget, now) = (Budget::new(false), second(0));
-        hearing(&budget, 1, 3_600);
+        hearing(&budget, 1, 3_600, 0);
         assert_eq!(budget.admit(Spend::Read, now), Ok(now));
-        hearing(&budget, 0, 3_600);
+        hearing(&budget, 0, 3_600, 0);
         assert!(budget.admit(Spend::Read, now).is_err());
         assert_eq!(budget.admit(Spend::Read, second(3_600)), Ok(second(3_600)));
     }

@@ -5,12 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::budget::{WINDOW, reset};
 use crate::domain::Failure;
 
 /// GitHub's advice where it names no time.
 const WAIT: SignedDuration = SignedDuration::from_secs(60);
-/// An hour is GitHub's longest window; a header that says more is not believed.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(2);
 
 /// Why a request to GitHub did not work.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -184,12 +183,18 @@ impl GitHubError {
         Failure { passing: self.is_passing(), ..Failure::setup(code, self.to_string()).help(help) }
     }
 
-    /// The error that an answer means.
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
+    /// The error that an answer means. GitHub's clock is so far ahead of ours.
+    pub(super) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+        ahead: SignedDuration,
+    ) -> Self {
         let message = message(body);
         match status.as_u16() {
             401 => Self::Unauthorized,
-            403 | 429 => match limited_until(headers, now) {
+            403 | 429 => match limited_until(headers, now, ahead) {
                 Some(until) => Self::RateLimited { until },
                 None if status.as_u16() == 429 || message.to_lowercase().contains("rate limit") => {
                     Self::RateLimited { until: now + WAIT }
@@ -211,17 +216,17 @@ impl From<GitHubError> for Failure {
 }
 
 /// `retry-after` goes before `x-ratelimit-reset`, which counts only where nothing remains.
-fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+fn limited_until(headers: &HeaderMap, now: Timestamp, ahead: SignedDuration) -> Option<Timestamp> {
     let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let latest = now + LONGEST_WAIT;
+    let latest = now + WINDOW;
     if let Some(seconds) = number("retry-after") {
         return Some(now.checked_add(SignedDuration::from_secs(seconds.max(1))).unwrap_or(latest).min(latest));
     }
     if number("x-ratelimit-remaining") != Some(0) {
         return None;
     }
-    let reset = number("x-ratelimit-reset").and_then(|it| Timestamp::from_second(it).ok());
-    Some(reset.filter(|it| *it > now).unwrap_or(now + WAIT).min(latest))
+    let reset = number("x-ratelimit-reset").and_then(|it| reset(it, now, ahead));
+    Some(reset.map(|it| it.at).filter(|at| *at > now).unwrap_or(now + WAIT))
 }
 
 /// GitHub's own words, one line of at most 200 characters.
@@ -250,7 +255,7 @@ mod tests {
     fn of(status: u16, headers: &[(&'static str, &str)], body: &str) -> GitHubError {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let now = Timestamp::from_second(1_000).unwrap();
-        GitHubError::of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), now)
+        GitHubError::of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), now, SignedDuration::ZERO)
     }
 
     #[test]
@@ -261,7 +266,9 @@ mod tests {
         assert_eq!(of(403, &[("retry-after", "30")], ""), until(1_030));
         assert_eq!(of(403, &none_left, ""), until(1_500));
         assert_eq!(of(429, &[], ""), until(1_060));
-        assert_eq!(of(403, &[("retry-after", "999999999999")], ""), until(1_000 + 7_200));
+        assert_eq!(of(403, &[("retry-after", "999999999999")], ""), until(1_000 + 3_600));
+        let far = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "999999999")];
+        assert_eq!(of(403, &far, ""), until(1_000 + 3_600), "GitHub's window is an hour");
         assert_eq!(of(403, &[], r#"{"message":"You have exceeded a secondary rate limit"}"#), until(1_060));
         let some_left = [("x-ratelimit-remaining", "12"), ("x-ratelimit-reset", "1500")];
         let forbidden = GitHubError::Forbidden { message: "Resource not accessible".into() };

@@ -131,7 +131,7 @@ impl Wire {
                 let response = self.plain.get(url).send().await.map_err(|error| unavailable(&error))?;
                 let (status, headers) = (response.status(), response.headers().clone());
                 if !status.is_success() {
-                    return Err(GitHubError::of(status, &headers, b"", self.clock.now()));
+                    return Err(self.refused(status, &headers, b""));
                 }
                 Ok(response.bytes_stream().map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
             }
@@ -169,7 +169,7 @@ impl Wire {
             let request = self.octocrab.build_request(builder, asked.body).map_err(unclear)?;
             let response = self.octocrab.execute(request).await.map_err(|error| unavailable(&error))?;
             self.hear_the_time(response.headers());
-            budget.hear(response.headers());
+            budget.hear(response.headers(), self.clock.now(), self.ahead().unwrap_or_default());
             let status = response.status();
             if status == StatusCode::NOT_MODIFIED && asked.unless.is_some() {
                 return Ok(Reply::Unchanged);
@@ -186,11 +186,15 @@ impl Wire {
             }
             let headers = response.headers().clone();
             let text = without(&read(response.into_body()).await.unwrap_or_default(), authorization);
-            let error = GitHubError::of(status, &headers, text.as_bytes(), self.clock.now());
+            let error = self.refused(status, &headers, text.as_bytes());
             budget.remember(&error);
             return Err(error);
         }
         Err(GitHubError::Unclear { why: format!("more than {REDIRECTS} redirects") })
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GitHubError {
+        GitHubError::of(status, headers, body, self.clock.now(), self.ahead().unwrap_or_default())
     }
 
     fn hear_the_time(&self, headers: &HeaderMap) {

@@ -1,7 +1,6 @@
 //! Repositories that get another name or another owner, and strangers that take the name: the number decides.
 
-use landfall::domain::Ask;
-use landfall::domain::{DeployOptions, RefName, TargetName};
+use landfall::domain::{Ask, DeliveryId, DeployOptions, RefName, TargetName};
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, Extra, deliver};
@@ -92,6 +91,23 @@ fn a_renamed_repository_is_followed_by_its_number_and_a_stranger_under_its_name_
     assert_eq!(last.order().repository.name.as_str(), "acme/journal");
     assert_eq!(bot.story().matches("followed to acme/journal").count(), 1, "{}", bot.story());
     assert_eq!(bot.page(), "three");
+}
+
+#[test]
+fn a_delivery_under_the_old_name_is_replayed_from_the_repository_itself_and_not_from_a_stranger() {
+    let (github, bot) = settled();
+    github.rename("acme/site", "acme/journal");
+    github.repository("acme/site");
+    let sha = committed_at(&bot, &github, "acme/journal", "two");
+    pushed(&bot, "delivery-2", "acme/journal", ID, &sha);
+    bot.settle_and_tell();
+    let ask = Ask::Replay { delivery: DeliveryId::parse("delivery-1").unwrap() };
+    assert_eq!(bot.ask("again", ask).unwrap().deployments.len(), 1);
+    bot.settle_and_tell();
+    assert_eq!((bot.page().as_str(), bot.runs()), ("one", 3), "{}", bot.story());
+    let replayed = bot.deployments().remove(0);
+    assert_eq!(replayed.order().repository.name.as_str(), "acme/journal");
+    assert_eq!(github.statuses().last().unwrap().repository, "acme/journal");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Refs that move, end or change their name while something waits, and the proof of order right before the release, by
 //! GitHub's refs and comparisons.
 
+use jiff::SignedDuration;
 use landfall::domain::{Ask, State, TargetName};
 use serde_json::{Value, json};
 
@@ -86,6 +87,37 @@ fn a_deleted_branch_ends_what_waits_for_a_lock() {
     );
     assert_eq!(it.refusal(), "`main` is gone (steps/ref-gone); push the branch or tag again to deploy it");
     assert_eq!(it.bot.runs(), 0);
+}
+
+#[test]
+fn a_deleted_branch_of_which_nobody_tells_ends_what_waits_too() {
+    let mut it = Gated::asleep("");
+    it.bot.change("data_dir =", "catch_up_every = \"1s\"\ndata_dir =");
+    it.bot.start();
+    it.lock();
+    it.deliver("delivery-1", "one");
+    it.waits("`site` is locked by ada");
+    it.refs(&[":refs/heads/main"]);
+    assert_eq!(it.refusal(), "`main` is gone (steps/ref-gone); push the branch or tag again to deploy it");
+}
+
+#[test]
+fn what_is_said_under_a_new_name_is_heard_by_what_was_planned_under_the_old_one() {
+    let it = Gated::new(super::BUILD);
+    let sha = it.deliver("delivery-1", "one");
+    it.waits("waiting for check `build`");
+    it.github.rename("acme/site", "acme/journal");
+    it.github.run_check(&sha, "build", "success");
+    let run = json!({ "head_sha": sha, "name": "build", "status": "completed", "conclusion": "success" });
+    let repository = json!({ "id": 1_000, "full_name": "acme/journal" });
+    let payload = json!({ "action": "completed", "check_run": run, "repository": repository });
+    let (status, answer) = it.bot.runtime.block_on(super::tell(&it.bot.url(), "check_run", &payload));
+    assert_eq!((status, &answer["reason"]), (200, &json!("deployments that wait for it look at its checks now")));
+    // The next look by the clock would come ten seconds later.
+    it.bot.settle();
+    let deployment = it.newest();
+    let took = deployment.changed_at().duration_since(deployment.created_at());
+    assert!(took < SignedDuration::from_secs(9) && it.bot.page() == "one", "{took}: {}", it.bot.story());
 }
 
 #[test]
