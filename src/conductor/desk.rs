@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::looks::{Look, Looks};
 use crate::domain::{
-    Approval, Cause, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, Hold, HoldKind,
-    Misplaced, OnNewPush, Order, RefName, State, Step, TargetName, TargetState, spell,
+    Approval, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, HoldKind, Misplaced, OnNewPush,
+    Order, RefName, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -35,6 +35,17 @@ pub enum Decision {
     Run(Box<Step>),
 }
 
+impl Decision {
+    /// The same, and decided again then at the latest.
+    fn not_after(self, at: Timestamp) -> Self {
+        match self {
+            Self::Rest => Self::Wait(at),
+            Self::Wait(until) => Self::Wait(until.min(at)),
+            Self::Write(_) | Self::Run(_) => self,
+        }
+    }
+}
+
 /// All deployments that are not over, with what is known of their targets.
 #[derive(Default)]
 pub struct Desk {
@@ -48,8 +59,8 @@ pub struct Desk {
     weighed: BTreeMap<(Destination, RefName), Timestamp>,
     /// When those that wait for checks are looked at again.
     looks: Looks,
-    /// Those that wait to be released and whose ref may be gone.
-    doubted: BTreeSet<DeploymentId>,
+    /// Those that wait to be released and whose ref may be gone, and when they are looked at.
+    doubted: BTreeMap<DeploymentId, Timestamp>,
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
     paused: bool,
@@ -191,6 +202,11 @@ impl Desk {
         self.looks.take(id, look);
     }
 
+    /// The last look at the checks of a deployment.
+    pub fn last_look(&self, id: DeploymentId) -> Option<&Look> {
+        self.looks.last(id)
+    }
+
     /// Takes in what was said outside. Gives the deployments that may wait for it.
     pub fn hear(&mut self, word: &Hearsay) -> Vec<DeploymentId> {
         let Self { open, looks, busy, .. } = self;
@@ -204,13 +220,20 @@ impl Desk {
         open.values().filter(|it| it.state().is_before_release()).filter(hears).map(Deployment::id).collect()
     }
 
+    /// Says that nobody could tell whether its ref is gone, and when it is asked again.
+    pub fn doubt_again(&mut self, id: DeploymentId, again: Timestamp) {
+        if self.open.contains_key(&id) {
+            self.doubted.insert(id, again);
+        }
+    }
+
     /// Those of these orders that wait, and are weighed again because their ref may be gone.
     pub fn doubt(&mut self, is_of: impl Fn(&Order) -> bool) -> Vec<DeploymentId> {
         let waits = |it: &&Deployment| matches!(it.state(), State::Held { .. } | State::ReadyHeld { .. });
         let is_of = |it: &&Deployment| !it.order().is_insisted() && is_of(it.order());
         let all: Vec<_> = self.open.values().filter(waits).filter(is_of).map(Deployment::id).collect();
         all.iter().for_each(|id| self.looks.forget(*id));
-        self.doubted.extend(all.iter().copied());
+        self.doubted.extend(all.iter().map(|id| (*id, Timestamp::MIN)));
         all
     }
 
@@ -264,9 +287,17 @@ impl Desk {
                 return Decision::Wait(stumble.next_at.min(given_up));
             }
         }
-        if matches!(deployment.state(), State::ReadyHeld { .. }) && self.doubted.contains(&id) {
-            return Decision::Run(Box::new(Step::Weigh));
+        let doubted = self.doubted.get(&id).filter(|_| matches!(deployment.state(), State::ReadyHeld { .. }));
+        match doubted {
+            Some(at) if *at <= now => Decision::Run(Box::new(Step::Weigh)),
+            Some(at) => self.step(deployment, now).not_after(*at),
+            None => self.step(deployment, now),
         }
+    }
+
+    /// What its next step is, and whether it may be taken.
+    fn step(&self, deployment: &Deployment, now: Timestamp) -> Decision {
+        let id = deployment.id();
         if let Some(next) = self.looks.next(id).filter(|next| now < *next && waits_for_checks(deployment)) {
             return Decision::Wait(next);
         }
@@ -336,106 +367,6 @@ impl Desk {
         let last = is_first.then(|| self.weighed.get(&lane_and_ref(deployment))).flatten()?;
         last.checked_add(BETWEEN_WEIGHINGS).ok()
     }
-
-    /// Whether a deployment whose revision is ready may be released now.
-    fn release(&self, deployment: &Deployment, now: Timestamp) -> Decision {
-        if let Some(hold) = self.hold(deployment, now) {
-            let held = matches!(deployment.state(), State::ReadyHeld { hold: before, .. } if *before == hold);
-            return match (held, hold.until) {
-                (false, _) => Decision::Write(Box::new(DeploymentEvent::Held { hold })),
-                (true, Some(until)) => Decision::Wait(until),
-                (true, None) => Decision::Rest,
-            };
-        }
-        match deployment.next_step() {
-            Some(step) => Decision::Run(Box::new(step)),
-            None => Decision::Rest,
-        }
-    }
-
-    /// What keeps it from being released now.
-    fn hold(&self, deployment: &Deployment, now: Timestamp) -> Option<Hold> {
-        let busy = |hold: &Hold| hold.kind == HoldKind::EngineBusy && hold.until.is_some_and(|until| now < until);
-        if let State::ReadyHeld { hold, .. } = deployment.state()
-            && busy(hold)
-        {
-            return Some(hold.clone());
-        }
-        if let Cause::Promotion { from, .. } = &deployment.order().cause
-            && awaits_approval(deployment)
-        {
-            let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-            let reason = format!("waits for approval of the promotion{from}");
-            return Some(Hold { kind: HoldKind::Approval, reason, until: None });
-        }
-        if self.paused {
-            return Some(Hold { kind: HoldKind::Paused, reason: "the bot is paused".into(), until: None });
-        }
-        let target = &deployment.order().target.name;
-        if let Some(lock) = self.targets.get(target).and_then(|it| it.lock_at(now)) {
-            let why = lock.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
-            let reason = format!("`{target}` is locked by {}{why}", lock.actor);
-            return Some(Hold { kind: HoldKind::Lock, reason, until: lock.until });
-        }
-        let before = self.before(deployment, now)?;
-        Some(Hold { kind: HoldKind::Lane, reason: format!("waiting for {}", before.id()), until: None })
-    }
-
-    /// The deployment of its lane that goes first.
-    fn before(&self, deployment: &Deployment, now: Timestamp) -> Option<&Deployment> {
-        let calls_engine = |mate: &&Deployment| {
-            !mate.state().is_before_release() || self.busy.get(&mate.id()).is_some_and(|calls| *calls)
-        };
-        if let Some(holder) = self.lane_of(deployment).filter(|mate| mate.id() != deployment.id()).find(calls_engine) {
-            return Some(holder);
-        }
-        if deployment.order().is_repair() {
-            return None;
-        }
-        let id = deployment.id();
-        // What the engine began by itself is at work there already.
-        let goes = |mate: &Deployment| mate.order().adopts().is_some() || !waits(mate, now);
-        let mends = |mate: &&Deployment| mate.order().is_repair() && mate.id() != id && goes(mate);
-        if let Some(repair) = self.lane_of(deployment).find(mends) {
-            return Some(repair);
-        }
-        if queues_all(deployment) {
-            return self.lane_of(deployment).find(|mate| mate.id() < id && !awaits_approval(mate));
-        }
-        self.lane_of(deployment).rev().find(|mate| mate.id() > id && self.is_free(mate, now))
-    }
-
-    /// Whether nothing of its own keeps a ready deployment waiting. Locks and pauses hold a whole lane alike.
-    fn is_free(&self, deployment: &Deployment, now: Timestamp) -> bool {
-        let waits = waits(deployment, now);
-        match deployment.state() {
-            State::Ready { .. } => !waits,
-            // One that was just approved is still held by that, until it is decided on.
-            State::ReadyHeld { hold, .. } => !waits && (is_of_the_lane(hold.kind) || hold.kind == HoldKind::Approval),
-            State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => false,
-            State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => true,
-            State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => false,
-            State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => false,
-        }
-    }
-
-    /// The running deployment that a newer one of its lane wants out of the way (`on_new_push = "stop-running"`).
-    pub fn in_the_way_of(&self, id: DeploymentId) -> Option<DeploymentId> {
-        let newer = self.open.get(&id)?;
-        let wants = newer.order().target.on_new_push == OnNewPush::StopRunning
-            && matches!(newer.state(), State::Ready { .. } | State::ReadyHeld { .. });
-        let holder =
-            self.lane_of(newer).find(|mate| mate.id() < id && matches!(mate.state(), State::Running { .. }))?;
-        (wants && holder.stop_asked_by().is_none()).then_some(holder.id())
-    }
-}
-
-/// Whether a hold of this kind ends with the lane, a lock or a pause, and not with something of the deployment itself.
-fn is_of_the_lane(kind: HoldKind) -> bool {
-    match kind {
-        HoldKind::Lane | HoldKind::Lock | HoldKind::Paused | HoldKind::Freeze => true,
-        HoldKind::OrderUnproven | HoldKind::Checks | HoldKind::Approval | HoldKind::EngineBusy => false,
-    }
 }
 
 /// Whether a deployment that is held keeps others from being superseded by it: it is not free to go itself.
@@ -468,13 +399,6 @@ fn awaits_approval(deployment: &Deployment) -> bool {
     deployment.state().is_before_release() && deployment.waits_for() == Some(Approval::Promotion)
 }
 
-/// Whether a deployment is about to end, or waits for its next try or for a person.
-fn waits(deployment: &Deployment, now: Timestamp) -> bool {
-    awaits_approval(deployment)
-        || deployment.stumble().is_some_and(|it| now < it.next_at)
-        || deployment.stop_asked_by().is_some()
-}
-
 fn queues_all(deployment: &Deployment) -> bool {
     deployment.order().target.on_new_push == OnNewPush::QueueAll
 }
@@ -490,5 +414,6 @@ fn give_up(deployment: &Deployment, last: &Failure) -> DeploymentEvent {
     DeploymentEvent::Failed { failure }
 }
 
+mod release;
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,8 @@ pub(super) struct Job {
     /// The targets as configured.
     pub(super) targets: Arc<[Arc<Target>]>,
     pub(super) deployment: Deployment,
+    /// The last look at its checks.
+    pub(super) looked: Option<Look>,
 }
 
 /// Why a job ended without saying what came of it.
@@ -52,6 +54,12 @@ pub(super) enum JobError {
     /// It waits for something outside that is looked at again.
     #[error("it waits for what is looked at again")]
     LooksAgain(Look),
+    /// Its ref may be gone, and the source does not answer.
+    #[error("nobody can say now whether its ref is gone")]
+    StillDoubted {
+        /// When it is asked again.
+        again: Timestamp,
+    },
     /// It has a bug.
     #[error("the step panicked")]
     Panicked,
@@ -237,7 +245,7 @@ impl Job {
                 let by = weighed.commit;
                 return self.append(DeploymentEvent::Superseded { by, deployment: None }, vec![]).await;
             }
-            other @ (Word::Write(..) | Word::Wait(..)) => return self.conclude(other).await,
+            other @ (Word::Write(..) | Word::Wait(..) | Word::Unproven(..)) => return self.conclude(other).await,
         }
         let engine = release::engine(&self.world, self.order());
         let run = engine.choose_run(self.id());

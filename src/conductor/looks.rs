@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{CheckHint, CommitSha, Deployment, DeploymentId};
+use crate::domain::{CheckHint, CommitSha, Deployment, DeploymentId, Weighed};
 
 /// The least time between two looks of one deployment, whoever calls for them.
 const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(2);
@@ -15,6 +15,8 @@ const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(2);
 pub struct Look {
     /// At the checks of this commit.
     pub commit: CommitSha,
+    /// What was found of it before its checks, where anybody could say: it is not asked for again.
+    pub weighed: Option<Weighed>,
     /// When.
     pub at: Timestamp,
     /// When it is due again.
@@ -36,6 +38,11 @@ impl Looks {
             look.next = look.next.min(soonest(&look));
         }
         self.taken.insert(id, look);
+    }
+
+    /// The last look of a deployment.
+    pub(super) fn last(&self, id: DeploymentId) -> Option<&Look> {
+        self.taken.get(&id)
     }
 
     /// When the next look of a deployment is due; nothing where none was taken.

@@ -290,7 +290,7 @@ impl Conductor {
     {
         let Some(deployment) = self.desk.get(id).cloned() else { return };
         let (ledger, world, targets) = (self.ledger.clone(), self.world.clone(), self.targets.clone());
-        let job = Job { ledger, world, targets, deployment };
+        let job = Job { ledger, world, targets, deployment, looked: self.desk.last_look(id).cloned() };
         let handle = self.jobs.spawn(run(job));
         self.at_work.insert(handle.id(), (id, work));
         if work != Work::Stop {
@@ -335,6 +335,7 @@ impl Conductor {
                 self.due.extend(Some((again, id)).filter(|_| again < Timestamp::MAX));
             }
             Err(JobError::LooksAgain(look)) => self.desk.looked(id, look),
+            Err(JobError::StillDoubted { again }) => self.desk.doubt_again(id, again),
             Err(JobError::Panicked) => self.start(id, Work::Step, |job| Box::pin(job.back_off_after_panic())),
         }
         if self.desk.get(id).is_none() {

@@ -1,16 +1,22 @@
 //! Weighing a deployment, before it is prepared and again right before its release: what the source says of its order,
 //! what the ledger says of its commit, what others say in their checks. It writes what came of that.
 
+use jiff::{SignedDuration, Timestamp};
 use tracing::info;
 
 use super::desk::is_held_on_its_own;
 use super::jobs::{Done, Job, JobError, blocking};
 use super::looks::Look;
 use super::rollback;
-use crate::domain::{Deployment, DeploymentEvent, Failure, Head, Hold, HoldKind, Order, State, StepName, Weighed};
+use crate::domain::{
+    CommitSha, Deployment, DeploymentEvent, Failure, Head, Hold, HoldKind, Order, State, StepName, Weighed,
+};
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
-use crate::source::RefHead;
+use crate::source::{RefHead, SourceError};
 use crate::steps::{self, Need, Weighing};
+
+/// When one whose ref may be gone is looked at again, where the source does not answer.
+const DOUBTS_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What weighing came to.
 pub(super) enum Word {
@@ -20,6 +26,8 @@ pub(super) enum Word {
     Write(DeploymentEvent, Vec<Birth>),
     /// It waits for something outside, which is looked at again.
     Wait(Hold, Look),
+    /// Nobody can say now, and when to ask again, where that is known.
+    Unproven(Failure, Option<Timestamp>),
 }
 
 impl Word {
@@ -35,9 +43,11 @@ impl Job {
             self.append(DeploymentEvent::Weighing, vec![]).await?;
         }
         if let State::ReadyHeld { .. } = self.deployment.state() {
-            // It is weighed between its times, because its ref may be gone: that it may still go is no news.
+            // It is weighed between its times, because its ref may be gone: that it may still go is no news, nor that
+            // nobody can say.
             return match self.ordering().await? {
                 Word::Go(_) => Ok(()),
+                Word::Unproven(_, retry_at) => Err(self.still_doubted(retry_at)),
                 other @ (Word::Write(..) | Word::Wait(..)) => self.conclude(other).await,
             };
         }
@@ -58,6 +68,10 @@ impl Job {
                 }
                 Err(JobError::LooksAgain(look))
             }
+            Word::Unproven(failure, _) => {
+                let stumbled = self.stumble(StepName::Weigh, failure);
+                self.append(stumbled, vec![]).await
+            }
         }
     }
 
@@ -67,13 +81,31 @@ impl Job {
         // Once that is settled, it stays so: the commit is the same.
         if let Word::Go(weighed) = word {
             let is_settled = self.deployment.weighed().is_some() || self.order().is_insisted();
-            word = if is_settled { Word::Go(weighed) } else { self.needed(weighed).await? };
+            word = match self.found_before(&weighed.commit) {
+                _ if is_settled => Word::Go(weighed),
+                Some(Weighed { doubt, .. }) => Word::Go(Weighed { doubt: doubt.clone(), ..weighed }),
+                None => self.needed(weighed).await?,
+            };
         }
-        if let Word::Go(weighed) = word {
-            let is_gated = self.order().waits_for_checks();
-            word = if is_gated { self.gate(weighed).await } else { Word::Go(weighed) };
-        }
-        Ok(word)
+        Ok(match word {
+            Word::Go(weighed) if self.order().waits_for_checks() => self.gate(weighed).await,
+            // What waits for its checks goes on waiting: its time runs, whether the source answers or not.
+            Word::Unproven(failure, retry_at) if self.waits_for_checks() => {
+                self.wait_for_source(failure, retry_at, None)
+            }
+            word @ (Word::Go(_) | Word::Write(..) | Word::Wait(..) | Word::Unproven(..)) => word,
+        })
+    }
+
+    /// What the last look found of a commit before its checks.
+    fn found_before(&self, commit: &CommitSha) -> Option<&Weighed> {
+        let last = self.looked.as_ref().filter(|look| look.commit == *commit);
+        last.and_then(|look| look.weighed.as_ref())
+    }
+
+    fn still_doubted(&self, retry_at: Option<Timestamp>) -> JobError {
+        let soonest = self.now().saturating_add(DOUBTS_AGAIN).unwrap_or(Timestamp::MAX);
+        JobError::StillDoubted { again: retry_at.unwrap_or(soonest).max(soonest) }
     }
 
     /// Whether a commit that is the newest has to be deployed.
@@ -93,7 +125,7 @@ impl Job {
                 let births = lost.map(|lost| super::catch_up::birth_below(self.order(), lost));
                 Word::Write(DeploymentEvent::Skipped { reason }, births.into_iter().collect())
             }
-            Err(error) => self.unproven(error.into()),
+            Err(error) => unasked(error),
         })
     }
 
@@ -117,14 +149,10 @@ impl Job {
             },
             Ok(Weighing::Superseded(head)) => return self.superseded(head).await,
             Ok(Weighing::Refused(failure)) => Word::refused(failure),
-            Ok(Weighing::Unproven(failure)) => self.unproven(failure),
+            Ok(Weighing::Unproven(failure)) => Word::Unproven(failure, None),
             // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
-            Err(error) => self.unproven(error.into()),
+            Err(error) => unasked(error),
         })
-    }
-
-    fn unproven(&self, failure: Failure) -> Word {
-        Word::Write(self.stumble(StepName::Weigh, failure), vec![])
     }
 
     /// What weighing says of a promotion: what counts is what its target has handled, and not where the ref is now.
@@ -137,8 +165,8 @@ impl Job {
                 return Ok(Word::Write(superseded, vec![]));
             }
             Ok(Weighing::Refused(failure)) => return Ok(Word::refused(failure)),
-            Ok(Weighing::Unproven(failure)) => return Ok(self.unproven(failure)),
-            Err(error) => return Ok(self.unproven(error.into())),
+            Ok(Weighing::Unproven(failure)) => return Ok(Word::Unproven(failure, None)),
+            Err(error) => return Ok(unasked(error)),
         };
         let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
         let live = blocking(move || ledger.target(&name)).await?.live;
@@ -182,7 +210,7 @@ impl Job {
                 Ok(None) => {}
                 // What came after this one is not to be deployed: this one is what remains.
                 Ok(Some(_)) => return Ok(Word::Go(goes)),
-                Err(error) => return Ok(self.unproven(error.into())),
+                Err(error) => return Ok(unasked(error)),
             }
         }
         if let Some(newer) = &newer
@@ -198,8 +226,14 @@ impl Job {
 
     /// Whether this one, which waits for its checks, stays until more is known of a newer one: its checks may take long.
     fn outwaits(&self, newer: &Deployment) -> bool {
-        let waits = self.hold().is_some_and(|it| it.kind == HoldKind::Checks);
-        waits && newer.order().waits_for_checks() && matches!(newer.state(), State::Planned | State::Weighing)
+        self.waits_for_checks()
+            && newer.order().waits_for_checks()
+            && matches!(newer.state(), State::Planned | State::Weighing)
+    }
+
+    /// Whether it is held by its checks.
+    pub(super) fn waits_for_checks(&self) -> bool {
+        self.hold().is_some_and(|it| it.kind == HoldKind::Checks)
     }
 
     pub(super) fn hold(&self) -> Option<&Hold> {
@@ -213,7 +247,13 @@ impl Job {
     }
 }
 
-/// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit.
+fn unasked(error: SourceError) -> Word {
+    let retry_at = error.retry_at();
+    Word::Unproven(error.into(), retry_at)
+}
+
+/// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit, or else
+/// the one that has handled it. Where that one was left out, what came before it may still have to go.
 fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<Deployment>, LedgerError> {
     let (target, reference) = (&order.target.name, &order.reference);
     for sha in [&head.object, &head.commit] {
@@ -224,9 +264,10 @@ fn planned_as(ledger: &Ledger, order: &Order, head: &RefHead) -> Result<Option<D
             return Ok(Some(found));
         }
     }
-    let newest = ledger.head(target, reference)?.planned;
-    match newest.filter(|(sha, _)| *sha == head.object || *sha == head.commit) {
-        Some((_, id)) => ledger.deployment(id),
-        None => Ok(None),
+    let Head { seen, seen_by, planned } = ledger.head(target, reference)?;
+    if let Some((_, id)) = planned.filter(|(sha, _)| *sha == head.object || *sha == head.commit) {
+        return ledger.deployment(id);
     }
+    let Some(id) = seen_by.filter(|_| seen.as_ref() == Some(&head.commit)) else { return Ok(None) };
+    Ok(ledger.deployment(id)?.filter(|it| !matches!(it.state(), State::Skipped { .. })))
 }

@@ -220,6 +220,11 @@ pub enum NoDeployment {
         /// As which deployment.
         deployment: DeploymentId,
     },
+    /// This very commit is live at the target, and nothing is under way there.
+    AlreadyLive {
+        /// By which deployment.
+        deployment: DeploymentId,
+    },
     /// The repository's name now belongs to another repository than the one first accepted.
     OtherRepository {
         /// The id first accepted.
@@ -237,6 +242,7 @@ impl std::fmt::Display for NoDeployment {
             Self::PathsUntouched => write!(f, "no path of the rule changed"),
             Self::SkipAsked { words } => write!(f, "the commit says `{words}`"),
             Self::AlreadyPlanned { deployment } => write!(f, "already planned as {deployment}"),
+            Self::AlreadyLive { deployment } => write!(f, "already live by {deployment}"),
             Self::OtherRepository { pinned, found } => {
                 write!(f, "repository id {found} is not {pinned}, which was first accepted under this name")
             }

@@ -103,15 +103,12 @@ impl TargetState {
         }
     }
 
-    /// Takes the end of one of its deployments.
+    /// Takes the end of one of its deployments. Whether its commit is the newest handled by that, its ref tells.
     pub fn conclude(&mut self, at: Timestamp, deployment: &Deployment) {
         let order = deployment.order();
         if let (Some(_), None, State::Succeeded { .. }) = (order.adopts(), order.restores(), deployment.state()) {
             // The engine brought something back that was never ours: of what is there now, no commit is known.
             (self.live, self.left_by) = (None, None);
-        }
-        if let Some(commit) = deployment.handled() {
-            self.seen = Some(commit.clone());
         }
         let (Some(_), Some(weighed)) = (deployment.run(), deployment.weighed()) else { return };
         let this = Live { sha: weighed.commit.clone(), deployment: deployment.id(), at };

@@ -168,7 +168,7 @@ impl<'d, 'i> Commit<'d, 'i> {
         let nothing = match (other, planned) {
             (Some((pinned, found)), _) => Some(NoDeployment::OtherRepository { pinned, found }),
             (None, Some((_, deployment))) => Some(NoDeployment::AlreadyPlanned { deployment }),
-            (None, None) => None,
+            (None, None) => self.draft.live_by(&order)?.map(|deployment| NoDeployment::AlreadyLive { deployment }),
         };
         if nothing.is_some() {
             return Ok((PlanLine { target, deployment: None, rule: None, nothing }, None));

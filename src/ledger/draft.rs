@@ -8,7 +8,7 @@ use sled::Batch;
 
 use crate::domain::{
     Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, NoDeployment, Offset,
-    PlanLine, Push, Record, RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
+    Order, PlanLine, Push, Record, RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -129,6 +129,35 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The deployment by which an order's commit is live already, as the newest of its ref that was handled, while
+    /// nothing else is under way at its target: a push of it that comes late changes nothing.
+    pub(super) fn live_by(&mut self, order: &Order) -> Result<Option<DeploymentId>, LedgerError> {
+        let name = &order.target.name;
+        let Head { seen, seen_by, .. } = self.head(name, &order.reference)?;
+        let TargetState { live, left_by, .. } = self.target(name)?;
+        let live = live.filter(|it| left_by.is_none() && it.sha == order.sha && seen_by == Some(it.deployment));
+        match live.filter(|it| seen.as_ref() == Some(&it.sha)) {
+            Some(live) if self.is_idle(name)? => Ok(Some(live.deployment)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Whether no deployment of a target is under way.
+    fn is_idle(&self, target: &TargetName) -> Result<bool, LedgerError> {
+        let is_unfinished = |key: &&Key| key.starts_with(keys::UNFINISHED);
+        let mut found: Vec<Key> =
+            self.layers().iter().flat_map(|it| it.keys.keys()).filter(is_unfinished).cloned().collect();
+        for entry in self.index.forwards(keys::UNFINISHED)? {
+            found.push(entry?.0.to_vec());
+        }
+        for key in found {
+            if self.get(&key)?.is_some_and(|value| keys::is_of_target(&value, target)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn drafted(&self, id: DeploymentId) -> Option<Snapshot> {
         self.layers().iter().find_map(|it| it.deployments.get(&id)).cloned()
     }
@@ -188,6 +217,8 @@ impl<'a> Draft<'a> {
             if push.before.as_ref().is_some_and(|before| [planned, head.seen.as_ref()].contains(&Some(before))) {
                 (head.seen, head.seen_by) = (Some(commit.clone()), None);
                 self.tried.heads.insert(keys::head(&line.target, &push.reference), head);
+                let state = TargetState { seen: Some(commit.clone()), ..self.target(&line.target)? };
+                self.tried.targets.insert(keys::target(&line.target), state);
             }
         }
         Ok(())
@@ -252,7 +283,6 @@ impl<'a> Draft<'a> {
         self.remove(keys::unfinished(deployment.id()));
         let mut state = self.target(name)?;
         state.conclude(deployment.changed_at(), deployment);
-        self.tried.targets.insert(keys::target(name), state);
         if let Some(commit) = deployment.handled() {
             let mut head = self.head(name, reference)?;
             // One that went because its head need not: that head stays the newest that is handled.
@@ -260,9 +290,11 @@ impl<'a> Draft<'a> {
                 deployment.weighed().is_some_and(|it| it.head != *commit && head.seen.as_ref() == Some(&it.head));
             if !is_past {
                 (head.seen, head.seen_by) = (Some(commit.clone()), Some(deployment.id()));
+                state.seen = Some(commit.clone());
             }
             self.tried.heads.insert(keys::head(name, reference), head);
         }
+        self.tried.targets.insert(keys::target(name), state);
         Ok(())
     }
 

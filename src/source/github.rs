@@ -87,7 +87,7 @@ impl GitHubSource {
             id: u64,
             full_name: RepositoryName,
         }
-        let about = self.client.get_json::<About>(&format!("/repos/{}", self.repository)).await;
+        let about = self.client.poll_json::<About>(&format!("/repos/{}", self.repository)).await;
         let About { id, full_name } = about.map_err(|error| self.error(error))?;
         Ok(Repository { id: Some(id), name: full_name })
     }
@@ -150,7 +150,7 @@ impl GitHubSource {
         }
         // The second page has no patches: the answer stays short whatever was changed.
         let path = self.path(&format!("compare/{commit}...{head}?per_page=1&page=2"));
-        match self.client.get_json::<Comparison>(&path).await {
+        match self.client.poll_json::<Comparison>(&path).await {
             // GitHub tells how the second stands to the first.
             Ok(Comparison { status }) => match status.as_str() {
                 "identical" => Ok(Relation::Same),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use landfall::clients::Clock;
-use landfall::clients::github::{GitHubClient, GitHubClients, GitHubError};
+use landfall::clients::github::{GitHubClient, GitHubClients, GitHubError, Hook};
 use landfall::config::{GitHub, GitHubApp, SecretRef};
-use landfall::domain::{CommitSha, RefName, RepositoryName, SourceSpec};
+use landfall::domain::{CommitSha, RefName, Relation, RepositoryName, SourceSpec};
 use landfall::source::{Source, SourceError, Sources};
 use serde_json::{Value, json};
 
@@ -71,6 +71,25 @@ async fn a_head_that_has_not_moved_is_not_counted() {
     let second = world.repository.commit_and_push("second", &[("a", "2")]);
     assert_eq!(world.head().await.unwrap(), second);
     assert_eq!(world.head().await.unwrap(), second);
+    assert_eq!(world.github.remaining(), 4_998);
+}
+
+#[tokio::test]
+async fn comparisons_and_lists_of_deliveries_that_have_not_changed_are_not_counted() {
+    let world = World::new();
+    let second = world.repository.commit_and_push("second", &[("a", "2")]);
+    let number = world.github.hook("acme/blog", "secret");
+    for n in 0..7 {
+        world.github.note(number, 202, &format!("delivery-{n}"), "push", &json!({}));
+    }
+    let hook = Hook::OfRepository { repository: blog(), number };
+    world.left(5_000);
+    for _ in 0..10 {
+        assert_eq!(world.source.relation(&world.commit, &second).await.unwrap(), Relation::Ancestor);
+        let first = world.client.attempts(&hook, None).await.unwrap();
+        assert_eq!(first.attempts.len(), 5);
+        assert!(first.older.is_some(), "where the older ones are is known, too");
+    }
     assert_eq!(world.github.remaining(), 4_998);
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use http::HeaderMap;
 use http::header::ETAG;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,17 +129,22 @@ impl GitHubClient {
     /// Asks for `path` as JSON again and again: what has not changed is not counted by GitHub, and where little may be asked
     /// any more it takes a while, or is refused as if nothing might.
     pub async fn poll_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
+        self.poll(path).await?.json()
+    }
+
+    /// The same, with what GitHub says beside it.
+    pub(super) async fn poll(&self, path: &str) -> Result<Answer, GitHubError> {
         let known = self.wire.seen.of(path);
         let unless = known.as_ref().map(|known| &known.tag);
         let reply = self.ask(&Asked { spend: Spend::Poll, unless, ..Asked::read(path, JSON) }).await?;
         let answer = match (reply, known) {
-            (Reply::Unchanged, Some(Known { body, .. })) => return Answer { headers: HeaderMap::new(), body }.json(),
+            (Reply::Unchanged, Some(known)) => return Ok(known.answer()),
             (reply, _) => reply.whole().await?,
         };
         if let Some(tag) = answer.headers.get(ETAG).cloned() {
-            self.wire.seen.keep(path, Known { tag, body: answer.body.clone() });
+            self.wire.seen.keep(path, Known::new(tag, &answer));
         }
-        answer.json()
+        Ok(answer)
     }
 
     /// Sends `body` to `path`, once.

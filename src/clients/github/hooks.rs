@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::client::GitHubClient;
 use super::error::GitHubError;
-use super::wire::JSON;
 use crate::domain::RepositoryName;
 
 /// The most that GitHub gives at a time.
@@ -102,13 +101,13 @@ impl GitHubClient {
     /// The webhooks of a repository.
     pub async fn webhooks_of(&self, repository: &RepositoryName) -> Result<Vec<Webhook>, GitHubError> {
         // A repository has 20 for an event at most.
-        self.get_json(&format!("/repos/{repository}/hooks?per_page={A_PAGE}")).await
+        self.poll_json(&format!("/repos/{repository}/hooks?per_page={A_PAGE}")).await
     }
 
     /// A page of what a webhook was sent: the newest, or the one that the page before it led to.
     pub async fn attempts(&self, hook: &Hook, older: Option<&str>) -> Result<Attempts, GitHubError> {
         let query = older.map_or_else(|| format!("per_page={A_PAGE}"), str::to_owned);
-        let answer = self.get(&format!("{}?{query}", hook.deliveries()), JSON).await?;
+        let answer = self.poll(&format!("{}?{query}", hook.deliveries())).await?;
         Ok(Attempts { attempts: answer.json()?, older: answer.next_page() })
     }
 

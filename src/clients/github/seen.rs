@@ -6,6 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::header::LINK;
+
+use super::wire::Answer;
 
 /// The heads of some thousand refs.
 const BYTES_AT_MOST: usize = 2 << 20;
@@ -28,7 +31,20 @@ struct Kept {
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) tag: HeaderValue,
-    pub(super) body: Bytes,
+    /// Where it is one page of many.
+    link: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Known {
+    pub(super) fn new(tag: HeaderValue, answer: &Answer) -> Self {
+        Self { tag, link: answer.headers.get(LINK).cloned(), body: answer.body.clone() }
+    }
+
+    /// The answer, as far as anything of it is asked for again.
+    pub(super) fn answer(self) -> Answer {
+        Answer { headers: self.link.into_iter().map(|link| (LINK, link)).collect(), body: self.body }
+    }
 }
 
 impl Seen {
@@ -63,7 +79,7 @@ mod tests {
     use super::*;
 
     fn known(bytes: usize) -> Known {
-        Known { tag: HeaderValue::from_static("\"x\""), body: vec![b'x'; bytes].into() }
+        Known { tag: HeaderValue::from_static("\"x\""), link: None, body: vec![b'x'; bytes].into() }
     }
 
     #[test]

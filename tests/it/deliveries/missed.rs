@@ -189,6 +189,29 @@ fn what_github_has_no_more_is_sent_again_once() {
 }
 
 #[test]
+fn a_delivery_that_comes_late_deploys_nothing_once_more() {
+    let mut stand = Stand::new();
+    stand.bot.stop();
+    let (two, three) = (stand.committed("two"), stand.committed("three"));
+    stand.bot.start();
+    stand.settle("three", &[]);
+    let by = stand.bot.deployments()[0].id();
+    // The older one is weighed, and its place is taken by what was found before.
+    assert_eq!(stand.send("delivery-2", &two), 202);
+    stand.settle("three", &["delivery-2"]);
+    let deployments = stand.bot.deployments();
+    assert_eq!(deployments.len(), 3, "{}", stand.bot.story());
+    let State::Superseded { deployment, .. } = deployments[0].state() else { panic!("{}", stand.bot.story()) };
+    assert_eq!(*deployment, Some(by));
+    // The newer one is live already, which is seen before anything is planned.
+    let answer = stand.bot.deliver("delivery-3", &three).1;
+    assert_eq!(answer["plans"][0]["reason"], format!("already live by {by}"), "{answer}");
+    assert!(answer["plans"][0]["deployment"].is_null());
+    stand.bot.settle();
+    assert_eq!((stand.bot.deployments().len(), stand.bot.runs()), (3, 2), "{}", stand.bot.story());
+}
+
+#[test]
 fn without_the_permission_heads_alone_are_compared() {
     for trouble in [Trouble::Status(404), Trouble::Status(403), Trouble::Status(502)] {
         let mut stand = Stand::new();

@@ -139,6 +139,7 @@ impl Stage {
             targets: stories.iter().map(|it| it.target.clone()).collect(),
             every: Duration::from_secs(300),
             before: Arc::new(|| std::future::ready(Ok(())).boxed()),
+            hear: Arc::new(|_| ()),
         };
         let all = stories.chunks(AT_ONCE / 4).map(|stories| async { some(stories).once().await.unwrap() });
         join_all(all).await;

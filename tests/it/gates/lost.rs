@@ -1,7 +1,7 @@
 //! Pushes that nobody told us of, below a newer one that asks not to be deployed: they are found, and the newest of them
 //! goes.
 
-use landfall::domain::{Deployment, State};
+use landfall::domain::{Deployment, State, TargetName};
 
 use super::Gated;
 use crate::bot::{Bot, Extra};
@@ -55,6 +55,8 @@ fn a_lost_push_is_deployed_although_a_newer_one_asks_to_be_left_out() {
     assert_eq!(it.found(3), "three", "{}", it.bot.story());
     assert_eq!(it.skips(), [BEFORE_IT]);
     it.bot.settle_and_tell();
+    let state = it.bot.app().ledger.target(&TargetName::parse("site").unwrap()).unwrap();
+    assert_eq!(state.seen.unwrap().as_str(), head, "the newest that is handled is the one that was left out");
     let told = it.github.statuses().into_iter().rfind(|it| it.sha == head).unwrap();
     assert!(told.state == "success" && told.description.starts_with("Not deployed: the commit says"), "{told:?}");
     insta::assert_snapshot!(it.bot.story(), @r"

@@ -90,6 +90,32 @@ fn what_the_payload_does_not_tell_is_asked_of_github() {
 }
 
 #[test]
+fn whether_a_commit_is_needed_is_asked_once_however_often_its_checks_are_looked_at() {
+    let it = Gated::new(&format!("{PAGE}\n{}", super::BUILD));
+    let one = it.push("one");
+    it.github.run_check(&one, "build", "success");
+    it.moved("delivery-1", ZEROS, &one, json!({ "created": true }));
+    it.bot.settle();
+    let two = it.push("two");
+    it.github.run_check(&two, "build", "in_progress");
+    it.moved("delivery-2", &one, &two, json!({}));
+    it.waits("waiting for check `build`");
+    let looks = || it.github.requests().iter().filter(|it| it.contains(&format!("/commits/{two}/check-runs"))).count();
+    for _ in 0..2 {
+        let before = looks();
+        assert_eq!(it.hint(&two, "build").0, 200);
+        it.bot.wait_for("the next look", |_| looks() > before);
+    }
+    it.green(&two, "build");
+    assert_eq!(it.came_to(), "succeeded");
+    let compared = format!("/compare/{one}...{two}");
+    let asked = it.github.requests().iter().filter(|it| it.contains(&compared)).count();
+    // Once for its paths; and at each look whether it descends from what is live, which is not counted.
+    let asked_for_files = asked - looks();
+    assert_eq!(asked_for_files, 1, "{:#?}", it.github.requests());
+}
+
+#[test]
 fn a_new_branch_is_compared_with_what_is_live() {
     let mut it = Gated::asleep(PAGE);
     it.bot.take("[\"main\", \"release/*\"]");

@@ -2,11 +2,12 @@
 //! GitHub's refs and comparisons.
 
 use jiff::SignedDuration;
-use landfall::domain::{Ask, State, TargetName};
+use landfall::domain::{Ask, DeploymentEvent, Event, Record, State, TargetName};
 use serde_json::{Value, json};
 
 use super::Gated;
 use crate::bot;
+use crate::worlds::github::{Route, Trouble};
 use crate::worlds::push;
 
 impl Gated {
@@ -35,6 +36,21 @@ impl Gated {
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (status, answer) = self.bot.runtime.block_on(bot::deliver(&self.bot.url(), id, &payload));
         assert_eq!(status, 202, "{answer}");
+    }
+
+    /// Starts the bot again while GitHub does not tell where refs are, and waits until it has asked.
+    fn restart_into_an_outage(&mut self) {
+        self.bot.stop();
+        self.github.script(Route::Ref, [Trouble::Status(502); 50]);
+        let asked = || self.github.requests().iter().filter(|it| it.ends_with("/git/ref/heads/main: 502")).count();
+        self.bot.start();
+        // What waits, and the comparison of heads.
+        self.bot.wait_for("GitHub to be asked", |_| asked() >= 2);
+    }
+
+    fn stumbles(&self) -> usize {
+        let stumbled = |it: &&Record| matches!(it.event, Event::Deployment(DeploymentEvent::Stumbled { .. }));
+        self.bot.records().iter().filter(stumbled).count()
     }
 
     /// The last refusal, with its code and help.
@@ -118,6 +134,41 @@ fn what_is_said_under_a_new_name_is_heard_by_what_was_planned_under_the_old_one(
     let deployment = it.newest();
     let took = deployment.changed_at().duration_since(deployment.created_at());
     assert!(took < SignedDuration::from_secs(9) && it.bot.page() == "one", "{took}: {}", it.bot.story());
+}
+
+#[test]
+fn a_source_that_is_down_at_the_start_is_no_news_to_what_waits_for_something_else() {
+    let mut it = Gated::new("");
+    it.lock();
+    it.deliver("delivery-1", "one");
+    it.waits("`site` is locked by ada");
+    it.restart_into_an_outage();
+    assert_eq!(it.bot.story().matches("held").count(), 1, "{}", it.bot.story());
+    assert!(it.stumbles() == 0 && it.newest().state().name() == "held");
+    it.github.mend(Route::Ref);
+    it.unlock();
+    it.bot.settle();
+    assert_eq!(it.bot.page(), "one");
+}
+
+#[test]
+fn a_source_that_is_down_puts_nothing_off_that_waits_for_its_checks() {
+    let mut it = Gated::new(super::BUILD);
+    let sha = it.deliver("delivery-1", "one");
+    it.waits("waiting for check `build`");
+    it.restart_into_an_outage();
+    it.bot.wait_for("the outage to be told", |bot| bot.story().contains("held: `acme/site` cannot be reached"));
+    it.github.mend(Route::Ref);
+    it.green(&sha, "build");
+    it.bot.settle();
+    assert_eq!((it.bot.page().as_str(), it.stumbles()), ("one", 0), "{}", it.bot.story());
+    let records = it.bot.records();
+    let deadline = |it: &Record| {
+        let Event::Deployment(DeploymentEvent::Held { hold }) = &it.event else { return None };
+        Some((hold.kind, hold.until))
+    };
+    let deadlines: Vec<_> = records.iter().filter_map(deadline).collect();
+    assert!(deadlines.len() > 1 && deadlines.iter().all(|it| *it == deadlines[0]), "{deadlines:?}");
 }
 
 #[test]

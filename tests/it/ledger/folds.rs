@@ -73,6 +73,7 @@ fn compare(ledger: &Ledger) {
         if let Some(end) = end.filter(|end| end.offset == record.offset) {
             if let Some(commit) = deployment.handled() {
                 (head.seen, head.seen_by) = (Some(commit.clone()), Some(id));
+                target.seen = Some(commit.clone());
             }
             target.conclude(end.at, &deployment);
         }

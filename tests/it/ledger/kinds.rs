@@ -259,7 +259,8 @@ fn plans() -> Vec<PlanLine> {
         Some(NoDeployment::PathsUntouched) => Some(NoDeployment::AlreadyPlanned { deployment: id() }),
         Some(NoDeployment::AlreadyPlanned { .. }) => Some(NoDeployment::OtherRepository { pinned: 7, found: 8 }),
         Some(NoDeployment::OtherRepository { .. }) => Some(NoDeployment::SkipAsked { words: "[skip deploy]".into() }),
-        Some(NoDeployment::SkipAsked { .. }) => None,
+        Some(NoDeployment::SkipAsked { .. }) => Some(NoDeployment::AlreadyLive { deployment: id() }),
+        Some(NoDeployment::AlreadyLive { .. }) => None,
     });
     let planned =
         PlanLine { target: name("blog"), deployment: Some(id()), rule: Some("branch main".into()), nothing: None };
