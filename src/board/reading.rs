@@ -402,7 +402,7 @@ fn delivery_of(cause: &Cause) -> Option<&DeliveryId> {
     match cause {
         Cause::Push { delivery } | Cause::Replay { delivery, .. } => Some(delivery),
         Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
-        Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
+        Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } | Cause::Chosen { .. } => None,
     }
 }
 

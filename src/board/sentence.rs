@@ -2,8 +2,8 @@
 
 use crate::domain::{
     Ask, BotEvent, Cause, CommitSha, Declined, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure,
-    Lifecycle, Order, Progress, Record, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent, Verdict,
-    size,
+    Lifecycle, Order, Progress, Record, RefName, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent,
+    Verdict, size,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -110,6 +110,7 @@ fn planned(order: &Order) -> String {
         Cause::Push { .. } => format!("planned {what}: {} takes it", order.rule),
         Cause::CatchUp => format!("planned {what}: the head moved without a delivery"),
         Cause::Request { actor, .. } => format!("planned {what}: {actor} asked for it"),
+        Cause::Chosen { actor, .. } => format!("planned {what}: {actor} asked for this very commit"),
         Cause::Redeploy { actor, .. } => format!("planned {what} again: {actor} asked for it"),
         Cause::Replay { actor, .. } => format!("planned {what} again: {actor} replayed the delivery"),
         Cause::Rollback { run: Some(run), to: Some(_), .. } => {
@@ -234,8 +235,12 @@ fn of_bot(event: &BotEvent) -> String {
 
 fn asked(what: &Ask) -> String {
     match what {
-        Ask::Deploy { target, reference, options } => {
-            format!("deploy `{}` to {target}{}", reference.short(), chosen(options))
+        Ask::Deploy { target, reference, sha, options } => {
+            let what = match (sha, reference) {
+                (Some(sha), _) => sha.as_str(),
+                (None, reference) => reference.as_ref().map_or("its branch", RefName::short),
+            };
+            format!("deploy `{what}` to {target}{}", chosen(options))
         }
         Ask::Redeploy { deployment, options } => format!("deploy {deployment} again{}", chosen(options)),
         Ask::Rollback { target, to: Some(to), options } => format!("roll {target} back to {to}{}", chosen(options)),

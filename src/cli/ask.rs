@@ -14,7 +14,7 @@ use super::status::{Deployment, target_named, targets_in, understood};
 use super::terminal::{of_state, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::config::{Environment, duration};
-use crate::domain::{Ask, DeployOptions, DeploymentId, RefName, TargetName};
+use crate::domain::{Ask, CommitPrefix, DeployOptions, DeploymentId, RefName, TargetName};
 
 /// How often a deployment is looked at while it is waited for.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -87,9 +87,13 @@ pub(super) struct DeployArgs {
     #[arg(value_name = "TARGET")]
     target: TargetName,
 
-    /// The branch, or a full name such as refs/tags/v1; the target's own branch, unless given
-    #[arg(value_name = "REF", value_parser = RefName::from_short)]
-    reference: Option<RefName>,
+    /// The branch, a full name such as refs/tags/v1, or a commit; the target's own branch, unless given
+    ///
+    /// A commit is named by its hash or 7 digits of it at least, and has to be part of a branch or tag that the target
+    /// takes. It is deployed although there are newer ones, and the next push deploys as ever. A branch whose name looks
+    /// like a commit needs its full name, refs/heads/NAME.
+    #[arg(value_name = "REF", value_parser = RefName::or_commit)]
+    wanted: Option<(Option<RefName>, Option<CommitPrefix>)>,
 
     #[command(flatten)]
     beginning: Beginning,
@@ -190,12 +194,12 @@ pub(super) struct UnlockArgs {
 
 pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
     let server = args.beginning.asking.server.find(environment)?;
-    let reference = match &args.reference {
-        Some(reference) => reference.clone(),
-        None => own_branch(&server, &args.target)?,
+    let (reference, sha) = match &args.wanted {
+        Some(wanted) => wanted.clone(),
+        None => (Some(own_branch(&server, &args.target)?), None),
     };
     let options = args.beginning.choices.options();
-    let ask = Ask::Deploy { target: args.target.clone(), reference, options };
+    let ask = Ask::Deploy { target: args.target.clone(), reference, sha, options };
     born(&server, &ask, args.beginning.wait, args.beginning.asking.json)
 }
 

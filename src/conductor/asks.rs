@@ -6,8 +6,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId, EngineSpec, Event,
-    Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetEvent, TargetName,
+    Approval, Ask, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
+    EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetEvent,
+    TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
@@ -69,8 +70,9 @@ impl Asks {
         let (consequences, births) = match &request.what {
             // What was asked under the same key before is answered as it was, whatever has come of it since.
             _ if self.asked_before(&request).await? => (vec![], vec![]),
-            Ask::Deploy { target, reference, options } => {
-                (vec![], vec![self.deploy(&request, target, reference, options).await?])
+            Ask::Deploy { target, reference, sha, options } => {
+                let wanted = (reference.as_ref(), sha.as_ref());
+                (vec![], vec![self.deploy(&request, target, wanted, options).await?])
             }
             Ask::Redeploy { deployment, options } => {
                 (vec![], vec![self.redeploy(&request, *deployment, options).await?])
@@ -183,21 +185,32 @@ impl Asks {
         &self,
         request: &Request,
         target: &TargetName,
-        reference: &RefName,
+        wanted: (Option<&RefName>, Option<&CommitPrefix>),
         options: &DeployOptions,
     ) -> Result<Birth, AskError> {
         let target = &self.with_options(target, options).await?;
-        let resolved = steps::resolve(&self.world, target, reference).await.map_err(AskError::Refused)?;
+        let (actor, key) = (request.actor.clone(), request.key.clone());
+        let (reference, sha, rule, cause) = match wanted {
+            (named, Some(commit)) => {
+                let it = steps::choose(&self.world, target, named, commit).await.map_err(AskError::Refused)?;
+                (it.reference, it.commit, it.rule, Cause::Chosen { actor, key, github: None })
+            }
+            (Some(named), None) => {
+                let it = steps::resolve(&self.world, target, named).await.map_err(AskError::Refused)?;
+                (named.clone(), it.head.object, it.rule, Cause::Request { actor, key })
+            }
+            (None, None) => return Err(AskError::Refused(nothing_named(target))),
+        };
         let order = Order {
             target: target.clone(),
             repository: Repository { id: None, name: target.repository.clone() },
-            reference: reference.clone(),
-            sha: resolved.head.object,
+            reference,
+            sha,
             before: None,
             author: None,
             title: None,
-            cause: Cause::Request { actor: request.actor.clone(), key: request.key.clone() },
-            rule: resolved.rule,
+            cause,
+            rule,
             parent: None,
             paths_unknown: false,
             options: options.clone(),
@@ -253,6 +266,11 @@ impl Asks {
         let order = Order { target, cause, parent: Some(id), options, ..parent.order().clone() };
         Ok(Birth { order, kind: format!("redeploy {}", request.key) })
     }
+}
+
+fn nothing_named(target: &Target) -> Failure {
+    let text = format!("neither a ref nor a commit is named for `{}`", target.name);
+    Failure::setup("conductor/nothing-named", text).help("give `ref`, such as `refs/heads/main`, or `sha`, or both")
 }
 
 fn past(state: &State) -> &'static str {

@@ -38,7 +38,7 @@ fn goes_further(ledger: &Ledger, done: &Deployment) -> Result<bool, LedgerError>
     match order.cause {
         Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Promotion { .. } => Ok(true),
         Cause::Rollback { .. } | Cause::Restart { .. } => Ok(false),
-        Cause::Redeploy { .. } | Cause::Replay { .. } => {
+        Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Chosen { .. } => {
             let head = ledger.head(&order.target.name, &order.reference)?;
             let commit = done.weighed().map(|it| &it.commit);
             Ok(match &head.planned {

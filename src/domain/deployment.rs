@@ -358,7 +358,9 @@ impl Deployment {
             return Some(self.commit());
         }
         let ended = self.state.is_over() && !passed_by;
-        self.weighed.as_ref().filter(|_| ended).map(|weighed| &weighed.commit)
+        // Who chose an earlier commit said nothing of the newer ones.
+        let is_past = |it: &Weighed| self.order.is_chosen() && it.head != it.commit;
+        self.weighed.as_ref().filter(|it| ended && !is_past(it)).map(|weighed| &weighed.commit)
     }
 
     /// What it stumbles over at present.

@@ -12,7 +12,7 @@ use super::approval::Approval;
 use super::codedeploy::DeployOptions;
 use super::failure::Failure;
 use super::finding::Finding;
-use super::ids::{CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
+use super::ids::{CommitPrefix, CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
 use super::plan::{NoDeployment, Order};
 use super::progress::{Hold, Progress, RunOutcome, Verdict};
 use super::push::{CaughtUp, Push};
@@ -379,13 +379,16 @@ impl SinkEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Ask {
-    /// Deploy the head of a ref.
+    /// Deploy the head of a ref, or a commit that a ref of the target's rule leads to.
     Deploy {
         /// The target.
         target: TargetName,
-        /// The ref.
-        #[serde(rename = "ref")]
-        reference: RefName,
+        /// The ref. Where a commit is named, it may be left out: any that the rule takes will do.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<RefName>,
+        /// The commit; nothing means the ref's head.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha: Option<CommitPrefix>,
         /// What is chosen for this one deployment.
         #[serde(default, skip_serializing_if = "DeployOptions::is_empty")]
         options: DeployOptions,

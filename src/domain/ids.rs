@@ -81,6 +81,13 @@ checked_name!(
 );
 
 checked_name!(
+    /// A commit as people write it: its hash, or the beginning of it.
+    CommitPrefix,
+    "a commit of 7 to 64 lowercase hex digits",
+    |text| (7..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
+
+checked_name!(
     /// GitHub's name for one delivery; a redelivery repeats it. Never used as a file name.
     DeliveryId,
     "a delivery id of 1 to 128 letters, digits, `-`, `_`, `.` or `:`",
@@ -143,6 +150,18 @@ impl CommitSha {
     }
 }
 
+impl CommitPrefix {
+    /// The whole hash, where it is one.
+    pub fn whole(&self) -> Option<CommitSha> {
+        CommitSha::parse(self.as_str()).ok()
+    }
+
+    /// Whether the commit's hash begins so.
+    pub fn begins(&self, commit: &CommitSha) -> bool {
+        commit.as_str().starts_with(self.as_str())
+    }
+}
+
 impl RepositoryName {
     /// Whether both name the same: GitHub's names ignore case.
     pub fn is_same(&self, other: &Self) -> bool {
@@ -179,6 +198,14 @@ impl RefName {
     /// Reads what people type: `main` is a branch, a full name is itself.
     pub fn from_short(text: &str) -> Result<Self, Unfit> {
         if text.starts_with("refs/") { Self::parse(text) } else { Self::parse(format!("refs/heads/{text}")) }
+    }
+
+    /// The same, and what looks like a commit is one: a branch of such a name needs its full name.
+    pub fn or_commit(text: &str) -> Result<(Option<Self>, Option<CommitPrefix>), Unfit> {
+        match CommitPrefix::parse(text) {
+            Ok(commit) => Ok((None, Some(commit))),
+            Err(_) => Ok((Some(Self::from_short(text)?), None)),
+        }
     }
 }
 

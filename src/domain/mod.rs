@@ -75,7 +75,9 @@ pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
 pub use hint::{Hearsay, Hint};
-pub use ids::{CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit};
+pub use ids::{
+    CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit,
+};
 pub use masking::Mask;
 pub use on_github::{OnGitHub, names_in};
 pub use pattern::Pattern;

@@ -27,6 +27,16 @@ pub enum Cause {
         /// The request's key.
         key: String,
     },
+    /// A person or peer asked for this very commit, which a ref of the target's rule must lead to.
+    Chosen {
+        /// Who.
+        actor: String,
+        /// The request's key.
+        key: String,
+        /// The deployment at GitHub that asks for it, where it is told how this one goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        github: Option<u64>,
+    },
     /// A person asked for the same deployment again.
     Redeploy {
         /// Who.
@@ -124,8 +134,23 @@ impl Order {
     pub fn is_insisted(&self) -> bool {
         match &self.cause {
             Cause::Redeploy { .. } | Cause::Replay { .. } | Cause::Rollback { .. } => true,
-            Cause::Promotion { .. } | Cause::Restart { .. } => true,
+            Cause::Promotion { .. } | Cause::Restart { .. } | Cause::Chosen { .. } => true,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => false,
+        }
+    }
+
+    /// Whether somebody named the commit: then it must be proven to be part of a ref that the target's rule takes, for
+    /// GitHub has the commits of every fork under the parent's name.
+    pub fn is_chosen(&self) -> bool {
+        matches!(self.cause, Cause::Chosen { .. })
+    }
+
+    /// The deployment at GitHub that asked for it, and waits to be told.
+    pub fn github_deployment(&self) -> Option<u64> {
+        match self.cause {
+            Cause::Chosen { github, .. } => github,
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }
     }
 
@@ -143,6 +168,7 @@ impl Order {
     pub fn restores(&self) -> Option<DeploymentId> {
         match self.cause {
             Cause::Rollback { to, .. } => to,
+            Cause::Chosen { .. } => None,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
             Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }
@@ -157,6 +183,7 @@ impl Order {
     pub fn restarts(&self) -> Option<DeploymentId> {
         match self.cause {
             Cause::Restart { of, .. } => Some(of),
+            Cause::Chosen { .. } => None,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
             Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } => None,
         }
@@ -172,7 +199,9 @@ impl Order {
     pub fn waits_for_checks(&self) -> bool {
         match &self.cause {
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } => !self.target.require_checks.is_empty(),
-            Cause::Replay { .. } | Cause::Promotion { .. } => !self.target.require_checks.is_empty(),
+            Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Chosen { .. } => {
+                !self.target.require_checks.is_empty()
+            }
             Cause::Redeploy { .. } | Cause::Rollback { .. } | Cause::Restart { .. } => false,
         }
     }
@@ -181,6 +210,7 @@ impl Order {
     pub fn adopts(&self) -> Option<&RunId> {
         match &self.cause {
             Cause::Rollback { run, .. } => run.as_ref(),
+            Cause::Chosen { .. } => None,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
             Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }

@@ -70,7 +70,7 @@ pub(super) fn unused(delivery: &DeliveryId, event: &str) -> HttpResponse {
         event,
         match event {
             "ping" => "the webhook works: pushes will be taken",
-            _ => "landfall deploys on `push`, and has no use for this event",
+            _ => "landfall deploys on `push` and `deployment`, and has no use for this event",
         },
     )
 }

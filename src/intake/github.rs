@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
 use super::checks::{self, Said};
+use super::deployment::{self, Answered, Wanted, Wish};
 use super::missed::Missed;
 use super::payload::{self, Encoding, Malformed};
 use super::reception::Reception;
@@ -42,6 +43,10 @@ enum Understood {
         digest: String,
     },
     Checks(Said),
+    /// Somebody wants a commit in an environment.
+    Wish(Box<Wish>),
+    /// Nothing of us, because.
+    Nothing(&'static str),
     /// A repository has this name now.
     Moved(Repository),
     Unused,
@@ -125,6 +130,18 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
             Some(targets) => Ok(hear(state, &id, event, said, &targets)),
             None => Err(Problem::wrong_voice(&said.repository.name)),
         },
+        Understood::Nothing(why) => Ok(answer::noted(&id, event, why)),
+        Understood::Wish(wish) => {
+            let targets = state.reception.targets(&wish.repository, Some(verified.voice()));
+            let targets = targets.ok_or_else(|| Problem::wrong_voice(&wish.repository.name))?;
+            let answered = wish.accept(&state.reception.ledger, &id, &targets).await;
+            answered
+                .map(|answered| match answered {
+                    Answered::Accepted(accepted) => answer::accepted(&accepted),
+                    Answered::NoTarget(why) => answer::noted(&id, event, &why),
+                })
+                .map_err(|error| Problem::not_stored(&error))
+        }
         Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
         Understood::Moved(repository) => {
             let told = repository::follow(&state.reception, &repository, verified.voice()).await;
@@ -192,6 +209,10 @@ fn parse(body: &[u8], encoding: Encoding, event: &str) -> Result<Understood, Mal
     let json = encoding.json(body)?;
     Ok(match event {
         "push" => Understood::Push { push: payload::push(&json)?.into(), digest: hex::encode(Sha256::digest(body)) },
+        "deployment" => match deployment::wanted(&json)? {
+            Wanted::This(wish) => Understood::Wish(wish),
+            Wanted::Nothing(why) => Understood::Nothing(why),
+        },
         "repository" => repository::moved(&json)?.map_or(Understood::Unused, Understood::Moved),
         _ if checks::is_about_checks(event) => Understood::Checks(checks::read(&json)?),
         _ => {

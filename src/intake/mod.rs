@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod checks;
+mod deployment;
 mod github;
 mod homes;
 mod missed;

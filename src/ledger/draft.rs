@@ -265,7 +265,7 @@ impl<'a> Draft<'a> {
             Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } | Cause::Replay { .. } => {
                 self.note(keys::deployment_of(&order.sha, id));
             }
-            Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => {
+            Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } | Cause::Chosen { .. } => {
                 self.note(keys::deployment_of(&order.sha, id));
             }
         }

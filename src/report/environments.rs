@@ -40,7 +40,8 @@ pub(super) fn notice(
         State::Superseded { .. } | State::Skipped { .. } => inactive(plain),
         State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } | State::Refused { .. } => plain,
     };
-    Ok(Some(notice).filter(|it| it.state != NoticeState::Inactive || last.is_some()))
+    let is_there = last.is_some() || deployment.order().github_deployment().is_some();
+    Ok(Some(notice).filter(|it| it.state != NoticeState::Inactive || is_there))
 }
 
 /// Whether something else is live at its target by now.
@@ -56,9 +57,11 @@ pub(super) async fn say(
     deployment: &Deployment,
     message: &Message,
 ) -> Result<Said, GitHubError> {
-    if let Some(id) = &message.remote_id {
-        set_state(client, deployment, message, id).await?;
-        return Ok(Said::all(Some(id.clone()), message));
+    // Whoever made one to ask for this deployment waits for its states, and needs no second one.
+    let asked = deployment.order().github_deployment().map(|it| it.to_string());
+    if let Some(id) = message.remote_id.clone().or(asked) {
+        set_state(client, deployment, message, &id).await?;
+        return Ok(Said::all(Some(id), message));
     }
     let id = match find(client, deployment, message).await? {
         Some(id) => id,

@@ -99,7 +99,10 @@ impl Sink {
         match self {
             Self::GitHubStatus(_) => at_github,
             // GitHub tells what an App may; of a token it does not.
-            Self::GitHubDeployment(_) => at_github && wanted.deployments.unwrap_or(client.is_app()),
+            Self::GitHubDeployment(_) => {
+                let waits = order.github_deployment().is_some();
+                at_github && (waits || wanted.deployments.unwrap_or(client.is_app()))
+            }
             Self::GitHubCheck(_) => at_github && client.is_app() && wanted.checks.unwrap_or(true),
             Self::GitHubComment(_) => at_github && wanted.comments,
             Self::Shown(_) => !at_github,

@@ -15,7 +15,7 @@ use super::between::{MOST_COMMITS, too_many};
 use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
 use super::{Between, Changed, SourceError};
-use crate::domain::{CommitSha, RefName, Relation, plainly};
+use crate::domain::{CommitPrefix, CommitSha, RefName, Relation, plainly};
 
 /// One git repository.
 #[derive(Clone, Debug)]
@@ -89,6 +89,11 @@ impl GitSource {
         }
         self.fetch().await?;
         self.commit_of(object).await
+    }
+
+    pub(super) async fn expand(&self, beginning: &CommitPrefix) -> Result<Option<CommitSha>, SourceError> {
+        self.fetch().await?;
+        Ok(self.git().object(&format!("{beginning}^{{commit}}"), false).await?.map(|found| found.id))
     }
 
     pub(super) async fn relation(&self, commit: &CommitSha, head: &CommitSha) -> Result<Relation, SourceError> {

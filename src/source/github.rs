@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::SourceError;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{CommitSha, RefName, Relation, Repository, RepositoryName};
+use crate::domain::{CommitPrefix, CommitSha, RefName, Relation, Repository, RepositoryName};
 
 /// A tag of a tag of a tag is legal, and nobody makes more of them.
 const TAGS_DEEP: usize = 8;
@@ -236,6 +236,21 @@ impl GitHubSource {
         }
         let described: Described = self.asked(&format!("git/commits/{commit}")).await?;
         Ok(described.message)
+    }
+
+    pub(super) async fn expand(&self, beginning: &CommitPrefix) -> Result<Option<CommitSha>, SourceError> {
+        // The hash alone: as JSON the answer has all files with what was changed in them.
+        match self.client.get(&self.path(&format!("commits/{beginning}")), "application/vnd.github.sha").await {
+            Ok(answer) => {
+                let text = String::from_utf8_lossy(&answer.body);
+                CommitSha::parse(text.trim()).map(Some).map_err(|unfit| self.broken(unfit.to_string()))
+            }
+            // GitHub calls a beginning that no commit has, or several, unprocessable.
+            Err(GitHubError::NotFound | GitHubError::Refused { .. } | GitHubError::Conflict { .. }) => {
+                self.must_be_visible().await.map(|()| None)
+            }
+            Err(error) => Err(self.error(error)),
+        }
     }
 
     async fn has(&self, commit: &CommitSha) -> Result<bool, SourceError> {

@@ -11,7 +11,9 @@ use super::git::{GitSource, Place};
 use super::github::GitHubSource;
 use super::{Between, Changed, SourceError};
 use crate::clients::github::GitHubClients;
-use crate::domain::{Check, CommitSha, RefName, Relation, Repository, RepositoryName, SourceSpec, Target};
+use crate::domain::{
+    Check, CommitPrefix, CommitSha, RefName, Relation, Repository, RepositoryName, SourceSpec, Target,
+};
 
 /// An AppSpec that is longer is none.
 pub(super) const PEEK_AT_MOST: u64 = 1 << 20;
@@ -121,6 +123,16 @@ impl Source {
             Self::GitHub(it) => it.peel(object).await,
             Self::Git(it) => it.peel(object).await,
         }
+    }
+
+    /// The one commit whose hash begins so; nothing where there is none, or several.
+    pub async fn expand(&self, beginning: &CommitPrefix) -> Result<Option<CommitSha>, SourceError> {
+        let found = match self {
+            Self::GitHub(it) => it.expand(beginning).await?,
+            Self::Git(it) => it.expand(beginning).await?,
+        };
+        // A branch or tag may be called so.
+        Ok(found.filter(|commit| beginning.begins(commit)))
     }
 
     /// How `commit` stands to `head`.

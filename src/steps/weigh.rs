@@ -4,6 +4,7 @@ use crate::domain::{CommitSha, Failure, OnNewPush, Order, RefName, Relation, Wei
 use crate::source::{RefHead, Source, SourceError};
 
 use super::World;
+use super::reach::{Reach, reach};
 
 /// What weighing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub async fn weigh(world: &World, order: &Order, seen: Option<&CommitSha>) -> Re
     // Closed only when the bot ends, and then nobody waits for the answer.
     let _turn = world.weighs.acquire().await;
     let source = &world.sources.of(&order.target);
+    if order.is_chosen() {
+        return chosen(source, order).await;
+    }
     if order.is_insisted() {
         return insisted(source, order).await;
     }
@@ -84,6 +88,17 @@ async fn newest(
         return Ok(Weighing::Refused(forbidden(order, &head)));
     }
     Ok(Weighing::Newest(Weighed { commit, head, forced, doubt: None }))
+}
+
+/// A commit that somebody named: it may be an old one, and a ref that the rule takes must lead to it.
+async fn chosen(source: &Source, order: &Order) -> Result<Weighing, SourceError> {
+    let commit = order.sha.clone();
+    Ok(match reach(source, &order.target, Some(&order.reference), &commit).await {
+        Ok(Ok(Reach { head, .. })) => Weighing::Newest(Weighed { commit, head, forced: false, doubt: None }),
+        Ok(Err(failure)) => Weighing::Refused(failure),
+        Err(SourceError::UnknownCommit { .. }) => Weighing::Unproven(unknown(&commit)),
+        Err(error) => return Err(error),
+    })
 }
 
 /// A commit that a person insists on: it only has to exist.

@@ -46,8 +46,8 @@ pub(super) async fn at_target(
     let back = format!("/targets/{target}");
     let what = match act.as_str() {
         "deploy" => {
-            let reference = RefName::from_short(fields.filled("ref").unwrap_or("main"))?;
-            Ask::Deploy { target, reference, options: DeployOptions::default() }
+            let (reference, sha) = RefName::or_commit(fields.filled("ref").unwrap_or("main"))?;
+            Ask::Deploy { target, reference, sha, options: DeployOptions::default() }
         }
         "rollback" => Ask::Rollback { target, to: None, options: DeployOptions::default() },
         "lock" => {

@@ -25,6 +25,7 @@ webhook_secrets = [{ file = "DIR/secret" }]
 name = "branches"
 repository = "Codertocat/Hello-World"
 branches = ["**"]
+environment = "production"
 [target.engine]
 kind = "host"
 [[target]]
@@ -78,13 +79,33 @@ async fn every_other_example_is_answered_with_a_reason_and_no_error() {
     let door = Door::open();
     let examples = signed(SECRET);
     assert!(examples.len() > 300, "{} examples", examples.len());
-    for (number, example) in examples.iter().filter(|it| it.event != "push").enumerate() {
+    let plans = ["push", "deployment"];
+    for (number, example) in examples.iter().filter(|it| !plans.contains(&it.event.as_str())).enumerate() {
         let answer = door.deliver(&format!("other-{number}"), example).await;
         let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
         let name = format!("{} {}", example.event, example.action.as_deref().unwrap_or_default());
         assert_eq!(status, StatusCode::OK, "{name}: {body}");
         assert!(body["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{name}: {body}");
     }
+    door.close().await;
+}
+
+#[tokio::test]
+async fn every_example_deployment_is_a_wish_or_says_why_not() {
+    let door = Door::open();
+    let examples: Vec<_> = signed(SECRET).into_iter().filter(|it| it.event == "deployment").collect();
+    assert!(!examples.is_empty());
+    let mut born = 0;
+    for (number, example) in examples.iter().enumerate() {
+        let answer = door.deliver(&format!("deployment-{number}"), example).await;
+        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+        assert!([StatusCode::OK, StatusCode::ACCEPTED].contains(&status), "{body}");
+        let plans = body["plans"].as_array().unwrap();
+        assert!(plans.iter().all(|plan| plan["target"] == "branches"), "the other is for no such environment: {body}");
+        assert!(!plans.is_empty() || body["reason"].is_string(), "{body}");
+        born += plans.iter().filter(|plan| plan["deployment"].is_string()).count();
+    }
+    assert!(born > 0, "one of them is wanted in production");
     door.close().await;
 }
 

@@ -1,5 +1,6 @@
 //! Deliveries as people see and use them: listed, told, planned again, and caught up where they never came.
 
+mod chosen;
 mod missed;
 mod renamed;
 mod replay;

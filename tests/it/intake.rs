@@ -230,7 +230,7 @@ async fn refusals_come_in_order_and_store_nothing() {
         400 intake/malformed
         401 intake/wrong-secret
         200 the webhook works: pushes will be taken
-        200 landfall deploys on `push`, and has no use for this event
+        200 landfall deploys on `push` and `deployment`, and has no use for this event
         202 no target is configured for this repository
     "#]]
     .assert_eq(&told);

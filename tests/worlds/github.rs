@@ -394,6 +394,7 @@ impl Shared {
                 let (head, page, size) = (asked.query["sha"].clone(), number("page"), number("per_page"));
                 (Route::Commit, Box::new(move || git.commits(&head, page, size)))
             }
+            ("GET", ["commits", named]) => (Route::Commit, work(git, named, Git::named)),
             ("GET", ["git", "commits", sha]) => (Route::Commit, work(git, sha, Git::commit)),
             ("GET", ["compare", basehead]) => {
                 let (basehead, page) = ((*basehead).to_owned(), asked.query.get("page").cloned());

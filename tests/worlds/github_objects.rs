@@ -98,6 +98,14 @@ impl Git {
         }
     }
 
+    /// The hash of a commit by whatever names it, in the media type for hashes alone.
+    pub(super) fn named(&self, name: &str) -> Answer {
+        match self.line(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]) {
+            Some(sha) => Answer::bytes("application/vnd.github.sha; charset=utf-8", sha.into_bytes()),
+            None => Answer::json(422, json!({ "message": format!("No commit found for SHA: {name}") })),
+        }
+    }
+
     /// Files stand on the first page, three hundred of them at most, as compared with where the two parted.
     pub(super) fn compare(&self, basehead: &str, is_first: bool) -> Answer {
         let Some((base, head)) = basehead.split_once("...") else { return Answer::not_found() };

@@ -82,7 +82,8 @@ fn a_renamed_repository_is_followed_by_its_number_and_a_stranger_under_its_name_
     bot.settle_and_tell();
     let ask = Ask::Deploy {
         target: TargetName::parse("site").unwrap(),
-        reference: RefName::parse("refs/heads/main").unwrap(),
+        reference: Some(RefName::parse("refs/heads/main").unwrap()),
+        sha: None,
         options: DeployOptions::default(),
     };
     assert_eq!(bot.ask("by-hand", ask).unwrap().deployments.len(), 1);
@@ -122,7 +123,7 @@ fn a_rename_is_followed_before_anybody_pushes() {
     let (_, answer) = renamed(&bot, SECRET, "renamed", "acme/journal");
     assert_eq!(answer["reason"], "no target knew `acme/journal` under another name");
     let (_, answer) = renamed(&bot, SECRET, "archived", "acme/other");
-    assert_eq!(answer["reason"], "landfall deploys on `push`, and has no use for this event");
+    assert_eq!(answer["reason"], "landfall deploys on `push` and `deployment`, and has no use for this event");
     github.rename("acme/journal", "globex/journal");
     renamed(&bot, SECRET, "transferred", "globex/journal");
     let status = bot.runtime.block_on(bot.app().board.targets()).unwrap();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use landfall::domain::{
-    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, CaughtUp, DeliveryEvent, DeploymentEvent,
-    DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle, Location,
-    NoDeployment, NoticeState, PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome, SinkEvent,
-    StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
+    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, CaughtUp, CommitPrefix, DeliveryEvent,
+    DeploymentEvent, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle,
+    Location, NoDeployment, NoticeState, PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome,
+    SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
 };
 use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
@@ -132,7 +132,8 @@ fn causes() -> Vec<Cause> {
         }
         Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None, from: Some(name("test")), waits: true }),
         Some(Cause::Promotion { .. }) => Some(Cause::Restart { actor: ada(), key: key(), of: id() }),
-        Some(Cause::Restart { .. }) => None,
+        Some(Cause::Restart { .. }) => Some(Cause::Chosen { actor: ada(), key: key(), github: Some(4711) }),
+        Some(Cause::Chosen { .. }) => None,
     })
 }
 
@@ -347,7 +348,12 @@ fn sink_events() -> Vec<SinkEvent> {
 fn asks() -> Vec<Ask> {
     let (target, deployment) = (|| name("blog"), id());
     every(|last| match last {
-        None => Some(Ask::Deploy { target: target(), reference: main_branch(), options: options() }),
+        None => Some(Ask::Deploy {
+            target: target(),
+            reference: Some(main_branch()),
+            sha: Some(CommitPrefix::parse("4f2c1e9").unwrap()),
+            options: options(),
+        }),
         Some(Ask::Deploy { .. }) => Some(Ask::Redeploy { deployment, options: DeployOptions::default() }),
         Some(Ask::Redeploy { .. }) => {
             Some(Ask::Rollback { target: target(), to: Some(deployment), options: DeployOptions::default() })

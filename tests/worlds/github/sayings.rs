@@ -98,6 +98,15 @@ impl GitHubWorld {
         self.shared.state.lock().unwrap().sayings.deployments.clone()
     }
 
+    /// Somebody else makes a deployment of a commit. Gives its number.
+    pub(crate) fn deployment_of_others(&self, sha: &str, environment: &str) -> u64 {
+        let deployments = &mut self.shared.state.lock().unwrap().sayings.deployments;
+        let (id, body) = (500 + deployments.len() as u64, json!({ "payload": {} }));
+        let (sha, environment) = (sha.to_owned(), environment.to_owned());
+        deployments.push(Deployment { id, sha, environment, body, states: vec![] });
+        id
+    }
+
     /// All check runs, in the order they came.
     pub(crate) fn our_check_runs(&self) -> Vec<CheckRun> {
         self.shared.state.lock().unwrap().sayings.check_runs.clone()

@@ -1,0 +1,197 @@
+//! What a `deployment` event says: somebody wants a commit in an environment of ours. It is written down as a request, once
+//! for each of GitHub's deployments; whether a ref of the rule has the commit is proven when it is weighed.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::homes::blocking;
+use super::payload::{Malformed, repository_name};
+use crate::domain::{
+    Ask, Cause, CommitPrefix, CommitSha, DeliveryId, DeployOptions, NoDeployment, Order, PlanLine, RefName, Repository,
+    Request, Target,
+};
+use crate::ledger::{Accepted, Birth, Ledger, LedgerError};
+
+/// What GitHub's deployments are for where nobody says otherwise; others are for other programs.
+const TASK: &str = "deploy";
+/// What stands in the payload of a deployment that was created by a bot like this one.
+const OURS: &str = "landfall";
+
+#[derive(Deserialize)]
+struct Payload {
+    action: String,
+    deployment: Created,
+    repository: Named,
+    #[serde(default)]
+    workflow_run: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: u64,
+    sha: String,
+    #[serde(rename = "ref")]
+    reference: String,
+    #[serde(default)]
+    task: String,
+    environment: String,
+    #[serde(default)]
+    payload: Value,
+    creator: Option<Creator>,
+}
+
+#[derive(Deserialize)]
+struct Creator {
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: u64,
+    full_name: String,
+}
+
+/// A commit that somebody wants in an environment.
+pub(super) struct Wish {
+    /// Whose.
+    pub(super) repository: Repository,
+    number: u64,
+    sha: CommitSha,
+    reference: String,
+    environment: String,
+    actor: String,
+}
+
+/// What an event comes to.
+pub(super) enum Wanted {
+    This(Box<Wish>),
+    /// Nothing of us, because.
+    Nothing(&'static str),
+}
+
+/// Reads the payload of a `deployment` event.
+pub(super) fn wanted(json: &str) -> Result<Wanted, Malformed> {
+    let Payload { action, deployment, repository, workflow_run } = serde_json::from_str(json)?;
+    let Created { id, sha, reference, task, environment, payload, creator } = deployment;
+    // GitHub gives a payload back as it came, or as the text of it.
+    let parsed = payload.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let why = if action != "created" {
+        Some("only a deployment that was created is carried out")
+    } else if parsed.as_ref().unwrap_or(&payload).get(OURS).is_some() {
+        Some("landfall created it itself")
+    } else if workflow_run.is_some() {
+        Some("a workflow created it for its own job, and deploys by itself")
+    } else {
+        (task != TASK).then_some("its task is not `deploy`")
+    };
+    if let Some(why) = why {
+        return Ok(Wanted::Nothing(why));
+    }
+    let sha = CommitSha::parse(sha).map_err(|unfit| Malformed::Name { field: "deployment.sha", unfit })?;
+    let repository = Repository { id: Some(repository.id), name: repository_name(repository.full_name)? };
+    let actor = format!("{} on GitHub", creator.map_or_else(|| "somebody".to_owned(), |it| it.login));
+    Ok(Wanted::This(Wish { repository, number: id, sha, reference, environment, actor }.into()))
+}
+
+/// What became of a wish.
+pub(super) enum Answered {
+    /// It is written down.
+    Accepted(Accepted),
+    /// No target is for its environment.
+    NoTarget(String),
+}
+
+impl Wish {
+    /// Writes the wish down for every one of these targets that is for its environment, once.
+    pub(super) async fn accept(
+        &self,
+        ledger: &Ledger,
+        delivery: &DeliveryId,
+        targets: &[Arc<Target>],
+    ) -> Result<Answered, LedgerError> {
+        let (mut plans, mut repeat) = (Vec::new(), true);
+        // Of several targets the first tells GitHub's deployment how it goes: two would contradict each other.
+        let mut github = Some(self.number);
+        for target in targets.iter().filter(|it| it.environment.eq_ignore_ascii_case(&self.environment)) {
+            let line = |deployment, rule, nothing| PlanLine { target: target.name.clone(), deployment, rule, nothing };
+            plans.push(match self.meant(ledger, target).await? {
+                Err(nothing) => line(None, None, Some(nothing)),
+                Ok((reference, rule)) => {
+                    let (request, birth) = self.asked(target, reference, rule.clone(), github.take());
+                    let requested = ledger.request(request, vec![], vec![birth]).await?;
+                    repeat &= requested.repeat;
+                    line(requested.deployments.first().copied(), Some(rule), None)
+                }
+            });
+        }
+        if plans.is_empty() {
+            return Ok(Answered::NoTarget(format!("no target is for the environment `{}`", self.environment)));
+        }
+        let repeat = repeat && plans.iter().any(|it| it.deployment.is_some());
+        Ok(Answered::Accepted(Accepted { repeat, delivery: delivery.clone(), plans }))
+    }
+
+    /// The ref that is meant, with the rule of the target that takes it; or why nothing is deployed there.
+    async fn meant(
+        &self,
+        ledger: &Ledger,
+        target: &Target,
+    ) -> Result<Result<(RefName, String), NoDeployment>, LedgerError> {
+        let (ledger, name) = (ledger.clone(), target.name.clone());
+        let pinned = blocking(move || ledger.target(&name)).await?.pin_of(&self.repository.name);
+        if let (Some(pinned), Some(found)) = (pinned, self.repository.id)
+            && pinned != found
+        {
+            return Ok(Err(NoDeployment::OtherRepository { pinned, found }));
+        }
+        Ok(self.refs(target).into_iter().find_map(|it| Some((target.rule.takes(&it)?, it))).map_or_else(
+            || Err(NoDeployment::NotMapped { reference: self.shown() }),
+            |(rule, reference)| Ok((reference, rule)),
+        ))
+    }
+
+    /// What the wish may mean by its ref. One that names a bare commit means whatever branch of the rule has it: which one
+    /// that is, is found out when it is weighed.
+    fn refs(&self, target: &Target) -> Vec<RefName> {
+        let branch = |name: &str| RefName::parse(format!("refs/heads/{name}")).ok();
+        let tag = RefName::parse(format!("refs/tags/{}", self.reference)).ok();
+        let mut refs: Vec<_> = branch(&self.reference).into_iter().chain(tag).collect();
+        refs.extend(RefName::parse(self.reference.clone()));
+        if self.sha.as_str() == self.reference {
+            refs.extend(target.rule.plain_branches().filter_map(branch));
+        }
+        refs
+    }
+
+    /// The ref as a name, for a refusal.
+    fn shown(&self) -> RefName {
+        let name = RefName::parse(format!("refs/heads/{}", self.reference));
+        name.unwrap_or_else(|_| RefName::parse("refs/heads/unknown").expect("this is a name"))
+    }
+
+    fn asked(&self, target: &Arc<Target>, reference: RefName, rule: String, github: Option<u64>) -> (Request, Birth) {
+        let key = format!("github-deployment/{}/{}", self.number, target.name);
+        let (actor, options) = (self.actor.clone(), DeployOptions::default());
+        let order = Order {
+            target: target.clone(),
+            repository: self.repository.clone(),
+            reference: reference.clone(),
+            sha: self.sha.clone(),
+            before: None,
+            author: None,
+            title: None,
+            cause: Cause::Chosen { actor: actor.clone(), key: key.clone(), github },
+            rule,
+            parent: None,
+            paths_unknown: false,
+            options: options.clone(),
+        };
+        let kind = format!("request {key}");
+        let sha = CommitPrefix::parse(self.sha.as_str()).ok();
+        let what = Ask::Deploy { target: target.name.clone(), reference: Some(reference), sha, options };
+        (Request { actor, key, what }, Birth { order, kind })
+    }
+}
