@@ -358,6 +358,15 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl SinkEvent {
+    /// The deployment that it is about.
+    pub fn deployment(&self) -> DeploymentId {
+        match self {
+            Self::Sent { deployment, .. } | Self::Stumbled { deployment, .. } | Self::GaveUp { deployment, .. } => {
+                *deployment
+            }
+        }
+    }
+
     /// The other side's id of what it was last told.
     pub fn remote_id(&self) -> Option<&str> {
         match self {

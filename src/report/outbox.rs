@@ -17,8 +17,10 @@ use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
 use super::way::Way;
 use crate::clients::Clock;
+use crate::clients::github::Voice;
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Record, RepositoryName, SinkEvent, State, Stream,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, Record, RepositoryName, SinkEvent, State,
+    Stream,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -69,6 +71,13 @@ pub enum Turn {
     Idle,
 }
 
+/// A sink, and in whose name it speaks, where that counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    sink: usize,
+    voice: Option<Voice>,
+}
+
 /// Tells the world how deployments go. It follows the ledger, and is the only one that writes to `sink/…`.
 pub struct Reports {
     ledger: Ledger,
@@ -79,10 +88,10 @@ pub struct Reports {
     probe: Probe,
     /// Read up to here; nothing before the first turn.
     next: Option<Offset>,
-    /// What waits for each sink, in their order.
-    lines: Vec<Line>,
-    /// To GitHub, which bears one writer: all sinks there share it.
-    way: Way,
+    /// What waits for each sink.
+    lines: BTreeMap<Place, Line>,
+    /// To GitHub, which bears one writer in each name: all sinks share it.
+    ways: BTreeMap<Voice, Way>,
     /// What a token may not do in a repository, and until when it is not tried again. Commit statuses are always tried.
     denied: BTreeMap<(usize, RepositoryName), Timestamp>,
 }
@@ -90,7 +99,6 @@ pub struct Reports {
 impl Reports {
     /// Reports of what stands in `ledger`, to `sinks`. Links lead to `public_url`.
     pub fn new(ledger: Ledger, sinks: Vec<Sink>, clock: Clock, public_url: Option<String>) -> Self {
-        let lines = sinks.iter().map(|_| Line::default()).collect();
         let (pace, probe): (_, Probe) = (Pace::default(), Arc::new(|_| ()));
         Self {
             ledger,
@@ -100,8 +108,8 @@ impl Reports {
             pace,
             probe,
             next: None,
-            lines,
-            way: Way::default(),
+            lines: BTreeMap::new(),
+            ways: BTreeMap::new(),
             denied: BTreeMap::new(),
         }
     }
@@ -158,23 +166,28 @@ impl Reports {
         let now = self.clock.now();
         // Of all that may be said now, what is over goes first: it is what people wait for.
         let next = self.waiting().min_by_key(|(_, due)| (due.at.max(now), !due.is_end, due.at, due.id));
-        match next {
+        match next.map(|(place, due)| (place.clone(), due)) {
             None => Ok(Turn::Idle),
             Some((_, due)) if due.at > now => Ok(Turn::Until(due.at)),
-            Some((sink, due)) => self.tell(sink, due.id).await.map(|()| Turn::Did),
+            Some((place, due)) => self.tell(&place, due.id).await.map(|()| Turn::Did),
         }
     }
 
     /// What waits for each sink, by when it may be said there.
-    fn waiting(&self) -> impl Iterator<Item = (usize, Due)> {
-        let lines = self.sinks.iter().zip(&self.lines).enumerate();
-        lines.flat_map(|(index, (sink, line))| {
-            let free_at = |is_end| self.way.free_at(is_end, &self.pace).filter(|_| sink.is_far());
+    fn waiting(&self) -> impl Iterator<Item = (&Place, Due)> {
+        self.lines.iter().flat_map(move |(place, line)| {
             line.next(&self.pace).map(move |due| {
-                let at = free_at(due.is_end).map_or(due.at, |free| free.max(due.at));
-                (index, Due { at, ..due })
+                let at = self.free_at(place, due.is_end).map_or(due.at, |free| free.max(due.at));
+                (place, Due { at, ..due })
             })
         })
+    }
+
+    /// When a sink may speak next: of what is over, or of what goes on.
+    fn free_at(&self, Place { sink, voice }: &Place, is_end: bool) -> Option<Timestamp> {
+        let voice = voice.as_ref()?;
+        let paced = self.ways.get(voice).and_then(|way| way.free_at(is_end, &self.pace));
+        paced.max(self.sinks[*sink].held_until(voice, is_end))
     }
 
     /// Turns until there is nothing to do now. What is due later comes back as the time.
@@ -192,8 +205,8 @@ impl Reports {
     pub async fn flush(&mut self, within: Duration) -> Result<(), ReportError> {
         let all = async {
             self.catch_up().await?;
-            while let Some((sink, id)) = self.ready() {
-                self.tell(sink, id).await?;
+            while let Some((place, id)) = self.ready() {
+                self.tell(&place, id).await?;
             }
             Ok(())
         };
@@ -204,11 +217,14 @@ impl Reports {
     }
 
     /// What waits for its pace only, and can be said where nothing is down.
-    fn ready(&self) -> Option<(usize, DeploymentId)> {
-        let mut sinks = self.sinks.iter().zip(&self.lines).enumerate();
-        sinks.find_map(|(index, (sink, line))| {
-            line.ready().filter(|_| !sink.is_far() || self.way.seems_up()).map(|id| (index, id))
-        })
+    fn ready(&self) -> Option<(Place, DeploymentId)> {
+        let is_open = |Place { sink, voice }: &Place| {
+            let Some(voice) = voice else { return true };
+            let is_up = self.ways.get(voice).is_none_or(Way::seems_up);
+            is_up && self.sinks[*sink].held_until(voice, true).is_none()
+        };
+        let mut open = self.lines.iter().filter(|(place, _)| is_open(place));
+        open.find_map(|(place, line)| line.ready().map(|id| (place.clone(), id)))
     }
 
     /// Hears what happened since the last turn. The first time: what was not told before the last end.
@@ -219,7 +235,9 @@ impl Reports {
             let untold = self.read(move |ledger| untold::untold(ledger, &sinks, end, now)).await?;
             let Untold { heard, writes } = untold;
             heard.into_iter().for_each(|heard| self.remember(heard));
-            self.way = Way::after(writes);
+            let mut of_voices: BTreeMap<Voice, Vec<Timestamp>> = BTreeMap::new();
+            writes.into_iter().for_each(|(voice, at)| of_voices.entry(voice).or_default().push(at));
+            self.ways = of_voices.into_iter().map(|(voice, writes)| (voice, Way::after(writes))).collect();
             self.next = Some(end);
         }
         while let Some(from) = self.next.filter(|next| *next < self.ledger.end()) {
@@ -250,13 +268,13 @@ impl Reports {
     fn hear(&mut self, record: &Record) -> Option<DeploymentId> {
         let (Stream::Deployment(id), Event::Deployment(event)) = (&record.stream, &record.event) else { return None };
         if let DeploymentEvent::Planned { order } = event {
-            let takes = |(sink, _): &(&Sink, &mut Line)| sink.takes(order);
-            self.sinks.iter().zip(&mut self.lines).filter(takes).for_each(|(_, line)| line.born(*id));
+            let takers: Vec<usize> = (0..self.sinks.len()).filter(|it| self.sinks[*it].takes(order)).collect();
+            takers.into_iter().for_each(|sink| self.line(sink, order).born(*id));
             return None;
         }
         let (now, is_end) = (self.clock.now(), event.is_end());
         let mut known = false;
-        for line in &mut self.lines {
+        for line in self.lines.values_mut() {
             known |= line.went_on(*id, is_end, now, &self.pace);
         }
         (!known).then_some(*id)
@@ -264,19 +282,28 @@ impl Reports {
 
     /// Takes a deployment that was read from the ledger.
     fn remember(&mut self, (sink, deployment, last): Heard) {
-        let (id, line) = (deployment.id(), &mut self.lines[sink]);
+        let (id, now, pace) = (deployment.id(), self.clock.now(), self.pace);
+        let line = self.line(sink, deployment.order());
         if last.is_none() && matches!(deployment.state(), State::Planned) {
             line.born(id);
             return;
         }
         line.remember(id, last);
-        line.went_on(id, deployment.state().is_over(), self.clock.now(), &self.pace);
+        line.went_on(id, deployment.state().is_over(), now, &pace);
+    }
+
+    /// Where what is to be said of such a deployment at a sink waits.
+    fn line(&mut self, sink: usize, order: &Order) -> &mut Line {
+        let voice = self.sinks[sink].voice(&order.target.repository);
+        self.lines.entry(Place { sink, voice }).or_default()
     }
 
     /// Says what is to be said of one deployment at one sink, and writes down what came of it.
-    async fn tell(&mut self, index: usize, id: DeploymentId) -> Result<(), ReportError> {
-        self.lines[index].begin(id, self.clock.now(), &self.pace);
-        let (sink, known, url) = (self.sinks[index].clone(), self.lines[index].settled(id), self.public_url.clone());
+    async fn tell(&mut self, place: &Place, id: DeploymentId) -> Result<(), ReportError> {
+        let (index, now) = (place.sink, self.clock.now());
+        let line = self.lines.entry(place.clone()).or_default();
+        line.begin(id, now, &self.pace);
+        let (sink, known, url) = (self.sinks[index].clone(), line.settled(id), self.public_url.clone());
         let read = move |ledger: &Ledger| brief::read(ledger, &sink, id, known.as_ref(), url.as_deref());
         let (deployment, message) = match self.read(read).await? {
             Some(Brief { deployment, message: Some(message) }) if !self.is_denied(index, &deployment) => {
@@ -284,21 +311,20 @@ impl Reports {
             }
             nothing => {
                 let is_over = nothing.is_none_or(|it| it.deployment.state().is_over());
-                self.lines[index].settle(id, is_over, None, self.clock.now());
+                self.lines.entry(place.clone()).or_default().settle(id, is_over, None, now);
                 return Ok(());
             }
         };
         let sink = &self.sinks[index];
         (self.probe)("report-before-send");
-        let said = sink.say(&deployment, &message, self.clock.now()).await;
+        let said = sink.say(&deployment, &message, now).await;
         (self.probe)("report-sent");
-        let now = self.clock.now();
-        if sink.is_far() {
-            self.way.write(now);
+        if let Some(voice) = &place.voice {
+            self.ways.entry(voice.clone()).or_default().write(self.clock.now());
         }
         let event = match said {
-            Ok(said) => self.was_said(index, &deployment, message, said, now),
-            Err(unsaid) => self.stumble(index, &deployment, message, unsaid, now),
+            Ok(said) => self.was_said(place, &deployment, message, said),
+            Err(unsaid) => self.stumble(place, &deployment, message, unsaid),
         };
         let stream = Stream::Sink(self.sinks[index].name().into());
         // What is in memory is right already: where the ledger is full, nothing is said twice for it.
@@ -313,40 +339,28 @@ impl Reports {
         self.denied.get(&place).is_some_and(|until| self.clock.now() < *until)
     }
 
-    fn was_said(
-        &mut self,
-        index: usize,
-        deployment: &Deployment,
-        message: Message,
-        said: Said,
-        now: Timestamp,
-    ) -> SinkEvent {
-        if self.sinks[index].is_far() {
-            self.way.is_up();
+    fn was_said(&mut self, place: &Place, deployment: &Deployment, message: Message, said: Said) -> SinkEvent {
+        if let Some(way) = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice)) {
+            way.is_up();
         }
+        let (now, line) = (self.clock.now(), self.lines.entry(place.clone()).or_default());
         let Message { sha, notice: wanted, stand, .. } = message;
         let Said { remote_id, notice, context } = said;
         let (state, text, deployment, is_over) =
             (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
         let is_all = notice == wanted;
-        self.lines[index].settle(deployment, is_over && is_all, Some(notice), now);
+        line.settle(deployment, is_over && is_all, Some(notice), now);
         if !is_all {
-            self.lines[index].goes_on(deployment, now);
+            line.goes_on(deployment, now);
         }
         SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1 }
     }
 
     /// What came of a message that could not be said.
-    fn stumble(
-        &mut self,
-        index: usize,
-        deployment: &Deployment,
-        message: Message,
-        unsaid: Unsaid,
-        now: Timestamp,
-    ) -> SinkEvent {
-        let (id, line, sink) = (deployment.id(), &mut self.lines[index], &self.sinks[index]);
-        let way = sink.is_far().then_some(&mut self.way);
+    fn stumble(&mut self, place: &Place, deployment: &Deployment, message: Message, unsaid: Unsaid) -> SinkEvent {
+        let (id, sink, now) = (deployment.id(), &self.sinks[place.sink], self.clock.now());
+        let line = self.lines.entry(place.clone()).or_default();
+        let way = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice));
         let stumbled = line.stumble(id, &unsaid, now, &self.pace, way);
         let Message { notice, remote_id, stand, .. } = message;
         let nth = stand + u32::from(unsaid.may_be_taken);
@@ -355,7 +369,7 @@ impl Reports {
         match stumbled {
             Stumbled::GaveUp => {
                 if unsaid.is_denied && !matches!(sink, Sink::GitHubStatus(_)) {
-                    let place = (index, deployment.order().target.repository.clone());
+                    let place = (place.sink, deployment.order().target.repository.clone());
                     self.denied.insert(place, pace::after(now, DENIED_FOR));
                 }
                 let sink = sink.name();

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::comment::Story;
 use super::unsaid::Unsaid;
 use super::{check_run, comment, environments, status};
-use crate::clients::github::{Feature, GitHubClients};
-use crate::domain::{CommitSha, Deployment, Finding, Notice, Order, SinkEvent, SourceSpec};
+use crate::clients::github::{Feature, GitHubClients, Voice};
+use crate::domain::{CommitSha, Deployment, Finding, Notice, Order, RepositoryName, SinkEvent, SourceSpec};
 use crate::ledger::{Ledger, LedgerError};
 
 /// Right after a push GitHub may not know the commit everywhere yet.
@@ -116,12 +116,18 @@ impl Sink {
         }
     }
 
-    /// Whether a message costs its other side something, so that the next one waits a little.
-    pub(super) fn is_far(&self) -> bool {
+    /// In whose name it speaks of a repository, where that counts: the next message in that name waits a little.
+    pub(super) fn voice(&self, repository: &RepositoryName) -> Option<Voice> {
         match self {
-            Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => true,
-            Self::Shown(_) => false,
+            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) => Some(clients.voice(repository)),
+            Self::GitHubCheck(clients) | Self::GitHubComment(clients) => Some(clients.voice(repository)),
+            Self::Shown(_) => None,
         }
+    }
+
+    /// Before when a message in this voice would be refused: one of what is over, or of what goes on.
+    pub(super) fn held_until(&self, voice: &Voice, is_end: bool) -> Option<Timestamp> {
+        self.clients().held_until(voice, is_end)
     }
 
     /// From how many messages under one name at one commit on only ends are told.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::clients::github::GitHubError;
+use crate::clients::github::{AppTrouble, GitHubError};
 use crate::domain::Failure;
 
 /// Why it could not be said.
@@ -11,7 +11,7 @@ pub(super) struct Unsaid {
     pub(super) failure: Failure,
     /// Not before this time.
     pub(super) until: Option<Timestamp>,
-    /// Whether it would be the same with any other message.
+    /// Whether it would be the same with any other message in that name.
     pub(super) for_all: bool,
     /// Whether it may stand there all the same: the answer was lost.
     pub(super) may_be_taken: bool,
@@ -25,9 +25,10 @@ impl Unsaid {
     pub(super) fn of(error: &GitHubError, right: &str, young: bool) -> Self {
         let (code, help) = match error {
             GitHubError::App(trouble) => {
-                // A person mends it while the bot runs. Other repositories may have other Apps.
+                // A person mends it while the bot runs. Whether it is installed is a matter of each repository.
                 let failure = Failure { passing: true, ..trouble.failure() };
-                return Self { failure, until: None, for_all: false, may_be_taken: false, is_denied: false };
+                let for_all = !matches!(trouble, AppTrouble::NotInstalled { .. });
+                return Self { failure, until: None, for_all, may_be_taken: false, is_denied: false };
             }
             GitHubError::NoToken { .. } => {
                 ("report/no-token", "put the token where the configuration says it is".into())

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::sink::Sink;
-use crate::domain::{Deployment, DeploymentId, NoticeState, Offset, Record, SinkEvent, Stream};
+use crate::clients::github::Voice;
+use crate::domain::{Deployment, DeploymentId, Event, NoticeState, Offset, Record, SinkEvent, Stream};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
 /// Records or deployments read at a time.
@@ -14,6 +15,8 @@ const BATCH: usize = 500;
 const SETTLED_IN_A_ROW: usize = 1000;
 /// The end of the log that is looked at in any case: an old deployment may have ended last.
 const TAIL: u64 = 10_000;
+/// Budgets of writes go back so far.
+const COUNTED: SignedDuration = SignedDuration::from_hours(1);
 /// Among how many successes of a target the one before is looked for.
 const REPLACED: usize = 5;
 
@@ -32,11 +35,11 @@ pub(super) fn look_up(ledger: &Ledger, sinks: &[Sink], ids: BTreeSet<DeploymentI
     Ok(heard)
 }
 
-/// What the sinks were not told before the program last ended, and when the far ones were written to.
+/// What the sinks were not told before the program last ended, and when they last spoke in which name.
 #[derive(Default)]
 pub(super) struct Untold {
     pub(super) heard: Vec<Heard>,
-    pub(super) writes: Vec<Timestamp>,
+    pub(super) writes: Vec<(Voice, Timestamp)>,
 }
 
 /// Looks for it: in what is unfinished, in the newest deployments, and at the end of the log.
@@ -74,7 +77,9 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
         let records = ledger.read(from, BATCH)?;
         let Some(last) = records.last() else { break };
         from = last.offset.next();
-        writes.extend(records.iter().filter(|it| is_write(it, sinks)).map(|it| it.at));
+        for record in records.iter().filter(|it| now.duration_since(it.at) < COUNTED) {
+            writes.extend(voice_of(ledger, sinks, record)?.map(|voice| (voice, record.at)));
+        }
         for id in records.iter().filter_map(|record| deployment_of(&record.stream)).collect::<BTreeSet<_>>() {
             ledger.deployment(id)?.map(&mut look).transpose()?;
         }
@@ -82,9 +87,12 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
     Ok(Untold { heard: untold, writes })
 }
 
-/// Whether a record tells of a message to a far sink, whatever came of it.
-fn is_write(record: &Record, sinks: &[Sink]) -> bool {
-    matches!(&record.stream, Stream::Sink(name) if sinks.iter().any(|sink| sink.is_far() && sink.name() == name))
+/// In whose name a message was sent, whatever came of it, where a record tells of one.
+fn voice_of(ledger: &Ledger, sinks: &[Sink], record: &Record) -> Result<Option<Voice>, LedgerError> {
+    let (Stream::Sink(name), Event::Sink(event)) = (&record.stream, &record.event) else { return Ok(None) };
+    let Some(sink) = sinks.iter().find(|sink| sink.name() == name) else { return Ok(None) };
+    let deployment = ledger.deployment(event.deployment())?;
+    Ok(deployment.and_then(|it| sink.voice(&it.order().target.repository)))
 }
 
 /// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more.

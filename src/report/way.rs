@@ -1,5 +1,8 @@
-//! The way to one other side, which all of its sinks share: how fast it is written to, how much in a minute and in an
-//! hour, and whether it is down. Decides from what it is told alone.
+//! The way to the other side in one name, which all sinks that speak in it share: how fast it is written to, how much in a
+//! minute and in an hour, and whether it is down. Decides from what it is told alone.
+//!
+//! Why there is one for each name: GitHub counts for each token and each installation of an App by itself, and what one
+//! of them may not say has nothing to do with the others.
 
 use std::collections::VecDeque;
 use std::time::Duration;

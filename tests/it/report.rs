@@ -5,6 +5,7 @@ mod comments;
 mod environments;
 mod limits;
 mod restarts;
+mod voices;
 
 use std::sync::Arc;
 use std::time::Duration;

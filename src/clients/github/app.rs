@@ -80,10 +80,9 @@ impl App {
     }
 
     /// The budget that the repositories of one owner share.
-    pub(super) fn budget_of(&self, repository: &RepositoryName) -> Arc<Budget> {
-        let owner = repository.as_str().split('/').next().unwrap_or_default().to_lowercase();
+    pub(super) fn budget_of(&self, owner: &str) -> Arc<Budget> {
         let mut of_owners = self.of_owners.lock().unwrap_or_else(PoisonError::into_inner);
-        of_owners.entry(owner).or_insert_with(|| Arc::new(Budget::new(true))).clone()
+        of_owners.entry(owner.to_owned()).or_insert_with(|| Arc::new(Budget::new(true))).clone()
     }
 
     /// What it shows for itself, valid for some minutes.
@@ -162,6 +161,11 @@ impl App {
             Err(error) => error,
         }
     }
+}
+
+/// Whose repository it is, in lowercase.
+pub(super) fn owner(repository: &RepositoryName) -> String {
+    repository.as_str().split('/').next().unwrap_or_default().to_lowercase()
 }
 
 /// A request without a body.

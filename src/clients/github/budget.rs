@@ -105,6 +105,18 @@ impl Budget {
         }
     }
 
+    /// Before when no message should be sent, where GitHub would refuse it. Of what is kept for writing, a part is left to
+    /// messages of what is over.
+    pub(super) fn held_until(&self, is_end: bool, now: Timestamp) -> Option<Timestamp> {
+        let state = self.state();
+        let is_spent = |left: &Left| {
+            let kept = if is_end { 0 } else { left.limit / KEPT / KEPT };
+            now < left.resets && left.remaining <= kept
+        };
+        let spent = state.left.filter(is_spent).map(|left| left.resets);
+        state.limited_until.filter(|until| now < *until).max(spent)
+    }
+
     /// What is left, in words, where GitHub has said it and it still holds.
     pub(super) fn left(&self, now: Timestamp) -> Option<String> {
         let Left { limit, remaining, resets, .. } = self.state().left.filter(|left| now < left.resets)?;
@@ -198,6 +210,22 @@ mod tests {
         assert_eq!((at(Spend::Poll), at(Spend::Read)), (Ok(0), Ok(0)), "the next hour has a budget of its own");
         hearing(&budget, 0, 3_600, 0);
         assert_eq!(at(Spend::Read), Ok(0), "an answer of the hour before that came late");
+    }
+
+    #[test]
+    fn messages_mind_what_remains_and_ends_go_last_without_it() {
+        let (budget, now) = (Budget::new(true), second(0));
+        let held = |now| [false, true].map(|is_end| budget.held_until(is_end, now).map(Timestamp::as_second));
+        assert_eq!(held(now), [None, None], "nothing is known yet");
+        hearing(&budget, 201, 3_600);
+        assert_eq!(held(now), [None, None]);
+        hearing(&budget, 200, 3_600);
+        assert_eq!(held(now), [Some(3_600), None]);
+        hearing(&budget, 0, 3_600);
+        assert_eq!(held(now), [Some(3_600), Some(3_600)]);
+        budget.remember(&GitHubError::RateLimited { until: second(4_000) });
+        assert_eq!(held(now), [Some(4_000), Some(4_000)]);
+        assert_eq!(held(second(4_000)), [None, None]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use http::header::ETAG;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,6 +43,20 @@ pub struct GitHubClient {
     budget: Arc<Budget>,
 }
 
+/// In whose name GitHub is asked: it counts requests for each of these by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Voice {
+    /// The token's, or nobody's.
+    Usual,
+    /// An App's, for all repositories of one owner.
+    App {
+        /// The App's number.
+        id: u32,
+        /// The owner, in lowercase.
+        owner: String,
+    },
+}
+
 impl GitHubClients {
     /// The clients that the configuration asks for.
     pub fn new(github: &GitHub, clock: Clock) -> Result<Self, GitHubError> {
@@ -55,16 +70,39 @@ impl GitHubClients {
 
     /// The client for a repository: of the first App that speaks for it, else the token's, else nobody's.
     pub fn of(&self, repository: &RepositoryName) -> GitHubClient {
-        let Some((_, app)) = self.0.apps.iter().find(|(app, _)| app.speaks_for(repository.as_str())) else {
-            return self.0.usual.clone();
-        };
+        let Some(app) = self.app_of(repository) else { return self.0.usual.clone() };
         let mut of_apps = self.0.of_apps.lock().unwrap_or_else(PoisonError::into_inner);
         let client = of_apps.entry(repository.as_str().to_lowercase()).or_insert_with(|| GitHubClient {
             wire: self.0.wire.clone(),
             identity: Arc::new(Identity::Installed(app::Access::new(app.clone(), repository.clone()))),
-            budget: app.budget_of(repository),
+            budget: app.budget_of(&app::owner(repository)),
         });
         client.clone()
+    }
+
+    /// In whose name a repository is spoken of.
+    pub fn voice(&self, repository: &RepositoryName) -> Voice {
+        match self.app_of(repository) {
+            Some(app) => Voice::App { id: app.id, owner: app::owner(repository) },
+            None => Voice::Usual,
+        }
+    }
+
+    /// Before when GitHub would refuse a message in this voice: one of what is over, or of what goes on.
+    pub fn held_until(&self, voice: &Voice, is_end: bool) -> Option<Timestamp> {
+        let now = self.0.wire.clock.now();
+        match voice {
+            Voice::Usual => self.0.usual.budget.held_until(is_end, now),
+            Voice::App { id, owner } => {
+                let apps = self.0.apps.iter().filter(|(_, app)| app.id == *id);
+                apps.filter_map(|(_, app)| app.budget_of(owner).held_until(is_end, now)).max()
+            }
+        }
+    }
+
+    /// The first App that speaks for a repository.
+    fn app_of(&self, repository: &RepositoryName) -> Option<&Arc<App>> {
+        self.0.apps.iter().find(|(app, _)| app.speaks_for(repository.as_str())).map(|(_, app)| app)
     }
 
     /// A client for each App, in its own name: for what concerns the App itself, such as its webhook.

@@ -13,7 +13,7 @@ mod seen;
 mod webhook;
 mod wire;
 
-pub use client::{GitHubClient, GitHubClients};
+pub use client::{GitHubClient, GitHubClients, Voice};
 pub use error::{AppTrouble, GitHubError};
 pub use hooks::{Attempt, Attempts, Hook, Leads, Webhook};
 pub use permission::{Access, Feature, Need};
