@@ -158,7 +158,9 @@ impl Doctor {
         let mut seen = Vec::new();
         if target.source == SourceSpec::GitHub {
             let client = self.github.of(&target.repository);
-            seen.extend(client.checkup(&target.repository, &Feature::of(target), self.door.as_deref()).await);
+            seen.extend(
+                client.checkup(&target.repository, &Feature::of(target, client.is_app()), self.door.as_deref()).await,
+            );
             // What GitHub says of the repository itself comes first: where that fails, nothing more can be read there.
             if seen.first().is_some_and(|it| it.standing == Standing::Failed) {
                 return seen;

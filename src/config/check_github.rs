@@ -151,7 +151,12 @@ impl GitHub {
 
     /// Whether GitHub is asked as somebody where this repository is concerned.
     pub fn has_identity_for(&self, repository: &RepositoryName) -> bool {
-        self.token.is_some() || self.apps.iter().any(|app| app.speaks_for(repository.as_str()))
+        self.token.is_some() || self.has_app_for(repository)
+    }
+
+    /// Whether GitHub is asked as an App where this repository is concerned.
+    pub fn has_app_for(&self, repository: &RepositoryName) -> bool {
+        self.apps.iter().any(|app| app.speaks_for(repository.as_str()))
     }
 
     /// Whether any secret could have signed for this repository.

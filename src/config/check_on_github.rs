@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::as_meant::GitHub;
 use super::check::{At, Checker, flag};
 use super::check_promotions::Read;
 use super::raw::RawOnGitHub;
@@ -49,6 +50,32 @@ impl Checker<'_> {
                 None => format!("it may name {}", listed(known)),
             };
             self.bad(&written.span, format!("`{{{name}}}` stands for nothing in `{key}`"), help);
+        }
+    }
+
+    /// Finds what a target asks for at GitHub and nobody could say there.
+    pub(super) fn warn_of_what_is_never_said(&mut self, all: &[Read], github: &GitHub) {
+        for (written, target) in all {
+            let (Some(target), Some(raw)) = (target, &written.value.github) else { continue };
+            let RawOnGitHub { deployments, checks, comments, .. } = &raw.value;
+            let asked_for = [("deployments", deployments), ("checks", checks), ("comments", comments)];
+            for (key, asked_for) in asked_for {
+                let Some(asked_for) = asked_for.as_ref().filter(|it| it.value) else { continue };
+                let (why, help) = if target.source != SourceSpec::GitHub {
+                    ("this target's commits do not come from GitHub", "leave it out, or take `source` out")
+                } else if key == "checks" && !github.has_app_for(&target.repository) {
+                    (
+                        "only a GitHub App may make check runs",
+                        "make a GitHub App and write `[github.app]`, or leave it out",
+                    )
+                } else if !github.has_identity_for(&target.repository) {
+                    ("nobody speaks for the repository there", "make a GitHub App, or write a `token` under `[github]`")
+                } else {
+                    continue;
+                };
+                let message = format!("`github.{key} = true` shows nothing: {why}");
+                self.reader.find(Finding::warning("config/never-said", message).help(help), &asked_for.span);
+            }
         }
     }
 

@@ -80,6 +80,7 @@ impl Checker<'_> {
         self.find_shared_contexts(&read);
         self.warn_of_silence(&checked, github);
         self.warn_of_no_token(&checked, github);
+        self.warn_of_what_is_never_said(&read, github);
         checked.into_iter().filter_map(|it| it.target).collect()
     }
 

@@ -360,11 +360,9 @@ fn is_zero(number: &u32) -> bool {
 impl SinkEvent {
     /// The deployment that it is about.
     pub fn deployment(&self) -> DeploymentId {
-        match self {
-            Self::Sent { deployment, .. } | Self::Stumbled { deployment, .. } | Self::GaveUp { deployment, .. } => {
-                *deployment
-            }
-        }
+        let (Self::Sent { deployment, .. } | Self::Stumbled { deployment, .. } | Self::GaveUp { deployment, .. }) =
+            self;
+        *deployment
     }
 
     /// The other side's id of what it was last told.

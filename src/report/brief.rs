@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::sink::{Matter, Message, Sink};
-use crate::domain::{CommitSha, Deployment, DeploymentId, Notice};
+use crate::domain::{CommitSha, Deployment, DeploymentId, Notice, SinkEvent};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
 /// Among how many deployments of a commit to a target one is looked for that speaks for it.
@@ -13,6 +13,8 @@ const NEWER: usize = 10;
 pub(super) struct Brief {
     pub(super) deployment: Deployment,
     pub(super) message: Option<Message>,
+    /// Whether the sink was last said to have given it up.
+    pub(super) gave_up: bool,
 }
 
 /// Reads it. `known` is what was last said, or will never be said; links lead to `public_url`. A deployment that is not
@@ -37,7 +39,8 @@ pub(super) fn read(
         }
         (Some(_) | None, _) => None,
     };
-    Ok(Some(Brief { deployment, message }))
+    let gave_up = matches!(last, Some(SinkEvent::GaveUp { .. }));
+    Ok(Some(Brief { deployment, message, gave_up }))
 }
 
 /// The message, less what others say of the same commit.

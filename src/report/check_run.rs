@@ -135,7 +135,7 @@ async fn find(client: &GitHubClient, commit: &str, ours: &CheckRun<'_>) -> Resul
     }
     let name: String = form_urlencoded::byte_serialize(ours.name.as_bytes()).collect();
     let Page { check_runs } =
-        client.get_json(&format!("{commit}/check-runs?check_name={name}&filter=all&per_page=100")).await?;
+        client.look_json(&format!("{commit}/check-runs?check_name={name}&filter=all&per_page=100")).await?;
     let is_ours = |it: &Listed| {
         it.external_id.as_deref() == Some(ours.external_id) && it.output.title.as_deref() == Some(ours.output.title)
     };

@@ -135,7 +135,7 @@ async fn thread(client: &GitHubClient, repository: &str, sha: &str) -> Result<St
         number: u64,
         state: String,
     }
-    let pulls: Vec<Pull> = client.get_json(&format!("{repository}/commits/{sha}/pulls?per_page=100")).await?;
+    let pulls: Vec<Pull> = client.look_json(&format!("{repository}/commits/{sha}/pulls?per_page=100")).await?;
     let newest = pulls.iter().max_by_key(|it| (it.state == "open", it.number));
     Ok(newest.map_or_else(|| format!("commit/{sha}"), |it| format!("pull/{}", it.number)))
 }
@@ -143,7 +143,7 @@ async fn thread(client: &GitHubClient, repository: &str, sha: &str) -> Result<St
 /// The comment of a try whose answer was lost. Threads are listed from their beginning, so old ones are left out.
 async fn find(client: &GitHubClient, list: &str, deployment: &Deployment) -> Result<Option<String>, GitHubError> {
     let (since, marker) = (deployment.created_at().strftime("%Y-%m-%dT%H:%M:%SZ"), marker(deployment));
-    let all: Vec<Listed> = client.get_json(&format!("{list}?per_page=100&since={since}")).await?;
+    let all: Vec<Listed> = client.look_json(&format!("{list}?per_page=100&since={since}")).await?;
     let ours = |it: &Listed| it.body.as_deref().is_some_and(|body| body.starts_with(&marker));
     Ok(all.iter().find(|it| ours(it)).map(|it| it.id.to_string()))
 }

@@ -96,7 +96,7 @@ async fn find(client: &GitHubClient, deployment: &Deployment, message: &Message)
         .append_pair("per_page", &LISTED.to_string())
         .finish();
     let path = format!("/repos/{}/deployments?{query}", deployment.order().target.repository);
-    let all: Vec<Listed> = client.get_json(&path).await?;
+    let all: Vec<Listed> = client.look_json(&path).await?;
     Ok(all.into_iter().find(|it| it.is_of(&deployment.id().to_string())).map(|it| it.id))
 }
 

@@ -92,8 +92,9 @@ pub struct Reports {
     lines: BTreeMap<Place, Line>,
     /// To GitHub, which bears one writer in each name: all sinks share it.
     ways: BTreeMap<Voice, Way>,
-    /// What a token may not do in a repository, and until when it is not tried again. Commit statuses are always tried.
-    denied: BTreeMap<(usize, RepositoryName), Timestamp>,
+    /// What a token may not do in a repository, and until when it is not tried again. Commit statuses are always tried, and
+    /// comments, for which it depends on where they stand.
+    denied: BTreeMap<(usize, RepositoryName), (Timestamp, Failure)>,
 }
 
 impl Reports {
@@ -305,12 +306,17 @@ impl Reports {
         line.begin(id, now, &self.pace);
         let (sink, known, url) = (self.sinks[index].clone(), line.settled(id), self.public_url.clone());
         let read = move |ledger: &Ledger| brief::read(ledger, &sink, id, known.as_ref(), url.as_deref());
-        let (deployment, message) = match self.read(read).await? {
-            Some(Brief { deployment, message: Some(message) }) if !self.is_denied(index, &deployment) => {
-                (deployment, message)
+        let brief = self.read(read).await?;
+        let is_over = brief.as_ref().is_none_or(|it| it.deployment.state().is_over());
+        let denied = brief.as_ref().and_then(|it| self.denied(index, &it.deployment)).cloned();
+        let (deployment, message) = match (brief, denied) {
+            (Some(Brief { deployment, message: Some(message), .. }), None) => (deployment, message),
+            (Some(Brief { message: Some(message), gave_up: false, .. }), Some(failure)) => {
+                self.lines.entry(place.clone()).or_default().settle(id, is_over, None, now);
+                let Message { remote_id, stand: nth, .. } = message;
+                return self.write_down(index, SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }).await;
             }
-            nothing => {
-                let is_over = nothing.is_none_or(|it| it.deployment.state().is_over());
+            _ => {
                 self.lines.entry(place.clone()).or_default().settle(id, is_over, None, now);
                 return Ok(());
             }
@@ -326,17 +332,21 @@ impl Reports {
             Ok(said) => self.was_said(place, &deployment, message, said),
             Err(unsaid) => self.stumble(place, &deployment, message, unsaid),
         };
-        let stream = Stream::Sink(self.sinks[index].name().into());
-        // What is in memory is right already: where the ledger is full, nothing is said twice for it.
+        self.write_down(index, event).await
+    }
+
+    /// What is in memory is right already: where the ledger is full, nothing is said twice for it.
+    async fn write_down(&self, sink: usize, event: SinkEvent) -> Result<(), ReportError> {
+        let stream = Stream::Sink(self.sinks[sink].name().into());
         self.ledger.append(Append { stream, expect: None, event: Event::Sink(event), births: vec![] }).await?;
         (self.probe)("report-recorded");
         Ok(())
     }
 
-    /// Whether the token is known not to be allowed such a thing. It was told once.
-    fn is_denied(&self, index: usize, deployment: &Deployment) -> bool {
-        let place = (index, deployment.order().target.repository.clone());
-        self.denied.get(&place).is_some_and(|until| self.clock.now() < *until)
+    /// Why such a thing need not be tried, where the token is known not to be allowed it.
+    fn denied(&self, sink: usize, deployment: &Deployment) -> Option<&Failure> {
+        let (until, failure) = self.denied.get(&(sink, deployment.order().target.repository.clone()))?;
+        Some(failure).filter(|_| self.clock.now() < *until)
     }
 
     fn was_said(&mut self, place: &Place, deployment: &Deployment, message: Message, said: Said) -> SinkEvent {
@@ -368,9 +378,9 @@ impl Reports {
         let code = failure.code.as_str();
         match stumbled {
             Stumbled::GaveUp => {
-                if unsaid.is_denied && !matches!(sink, Sink::GitHubStatus(_)) {
+                if unsaid.is_denied && !matches!(sink, Sink::GitHubStatus(_) | Sink::GitHubComment(_)) {
                     let place = (place.sink, deployment.order().target.repository.clone());
-                    self.denied.insert(place, pace::after(now, DENIED_FOR));
+                    self.denied.insert(place, (pace::after(now, DENIED_FOR), failure.clone()));
                 }
                 let sink = sink.name();
                 let help = failure.help.as_deref().unwrap_or_default();

@@ -95,17 +95,22 @@ impl Sink {
             SourceSpec::GitHub => client.is_somebody(),
             SourceSpec::Git { .. } => false,
         };
-        let wanted = &order.target.github;
+        let is_wanted = Feature::of(&order.target, client.is_app()).contains(&self.feature());
         match self {
-            Self::GitHubStatus(_) => at_github,
-            // GitHub tells what an App may; of a token it does not.
-            Self::GitHubDeployment(_) => {
-                let waits = order.github_deployment().is_some();
-                at_github && (waits || wanted.deployments.unwrap_or(client.is_app()))
-            }
-            Self::GitHubCheck(_) => at_github && client.is_app() && wanted.checks.unwrap_or(true),
-            Self::GitHubComment(_) => at_github && wanted.comments,
             Self::Shown(_) => !at_github,
+            // Whoever made one to have it deployed waits to hear how it goes.
+            Self::GitHubDeployment(_) => at_github && (is_wanted || order.github_deployment().is_some()),
+            Self::GitHubStatus(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => at_github && is_wanted,
+        }
+    }
+
+    /// What it does at GitHub, or would do if the commits lay there.
+    fn feature(&self) -> Feature {
+        match self {
+            Self::GitHubStatus(_) | Self::Shown(_) => Feature::Statuses,
+            Self::GitHubDeployment(_) => Feature::Deployments,
+            Self::GitHubCheck(_) => Feature::CheckRuns,
+            Self::GitHubComment(_) => Feature::Comments,
         }
     }
 
@@ -197,14 +202,8 @@ impl Sink {
 
     /// The permission that a message takes, in GitHub's words.
     fn right(&self) -> String {
-        let feature = match self {
-            Self::GitHubStatus(_) | Self::Shown(_) => Feature::Statuses,
-            Self::GitHubDeployment(_) => Feature::Deployments,
-            Self::GitHubCheck(_) => Feature::CheckRuns,
-            Self::GitHubComment(_) => Feature::Comments,
-        };
         let needs: Vec<String> =
-            feature.needs().iter().map(|it| format!("{}: {}", it.name, it.access.as_str())).collect();
+            self.feature().needs().iter().map(|it| format!("{}: {}", it.name, it.access.as_str())).collect();
         match self {
             // A token may have it; those of an App are narrowed to reading.
             Self::GitHubComment(_) => format!("{}, and Contents: write where no pull request is", needs.join(", ")),

@@ -62,6 +62,8 @@ pub(crate) enum Route {
     DeploymentState,
     OwnCheck,
     Comment,
+    /// On a commit itself.
+    CommitComment,
     Pulls,
     /// Another attempt to deliver.
     Redelivery,

@@ -217,11 +217,11 @@ mod tests {
         let (budget, now) = (Budget::new(true), second(0));
         let held = |now| [false, true].map(|is_end| budget.held_until(is_end, now).map(Timestamp::as_second));
         assert_eq!(held(now), [None, None], "nothing is known yet");
-        hearing(&budget, 201, 3_600);
+        hearing(&budget, 201, 3_600, 0);
         assert_eq!(held(now), [None, None]);
-        hearing(&budget, 200, 3_600);
+        hearing(&budget, 200, 3_600, 0);
         assert_eq!(held(now), [Some(3_600), None]);
-        hearing(&budget, 0, 3_600);
+        hearing(&budget, 0, 3_600, 0);
         assert_eq!(held(now), [Some(3_600), Some(3_600)]);
         budget.remember(&GitHubError::RateLimited { until: second(4_000) });
         assert_eq!(held(now), [Some(4_000), Some(4_000)]);

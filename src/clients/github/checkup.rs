@@ -82,6 +82,11 @@ impl GitHubClient {
         sight.said.extend(self.left().map(|left| format!("; {left}")));
         let mut seen = vec![sight];
         seen.extend(rights(&about, &granted, features, repository));
+        if self.is_app() && features.contains(&Feature::Comments) {
+            let said =
+                "on pull requests; on a commit in none it takes Contents: write, which tokens of an App never have";
+            seen.push(Checkup::ok("comments", said));
+        }
         if !matches!(granted, Granted::Nothing) {
             let may_look = lacking(&about, &granted, &[Feature::Webhooks]).is_empty();
             seen.extend(self.checkup_of_webhooks(repository, door, may_look).await);

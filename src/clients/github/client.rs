@@ -164,6 +164,11 @@ impl GitHubClient {
         self.get(path, JSON).await?.json()
     }
 
+    /// Asks for `path` as JSON, which a message has to know before it is sent: it counts among what is written.
+    pub async fn look_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
+        self.answer(&Asked { spend: Spend::Write, ..Asked::read(path, JSON) }).await?.json()
+    }
+
     /// Asks for `path` as JSON again and again: what has not changed is not counted by GitHub, and where little may be asked
     /// any more it takes a while, or is refused as if nothing might.
     pub async fn poll_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {

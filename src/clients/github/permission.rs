@@ -68,10 +68,20 @@ impl Feature {
         Self::Redelivery,
     ];
 
-    /// What a target does at GitHub by its configuration. Looking at webhooks is the doctor's own wish.
-    pub fn of(target: &Target) -> Vec<Self> {
-        let gate = (!target.require_checks.is_empty()).then_some(Self::Gate);
-        [Self::Commits, Self::Statuses].into_iter().chain(gate).collect()
+    /// What a target does at GitHub by its configuration, in the name of an App or not. Looking at webhooks is the doctor's
+    /// own wish.
+    pub fn of(target: &Target, as_an_app: bool) -> Vec<Self> {
+        let wanted = &target.github;
+        let all = [
+            (Self::Commits, true),
+            (Self::Statuses, true),
+            (Self::Gate, !target.require_checks.is_empty()),
+            // GitHub tells what an App may; of a token it does not.
+            (Self::Deployments, wanted.deployments.unwrap_or(as_an_app)),
+            (Self::CheckRuns, as_an_app && wanted.checks.unwrap_or(true)),
+            (Self::Comments, wanted.comments),
+        ];
+        all.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(feature, _)| feature).collect()
     }
 
     /// As the subject of a sentence about what it needs.

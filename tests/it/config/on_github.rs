@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::{HEAD, check, parse, place};
+use super::{HEAD, check, check_all, parse, place};
 
 fn target(name: &str, lines: &str) -> String {
     format!(
@@ -59,4 +59,50 @@ fn what_stands_for_nothing_and_what_is_said_twice_is_found() {
             31:10+5 Error config/wrong-type: `target.github.checks` is a string, expected `true` or `false`
         "#]],
     );
+}
+
+#[test]
+fn what_is_asked_for_at_github_and_could_never_be_said_there_is_told() {
+    let with = |github: &str, source: &str| {
+        format!(
+            "data_dir = \"d\"\n[github]\nwebhook_secrets = [{{ file = \"webhook-secret\" }}]\n{github}\n[[target]]\nname = \"x\"\n\
+             repository = \"acme/x\"\nbranches = [\"main\"]\nengine = {{ kind = \"host\" }}\n{source}\n\
+             [target.github]\nchecks = true\ndeployments = true\ncomments = true\n"
+        )
+    };
+    check_all(
+        &with("token = { file = \"webhook-secret\" }", ""),
+        0,
+        expect![[r#"
+        12:10+4 Warning config/never-said: `github.checks = true` shows nothing: only a GitHub App may make check runs
+            make a GitHub App and write `[github.app]`, or leave it out
+    "#]],
+    );
+    check_all(
+        &with("", "source = { git = \"file:///srv/x.git\" }"),
+        0,
+        expect![[r#"
+        12:10+4 Warning config/never-said: `github.checks = true` shows nothing: this target's commits do not come from GitHub
+            leave it out, or take `source` out
+        13:15+4 Warning config/never-said: `github.deployments = true` shows nothing: this target's commits do not come from GitHub
+            leave it out, or take `source` out
+        14:12+4 Warning config/never-said: `github.comments = true` shows nothing: this target's commits do not come from GitHub
+            leave it out, or take `source` out
+    "#]],
+    );
+    check_all(
+        &with("", ""),
+        0,
+        expect![[r#"
+        7:14+8 Warning config/no-token: without `github.token` or `[github.app]` no commit status is sent and private repositories cannot be read
+            write `token = { env = "GITHUB_TOKEN" }` under `[github]`, or make a GitHub App
+        12:10+4 Warning config/never-said: `github.checks = true` shows nothing: only a GitHub App may make check runs
+            make a GitHub App and write `[github.app]`, or leave it out
+        13:15+4 Warning config/never-said: `github.deployments = true` shows nothing: nobody speaks for the repository there
+            make a GitHub App, or write a `token` under `[github]`
+        14:12+4 Warning config/never-said: `github.comments = true` shows nothing: nobody speaks for the repository there
+            make a GitHub App, or write a `token` under `[github]`
+    "#]],
+    );
+    check_all(&with("[github.app]\nid = 1\nprivate_key = { file = \"webhook-secret\" }", ""), 0, expect![[r#""#]]);
 }

@@ -111,13 +111,14 @@ fn with_an_app(permissions: &[(&str, &str)]) -> Surroundings {
 
 #[test]
 fn of_an_app_every_permission_is_known_and_its_own_webhook_serves_too() {
-    let it = with_an_app(&[("contents", "read"), ("statuses", "write")]);
+    let it = with_an_app(&[("contents", "read"), ("statuses", "write"), ("deployments", "write"), ("checks", "write")]);
     let ran = it.doctor(&[]);
     assert_eq!((ran.exit, complaints(&ran.out)), (0, vec![]), "{}", ran.out);
     for line in [
         "ok    GitHub App's key    the file ",
         "ok    GitHub              `acme/shop` (private) answers the App 4711",
-        "ok    permissions         the App 4711 has all it needs: Contents: read, Commit statuses: write",
+        "ok    permissions         the App 4711 has all it needs: Contents: read, Commit statuses: write, Deployments: \
+         write, Checks: write",
         "skip  webhook             whether `acme/shop` has one was not looked at",
     ] {
         assert!(ran.out.contains(line), "{line}\n{}", ran.out);
@@ -134,7 +135,9 @@ fn of_an_app_every_permission_is_known_and_its_own_webhook_serves_too() {
 fn what_an_app_lacks_is_told_one_by_one() {
     let it = with_an_app(&[("contents", "read"), ("statuses", "read"), ("repository_hooks", "read")]);
     let (exit, told) = it.told(&[]);
-    assert_eq!((exit, told.len()), (0, 1), "its commits can be deployed even so: {told:?}");
+    assert_eq!((exit, told.len()), (0, 3), "its commits can be deployed even so: {told:?}");
+    assert!(told[1].contains("lacks Deployments: write for `acme/shop`, and showing deployments takes it"), "{told:?}");
+    assert!(told[2].contains("lacks Checks: write for `acme/shop`, and making check runs takes it"), "{told:?}");
     let text = "the App 4711 lacks Commit statuses: write for `acme/shop`, and setting commit statuses takes it \
                 [clients/github-permission] | do: add it to the App's permissions";
     assert!(told[0].contains(text), "{told:?}");

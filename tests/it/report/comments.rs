@@ -1,11 +1,13 @@
 //! Comments on failures: where they stand, what is in them, and what cannot get out of them.
 
 use landfall::domain::{
-    CommitSha, DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Mask, Progress, StepStatus, Target,
+    CommitSha, DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Mask, Progress, SinkEvent, StepStatus, Target,
 };
 
 use super::World;
 use crate::worlds::github::{Route, Trouble};
+use landfall::clients::github::GitHubClients;
+use landfall::report::Sink;
 
 fn on(target: &mut Target) {
     target.github.comments = true;
@@ -124,8 +126,7 @@ async fn a_lost_answer_leaves_one_comment() {
     let world = World::new();
     let (sha, id) = world.commented("first").await;
     world.fail(id, &sha, failure()).await;
-    // What stands there is asked first.
-    world.github.script(Route::Comment, [Trouble::None, Trouble::AnswerLost]);
+    world.github.script(Route::CommitComment, [Trouble::AnswerLost]);
     world.reports().run_to_idle().await.unwrap();
     world.seconds(5);
     world.reports().run_to_idle().await.unwrap();
@@ -147,4 +148,34 @@ async fn the_longest_log_fits_and_secrets_are_out_of_it() {
     let length = comment.body.chars().count();
     assert!((60_000..=65_536).contains(&length), "{length}");
     assert!(comment.body.contains("the last words"));
+}
+
+/// The tokens of an App are narrowed to what is of use: writing contents is far more than a comment is worth.
+#[tokio::test]
+async fn an_app_comments_on_pull_requests_alone_and_says_of_the_rest_why_not() {
+    let world = World::new();
+    let may = [("contents", "write"), ("statuses", "write"), ("pull_requests", "write")];
+    let clients = GitHubClients::new(&world.app(&may), world.clock.clone()).unwrap();
+    let mut reports = world.reports_to(Sink::all(&clients));
+    for pull in [None, Some(7)] {
+        let (sha, id) = world.commented(&format!("{pull:?}")).await;
+        if let Some(pull) = pull {
+            world.github.pull(pull, "open", &[sha.as_str()]);
+        }
+        world.fail(id, &sha, failure()).await;
+        // The push is young: GitHub is asked for some minutes whether it knows the commit by now.
+        world.seconds(300);
+        reports.run_to_idle().await.unwrap();
+    }
+    let [SinkEvent::GaveUp { failure, .. }, SinkEvent::Sent { context, .. }] = &world.written("github-comment")[..]
+    else {
+        panic!("{:#?}", world.written("github-comment"));
+    };
+    assert_eq!(failure.code, "report/forbidden");
+    let help = failure.help.as_deref().unwrap();
+    assert!(
+        help.contains("Pull requests: write") && help.contains("Contents: write where no pull request is"),
+        "{help}"
+    );
+    assert_eq!(context, "pull/7");
 }

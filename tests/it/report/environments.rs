@@ -143,7 +143,7 @@ async fn a_crash_or_a_lost_answer_makes_no_second_one() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_is_told_once_and_the_statuses_go_on() {
+async fn a_token_that_may_not_is_tried_once_and_every_deployment_tells_of_it() {
     let world = World::new();
     world.github.script(Route::Deployment, std::iter::repeat_n(Trouble::Status(403), 20));
     let mut reports = world.reports();
@@ -153,8 +153,11 @@ async fn a_token_that_may_not_is_told_once_and_the_statuses_go_on() {
         world.succeed(id).await;
         reports.run_to_idle().await.unwrap();
     }
+    let tried = world.github.requests().iter().filter(|it| it.contains("/deployments")).count();
     let written = world.written(SINK);
-    let [SinkEvent::GaveUp { failure, .. }] = &written[..] else { panic!("{written:?}") };
+    let gave_up = |it: &SinkEvent| matches!(it, SinkEvent::GaveUp { .. });
+    assert_eq!((tried, written.len(), written.iter().all(gave_up)), (1, 3, true), "{written:?}");
+    let SinkEvent::GaveUp { failure, .. } = &written[2] else { unreachable!("as was seen") };
     assert_eq!(failure.code, "report/forbidden");
     assert!(failure.help.as_deref().unwrap().contains("Deployments: write"), "{failure:?}");
     assert_eq!(world.told().len(), 3);

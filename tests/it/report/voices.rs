@@ -12,7 +12,7 @@ use landfall::domain::{
 use landfall::report::{Pace, Reports, Sink, Turn};
 
 use super::{World, start};
-use crate::worlds::github::{Route, Trouble};
+use crate::worlds::github::{Deployment, Route, Trouble};
 use crate::worlds::repository::Repository;
 
 const MAY: &[(&str, &str)] = &[("contents", "read"), ("statuses", "write"), ("deployments", "write")];
@@ -161,6 +161,8 @@ async fn messages_mind_what_github_says_is_left_and_ends_go_before() {
     two.world.succeed(ending).await;
     two.seconds(60).await;
     assert_eq!(told(&two), format!("{before}, success Live after 2 min 0 s"), "the last two hundred are for ends");
+    let page: Vec<_> = two.world.github.deployments().iter().map(Deployment::told).collect();
+    assert_eq!(page, [["success: Live after 2 min 0 s"]], "what an end has to know first is read from the same budget");
     two.seconds(30 * 60).await;
     assert!(told(&two).ends_with("pending Planned"), "{going}: {}", told(&two));
 }

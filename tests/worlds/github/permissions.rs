@@ -12,6 +12,7 @@ impl Route {
             Self::Deployment | Self::DeploymentState => ("deployments", "write"),
             Self::OwnCheck => ("checks", "write"),
             Self::Comment | Self::Pulls => ("pull_requests", "write"),
+            Self::CommitComment => ("contents", "write"),
             Self::Hooks | Self::Deliveries => ("repository_hooks", "read"),
             Self::Redelivery => ("repository_hooks", "write"),
             Self::Repository => ("metadata", "read"),

@@ -161,15 +161,21 @@ impl Shared {
             }
             ("GET", [kind @ ("issues" | "commits"), of, "comments"]) => {
                 let thread = format!("{kind}/{of}");
-                (Route::Comment, Box::new(move || self.list_comments(&thread)))
+                let route = if *kind == "issues" { Route::Comment } else { Route::Commit };
+                (route, Box::new(move || self.list_comments(&thread)))
             }
             ("POST", [kind @ ("issues" | "commits"), of, "comments"]) => {
                 let thread = format!("{kind}/{of}");
-                (Route::Comment, Box::new(move || self.comment(thread, &body())))
+                let route = if *kind == "issues" { Route::Comment } else { Route::CommitComment };
+                (route, Box::new(move || self.comment(thread, &body())))
             }
-            ("PATCH", ["issues", "comments", id] | ["comments", id]) => {
-                let (id, of_commit) = (id.parse().ok(), rest.len() == 2);
-                (Route::Comment, Box::new(move || self.edit_comment(id, of_commit, &body())))
+            ("PATCH", ["issues", "comments", id]) => {
+                let id = id.parse().ok();
+                (Route::Comment, Box::new(move || self.edit_comment(id, false, &body())))
+            }
+            ("PATCH", ["comments", id]) => {
+                let id = id.parse().ok();
+                (Route::CommitComment, Box::new(move || self.edit_comment(id, true, &body())))
             }
             _ => return None,
         })
