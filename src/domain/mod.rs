@@ -53,6 +53,7 @@ mod s3_spec;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shared;
+mod sink_event;
 mod skip;
 mod state;
 mod target;
@@ -70,7 +71,7 @@ pub use codedeploy::{
     TargetInstances, Variable,
 };
 pub use deployment::{Deployment, Misplaced, Stumble};
-pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request, SinkEvent};
+pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request};
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
@@ -90,6 +91,7 @@ pub use push::{CaughtUp, Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};
+pub use sink_event::SinkEvent;
 pub use skip::Skip;
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{

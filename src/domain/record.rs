@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::event::{BotEvent, DeliveryEvent, DeploymentEvent, SinkEvent};
+use super::event::{BotEvent, DeliveryEvent, DeploymentEvent};
 use super::ids::{DeliveryId, DeploymentId, Offset, TargetName, Unfit};
+use super::sink_event::SinkEvent;
 use super::target_event::TargetEvent;
 
 /// The version that this program writes. A record of a newer one is refused, not guessed at.
