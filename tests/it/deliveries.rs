@@ -1,6 +1,7 @@
 //! Deliveries as people see and use them: listed, told, planned again, and caught up where they never came.
 
 mod chosen;
+mod down;
 mod missed;
 mod renamed;
 mod replay;
