@@ -261,6 +261,11 @@ impl Asks {
     async fn redeploy(&self, request: &Request, id: DeploymentId, options: &DeployOptions) -> Result<Birth, AskError> {
         let parent = self.deployment(id).await?;
         let target = self.with_options(&parent.order().target.name, options).await?;
+        if parent.order().is_chosen() && parent.weighed().is_none() {
+            // Nobody has proven yet that it is part of a ref that the rule takes.
+            let (named, commit) = (&parent.order().reference, parent.order().sha.clone().into());
+            steps::choose(&self.world, &target, Some(named), &commit).await.map_err(AskError::Refused)?;
+        }
         let cause = Cause::Redeploy { actor: request.actor.clone(), key: request.key.clone() };
         let options = options.clone();
         let order = Order { target, cause, parent: Some(id), options, ..parent.order().clone() };

@@ -150,6 +150,12 @@ impl CommitSha {
     }
 }
 
+impl From<CommitSha> for CommitPrefix {
+    fn from(commit: CommitSha) -> Self {
+        Self(commit.0)
+    }
+}
+
 impl CommitPrefix {
     /// The whole hash, where it is one.
     pub fn whole(&self) -> Option<CommitSha> {

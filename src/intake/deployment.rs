@@ -190,7 +190,7 @@ impl Wish {
             options: options.clone(),
         };
         let kind = format!("request {key}");
-        let sha = CommitPrefix::parse(self.sha.as_str()).ok();
+        let sha = Some(CommitPrefix::from(self.sha.clone()));
         let what = Ask::Deploy { target: target.name.clone(), reference: Some(reference), sha, options };
         (Request { actor, key, what }, Birth { order, kind })
     }

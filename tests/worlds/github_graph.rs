@@ -1,5 +1,5 @@
-//! A GitHub of histories alone: heads and comparisons of thousands of commits, out of memory. For tests of order, which ask
-//! for little else, and often.
+//! A GitHub of histories alone: heads and comparisons of thousands of commits, out of memory, and what is said of them.
+//! For tests of order, which ask for little else, and often.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,10 @@ struct State {
     parents: BTreeMap<String, Option<String>>,
     /// By repository.
     heads: BTreeMap<String, String>,
+    /// The last status of each commit.
+    statuses: BTreeMap<String, String>,
+    /// The deployments: of which commit, and their last state.
+    deployments: Vec<(String, String)>,
 }
 
 impl Histories {
@@ -32,8 +36,12 @@ impl Histories {
         let of_server = state.clone();
         let server = HttpServer::new(move || {
             let state = of_server.clone();
-            App::new().default_service(web::to(move |request: HttpRequest| {
-                let answer = state.lock().unwrap().answer(request.uri().path());
+            App::new().default_service(web::to(move |request: HttpRequest, body: web::Bytes| {
+                let mut state = state.lock().unwrap();
+                let answer = match serde_json::from_slice::<Value>(&body) {
+                    Ok(said) => state.hear(request.uri().path(), &said),
+                    Err(_) => state.answer(request.uri().path()),
+                };
                 std::future::ready(answer)
             }))
         });
@@ -59,6 +67,16 @@ impl Histories {
         CommitSha::parse(self.state.lock().unwrap().heads[repository].clone()).unwrap()
     }
 
+    /// The last status of each commit.
+    pub(crate) fn statuses(&self) -> BTreeMap<String, String> {
+        self.state.lock().unwrap().statuses.clone()
+    }
+
+    /// Each deployment's commit, with its last state.
+    pub(crate) fn deployments(&self) -> Vec<(String, String)> {
+        self.state.lock().unwrap().deployments.clone()
+    }
+
     pub(crate) async fn close(self) {
         self.server.stop(false).await;
     }
@@ -78,9 +96,33 @@ impl State {
                 HttpResponse::Ok().json(json!({ "sha": sha, "message": "A page" }))
             }
             ["compare", both] => HttpResponse::Ok().json(self.compare(both)),
+            // Nobody here loses an answer, so that none is looked for.
+            ["deployments"] => HttpResponse::Ok().json(json!([])),
             ["contents", _] => HttpResponse::Ok().content_type("application/vnd.github.raw+json").body(APPSPEC),
             _ => HttpResponse::NotFound().json(json!({ "message": "Not Found" })),
         }
+    }
+
+    /// Takes what is said of a commit.
+    fn hear(&mut self, path: &str, said: &Value) -> HttpResponse {
+        let path: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        let id = match &path[3..] {
+            ["statuses", sha] => {
+                self.statuses.insert((*sha).to_owned(), text("state"));
+                1
+            }
+            ["deployments"] => {
+                self.deployments.push((text("ref"), "pending".into()));
+                self.deployments.len()
+            }
+            ["deployments", id, "statuses"] => {
+                self.deployments[id.parse::<usize>().unwrap() - 1].1 = text("state");
+                1
+            }
+            _ => return HttpResponse::NotFound().json(json!({ "message": "Not Found" })),
+        };
+        HttpResponse::Created().json(json!({ "id": id }))
     }
 
     fn compare(&self, both: &str) -> Value {

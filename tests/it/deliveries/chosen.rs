@@ -169,6 +169,8 @@ fn a_forks_commit_is_refused_however_it_is_named() {
     assert_eq!(failure.code, "steps/not-reachable");
     stand.bot.wait_for("the last state", |_| stand.states(number).last().is_some_and(|it| it != "queued"));
     assert!(matches!(stand.states(number).last().unwrap().as_str(), "error" | "failure"));
+    let again = typed(&stand.bot, &["redeploy", &stand.born(&answer).id().to_string()]);
+    assert!(again.exit != 0 && again.talk.contains("leads to"), "{}", again.talk);
     assert_eq!((stand.bot.runs(), stand.bot.page().as_str()), (runs + 1, "two"));
 }
 

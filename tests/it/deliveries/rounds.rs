@@ -1,5 +1,6 @@
 //! A thousand small stories told in the wrong order: pushes delivered late, twice, out of order or never, with a fixed seed.
-//! Whatever came how, the newest commit is live in the end, none was deployed twice, and nothing is left open.
+//! Whatever came how, the newest commit is live in the end, none was deployed twice, and nothing is left open: neither a
+//! deployment, nor a status, nor, for one target in twenty, a deployment on GitHub's page of environments.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,13 +15,14 @@ use landfall::clients::Clock;
 use landfall::clients::aws::Aws;
 use landfall::clients::github::GitHubClients;
 use landfall::conductor::{CatchUp, Conductor};
-use landfall::config::GitHub;
+use landfall::config::{GitHub, SecretRef};
 use landfall::domain::{
     Approval, Cause, CommitSha, Delivery, DeliveryId, DeploymentId, EngineSpec, Failure, Finding, Observation,
     Progress, Push, RefName, Repository, RepositoryName, RunId, RunOutcome, Target, TargetName, Verdict, plan,
 };
 use landfall::engine::{Answer, Engine, Found, Intent, StartError, Started};
 use landfall::ledger::{Filter, Ledger, Options};
+use landfall::report::{Pace, Reports, Sink};
 use landfall::revisions::Stores;
 use landfall::source::Sources;
 use landfall::steps::{Engines, World};
@@ -35,6 +37,8 @@ const ROUNDS: usize = 1000;
 /// Stories that are told at the same time.
 const AT_ONCE: usize = 100;
 const SEED: u64 = 2026;
+/// One target in so many has its deployments on GitHub's page of environments, too.
+const WITH_DEPLOYMENTS: usize = 20;
 
 /// Numbers that look thrown, the same ones every time (Knuth's MMIX constants).
 struct Dice(u64);
@@ -108,19 +112,24 @@ fn member(number: usize) -> Arc<Target> {
     let group = format!("g{number}");
     let spec = json!({ "application": "a", "deployment_group": group, "region": "eu-west-1", "revision": "github" });
     target.engine = EngineSpec::CodeDeploy(serde_json::from_value(spec).unwrap());
+    target.github.deployments = Some(number.is_multiple_of(WITH_DEPLOYMENTS));
     target.into()
 }
 
 impl Stage {
     /// A bot without its doors, and what it needs of the world.
-    async fn set(dir: &Path, targets: &Arc<[Arc<Target>]>) -> (Self, Conductor) {
+    async fn set(dir: &Path, targets: &Arc<[Arc<Target>]>) -> (Self, Conductor, Reports) {
         crate::bot::install_tls();
         let histories = Histories::open();
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
         let now = clock.clone();
         let options = Options { reserve_bytes: 0, ..Options::default() };
         let ledger = Ledger::open(&dir.join("ledger"), options, Arc::new(move || now.now())).unwrap();
-        let clients = GitHubClients::new(&GitHub::at(&histories.url), clock.clone()).unwrap();
+        std::fs::write(dir.join("token"), "ghp_rounds").unwrap();
+        let github = GitHub { token: Some(SecretRef::File(dir.join("token"))), ..GitHub::at(&histories.url) };
+        let clients = GitHubClients::new(&github, clock.clone()).unwrap();
+        let reports = Reports::new(ledger.clone(), Sink::all(&clients), clock.clone(), None);
+        let reports = reports.paced(Pace::default().every(Duration::ZERO));
         let engine = AtOnce::default();
         let of_targets = engine.clone();
         let engines = Engines::new(move |_| Arc::new(of_targets.clone()));
@@ -128,7 +137,7 @@ impl Stage {
         let world = World::new(sources, stores, engines, clock.clone(), dir.join("fetched"), Arc::new(|_| ()));
         let world = Arc::new(world);
         let conductor = Conductor::open(ledger.clone(), world.clone(), targets).await.unwrap();
-        (Self { histories, ledger, clock, world, engine, dice: Dice(SEED) }, conductor)
+        (Self { histories, ledger, clock, world, engine, dice: Dice(SEED) }, conductor, reports)
     }
 
     /// Compares the heads of these stories, some at a time.
@@ -230,9 +239,10 @@ async fn in_a_thousand_rounds_the_newest_is_live_and_nothing_was_deployed_twice(
     // What a crash would leave is not asked here, and thousands of groups need not wait for a disk.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let targets: Arc<[Arc<Target>]> = (1..=ROUNDS).map(member).collect();
-    let (mut stage, conductor) = Stage::set(dir.path(), &targets).await;
+    let (mut stage, conductor, reports) = Stage::set(dir.path(), &targets).await;
     let stop = CancellationToken::new();
     let at_work = tokio::spawn(conductor.run(stop.clone()));
+    let telling = tokio::spawn(reports.run(stop.clone()));
     for batch in targets.chunks(AT_ONCE) {
         let mut stories: Vec<Story> = batch.iter().map(Story::of).collect();
         // The first push comes through: before it a target has nothing to compare with.
@@ -276,8 +286,10 @@ async fn in_a_thousand_rounds_the_newest_is_live_and_nothing_was_deployed_twice(
     let once: BTreeSet<_> = begun.iter().map(|(name, sha)| (name.as_str(), sha.as_str())).collect();
     assert_eq!(once.len(), begun.len(), "a commit was deployed twice");
     assert!(begun.len() > ROUNDS, "{} deployments really came about", begun.len());
+    stage.hear_all(&targets).await;
     stop.cancel();
     at_work.await.unwrap().unwrap();
+    telling.await.unwrap().unwrap();
     stage.ledger.close().await;
     stage.histories.close().await;
 }
@@ -290,6 +302,36 @@ impl Story {
 }
 
 impl Stage {
+    /// Waits until the last word of every deployment was said, and judges it.
+    async fn hear_all(&self, targets: &[Arc<Target>]) {
+        let all = self.ledger.deployments(&Filter { limit: usize::MAX, ..Filter::default() }).unwrap();
+        let commits: BTreeSet<_> = all.iter().map(|it| it.order().sha.to_string()).collect();
+        let is_open = |state: &str| ["pending", "queued", "in_progress"].contains(&state);
+        let heads = || targets.iter().map(|it| (it, self.histories.head(it.repository.as_str()).to_string()));
+        let mut open = vec![];
+        for _ in 0..2_000 {
+            let (statuses, deployments) = (self.histories.statuses(), self.histories.deployments());
+            open = commits.iter().filter(|it| statuses.get(*it).is_none_or(|state| is_open(state))).cloned().collect();
+            let of_heads = heads().filter(|(_, head)| statuses.get(head).is_none_or(|state| state != "success"));
+            open.extend(of_heads.map(|(target, head)| format!("{head} of {}", target.name)));
+            // On the page of environments the head alone is live, and everything has ended.
+            let shown: BTreeSet<_> = deployments.iter().filter(|(_, state)| state == "success").collect();
+            open.extend(deployments.iter().filter(|(_, state)| is_open(state)).map(|it| format!("{it:?}")));
+            let with_page: Vec<_> = heads().filter(|(target, _)| target.github.deployments == Some(true)).collect();
+            open.extend(
+                with_page.iter().filter(|(_, head)| !shown.iter().any(|it| it.0 == *head)).map(|it| it.1.clone()),
+            );
+            let stale = shown.iter().filter(|it| !with_page.iter().any(|(_, head)| *head == it.0));
+            open.extend(stale.map(|it| format!("{it:?} is no head")));
+            if open.is_empty() {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} are open: {:#?}", open.len(), open.first());
+    }
+
     /// The newest commit is live, and every deployment has ended.
     fn judge(&self, story: &Story) {
         let name = &story.target.name;
