@@ -231,12 +231,11 @@ fn twenty_pushes(clock: Clock, long: Duration) {
     // Each older one says what became of it; those that nobody ever told of are not there. What was rewritten away is
     // superseded, too, where the newest is on its way before anybody looks at it.
     let ends = |shas: &[String]| -> Vec<String> {
-        let end = |it: &Deployment| match it.state() {
-            State::Refused { failure } if failure.code == "steps/rewritten-away" => {
-                "superseded or rewritten".to_owned()
-            }
-            State::Superseded { .. } => "superseded or rewritten".to_owned(),
-            state => state.name().to_owned(),
+        let is_rewritten = |it: &Deployment| matches!(it.state(), State::Refused { failure } if failure.code == "steps/rewritten-away");
+        let end = |it: &Deployment| match it.state().name() {
+            "superseded" => "superseded or rewritten",
+            _ if is_rewritten(it) => "superseded or rewritten",
+            other => other,
         };
         shas.iter().map(|sha| stand.of(sha).iter().map(end).collect::<Vec<_>>().join(" ")).collect()
     };
