@@ -13,8 +13,8 @@ const NEWER: usize = 10;
 pub(super) struct Brief {
     pub(super) deployment: Deployment,
     pub(super) message: Option<Message>,
-    /// Whether the sink was last said to have given it up.
-    pub(super) gave_up: bool,
+    /// What the sink was told last, or why not.
+    pub(super) last: Option<SinkEvent>,
 }
 
 /// Reads it. `known` is what was last said, or will never be said; links lead to `public_url`. A deployment that is not
@@ -39,8 +39,7 @@ pub(super) fn read(
         }
         (Some(_) | None, _) => None,
     };
-    let gave_up = matches!(last, Some(SinkEvent::GaveUp { .. }));
-    Ok(Some(Brief { deployment, message, gave_up }))
+    Ok(Some(Brief { deployment, message, last }))
 }
 
 /// The message, less what others say of the same commit.

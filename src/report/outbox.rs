@@ -19,8 +19,8 @@ use super::way::Way;
 use crate::clients::Clock;
 use crate::clients::github::Voice;
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Failure, Offset, Order, Record, RepositoryName, SinkEvent, State,
-    Stream,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
+    SinkEvent, State, Stream,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -310,8 +310,15 @@ impl Reports {
         let is_over = brief.as_ref().is_none_or(|it| it.deployment.state().is_over());
         let denied = brief.as_ref().and_then(|it| self.denied(index, &it.deployment)).cloned();
         let (deployment, message) = match (brief, denied) {
-            (Some(Brief { deployment, message: Some(message), .. }), None) => (deployment, message),
-            (Some(Brief { message: Some(message), gave_up: false, .. }), Some(failure)) => {
+            (Some(Brief { deployment, message: Some(message), last }), None) => {
+                if last.is_none() && self.sinks[index].keeps_apart() {
+                    self.write_down(index, being_made(id, &message)).await?;
+                }
+                (deployment, message)
+            }
+            (Some(Brief { message: Some(message), last, .. }), Some(failure))
+                if !matches!(last, Some(SinkEvent::GaveUp { .. })) =>
+            {
                 self.lines.entry(place.clone()).or_default().settle(id, is_over, None, now);
                 let Message { remote_id, stand: nth, .. } = message;
                 return self.write_down(index, SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }).await;
@@ -403,6 +410,14 @@ impl Reports {
         let ledger = self.ledger.clone();
         Ok(tokio::task::spawn_blocking(move || read(&ledger)).await??)
     }
+}
+
+/// What makes something of its own at the other side is written down before: killed then, it is looked for there, and
+/// never left as it was made.
+fn being_made(deployment: DeploymentId, message: &Message) -> SinkEvent {
+    let Message { context, sha, stand: nth, .. } = message.clone();
+    let (state, text) = (NoticeState::Pending, "Being made".into());
+    SinkEvent::Sent { deployment, context, sha, state, text, remote_id: None, nth }
 }
 
 /// The deployment that something else at its target makes room for, where the record tells of it.

@@ -17,8 +17,8 @@ const SETTLED_IN_A_ROW: usize = 1000;
 const TAIL: u64 = 10_000;
 /// Budgets of writes go back so far.
 const COUNTED: SignedDuration = SignedDuration::from_hours(1);
-/// Among how many successes of a target the one before is looked for.
-const REPLACED: usize = 5;
+/// Successes of a target read at a time, until the one before is found.
+const SUCCESSES: usize = 50;
 
 /// A sink, a deployment that it takes, and what it was last told of it.
 pub(super) type Heard = (usize, Deployment, Option<SinkEvent>);
@@ -118,16 +118,29 @@ pub(super) fn replaced(ledger: &Ledger, sinks: &[Sink], by: DeploymentId) -> Res
     let mut heard = Vec::new();
     for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.keeps_apart()) {
         let Some(newer) = ledger.deployment(by)?.filter(|it| sink.takes(it.order())) else { continue };
-        let (target, state) = (Some(newer.order().target.name.clone()), Some("succeeded".to_owned()));
-        for older in ledger.deployments(&Filter { target, state, limit: REPLACED, ..Filter::default() })? {
-            let last = ledger.sent(sink.name(), older.id())?;
-            let is_live_there = matches!(last, Some(SinkEvent::Sent { state: NoticeState::Success, .. }));
-            if older.id() != by && is_live_there {
-                heard.push((index, older, last));
+        heard.extend(standing(ledger, sink, &newer)?.map(|(older, last)| (index, older, Some(last))));
+    }
+    Ok(heard)
+}
+
+/// The newest success of the target besides this one that stands at a sink, not said to be over. Where one before it was said
+/// to be, those before that one were too.
+fn standing(ledger: &Ledger, sink: &Sink, by: &Deployment) -> Result<Option<(Deployment, SinkEvent)>, LedgerError> {
+    let (target, mut before) = (&by.order().target.name, None);
+    loop {
+        let (target, state) = (Some(target.clone()), Some("succeeded".to_owned()));
+        let page = ledger.deployments(&Filter { target, state, before, limit: SUCCESSES, ..Filter::default() })?;
+        let Some(oldest) = page.last() else { return Ok(None) };
+        before = Some(oldest.id());
+        for older in page.into_iter().filter(|it| it.id() != by.id()) {
+            match ledger.sent(sink.name(), older.id())? {
+                Some(SinkEvent::Sent { state: NoticeState::Inactive, .. }) => return Ok(None),
+                // What was given up later stands there all the same.
+                Some(last) if last.remote_id().is_some() => return Ok(Some((older, last))),
+                Some(_) | None => {}
             }
         }
     }
-    Ok(heard)
 }
 
 fn deployment_of(stream: &Stream) -> Option<DeploymentId> {
