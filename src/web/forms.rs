@@ -32,6 +32,33 @@ impl Fields {
     }
 }
 
+/// A button that somebody has pressed, with what stood beside it.
+struct Form {
+    actor: String,
+    fields: Fields,
+}
+
+impl Form {
+    /// Reads it, if the page that it stood on was ours.
+    fn proven(writer: Writer, body: &[u8]) -> Result<Self, Sorry> {
+        let fields = Fields::parse(body);
+        let actor = writer.proven(fields.get("csrf"))?;
+        Ok(Self { actor, fields })
+    }
+
+    /// Asks for it, and leads to what was born of it, or back. The page's own key makes a double click one request.
+    async fn ask(self, state: &WebState, what: Ask, back: &str) -> Result<HttpResponse, Sorry> {
+        let no_key = || Refusal::new(422, "the form has no `key`").help("reload the page");
+        let key = self.fields.filled("key").ok_or_else(no_key)?;
+        let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
+        let asked = state.asks.ask(Request { actor: self.actor, key, what }).await?;
+        Ok(match asked.deployments.first() {
+            Some(born) => see_other(&format!("/deployments/{born}")),
+            None => see_other(back),
+        })
+    }
+}
+
 /// `POST /targets/{name}/{act}`: deploy, rollback, lock, unlock.
 pub(super) async fn at_target(
     writer: Writer,
@@ -39,28 +66,30 @@ pub(super) async fn at_target(
     path: Path<(String, String)>,
     body: Bytes,
 ) -> Result<HttpResponse, Sorry> {
-    let fields = Fields::parse(&body);
-    let actor = writer.proven(fields.get("csrf"))?;
+    let form = Form::proven(writer, &body)?;
     let (name, act) = path.into_inner();
     let target = TargetName::parse(name)?;
     let back = format!("/targets/{target}");
     let what = match act.as_str() {
         "deploy" => {
-            let (reference, sha) = RefName::or_commit(fields.filled("ref").unwrap_or("main"))?;
+            let (reference, sha) = RefName::or_commit(form.fields.filled("ref").unwrap_or("main"))?;
             Ask::Deploy { target, reference, sha, options: DeployOptions::default() }
         }
         "rollback" => Ask::Rollback { target, to: None, options: DeployOptions::default() },
         "lock" => {
-            let reason = fields.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect());
-            let hours =
-                fields.filled("hours").and_then(|it| it.parse().ok()).filter(|hours| (1..=24 * 365).contains(hours));
+            let reason = form.fields.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect());
+            let hours = form
+                .fields
+                .filled("hours")
+                .and_then(|it| it.parse().ok())
+                .filter(|hours| (1..=24 * 365).contains(hours));
             let until = hours.and_then(|hours| state.clock.now().checked_add(SignedDuration::from_hours(hours)).ok());
             Ask::Lock { target, reason, until }
         }
         "unlock" => Ask::Unlock { target },
         _ => return Err(no_such(&act)),
     };
-    ask(&state, actor, &fields, what, &back).await
+    form.ask(&state, what, &back).await
 }
 
 /// `POST /deployments/{id}/{act}`: redeploy, rollback, stop, approve.
@@ -70,22 +99,21 @@ pub(super) async fn at_deployment(
     path: Path<(String, String)>,
     body: Bytes,
 ) -> Result<HttpResponse, Sorry> {
-    let fields = Fields::parse(&body);
-    let actor = writer.proven(fields.get("csrf"))?;
+    let form = Form::proven(writer, &body)?;
     let (id, act) = path.into_inner();
     let deployment = DeploymentId::parse(&id)?;
     let back = format!("/deployments/{deployment}");
     let what = match act.as_str() {
         "redeploy" => Ask::Redeploy { deployment, options: DeployOptions::default() },
         "rollback" => {
-            let target = TargetName::parse(fields.filled("target").unwrap_or_default())?;
+            let target = TargetName::parse(form.fields.filled("target").unwrap_or_default())?;
             Ask::Rollback { target, to: Some(deployment), options: DeployOptions::default() }
         }
-        "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
-        "approve" => Ask::Approve { deployment, of: Some(approval(&fields)?) },
+        "stop" => Ask::Stop { deployment, rollback: form.fields.get("rollback").is_some() },
+        "approve" => Ask::Approve { deployment, of: Some(approval(&form.fields)?) },
         _ => return Err(no_such(&act)),
     };
-    ask(&state, actor, &fields, what, &back).await
+    form.ask(&state, what, &back).await
 }
 
 /// `POST /deliveries/{id}/replay`.
@@ -95,15 +123,14 @@ pub(super) async fn at_delivery(
     path: Path<(String, String)>,
     body: Bytes,
 ) -> Result<HttpResponse, Sorry> {
-    let fields = Fields::parse(&body);
-    let actor = writer.proven(fields.get("csrf"))?;
+    let form = Form::proven(writer, &body)?;
     let (id, act) = path.into_inner();
     let delivery = DeliveryId::parse(id)?;
     if act != "replay" {
         return Err(no_such(&act));
     }
     let back = format!("/deliveries/{delivery}");
-    ask(&state, actor, &fields, Ask::Replay { delivery }, &back).await
+    form.ask(&state, Ask::Replay { delivery }, &back).await
 }
 
 /// `POST /releases/{act}`: pause, resume.
@@ -113,25 +140,13 @@ pub(super) async fn at_all(
     act: Path<String>,
     body: Bytes,
 ) -> Result<HttpResponse, Sorry> {
-    let fields = Fields::parse(&body);
-    let actor = writer.proven(fields.get("csrf"))?;
+    let form = Form::proven(writer, &body)?;
     let what = match act.as_str() {
         "pause" => Ask::Pause,
         "resume" => Ask::Resume,
         _ => return Err(no_such(&act)),
     };
-    ask(&state, actor, &fields, what, "/").await
-}
-
-/// The page's own key makes a double click one request.
-async fn ask(state: &WebState, actor: String, fields: &Fields, what: Ask, back: &str) -> Result<HttpResponse, Sorry> {
-    let key = fields.filled("key").ok_or_else(|| Refusal::new(422, "the form has no `key`").help("reload the page"))?;
-    let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
-    let asked = state.asks.ask(Request { actor, key, what }).await?;
-    Ok(match asked.deployments.first() {
-        Some(born) => see_other(&format!("/deployments/{born}")),
-        None => see_other(back),
-    })
+    form.ask(&state, what, "/").await
 }
 
 /// What the page said would be approved: if something else waits by now, nothing is.
