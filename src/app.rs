@@ -132,7 +132,7 @@ impl App {
         let report_pace = config.github.between_writes.map_or(report_pace, |it| report_pace.every(it));
         let upkeep_pace = parts.upkeep_pace;
         let ledger = open_ledger(&config, &clock, &probe).await?;
-        let github = GitHubClients::new(&config.github, clock.clone()).map_err(|error| {
+        let github = GitHubClients::for_targets(&config.github, &config.targets, clock.clone()).map_err(|error| {
             let help = "correct `github.api_url`";
             AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
         })?;

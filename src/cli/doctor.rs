@@ -121,7 +121,7 @@ struct Doctor {
 impl Doctor {
     fn new(config: &Config, write: bool) -> Result<Self, Trouble> {
         let (clock, aws) = (Clock::system(), Aws::new());
-        let github = GitHubClients::new(&config.github, clock.clone())
+        let github = GitHubClients::for_targets(&config.github, &config.targets, clock.clone())
             .map_err(|error| Trouble::wrong(error.to_string()).help("correct `github.api_url`"))?;
         Ok(Self {
             sources: Sources::new(&config.data_dir, github.clone()),

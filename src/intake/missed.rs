@@ -4,7 +4,7 @@
 //! Why nothing of this is stored: GitHub's list and the ledger say together what is missing. A delivery is known by its id
 //! whichever way it came, so that looking through all of the list again at the next start takes nothing twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -44,11 +44,20 @@ pub struct Missed {
 /// Where a list of deliveries is to be had.
 struct Place {
     client: GitHubClient,
-    /// Whose webhooks are meant; nothing for an App's own.
-    repository: Option<RepositoryName>,
+    whose: Whose,
     hooks: Option<Vec<Looked>>,
     /// What was told last, so that it is told once.
     told: Option<String>,
+}
+
+/// Whose webhooks are meant.
+enum Whose {
+    /// An App's own.
+    App,
+    /// Those of the organisation that this repository belongs to.
+    Owner(RepositoryName),
+    /// A repository's.
+    Repository(RepositoryName),
 }
 
 /// A webhook, and how far its list was looked through.
@@ -85,16 +94,16 @@ impl Missed {
     pub(super) fn new(reception: Reception, clients: &GitHubClients, clock: Clock) -> Self {
         let config = &reception.config;
         let address = config.public_url.as_ref().map(|url| format!("{url}{PATH}"));
-        let mut names: Vec<RepositoryName> = Vec::new();
-        for target in config.targets.iter().filter(|it| matches!(it.source, SourceSpec::GitHub)) {
-            if !names.iter().any(|name| name.is_same(&target.repository)) {
-                names.push(target.repository.clone());
-            }
-        }
-        let place = |client, repository| Place { client, repository, hooks: None, told: None };
-        let of_repositories = names.into_iter().map(|name| place(clients.of(&name), Some(name)));
-        let of_apps = clients.apps().into_iter().map(|client| place(client, None));
-        let places = of_apps.chain(of_repositories).filter(|it| it.client.is_somebody()).collect();
+        let of_github = config.targets.iter().filter(|it| matches!(it.source, SourceSpec::GitHub));
+        let names: BTreeMap<String, &RepositoryName> =
+            of_github.map(|it| (it.repository.as_str().to_lowercase(), &it.repository)).collect();
+        let owners: BTreeMap<String, &RepositoryName> =
+            names.values().map(|name| (name.owner().to_lowercase(), *name)).collect();
+        let place = |client, whose| Place { client, whose, hooks: None, told: None };
+        let of_apps = clients.apps().into_iter().map(|client| place(client, Whose::App));
+        let of_owners = owners.into_values().map(|name| place(clients.of(name), Whose::Owner(name.clone())));
+        let of_repositories = names.into_values().map(|name| place(clients.of(name), Whose::Repository(name.clone())));
+        let places = of_apps.chain(of_owners).chain(of_repositories).filter(|it| it.client.is_somebody()).collect();
         Self { reception, clock, address, places: Arc::new(Mutex::new(places)) }
     }
 
@@ -102,14 +111,21 @@ impl Missed {
     /// closed.
     pub async fn once(&self) -> Result<(), LedgerError> {
         let since = self.since().await?;
-        let has_app = self.places.lock().await.iter().any(|it| it.repository.is_none());
-        for place in self.places.lock().await.iter_mut() {
-            let trouble = match self.look(place, since, has_app).await {
+        let mut places = self.places.lock().await;
+        let has_app = places.iter().any(|it| matches!(it.whose, Whose::App));
+        // Owners come before their repositories.
+        let mut covered = HashSet::new();
+        for place in places.iter_mut() {
+            let is_covered = has_app || place.owner().is_some_and(|owner| covered.contains(&owner));
+            let trouble = match self.look(place, since, is_covered).await {
                 Ok(trouble) => trouble,
                 Err(Cut::Ledger(error)) => return Err(error),
-                Err(Cut::GitHub(error)) => place.refused(&error, has_app),
+                Err(Cut::GitHub(error)) => place.refused(&error, is_covered),
             };
             place.tell(trouble);
+            if let (Whose::Owner(_), Some(true)) = (&place.whose, place.hooks.as_ref().map(|it| !it.is_empty())) {
+                covered.extend(place.owner());
+            }
         }
         Ok(())
     }
@@ -123,8 +139,8 @@ impl Missed {
         Ok(first.await?.map_or(oldest, |began| began.max(oldest)))
     }
 
-    /// Looks through the lists of one place. Says what keeps it from having any.
-    async fn look(&self, place: &mut Place, since: Timestamp, has_app: bool) -> Result<Option<String>, Cut> {
+    /// Looks through the lists of one place. Says what keeps it from having any, unless others serve for it.
+    async fn look(&self, place: &mut Place, since: Timestamp, is_covered: bool) -> Result<Option<String>, Cut> {
         if place.hooks.as_ref().is_none_or(Vec::is_empty) {
             place.hooks = Some(self.hooks(place).await?);
         }
@@ -132,22 +148,26 @@ impl Missed {
         for looked in &mut *hooks {
             self.look_through(&place.client, looked, since).await?;
         }
-        let (address, name) = (self.address.as_deref().unwrap_or(PATH), place.repository.as_ref());
-        let lacks = name.filter(|_| hooks.is_empty() && !has_app);
-        Ok(lacks.map(|name| format!("no webhook of `{name}` leads to `{address}`: only heads are compared")))
+        let Whose::Repository(name) = &place.whose else { return Ok(None) };
+        let address = self.address.as_deref().unwrap_or(PATH);
+        let lacks = format!("no webhook of `{name}` leads to `{address}`: only heads are compared");
+        Ok(Some(lacks).filter(|_| hooks.is_empty() && !is_covered))
     }
 
     /// The webhooks that lead here.
     async fn hooks(&self, place: &Place) -> Result<Vec<Looked>, GitHubError> {
         let looked = |hook| Looked { hook, until: 0, again: HashSet::new() };
-        let Some(repository) = &place.repository else { return Ok(vec![looked(Hook::OfApp)]) };
-        let leads_here = |url: &str| match &self.address {
-            Some(address) => url.trim_end_matches('/').eq_ignore_ascii_case(address),
-            None => url.trim_end_matches('/').ends_with(PATH),
+        let found = match &place.whose {
+            Whose::App => return Ok(vec![looked(Hook::OfApp)]),
+            // Of a person's repositories, and where we may not look, there are none to be seen.
+            Whose::Owner(name) => match place.client.webhooks_of_owner(name).await {
+                Err(GitHubError::NotFound | GitHubError::Forbidden { .. }) => Vec::new(),
+                found => found?,
+            },
+            Whose::Repository(name) => place.client.webhooks_of(name).await?,
         };
-        let found = place.client.webhooks_of(repository).await?;
-        let ours = found.into_iter().filter(|it| leads_here(&it.config.url));
-        Ok(ours.map(|it| looked(Hook::OfRepository { repository: repository.clone(), number: it.id })).collect())
+        let ours = found.into_iter().filter(|it| it.leads_to(self.address.as_deref()));
+        Ok(ours.map(|it| looked(it.hook)).collect())
     }
 
     /// Takes in what a webhook's list has of pushes that never came through, oldest first.
@@ -228,6 +248,14 @@ impl Missed {
 }
 
 impl Place {
+    /// The owner of its repositories, in lowercase.
+    fn owner(&self) -> Option<String> {
+        match &self.whose {
+            Whose::App => None,
+            Whose::Owner(name) | Whose::Repository(name) => Some(name.owner().to_lowercase()),
+        }
+    }
+
     /// Says something, unless it was the last thing that was said.
     fn tell(&mut self, what: Option<String>) {
         if let Some(what) = what.as_ref().filter(|it| self.told.as_ref() != Some(*it)) {
@@ -237,15 +265,22 @@ impl Place {
     }
 
     /// Why GitHub's list is not to be had, where that matters. A webhook that is gone is looked for anew.
-    fn refused(&mut self, error: &GitHubError, has_app: bool) -> Option<String> {
+    fn refused(&mut self, error: &GitHubError, is_covered: bool) -> Option<String> {
         if !error.is_passing() {
             self.hooks = None;
         }
-        let Some(repository) = self.repository.as_ref() else {
-            return Some(format!("the App's deliveries cannot be listed, only heads are compared: {error}"));
+        let repository = match &self.whose {
+            Whose::App => {
+                return Some(format!("the App's deliveries cannot be listed, only heads are compared: {error}"));
+            }
+            Whose::Owner(name) => {
+                let owner = name.owner();
+                return Some(format!("deliveries of `{owner}`'s own webhook cannot be listed: {error}"));
+            }
+            Whose::Repository(name) => name,
         };
-        // With an App, pushes come by its own webhook, and a repository's is nothing that it needs.
-        let is_needless = has_app && matches!(error, GitHubError::NotFound | GitHubError::Forbidden { .. });
+        // Pushes come by an App's own webhook or an organisation's, and a repository's is nothing that it needs.
+        let is_needless = is_covered && matches!(error, GitHubError::NotFound | GitHubError::Forbidden { .. });
         let help = "give the token the permission Webhooks: read and write, so that none is lost";
         let told = format!("deliveries of `{repository}` cannot be listed, only heads are compared: {error}; {help}");
         Some(told).filter(|_| !is_needless)

@@ -18,8 +18,10 @@ fn client() -> GitHubClient {
 async fn lost_deliveries_are_listed_read_and_sent_again_as_github_describes() {
     let client = client();
     let webhooks = client.webhooks_of(&repository()).await.unwrap();
-    assert_eq!(webhooks[0].config.url, "https://example.com/webhook", "the description's own example");
-    for hook in [Hook::OfRepository { repository: repository(), number: webhooks[0].id }, Hook::OfApp] {
+    assert_eq!(webhooks[0].url(), "https://example.com/webhook", "the description's own example");
+    let of_owner = client.webhooks_of_owner(&repository()).await.unwrap();
+    assert!(matches!(&of_owner[0].hook, Hook::OfOrganisation { organisation, .. } if organisation == "octocat"));
+    for hook in [webhooks[0].hook.clone(), of_owner[0].hook.clone(), Hook::OfApp] {
         let page = client.attempts(&hook, None).await.unwrap();
         let attempt = &page.attempts[0];
         assert!(attempt.came_through() && attempt.guid.len() == 36, "{attempt:?}");

@@ -18,6 +18,7 @@ const KEPT = [
   /^\/user$/,
   /^\/app(\/installations.*|\/hook.*)?$/,
   /^\/installation\/.*/,
+  /^\/orgs\/\{org\}\/hooks(\/.*)?$/,
   /^\/repositories\/\{repository_id\}$/,
   /^\/repos\/\{owner\}\/\{repo\}$/,
   /^\/repos\/\{owner\}\/\{repo\}\/(branches|tags)(\/\{branch\})?$/,

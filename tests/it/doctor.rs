@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::cli::{Ran, landfall_with};
 use super::worlds::codedeploy::{Fault, Moves, World};
 use super::worlds::github::GitHubWorld;
-use super::worlds::github::webhooks::well;
+use super::worlds::github::hooks::well;
 use super::worlds::s3::Buckets;
 
 /// Everything that a CodeDeploy target needs, and a bot that was never started.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use landfall::clients::Clock;
 use landfall::clients::github::{AppTrouble, GitHubClients, GitHubError};
-use landfall::config::{GitHub, GitHubApp, SecretRef};
+use landfall::config::{Config, Environment, GitHub, GitHubApp, SecretRef};
 use landfall::domain::{Failure, RepositoryName};
 use serde_json::{Value, json};
 
@@ -65,6 +65,41 @@ impl World {
         }
         let GitHubError::App(trouble) = error else { panic!("{error}") };
         (trouble, failure)
+    }
+}
+
+/// What a token may do is not more than what the target of its repository has us do.
+#[tokio::test]
+async fn a_token_is_for_what_is_configured_for_its_repository() {
+    let world = World::with_an_app();
+    let wide = ["contents", "statuses", "checks", "deployments", "pull_requests", "administration"];
+    world.github.install(APP, "acme", &wide.map(|it| (it, "write")));
+    let toml = |more: &str| {
+        format!(
+            "data_dir = \"/srv/landfall\"\n[github]\nwebhook_secrets = [{{ env = \"S\" }}]\n[[target]]\nname = \"blog\"\nrepository = \"acme/blog\"\n\
+             branches = [\"main\"]\n{more}\n[target.engine]\nkind = \"host\"\n"
+        )
+    };
+    for (more, expected) in [
+        ("github = { deployments = false, checks = false }", "contents=read statuses=write"),
+        (
+            "github = { deployments = false, comments = true }",
+            "checks=write contents=read pull_requests=write statuses=write",
+        ),
+        (
+            "require_checks = [\"build\"]\ngithub = { checks = false }",
+            "checks=read contents=read deployments=write statuses=write",
+        ),
+    ] {
+        let environment = Environment::of([("S", "a secret of more than twenty characters")]);
+        let config = Config::parse(&toml(more), "landfall.toml", &environment).unwrap();
+        let github = GitHub { apps: vec![app(APP, &world.key, "*/*")], ..world.github.config() };
+        let clients = GitHubClients::for_targets(&github, &config.targets, world.clock.clone()).unwrap();
+        for repository in ["acme/blog", "acme/renamed"] {
+            clients.of(&name(repository)).get_json::<Value>("/repos/acme/blog").await.ok();
+            let token = world.github.tokens().pop().unwrap();
+            assert_eq!(token.split_once(": ").unwrap().1, expected, "{token}: {more}");
+        }
     }
 }
 

@@ -20,8 +20,6 @@ pub(super) mod shapes;
 mod statuses;
 #[path = "github/trouble.rs"]
 mod trouble;
-#[path = "github/webhooks.rs"]
-pub(crate) mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -57,7 +55,6 @@ pub(crate) enum Route {
     Statuses,
     CheckRuns,
     Hooks,
-    Deliveries,
     Deployment,
     DeploymentState,
     OwnCheck,
@@ -108,7 +105,6 @@ struct State {
     sayings: sayings::Sayings,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
-    webhooks: webhooks::Webhooks,
     /// The scopes of the token, where it is a classic one.
     scopes: Option<String>,
     /// What a fine-grained token was not given.
@@ -330,11 +326,8 @@ impl Shared {
         let authorization = header("authorization").to_owned();
         let mut state = self.state.lock().unwrap();
         let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
-        if let Some(answer) = state.of_app_hook(asked, bearer) {
-            return answer;
-        }
-        let State { apps, webhooks, .. } = &mut *state;
-        if let Some(answer) = apps.answer(asked, bearer, webhooks) {
+        let State { apps, hooks, .. } = &mut *state;
+        if let Some(answer) = apps.answer(asked, bearer, hooks) {
             return answer;
         }
         let shown = match state.apps.shown(bearer) {
@@ -347,6 +340,10 @@ impl Shared {
             ["api", "v3", "repos", owner, name, rest @ ..] => (format!("{owner}/{name}"), rest),
             ["api", "v3", "repositories", id, rest @ ..] => {
                 (state.repositories.get(&id.parse().unwrap()).cloned().unwrap_or_default(), rest)
+            }
+            ["api", "v3", "orgs", name, rest @ ..] if state.hooks.has(name) => {
+                let Some((_, answer)) = state.hooks.route(asked, name, rest) else { return problem(404, "Not Found") };
+                return shown.refusal(None, "organization_hooks", "read").unwrap_or_else(answer);
             }
             _ => return problem(404, "Not Found"),
         };
@@ -365,7 +362,7 @@ impl Shared {
         let told = self.saying(asked, &name, rest).or_else(|| self.route(asked, &name, rest));
         let Some((route, answer)) = told else { return problem(404, "Not Found") };
         let (key, access) = route.needs();
-        if let Some(refusal) = shown.refusal(&name, key, access) {
+        if let Some(refusal) = shown.refusal(Some(&name), key, access) {
             return refusal;
         }
         self.trouble(route, answer)
@@ -406,12 +403,6 @@ impl Shared {
                 let revision = asked.query.get("ref").map_or("HEAD", String::as_str);
                 let path = (*path).to_owned();
                 (Route::Contents, Box::new(move || git.contents(revision, &path)))
-            }
-            ("GET", ["hooks"]) => {
-                (Route::Hooks, Box::new(move || self.state.lock().unwrap().webhooks.of_repository(name)))
-            }
-            ("GET", ["hooks", _, "deliveries"]) => {
-                (Route::Deliveries, Box::new(move || self.state.lock().unwrap().webhooks.deliveries(name)))
             }
             ("GET", ["tarball", revision]) => {
                 let location = format!("{}/{name}/legacy.tar.gz/{revision}?token=SHORTLIVED", self.archives);

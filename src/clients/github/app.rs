@@ -1,11 +1,11 @@
 //! A GitHub App: it signs for itself, and gets tokens for the repositories that it is installed on. Key, JWT and tokens
 //! leave this file in headers alone, marked as secrets.
 //!
-//! A token is made for one repository and for what Landfall does there. The installation is looked up with each new token,
+//! A token is made for one repository and for what the configuration has Landfall do there. The installation is looked up with each new token,
 //! once an hour: one that was suspended, removed or given more permissions is seen by then, and at once where GitHub
 //! refuses the token.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::{Budget, Spend};
 use super::error::{AppTrouble, GitHubError};
 use super::identity::bearer;
-use super::permission;
+use super::permission::{self, Feature};
 use super::wire::{Asked, JSON, Wire};
 use crate::config::{GitHubApp, SecretRef};
 use crate::domain::RepositoryName;
@@ -47,6 +47,8 @@ pub(super) struct App {
 pub(super) struct Access {
     app: Arc<App>,
     repository: RepositoryName,
+    /// What is done there.
+    features: BTreeSet<Feature>,
     slot: tokio::sync::Mutex<Slot>,
     /// How often a token was asked for.
     attempts: AtomicU64,
@@ -165,19 +167,19 @@ impl App {
 
 /// Whose repository it is, in lowercase.
 pub(super) fn owner(repository: &RepositoryName) -> String {
-    repository.as_str().split('/').next().unwrap_or_default().to_lowercase()
+    repository.owner().to_lowercase()
 }
 
 /// A request without a body.
 pub(super) const NOTHING: Option<&()> = None;
 
 impl Access {
-    pub(super) fn new(app: Arc<App>, repository: RepositoryName) -> Self {
-        Self { app, repository, slot: tokio::sync::Mutex::default(), attempts: AtomicU64::new(0) }
+    pub(super) fn new(app: Arc<App>, repository: RepositoryName, features: BTreeSet<Feature>) -> Self {
+        Self { app, repository, features, slot: tokio::sync::Mutex::default(), attempts: AtomicU64::new(0) }
     }
 
     /// The App itself.
-    pub(super) fn app(&self) -> &App {
+    pub(super) fn app(&self) -> &Arc<App> {
         &self.app
     }
 
@@ -225,7 +227,7 @@ impl Access {
             return Err(AppTrouble::Suspended { app: app.id, repository: repository.to_string(), since }.into());
         }
         let name = repository.as_str().rsplit('/').next().unwrap_or_default();
-        let wanted = Wanted { repositories: [name], permissions: permission::narrowed(&permissions) };
+        let wanted = Wanted { repositories: [name], permissions: permission::narrowed(&permissions, &self.features) };
         let path = format!("/app/installations/{id}/access_tokens");
         let made = match app.ask::<Made>(wire, Method::POST, &path, Some(&wanted)).await {
             // An installation on selected repositories, of which this is none.

@@ -1,6 +1,6 @@
 //! GitHub in the name of whoever speaks for a repository, and the choice of who does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,15 +11,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::app::{self, App};
+use super::app::{self, Access, App};
 use super::budget::{Budget, Spend};
 use super::error::GitHubError;
 use super::identity::Identity;
+use super::permission::Feature;
 use super::seen::Known;
 use super::wire::{Answer, Asked, JSON, Reply, Wire};
 use crate::clients::Clock;
 use crate::config::{GitHub, GitHubApp};
-use crate::domain::RepositoryName;
+use crate::domain::{RepositoryName, Target};
 
 /// GitHub, or a GitHub Enterprise server, in every name that the configuration gives. Clones share connections, tokens of
 /// Apps, and what is known of rate limits.
@@ -29,6 +30,8 @@ pub struct GitHubClients(Arc<Shared>);
 struct Shared {
     wire: Arc<Wire>,
     apps: Vec<(GitHubApp, Arc<App>)>,
+    /// Whose repositories are asked for. What no target names is asked for all that is done anywhere.
+    targets: Vec<Arc<Target>>,
     /// The token's, or nobody's.
     usual: GitHubClient,
     /// Those of Apps, by the repository's name in lowercase.
@@ -58,14 +61,19 @@ pub enum Voice {
 }
 
 impl GitHubClients {
-    /// The clients that the configuration asks for.
+    /// The clients that the configuration asks for, for whatever may be done at GitHub.
     pub fn new(github: &GitHub, clock: Clock) -> Result<Self, GitHubError> {
+        Self::for_targets(github, &[], clock)
+    }
+
+    /// The same, for what these targets do there: the tokens of an App are for no more than that.
+    pub fn for_targets(github: &GitHub, targets: &[Arc<Target>], clock: Clock) -> Result<Self, GitHubError> {
         let wire = Arc::new(Wire::open(&github.api_url, clock)?);
         let identity = Arc::new(github.token.clone().map_or(Identity::Nobody, Identity::Token));
         let budget = Arc::new(Budget::new(github.token.is_some()));
         let usual = GitHubClient { wire: wire.clone(), identity, budget };
         let apps = github.apps.iter().map(|app| (app.clone(), Arc::new(App::new(app)))).collect();
-        Ok(Self(Arc::new(Shared { wire, apps, usual, of_apps: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { wire, apps, targets: targets.to_vec(), usual, of_apps: Mutex::default() })))
     }
 
     /// The client for a repository: of the first App that speaks for it, else the token's, else nobody's.
@@ -74,7 +82,7 @@ impl GitHubClients {
         let mut of_apps = self.0.of_apps.lock().unwrap_or_else(PoisonError::into_inner);
         let client = of_apps.entry(repository.as_str().to_lowercase()).or_insert_with(|| GitHubClient {
             wire: self.0.wire.clone(),
-            identity: Arc::new(Identity::Installed(app::Access::new(app.clone(), repository.clone()))),
+            identity: Arc::new(Identity::Installed(self.access(app, repository))),
             budget: app.budget_of(&app::owner(repository)),
         });
         client.clone()
@@ -105,14 +113,19 @@ impl GitHubClients {
         self.0.apps.iter().find(|(app, _)| app.speaks_for(repository.as_str())).map(|(_, app)| app)
     }
 
+    fn access(&self, app: &Arc<App>, repository: &RepositoryName) -> Access {
+        let of_use = |is_meant: &dyn Fn(&Target) -> bool| -> BTreeSet<Feature> {
+            self.0.targets.iter().filter(|it| is_meant(it)).flat_map(|it| Feature::of_use(it)).collect()
+        };
+        // A repository that was renamed is named by no target: it is one of them all the same.
+        let features = [of_use(&|it| it.repository.is_same(repository)), of_use(&|_| true), Feature::ALL.into()];
+        let features = features.into_iter().find(|it| !it.is_empty()).unwrap_or_default();
+        Access::new(app.clone(), repository.clone(), features)
+    }
+
     /// A client for each App, in its own name: for what concerns the App itself, such as its webhook.
     pub fn apps(&self) -> Vec<GitHubClient> {
-        let as_itself = |app: &Arc<App>| GitHubClient {
-            wire: self.0.wire.clone(),
-            identity: Arc::new(Identity::App(app.clone())),
-            budget: app.budget.clone(),
-        };
-        self.0.apps.iter().map(|(_, app)| as_itself(app)).collect()
+        self.0.apps.iter().map(|(_, app)| GitHubClient::itself(&self.0.wire, app)).collect()
     }
 }
 
@@ -129,6 +142,16 @@ impl GitHubClient {
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The same App in its own name, where an App asks.
+    pub(super) fn as_app(&self) -> Option<Self> {
+        let Identity::Installed(access) = &*self.identity else { return None };
+        Some(Self::itself(&self.wire, access.app()))
+    }
+
+    fn itself(wire: &Arc<Wire>, app: &Arc<App>) -> Self {
+        Self { wire: wire.clone(), identity: Arc::new(Identity::App(app.clone())), budget: app.budget.clone() }
     }
 
     /// What GitHub says may still be asked, in words.

@@ -15,6 +15,6 @@ mod wire;
 
 pub use client::{GitHubClient, GitHubClients, Voice};
 pub use error::{AppTrouble, GitHubError};
-pub use hooks::{Attempt, Attempts, Hook, Leads, Webhook};
+pub use hooks::{Attempt, Attempts, Hook, Webhook};
 pub use permission::{Access, Feature, Need};
 pub use wire::Answer;

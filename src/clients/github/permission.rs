@@ -1,7 +1,7 @@
 //! What Landfall does at GitHub, and which permissions each of these things takes: the one table that tokens are narrowed
 //! by and that the doctor reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::domain::Target;
@@ -45,6 +45,8 @@ pub enum Feature {
     Webhooks,
     /// Has lost deliveries sent again.
     Redelivery,
+    /// Looks at the webhooks of an organisation, and at what became of their deliveries.
+    OwnersWebhooks,
 }
 
 const fn reads(key: &'static str, name: &'static str) -> Need {
@@ -57,7 +59,7 @@ const fn writes(key: &'static str, name: &'static str) -> Need {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Commits,
         Self::Statuses,
         Self::Deployments,
@@ -66,6 +68,7 @@ impl Feature {
         Self::Gate,
         Self::Webhooks,
         Self::Redelivery,
+        Self::OwnersWebhooks,
     ];
 
     /// What a target does at GitHub by its configuration, in the name of an App or not. Looking at webhooks is the doctor's
@@ -84,6 +87,11 @@ impl Feature {
         all.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(feature, _)| feature).collect()
     }
 
+    /// What an App's token for a target's repository is for: all that, and looking for deliveries that were lost.
+    pub fn of_use(target: &Target) -> impl Iterator<Item = Self> {
+        Self::of(target, true).into_iter().chain([Self::Webhooks, Self::Redelivery, Self::OwnersWebhooks])
+    }
+
     /// As the subject of a sentence about what it needs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,6 +103,7 @@ impl Feature {
             Self::Gate => "waiting for checks",
             Self::Webhooks => "looking at webhooks",
             Self::Redelivery => "having deliveries sent again",
+            Self::OwnersWebhooks => "looking at an organisation's webhooks",
         }
     }
 
@@ -107,6 +116,7 @@ impl Feature {
             Self::CheckRuns => &[],
             Self::Webhooks => &["repo", "admin:repo_hook", "write:repo_hook", "read:repo_hook"],
             Self::Redelivery => &["repo", "admin:repo_hook", "write:repo_hook"],
+            Self::OwnersWebhooks => &["admin:org_hook"],
         }
     }
 
@@ -126,6 +136,7 @@ impl Feature {
             Self::Gate => const { &[reads("checks", "Checks"), reads("statuses", "Commit statuses")] },
             Self::Webhooks => const { &[reads("repository_hooks", "Webhooks")] },
             Self::Redelivery => const { &[writes("repository_hooks", "Webhooks")] },
+            Self::OwnersWebhooks => const { &[reads("organization_hooks", "Organization webhooks")] },
         }
     }
 }
@@ -163,10 +174,13 @@ impl fmt::Display for Need {
     }
 }
 
-/// Of what was granted, the part that Landfall has a use for: a token that is lost can do no more.
-pub(super) fn narrowed(granted: &BTreeMap<String, String>) -> BTreeMap<&'static str, &'static str> {
+/// Of what was granted, the part that these features have a use for: a token that is lost can do no more.
+pub(super) fn narrowed(
+    granted: &BTreeMap<String, String>,
+    features: &BTreeSet<Feature>,
+) -> BTreeMap<&'static str, &'static str> {
     let mut narrow: BTreeMap<&'static str, Access> = BTreeMap::new();
-    for need in Feature::ALL.into_iter().flat_map(Feature::needs) {
+    for need in features.iter().flat_map(|it| it.needs()) {
         let Some(granted) = granted.get(need.key).and_then(|it| Access::parse(it)) else { continue };
         let access = narrow.entry(need.key).or_insert(Access::Read);
         *access = need.access.min(granted).max(*access);
@@ -177,6 +191,8 @@ pub(super) fn narrowed(granted: &BTreeMap<String, String>) -> BTreeMap<&'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::OnGitHub;
+    use crate::domain::samples::target;
 
     #[test]
     fn of_what_was_granted_only_what_is_of_use_is_asked_for() {
@@ -190,7 +206,14 @@ mod tests {
             ("repository_hooks", "admin"),
         ]);
         let expected = [("checks", "read"), ("contents", "read"), ("repository_hooks", "write"), ("statuses", "write")];
-        assert_eq!(narrowed(&wide), expected.into());
-        assert_eq!(narrowed(&granted(&[("secrets", "write")])), BTreeMap::new());
+        assert_eq!(narrowed(&wide, &Feature::ALL.into()), expected.into());
+        assert_eq!(narrowed(&granted(&[("secrets", "write")]), &Feature::ALL.into()), BTreeMap::new());
+        let of_use = |target: &Target| narrowed(&wide, &Feature::of_use(target).collect());
+        let quiet = OnGitHub { checks: Some(false), ..OnGitHub::default() };
+        let quiet = Target { github: quiet, ..target("blog") };
+        let expected = [("contents", "read"), ("repository_hooks", "write"), ("statuses", "write")];
+        assert_eq!(of_use(&quiet), expected.into());
+        let gated = Target { require_checks: vec!["build".into()], ..quiet };
+        assert_eq!(of_use(&gated).get("checks"), Some(&"read"), "what is waited for is read");
     }
 }

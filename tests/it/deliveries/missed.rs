@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::typed;
 use crate::bot::{Bot, Extra};
+use crate::worlds::github::hooks::LEADS_TO;
 use crate::worlds::github::{GitHubWorld, Route, Trouble};
 use crate::worlds::push::{self, SECRET};
 
@@ -209,6 +210,63 @@ fn a_delivery_that_comes_late_deploys_nothing_once_more() {
     assert!(answer["plans"][0]["deployment"].is_null());
     stand.bot.settle();
     assert_eq!((stand.bot.deployments().len(), stand.bot.runs()), (3, 2), "{}", stand.bot.story());
+}
+
+/// A bot that GitHub tells of pushes by a webhook which is not the repository's, while it is down; it is started then.
+fn lost_by(owner: &str, set_up: impl FnOnce(&GitHubWorld, &mut Bot)) -> Stand {
+    let github = GitHubWorld::start();
+    let repository = github.repository("acme/site");
+    let hook = github.hook_to(owner, SECRET, LEADS_TO);
+    let mut bot = Bot::asleep(&Extra::default());
+    bot.ask_github(&github);
+    set_up(&github, &mut bot);
+    bot.repo.git(&["remote", "add", "github", repository.bare().to_str().unwrap()]);
+    bot.start();
+    let mut stand = Stand { github, bot, hook };
+    stand.push("delivery-1", "one");
+    stand.bot.settle_and_tell();
+    stand.bot.stop();
+    stand.push("delivery-2", "two");
+    stand.bot.start();
+    stand
+}
+
+#[test]
+fn what_an_organisations_webhook_was_sent_in_vain_is_caught_up_for_a_repository_without_one() {
+    let stand = lost_by("acme", |_, _| ());
+    stand.settle("two", &["delivery-2"]);
+    assert_eq!(stand.caught_up("delivery-2"), Some("failed to connect to host".into()));
+    assert!(!stand.bot.story().contains("found"), "{}", stand.bot.story());
+    assert!(stand.asked("/orgs/acme/hooks/500/deliveries: 200") > 0);
+}
+
+#[test]
+fn an_organisations_webhook_that_may_not_be_seen_leaves_the_heads() {
+    let stand = lost_by("acme", |github, _| github.withhold("organization_hooks"));
+    stand.settle("two", &[]);
+    assert!(stand.bot.story().contains("found") && !stand.knows("delivery-2"), "{}", stand.bot.story());
+}
+
+#[test]
+fn what_an_apps_own_webhook_was_sent_in_vain_is_caught_up_and_sent_again_where_github_has_it_no_more() {
+    let mut stand = lost_by("4711", |github, bot| {
+        let key = github.app(4711);
+        github.install(4711, "acme", &[("contents", "read"), ("statuses", "write")]);
+        bot.change("[github]", &format!("[github]\napp = {{ id = 4711, private_key = {{ file = {key:?} }} }}"));
+    });
+    stand.settle("two", &["delivery-2"]);
+    assert_eq!(stand.caught_up("delivery-2"), Some("failed to connect to host".into()));
+    assert!(!stand.bot.story().contains("found"), "{}", stand.bot.story());
+    assert!(stand.asked("/app/hook/deliveries: 200") > 0);
+    stand.bot.stop();
+    stand.push("delivery-3", "three");
+    stand.github.forget_payloads();
+    stand.bot.start();
+    stand.settle("three", &[]);
+    stand.bot.wait_for("it to be asked for", |_| stand.asked("/app/hook/deliveries/3/attempts: 202") == 1);
+    assert_eq!(stand.bot.runtime.block_on(stand.github.send_again(&stand.bot.url())), 1);
+    stand.settle("three", &["delivery-3"]);
+    assert_eq!((stand.bot.runs(), stand.caught_up("delivery-3")), (3, None), "{}", stand.bot.story());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Surroundings, complaints};
 use crate::cli::landfall_with;
-use crate::worlds::github::webhooks::well;
+use crate::worlds::github::hooks::well;
 
 const DOOR: &str = "https://deploy.example.com/webhooks/github";
 const SETTINGS: &str = "/acme/shop/settings/hooks/7";
@@ -43,6 +43,16 @@ fn a_webhook_that_will_bring_no_push_is_told_with_where_to_mend_it() {
     let none = &told(&it)[0];
     assert!(none.contains(&format!("no webhook of `acme/shop` leads to {DOOR}")), "{none}");
     assert!(none.contains("[clients/no-hook] | do: add it at http://127.0.0.1:"), "{none}");
+    assert!(none.contains("is seen with the permission Organization webhooks: read"), "{none}");
+    it.github.set_hook("acme", hook(|it| it["active"] = json!(false)));
+    let of_the_owner = &told(&it)[0];
+    assert!(
+        of_the_owner.contains("[clients/hook-off]") && of_the_owner.contains("/organizations/acme/settings/hooks/7")
+    );
+    it.github.set_hook("acme", well(DOOR));
+    assert_eq!(told(&it), [""; 0], "an organisation's own will do");
+    it.github.withhold("organization_hooks");
+    assert!(told(&it)[0].contains("[clients/no-hook]"));
     it.github.set_hook("acme/shop", hook(|it| it["events"] = json!(["*"])));
     assert_eq!(told(&it), [""; 0], "all events are pushes too");
 }

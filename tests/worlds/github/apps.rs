@@ -15,7 +15,7 @@ use landfall::clients::Clock;
 use octocrab::jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
-use super::webhooks::Webhooks;
+use super::hooks::Hooks;
 use super::{Answer, Asked, GitHubWorld, shapes};
 
 /// Bytes of PKCS #8 before the PKCS #1 key of 2048 bits in it. GitHub's own keys are PKCS #1.
@@ -187,7 +187,7 @@ impl Apps {
     }
 
     /// What is asked in an App's own name; nothing where the path is not among that.
-    pub(super) fn answer(&mut self, asked: &Asked, bearer: &str, webhooks: &Webhooks) -> Option<Answer> {
+    pub(super) fn answer(&mut self, asked: &Asked, bearer: &str, hooks: &mut Hooks) -> Option<Answer> {
         let path: Vec<&str> = asked.path.iter().skip(2).map(String::as_str).collect();
         if !matches!(path.as_slice(), ["app", ..] | ["repos", _, _, "installation"]) {
             return None;
@@ -197,23 +197,20 @@ impl Apps {
             Ok(id) => id,
             Err((status, message)) => return Some(Answer::json(status, json!({ "message": message }))),
         };
-        Some(self.as_app(id, asked, &path, webhooks))
+        Some(self.as_app(id, asked, &path, hooks))
     }
 
-    fn as_app(&mut self, id: u32, asked: &Asked, path: &[&str], webhooks: &Webhooks) -> Answer {
+    fn as_app(&mut self, id: u32, asked: &Asked, path: &[&str], hooks: &mut Hooks) -> Answer {
         let found = |it: Option<&Installation>| it.map_or_else(Answer::not_found, |it| Answer::json(200, shape(it)));
         let installations = &self.by_id[&id].installations;
         match (asked.method.as_str(), path) {
             ("GET", ["app"]) => {
                 let url = format!("https://github.com/apps/landfall-{id}");
-                let events = webhooks.of_app(id).map_or(json!([]), |hook| hook["events"].clone());
+                let events = hooks.events_of_app(id);
                 let slug = format!("landfall-{id}");
                 Answer::json(200, json!({ "id": id, "slug": slug, "html_url": url, "events": events }))
             }
-            ("GET", ["app", "hook", "config"]) => {
-                webhooks.of_app(id).map_or_else(Answer::not_found, |hook| Answer::json(200, hook["config"].clone()))
-            }
-            ("GET", ["app", "hook", "deliveries"]) => webhooks.deliveries(&id.to_string()),
+            (_, ["app", "hook", rest @ ..]) => hooks.of_app(id, asked, rest).unwrap_or_else(Answer::not_found),
             ("GET", ["repos", owner, name, "installation"]) => {
                 found(installations.iter().find(|it| it.owner == *owner && it.reaches(name)))
             }
@@ -292,8 +289,8 @@ impl Installation {
 }
 
 impl Shown {
-    /// Why it may not do this, if so.
-    pub(super) fn refusal(&self, repository: &str, key: &str, access: &str) -> Option<Answer> {
+    /// Why it may not do this in a repository, or else to what is the owner's, if so.
+    pub(super) fn refusal(&self, repository: Option<&str>, key: &str, access: &str) -> Option<Answer> {
         let (repositories, permissions) = match self {
             Self::Token(withheld) => {
                 let text = "Resource not accessible by personal access token";
@@ -301,7 +298,7 @@ impl Shown {
             }
             Self::Installation { repositories, permissions } => (repositories, permissions),
         };
-        if !repositories.iter().any(|it| it == repository) {
+        if repository.is_some_and(|name| !repositories.iter().any(|it| it == name)) {
             return Some(Answer::not_found());
         }
         // Every token has that one, asked for or not.

@@ -13,7 +13,7 @@ impl Route {
             Self::OwnCheck => ("checks", "write"),
             Self::Comment | Self::Pulls => ("pull_requests", "write"),
             Self::CommitComment => ("contents", "write"),
-            Self::Hooks | Self::Deliveries => ("repository_hooks", "read"),
+            Self::Hooks => ("repository_hooks", "read"),
             Self::Redelivery => ("repository_hooks", "write"),
             Self::Repository => ("metadata", "read"),
             Self::Ref | Self::Branches | Self::Tree | Self::Tag | Self::Commit => ("contents", "read"),
