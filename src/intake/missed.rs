@@ -1,5 +1,6 @@
 //! Deliveries that never came through, because the bot was down, turned them away, or could not be reached: GitHub is
 //! asked for them, and they are taken in as if they had come. What GitHub never sent is found by comparing heads.
+//! Pushes alone are asked for: a word about checks only brings a look sooner that the clock brings as well.
 //!
 //! Why nothing of this is stored: GitHub's list and the ledger say together what is missing. A delivery is known by its id
 //! whichever way it came, so that looking through all of the list again at the next start takes nothing twice.

@@ -158,6 +158,24 @@ fn locks_and_pauses_hold_what_is_ready() {
 }
 
 #[test]
+fn one_whose_ref_may_be_gone_is_looked_at_in_time_and_keeps_from_nothing() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
+    desk.pause(true);
+    let Decision::Write(held) = desk.decide(ids[0], at(0)) else { panic!("it is held first") };
+    desk.apply(ids[0], at(0), &held).unwrap();
+    let told = |desk: &Desk, second| tell(&desk.decide(ids[0], at(second)), &ids);
+    assert_eq!(told(&desk, 0), "rest");
+    assert_eq!(desk.doubt(|_| true), ids);
+    assert_eq!(told(&desk, 0), "weigh");
+    desk.begin(ids[0], false);
+    desk.end(ids[0]);
+    desk.doubt_again(ids[0], at(60));
+    assert_eq!((told(&desk, 0), told(&desk, 60)), ("wait 60".into(), "weigh".into()));
+    desk.pause(false);
+    assert_eq!(told(&desk, 0), "release");
+}
+
+#[test]
 fn what_stumbles_waits_and_gives_up_in_the_end() {
     let (mut desk, ids) = desk(OnNewPush::QueueLatest, &["weighing weighed"]);
     let stumbled = |attempt, next| DeploymentEvent::Stumbled {

@@ -87,6 +87,25 @@ fn the_order_is_proven_again_right_before_the_release() {
 }
 
 #[test]
+fn a_push_back_to_what_is_live_is_planned_while_another_is_under_way() {
+    let it = Gated::new("");
+    let one = it.deliver("delivery-1", "one");
+    it.bot.settle();
+    it.lock();
+    let two = it.deliver("delivery-2", "two");
+    it.waits("`site` is locked by ada");
+    let waits = it.newest().id();
+    it.refs(&[&format!("{one}:refs/heads/main")]);
+    it.moved_ref("delivery-3", "refs/heads/main", &one, json!({ "forced": true, "before": two }));
+    // What is live may be another one by the time it is its turn.
+    assert_eq!((it.bot.deployments().len(), it.newest().order().sha.as_str()), (3, one.as_str()));
+    it.ask("stop", Ask::Stop { deployment: waits, rollback: false });
+    it.unlock();
+    it.bot.settle();
+    assert_eq!((it.bot.page().as_str(), it.newest().state().name()), ("one", "succeeded"), "{}", it.bot.story());
+}
+
+#[test]
 fn a_deleted_branch_ends_what_waits_for_a_lock() {
     let it = Gated::new("");
     it.lock();
@@ -169,6 +188,21 @@ fn a_source_that_is_down_puts_nothing_off_that_waits_for_its_checks() {
     };
     let deadlines: Vec<_> = records.iter().filter_map(deadline).collect();
     assert!(deadlines.len() > 1 && deadlines.iter().all(|it| *it == deadlines[0]), "{deadlines:?}");
+}
+
+#[test]
+fn that_github_is_asked_less_for_a_while_is_no_news_to_what_waits_for_its_checks() {
+    let it = Gated::new(super::BUILD);
+    let sha = it.deliver("delivery-1", "one");
+    it.waits("waiting for check `build`");
+    it.github.script(Route::CheckRuns, [Trouble::RateLimited { retry_after: 3 }]);
+    let refused = || it.github.requests().iter().filter(|it| it.ends_with("/check-runs: 403")).count();
+    it.hint(&sha, "build");
+    it.bot.wait_for("GitHub to want less", |_| refused() == 1);
+    it.green(&sha, "build");
+    it.bot.settle();
+    assert_eq!((it.bot.page().as_str(), it.stumbles()), ("one", 0));
+    assert_eq!(it.bot.story().matches("held").count(), 1, "{}", it.bot.story());
 }
 
 #[test]
