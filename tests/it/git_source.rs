@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use landfall::clients::Clock;
 use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
-use landfall::domain::{CommitSha, RefName, Relation, SourceSpec, Target};
+use landfall::domain::{CommitPrefix, CommitSha, RefName, Relation, SourceSpec, Target};
 use landfall::source::{ByteStream, RefHead, Source, SourceError, Sources};
 
 use crate::worlds::{self, repository::Repository};
@@ -310,4 +310,21 @@ impl Drop for Daemon {
         );
         let _ = self.child.wait();
     }
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_hash_leads_to_its_commit_and_a_branch_of_that_name_does_not() {
+    let world = World::new();
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    world.repository.commit_and_push("second", &[("a", "2")]);
+    world.repository.git(&["push", "--quiet", "origin", "HEAD:refs/heads/feedbee"]);
+    let source = world.source();
+    for digits in [7, 12, 40] {
+        let beginning = CommitPrefix::parse(&first.as_str()[..digits]).unwrap();
+        assert_eq!(source.expand(&beginning).await.unwrap().as_ref(), Some(&first), "{beginning}");
+    }
+    for nothing in ["feedbee", "0000000"] {
+        assert_eq!(source.expand(&CommitPrefix::parse(nothing).unwrap()).await.unwrap(), None, "{nothing}");
+    }
+    assert!(CommitPrefix::parse(&first.as_str()[..6]).is_err(), "six digits are too few");
 }
