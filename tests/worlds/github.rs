@@ -365,7 +365,7 @@ impl Shared {
         if let Some(refusal) = shown.refusal(Some(&name), key, access) {
             return refusal;
         }
-        self.trouble(route, answer)
+        self.trouble(route, Some(bearer), answer)
     }
 
     /// The route, and what it does when nothing goes wrong.
@@ -434,7 +434,7 @@ impl Shared {
             Some(body) => Answer::bytes("application/x-gzip", body),
             None => Answer { status: 404, ..Answer::bytes("text/plain", b"404: Not Found".to_vec()) },
         };
-        self.trouble(Route::Archive, Box::new(archived))
+        self.trouble(Route::Archive, None, Box::new(archived))
     }
 
     fn about(&self, name: &str) -> Answer {

@@ -16,7 +16,7 @@ const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 /// Every answer that means something else to us.
 const STATUSES: [u16; 13] = [200, 302, 400, 401, 403, 404, 409, 422, 429, 451, 500, 502, 503];
 /// All that a deployment asks, and all that is said of it.
-const ROUTES: [Route; 8] = [
+const ROUTES: [Route; 9] = [
     Route::Ref,
     Route::Compare,
     Route::Contents,
@@ -24,7 +24,8 @@ const ROUTES: [Route; 8] = [
     Route::Archive,
     Route::Status,
     Route::Deployment,
-    Route::Comment,
+    Route::OwnCheck,
+    Route::CommitComment,
 ];
 
 fn github_with_site() -> (GitHubWorld, Repository) {
@@ -60,16 +61,37 @@ async fn an_answer_that_shows_the_token_is_told_without_it() {
     assert!(masked >= 4, "the token came in {masked} answers only");
 }
 
-/// The server that is shipped, with everything in its log that there is: of one push each thing that it asks fails once.
 #[test]
 fn no_secret_is_written_or_told_whatever_goes_wrong() {
     let (github, repo) = github_with_site();
+    let token = format!("token = {{ file = \"{}\" }}", github.token_file().display());
+    nothing_is_written_or_told(&github, repo, &token, || vec![TOKEN.to_owned()]);
+}
+
+/// The private key in its lines, every JWT that was signed with it, and every token of an installation.
+#[test]
+fn no_secret_of_an_app_is_written_or_told_whatever_goes_wrong() {
+    let (github, repo) = github_with_site();
+    let key = github.app(4711);
+    let may = ["contents", "statuses", "deployments", "checks", "pull_requests"].map(|it| (it, "write"));
+    github.install(4711, "acme", &may);
+    let app = format!("app = {{ id = 4711, private_key = {{ file = \"{}\" }} }}", key.display());
+    nothing_is_written_or_told(&github, repo, &app, || {
+        let secrets = github.secrets();
+        assert!(secrets.iter().any(|it| it.starts_with("ghs_")) && secrets.iter().any(|it| it.starts_with("eyJ")));
+        secrets
+    });
+}
+
+/// The server that is shipped, with everything in its log that there is: of one push each thing that it asks fails once.
+fn nothing_is_written_or_told(
+    github: &GitHubWorld,
+    repo: Repository,
+    identity: &str,
+    secrets: impl FnOnce() -> Vec<String>,
+) {
     let dir = tempfile::tempdir().unwrap();
-    let at = format!(
-        "api_url = \"{}\"\ntoken = {{ file = \"{}\" }}",
-        github.config().api_url,
-        github.token_file().display()
-    );
+    let at = format!("api_url = \"{}\"\n{identity}", github.config().api_url);
     let target = "[target.github]\ndeployments = true\ncomments = true".into();
     let text = configuration(dir.path(), &repo, &Extra { github: at, target, ..Extra::default() });
     let text: Vec<&str> = text.lines().filter(|line| !line.starts_with("source = ")).collect();
@@ -102,13 +124,15 @@ fn no_secret_is_written_or_told_whatever_goes_wrong() {
         });
     }
     let shown = [place.asked(&server, &["status"]).to_string(), place.asked(&server, &["deliveries"]).to_string()];
-    let told = format!("{shown:?} {:?} {:?} {:?}", github.statuses(), github.deployments(), github.comments());
+    let told = (github.statuses(), github.deployments(), github.comments(), github.our_check_runs());
+    let told = format!("{shown:?} {told:?}");
     let log = server.log();
     assert!(log.contains("TRACE") && log.contains("[secret]"), "{log}");
     server.terminate();
     let mut written = vec![("the log".to_owned(), log), ("what was told".to_owned(), told)];
     files(&place.path("data"), &mut written);
-    for secret in signatures.iter().map(String::as_str).chain([TOKEN, SECRET]) {
+    let secrets = secrets();
+    for secret in signatures.iter().chain(&secrets).map(String::as_str).chain([SECRET]) {
         for (place, text) in &written {
             let at = text.find(secret).map(|at| text[at.saturating_sub(200)..].chars().take(400).collect::<String>());
             assert_eq!(at, None, "{secret} in {place}");

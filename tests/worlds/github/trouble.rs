@@ -19,22 +19,24 @@ pub(crate) enum Trouble {
     CutAfter(usize),
     /// What was asked for happens, and the answer is lost.
     AnswerLost,
-    /// This status, and the token in all that comes with it, as a proxy may answer that shows what it was asked.
+    /// This status, and what was shown for it (else the token) in all that comes with it, as a proxy may answer that tells
+    /// what it was asked.
     Echo(u16),
 }
 
 impl Shared {
     /// What the script says, or what was asked for.
-    pub(super) fn trouble(&self, route: Route, work: Work) -> Answer {
+    pub(super) fn trouble(&self, route: Route, shown: Option<&str>, work: Work) -> Answer {
         let trouble = {
             let mut state = self.state.lock().unwrap();
             let trouble = state.script.get_mut(&route).and_then(VecDeque::pop_front);
             trouble.map(|it| (it, state.token.clone()))
         };
         let Some((trouble, token)) = trouble else { return work() };
+        let shown = shown.unwrap_or(&token);
         match trouble {
             Trouble::None => work(),
-            Trouble::Echo(status) => echo(status, &token),
+            Trouble::Echo(status) => echo(status, shown),
             Trouble::Status(status) => Answer::json(status, json!({ "message": "as the script says" })),
             Trouble::RateLimited { retry_after } => {
                 Answer::json(403, json!({ "message": "You have exceeded a secondary rate limit." }))
