@@ -148,15 +148,19 @@ async fn whatever_is_said_and_answered_is_what_github_describes() {
     let world = World::new();
     let prism = Prism::before(&world.github.config().api_url);
     let config = GitHub { api_url: prism.url.clone(), ..world.app(MAY) };
+    // Only a token may comment on a commit that is in no pull request.
+    let token = GitHub { apps: vec![], ..config.clone() };
     let clients = GitHubClients::new(&config, world.clock.clone()).unwrap();
-    let mut reports = world.reports_to(Sink::all(&clients));
-    for (title, pull) in [("alone", None), ("pulled", Some(7))] {
+    for (title, pull, config) in [("alone", None, &token), ("pulled", Some(7), &config)] {
+        let clients = GitHubClients::new(config, world.clock.clone()).unwrap();
+        let mut reports = world.reports_to(Sink::all(&clients));
         let id = world.begun(&mut reports, title, pull).await;
         world.append(id, E::Failed { failure: failure(60) }).await;
         world.told_on(&mut reports).await;
         world.append(id, E::RollbackBegun { by: id, to: None }).await;
         world.told_on(&mut reports).await;
     }
+    let mut reports = world.reports_to(Sink::all(&clients));
     for title in ["first", "second"] {
         let id = world.begun(&mut reports, title, None).await;
         world.succeed(id).await;
