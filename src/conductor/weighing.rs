@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
-use crate::steps::{self, Need, Weighing};
+use crate::steps::{self, Known, Need, Weighing};
 
 /// When one whose ref may be gone is looked at again, where the source does not answer.
 const DOUBTS_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -141,7 +141,9 @@ impl Job {
         if self.order().promotes().is_some() {
             return self.weighing_promotion(known).await;
         }
-        let weighing = steps::weigh(&self.world, self.order(), known.seen.as_ref()).await;
+        let moved_to = self.moved_to(&known).await?;
+        let of_ref = Known { seen: known.seen.as_ref(), moved_to: moved_to.as_ref() };
+        let weighing = steps::weigh(&self.world, self.order(), of_ref).await;
         Ok(match weighing {
             Ok(Weighing::Newest(weighed)) => match self.handled_before(&known, &weighed).await? {
                 Some(end) => Word::Write(end, vec![]),
@@ -153,6 +155,17 @@ impl Job {
             // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
             Err(error) => unasked(error),
         })
+    }
+
+    /// Where the push after this one moved the ref, by its own word.
+    async fn moved_to(&self, known: &Head) -> Result<Option<CommitSha>, JobError> {
+        let Some((_, newest)) = known.planned.as_ref().filter(|(_, it)| *it != self.deployment.id()) else {
+            return Ok(None);
+        };
+        let (ledger, newest) = (self.ledger.clone(), *newest);
+        let newest = blocking(move || ledger.deployment(newest)).await?;
+        let is_next = |it: &Deployment| it.order().before.as_ref() == Some(&self.order().sha);
+        Ok(newest.filter(is_next).map(|it| it.order().sha.clone()))
     }
 
     /// What weighing says of a promotion: what counts is what its target has handled, and not where the ref is now.

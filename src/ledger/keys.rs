@@ -13,7 +13,7 @@
 //! | `c` commit `D` deployment | nothing: deployments of a commit that come from no delivery |
 //! | `d` deployment | its birth's offset and its snapshot; not there while only born |
 //! | `e` | first offset that the log should still have |
-//! | `f` offset | where that commit begins (about one commit in each 32 KiB) |
+//! | `f` offset | where that commit begins (about one commit in each 16 KiB) |
 //! | `g` body digest | offset of the delivery, where it pushes no commit |
 //! | `h` target, ref | [`Head`](crate::domain::Head) |
 //! | `i` delivery id | offsets of its records |

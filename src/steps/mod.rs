@@ -31,7 +31,7 @@ pub use promote::{Tried, promote, weigh_promotion};
 pub use resolve::{Chosen, Resolved, choose, resolve};
 pub use restart::restart;
 pub use restore::restore;
-pub use weigh::{Weighing, weigh};
+pub use weigh::{Known, Weighing, weigh};
 
 /// How many archives are turned into bundles at once: one a core of a small machine, and 64 MiB in all.
 const PREPARES: usize = 2;

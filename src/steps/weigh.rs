@@ -19,8 +19,17 @@ pub enum Weighing {
     Unproven(Failure),
 }
 
-/// Decides an order against the head of its ref. `seen` is the newest commit of the ref that was handled before.
-pub async fn weigh(world: &World, order: &Order, seen: Option<&CommitSha>) -> Result<Weighing, SourceError> {
+/// What is known of an order's ref beside the order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The newest commit of the ref that was handled before.
+    pub seen: Option<&'a CommitSha>,
+    /// To which commit a later push moved the ref away from the order's own.
+    pub moved_to: Option<&'a CommitSha>,
+}
+
+/// Decides an order against the head of its ref.
+pub async fn weigh(world: &World, order: &Order, known: Known<'_>) -> Result<Weighing, SourceError> {
     // Closed only when the bot ends, and then nobody waits for the answer.
     let _turn = world.weighs.acquire().await;
     let source = &world.sources.of(&order.target);
@@ -35,19 +44,19 @@ pub async fn weigh(world: &World, order: &Order, seen: Option<&CommitSha>) -> Re
         return Ok(Weighing::Refused(gone(&order.reference, renamed.as_deref())));
     };
     if order.sha == head.object || order.sha == head.commit {
-        return newest(source, order, seen, head.commit.clone(), head.commit).await;
+        return newest(source, order, known.seen, head.commit.clone(), head.commit).await;
     }
     if order.reference.tag().is_some() {
         return Ok(Weighing::Superseded(head));
     }
-    behind(source, order, seen, head).await
+    behind(source, order, known, head).await
 }
 
 /// A commit that is not the head.
 async fn behind(
     source: &Source,
     order: &Order,
-    seen: Option<&CommitSha>,
+    Known { seen, moved_to }: Known<'_>,
     head: RefHead,
 ) -> Result<Weighing, SourceError> {
     let relation = match source.relation(&order.sha, &head.commit).await {
@@ -60,6 +69,8 @@ async fn behind(
         }
         Relation::Ancestor => Ok(Weighing::Superseded(head)),
         Relation::Same => newest(source, order, seen, head.commit.clone(), head.commit).await,
+        // Whether the source is late, or the ref was pushed back: that is known where a push says so.
+        Relation::Descendant if moved_to == Some(&head.commit) => Ok(Weighing::Refused(rewritten(order, &head.commit))),
         Relation::Descendant => Ok(Weighing::Unproven(ahead(order, &head.commit))),
         Relation::Diverged => Ok(Weighing::Refused(rewritten(order, &head.commit))),
     }
