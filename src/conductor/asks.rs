@@ -193,7 +193,7 @@ impl Asks {
         let (reference, sha, rule, cause) = match wanted {
             (named, Some(commit)) => {
                 let it = steps::choose(&self.world, target, named, commit).await.map_err(AskError::Refused)?;
-                (it.reference, it.commit, it.rule, Cause::Chosen { actor, key, github: None })
+                (it.reference, it.commit, it.rule, Cause::Chosen { actor, key, github: None, asked_at: None })
             }
             (Some(named), None) => {
                 let it = steps::resolve(&self.world, target, named).await.map_err(AskError::Refused)?;

@@ -9,7 +9,8 @@ use super::jobs::{Done, Job, JobError, blocking};
 use super::looks::Look;
 use super::rollback;
 use crate::domain::{
-    CommitSha, Deployment, DeploymentEvent, Failure, Head, Hold, HoldKind, Order, State, StepName, Weighed,
+    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Head, Hold, HoldKind, Order, State, StepName,
+    Weighed,
 };
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
@@ -141,6 +142,9 @@ impl Job {
         if self.order().promotes().is_some() {
             return self.weighing_promotion(known).await;
         }
+        if let Some(newer) = self.newer_than_asked(&known).await? {
+            return Ok(Word::refused(came_late(newer)));
+        }
         let moved_to = self.moved_to(&known).await?;
         let of_ref = Known { seen: known.seen.as_ref(), moved_to: moved_to.as_ref() };
         let weighing = steps::weigh(&self.world, self.order(), of_ref).await;
@@ -155,6 +159,15 @@ impl Job {
             // Whatever keeps the source from being asked, a token that ran out too: the push is kept, and asked again.
             Err(error) => unasked(error),
         })
+    }
+
+    /// What was planned or deployed since this one was asked for, where we heard of that late.
+    async fn newer_than_asked(&self, known: &Head) -> Result<Option<DeploymentId>, JobError> {
+        let Some(asked_at) = self.order().asked_at() else { return Ok(None) };
+        let (ledger, name) = (self.ledger.clone(), self.order().target.name.clone());
+        let live = blocking(move || ledger.target(&name)).await?.live.map(|it| it.deployment);
+        let planned = known.planned.as_ref().map(|(_, id)| *id);
+        Ok([planned, live].into_iter().flatten().find(|it| it.born_at() > asked_at))
     }
 
     /// Where the push after this one moved the ref, by its own word.
@@ -263,6 +276,11 @@ impl Job {
 fn unasked(error: SourceError) -> Word {
     let retry_at = error.retry_at();
     Word::Unproven(error.into(), retry_at)
+}
+
+fn came_late(newer: DeploymentId) -> Failure {
+    let text = format!("GitHub could not tell of it in time, and {newer} was planned since");
+    Failure::setup("conductor/came-late", text).help("make the deployment at GitHub again if it is still wanted")
 }
 
 /// The deployment of a ref's head: one that is not over, or else the newest planned, if it is of that commit, or else

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::codedeploy::DeployOptions;
@@ -36,6 +37,9 @@ pub enum Cause {
         /// The deployment at GitHub that asks for it, where it is told how this one goes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         github: Option<u64>,
+        /// When it was asked for, where we heard of it late: what was planned or deployed since goes before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
     },
     /// A person asked for the same deployment again.
     Redeploy {
@@ -149,6 +153,15 @@ impl Order {
     pub fn github_deployment(&self) -> Option<u64> {
         match self.cause {
             Cause::Chosen { github, .. } => github,
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
+        }
+    }
+
+    /// When it was asked for, where we heard of it late.
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        match self.cause {
+            Cause::Chosen { asked_at, .. } => asked_at,
             Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
             Cause::Replay { .. } | Cause::Rollback { .. } | Cause::Promotion { .. } | Cause::Restart { .. } => None,
         }

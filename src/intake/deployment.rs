@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -105,12 +106,14 @@ pub(super) enum Answered {
 }
 
 impl Wish {
-    /// Writes the wish down for every one of these targets that is for its environment, once.
+    /// Writes the wish down for every one of these targets that is for its environment, once. `asked_at` is when it was
+    /// made, where it comes late.
     pub(super) async fn accept(
         &self,
         ledger: &Ledger,
         delivery: &DeliveryId,
         targets: &[Arc<Target>],
+        asked_at: Option<Timestamp>,
     ) -> Result<Answered, LedgerError> {
         let (mut plans, mut repeat) = (Vec::new(), true);
         // Of several targets the first tells GitHub's deployment how it goes: two would contradict each other.
@@ -120,7 +123,12 @@ impl Wish {
             plans.push(match self.meant(ledger, target).await? {
                 Err(nothing) => line(None, None, Some(nothing)),
                 Ok((reference, rule)) => {
-                    let (request, birth) = self.asked(target, reference, rule.clone(), github.take());
+                    let (actor, key) =
+                        (self.actor.clone(), format!("github-deployment/{}/{}", self.number, target.name));
+                    let cause =
+                        Cause::Chosen { actor: actor.clone(), key: key.clone(), github: github.take(), asked_at };
+                    let (what, birth) = self.asked(target, reference, rule.clone(), (&key, cause));
+                    let request = Request { actor, key, what };
                     let requested = ledger.request(request, vec![], vec![birth]).await?;
                     repeat &= requested.repeat;
                     line(requested.deployments.first().copied(), Some(rule), None)
@@ -172,9 +180,14 @@ impl Wish {
         name.unwrap_or_else(|_| RefName::parse("refs/heads/unknown").expect("this is a name"))
     }
 
-    fn asked(&self, target: &Arc<Target>, reference: RefName, rule: String, github: Option<u64>) -> (Request, Birth) {
-        let key = format!("github-deployment/{}/{}", self.number, target.name);
-        let (actor, options) = (self.actor.clone(), DeployOptions::default());
+    fn asked(
+        &self,
+        target: &Arc<Target>,
+        reference: RefName,
+        rule: String,
+        (key, cause): (&str, Cause),
+    ) -> (Ask, Birth) {
+        let options = DeployOptions::default();
         let order = Order {
             target: target.clone(),
             repository: self.repository.clone(),
@@ -183,7 +196,7 @@ impl Wish {
             before: None,
             author: None,
             title: None,
-            cause: Cause::Chosen { actor: actor.clone(), key: key.clone(), github },
+            cause,
             rule,
             parent: None,
             paths_unknown: false,
@@ -192,6 +205,6 @@ impl Wish {
         let kind = format!("request {key}");
         let sha = Some(CommitPrefix::from(self.sha.clone()));
         let what = Ask::Deploy { target: target.name.clone(), reference: Some(reference), sha, options };
-        (Request { actor, key, what }, Birth { order, kind })
+        (what, Birth { order, kind })
     }
 }

@@ -134,7 +134,7 @@ async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -
         Understood::Wish(wish) => {
             let targets = state.reception.targets(&wish.repository, Some(verified.voice()));
             let targets = targets.ok_or_else(|| Problem::wrong_voice(&wish.repository.name))?;
-            let answered = wish.accept(&state.reception.ledger, &id, &targets).await;
+            let answered = wish.accept(&state.reception.ledger, &id, &targets, None).await;
             answered
                 .map(|answered| match answered {
                     Answered::Accepted(accepted) => answer::accepted(&accepted),

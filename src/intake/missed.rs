@@ -13,13 +13,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use super::deployment::{self, Answered, Wanted};
 use super::homes::blocking;
 use super::payload;
 use super::reception::Reception;
 use crate::clients::Clock;
 use crate::clients::github::{Attempt, GitHubClient, GitHubClients, GitHubError, Hook};
 use crate::domain::{CaughtUp, Delivery, DeliveryId, Offset, RepositoryName, SourceSpec};
-use crate::ledger::LedgerError;
+use crate::ledger::{Accepted, LedgerError};
 
 /// The path that webhooks lead to.
 const PATH: &str = "/webhooks/github";
@@ -177,7 +178,8 @@ impl Missed {
         let came: HashSet<&str> = attempts.iter().filter(|it| it.came_through()).map(|it| it.guid.as_str()).collect();
         let mut seen = HashSet::new();
         for attempt in attempts.iter().rev() {
-            let lost = attempt.event == "push" && !came.contains(attempt.guid.as_str());
+            let lost =
+                ["push", "deployment"].contains(&attempt.event.as_str()) && !came.contains(attempt.guid.as_str());
             if lost && seen.insert(&attempt.guid) {
                 self.take(client, looked, attempt).await?;
             }
@@ -224,6 +226,9 @@ impl Missed {
     }
 
     async fn accept(&self, id: DeliveryId, attempt: &Attempt, payload: String) -> Result<(), LedgerError> {
+        if attempt.event == "deployment" {
+            return self.accept_wish(&id, attempt, &payload).await;
+        }
         let push = match payload::push(&payload) {
             Ok(push) => push,
             Err(error) => {
@@ -244,6 +249,24 @@ impl Missed {
         };
         let accepted = self.reception.accept(delivery, &targets).await?;
         info!(delivery.id = %accepted.delivery, plans = accepted.plans.len(), "{caught_up}");
+        Ok(())
+    }
+
+    /// Takes in what somebody wanted in an environment. What was planned there since goes before it.
+    async fn accept_wish(&self, id: &DeliveryId, attempt: &Attempt, payload: &str) -> Result<(), LedgerError> {
+        let wish = match deployment::wanted(payload) {
+            Ok(Wanted::This(wish)) => wish,
+            Ok(Wanted::Nothing(_)) => return Ok(()),
+            Err(error) => {
+                warn!(delivery.id = %id, "GitHub sent what is no deployment: {error}");
+                return Ok(());
+            }
+        };
+        let targets = self.reception.targets(&wish.repository, None).unwrap_or_default();
+        let answered = wish.accept(&self.reception.ledger, id, &targets, Some(attempt.delivered_at)).await?;
+        if let Answered::Accepted(Accepted { repeat: false, plans, .. }) = answered {
+            info!(delivery.id = %id, plans = plans.len(), "a deployment made at GitHub is caught up");
+        }
         Ok(())
     }
 }

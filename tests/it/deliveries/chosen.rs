@@ -101,7 +101,7 @@ impl Stand {
     }
 }
 
-fn created(number: u64, sha: &str, reference: &str, environment: &str) -> Value {
+pub(super) fn created(number: u64, sha: &str, reference: &str, environment: &str) -> Value {
     json!({
         "action": "created",
         "deployment": {

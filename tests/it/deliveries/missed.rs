@@ -99,6 +99,50 @@ fn has_succeeded(deployment: &Deployment) -> bool {
     matches!(deployment.state(), State::Succeeded { .. })
 }
 
+/// Somebody makes a deployment of this commit at GitHub, which cannot tell of it. Gives its number.
+fn wish_in_vain(stand: &Stand, sha: &str) -> u64 {
+    let number = stand.github.deployment_of_others(sha, "site");
+    let payload = super::chosen::created(number, sha, "main", "site");
+    stand.github.note(stand.hook, 0, &format!("wish-{number}"), "deployment", &payload);
+    number
+}
+
+fn last_state(stand: &Stand, number: u64) -> Option<String> {
+    let all = stand.github.deployments();
+    let state = all.iter().find(|it| it.id == number)?.states.last()?["state"].clone();
+    state.as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_deployment_made_at_github_in_vain_is_caught_up_unless_something_newer_was_planned() {
+    let mut stand = Stand::new();
+    let one = stand.bot.deployments()[0].order().sha.to_string();
+    stand.push("delivery-2", "two");
+    stand.bot.settle();
+    stand.bot.stop();
+    let in_time = wish_in_vain(&stand, &one);
+    stand.bot.start();
+    stand.bot.wait_for("the wish", |bot| bot.page() == "one");
+    stand.bot.wait_for("its success", |_| last_state(&stand, in_time).as_deref() == Some("success"));
+
+    let late = wish_in_vain(&stand, &one);
+    stand.push("delivery-3", "three");
+    stand.bot.settle();
+    stand.restart();
+    stand.bot.wait_for("its end", |_| last_state(&stand, late).as_deref() == Some("error"));
+    stand.bot.settle();
+    assert_eq!(stand.bot.page(), "three", "{}", stand.bot.story());
+    let State::Refused { failure } = stand.bot.deployments()[0].state().clone() else {
+        panic!("{}", stand.bot.story())
+    };
+    assert_eq!(failure.code, "conductor/came-late");
+    let stood = stand.bot.deployments().len();
+    stand.restart();
+    stand.bot.wait_for("the list to be read", |_| stand.asked("/deliveries/") > 0);
+    stand.bot.settle();
+    assert_eq!(stand.bot.deployments().len(), stood, "{}", stand.bot.story());
+}
+
 #[test]
 fn what_github_sent_while_the_bot_was_down_is_caught_up_and_the_newest_is_deployed_once() {
     let mut stand = Stand::new();

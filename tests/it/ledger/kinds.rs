@@ -132,7 +132,10 @@ fn causes() -> Vec<Cause> {
         }
         Some(Cause::Rollback { .. }) => Some(Cause::Promotion { actor: None, from: Some(name("test")), waits: true }),
         Some(Cause::Promotion { .. }) => Some(Cause::Restart { actor: ada(), key: key(), of: id() }),
-        Some(Cause::Restart { .. }) => Some(Cause::Chosen { actor: ada(), key: key(), github: Some(4711) }),
+        Some(Cause::Restart { .. }) => {
+            let asked_at = Some("2026-01-02T03:00:00Z".parse().unwrap());
+            Some(Cause::Chosen { actor: ada(), key: key(), github: Some(4711), asked_at })
+        }
         Some(Cause::Chosen { .. }) => None,
     })
 }
