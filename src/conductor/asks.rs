@@ -201,20 +201,9 @@ impl Asks {
             }
             (None, None) => return Err(AskError::Refused(nothing_named(target))),
         };
-        let order = Order {
-            target: target.clone(),
-            repository: Repository { id: None, name: target.repository.clone() },
-            reference,
-            sha,
-            before: None,
-            author: None,
-            title: None,
-            cause,
-            rule,
-            parent: None,
-            paths_unknown: false,
-            options: options.clone(),
-        };
+        let repository = Repository { id: None, name: target.repository.clone() };
+        let order = Order::of(target.clone(), repository, (reference, rule), sha, cause);
+        let order = Order { options: options.clone(), ..order };
         Ok(Birth { order, kind: format!("request {}", request.key) })
     }
 

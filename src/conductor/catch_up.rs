@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::domain::{
-    Cause, CommitSha, DeployOptions, Failure, Head, Hearsay, Order, RefName, Repository, RepositoryName, SourceSpec,
-    Stream, Target, TargetEvent,
+    Cause, CommitSha, Failure, Head, Hearsay, Order, RefName, Repository, RepositoryName, SourceSpec, Stream, Target,
+    TargetEvent,
 };
 use crate::ledger::{Append, Birth, Ledger, LedgerError};
 use crate::source::{RefHead, SourceError};
@@ -206,19 +206,11 @@ fn order(
     before: Option<CommitSha>,
     sha: CommitSha,
 ) -> Order {
+    let of_ref = (reference.clone(), target.rule.takes(reference).unwrap_or_default());
     Order {
-        target: target.clone(),
-        repository: repository.clone(),
-        reference: reference.clone(),
-        sha,
         before,
-        author: None,
-        title: None,
-        cause: Cause::CatchUp,
-        rule: target.rule.takes(reference).unwrap_or_default(),
-        parent: None,
         paths_unknown: reference.branch().is_some() && !target.rule.paths.is_empty(),
-        options: DeployOptions::default(),
+        ..Order::of(target.clone(), repository.clone(), of_ref, sha, Cause::CatchUp)
     }
 }
 

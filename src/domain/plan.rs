@@ -134,6 +134,30 @@ pub struct Order {
 }
 
 impl Order {
+    /// An order of a commit of a ref that a rule takes, with nothing known beside: who wrote it, what was before it.
+    pub fn of(
+        target: Arc<Target>,
+        repository: Repository,
+        (reference, rule): (RefName, String),
+        sha: CommitSha,
+        cause: Cause,
+    ) -> Self {
+        Self {
+            target,
+            repository,
+            reference,
+            sha,
+            before: None,
+            author: None,
+            title: None,
+            cause,
+            rule,
+            parent: None,
+            paths_unknown: false,
+            options: DeployOptions::default(),
+        }
+    }
+
     /// Whether a person insisted on this very commit: then the order of pushes does not decide.
     pub fn is_insisted(&self) -> bool {
         match &self.cause {

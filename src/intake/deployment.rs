@@ -123,12 +123,8 @@ impl Wish {
             plans.push(match self.meant(ledger, target).await? {
                 Err(nothing) => line(None, None, Some(nothing)),
                 Ok((reference, rule)) => {
-                    let (actor, key) =
-                        (self.actor.clone(), format!("github-deployment/{}/{}", self.number, target.name));
-                    let cause =
-                        Cause::Chosen { actor: actor.clone(), key: key.clone(), github: github.take(), asked_at };
-                    let (what, birth) = self.asked(target, reference, rule.clone(), (&key, cause));
-                    let request = Request { actor, key, what };
+                    let asked = (github.take(), asked_at);
+                    let (request, birth) = self.asked(target, (reference, rule.clone()), asked);
                     let requested = ledger.request(request, vec![], vec![birth]).await?;
                     repeat &= requested.repeat;
                     line(requested.deployments.first().copied(), Some(rule), None)
@@ -183,28 +179,15 @@ impl Wish {
     fn asked(
         &self,
         target: &Arc<Target>,
-        reference: RefName,
-        rule: String,
-        (key, cause): (&str, Cause),
-    ) -> (Ask, Birth) {
-        let options = DeployOptions::default();
-        let order = Order {
-            target: target.clone(),
-            repository: self.repository.clone(),
-            reference: reference.clone(),
-            sha: self.sha.clone(),
-            before: None,
-            author: None,
-            title: None,
-            cause,
-            rule,
-            parent: None,
-            paths_unknown: false,
-            options: options.clone(),
-        };
-        let kind = format!("request {key}");
-        let sha = Some(CommitPrefix::from(self.sha.clone()));
-        let what = Ask::Deploy { target: target.name.clone(), reference: Some(reference), sha, options };
-        (what, Birth { order, kind })
+        (reference, rule): (RefName, String),
+        (github, asked_at): (Option<u64>, Option<Timestamp>),
+    ) -> (Request, Birth) {
+        let (actor, key) = (self.actor.clone(), format!("github-deployment/{}/{}", self.number, target.name));
+        let cause = Cause::Chosen { actor: actor.clone(), key: key.clone(), github, asked_at };
+        let (repository, of_ref) = (self.repository.clone(), (reference.clone(), rule));
+        let order = Order::of(target.clone(), repository, of_ref, self.sha.clone(), cause);
+        let (kind, sha) = (format!("request {key}"), Some(CommitPrefix::from(self.sha.clone())));
+        let (target, reference, options) = (target.name.clone(), Some(reference), DeployOptions::default());
+        (Request { actor, key, what: Ask::Deploy { target, reference, sha, options } }, Birth { order, kind })
     }
 }

@@ -1,9 +1,9 @@
 //! A GitHub App: it signs for itself, and gets tokens for the repositories that it is installed on. Key, JWT and tokens
 //! leave this file in headers alone, marked as secrets.
 //!
-//! A token is made for one repository and for what the configuration has Landfall do there. The installation is looked up with each new token,
-//! once an hour: one that was suspended, removed or given more permissions is seen by then, and at once where GitHub
-//! refuses the token.
+//! A token is made for one repository and for what the configuration has Landfall do there. The installation is looked up
+//! with each new token, once an hour: one that was suspended, removed or given more permissions is seen by then, and at
+//! once where GitHub refuses the token.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
