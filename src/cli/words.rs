@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
-    apply, ask, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, init, send, serve, status, upkeep, why,
+    apply, ask, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, import, init, send, serve,
+    status, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -75,6 +76,10 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Delete revisions that nobody needs any more, as `keep` allows; the bot does it daily
     Upkeep(upkeep::UpkeepArgs),
+    /// Write the whole ledger as JSON lines, for a backup or a move; beside a running bot, too
+    Export(export::ExportArgs),
+    /// Begin a data directory with the ledger that an export holds
+    Import(import::ImportArgs),
     /// About the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -115,6 +120,8 @@ impl Verb {
             Self::Aws(it) => aws::run(&it, environment),
             Self::Explain(it) => explain::run(&it),
             Self::Upkeep(it) => upkeep::run(&it, environment),
+            Self::Export(it) => export::run(&it, environment),
+            Self::Import(it) => import::run(&it, environment),
             Self::Config(ConfigVerb::Docs) => {
                 say(EXAMPLE);
                 Ok(Exit::Done)

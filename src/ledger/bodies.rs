@@ -34,7 +34,12 @@ impl Bodies {
                 fs::remove_file(&path).map_err(LedgerError::storage("remove", &path))?;
             }
         }
-        Ok(Self { dir: dir.to_owned(), count: AtomicU64::new(0) })
+        Ok(Self::at(dir))
+    }
+
+    /// The folder as it is, for who only reads.
+    pub(super) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), count: AtomicU64::new(0) }
     }
 
     /// A body for its delivery's line, when it is short and text; else it comes back. One that nobody else holds is not
@@ -51,7 +56,7 @@ impl Bodies {
     pub(super) fn keep(&self, digest: &str, body: &[u8]) -> Result<BodyAt, LedgerError> {
         let path = self.path(digest);
         let kept = BodyAt::File { bytes: body.len() as u64 };
-        if fs::metadata(&path).is_ok_and(|it| it.len() == body.len() as u64) {
+        if fs::read(&path).is_ok_and(|it| it == body) {
             sync_dir(&self.dir)?;
             return Ok(kept);
         }
@@ -71,11 +76,17 @@ impl Bodies {
         Ok(kept)
     }
 
-    /// Reads a body back.
+    /// Reads a body back, and checks that it is the one.
     pub(super) fn read(&self, digest: &str) -> Result<Bytes, LedgerError> {
         let path = self.path(digest);
         match fs::read(&path) {
-            Ok(body) => Ok(body.into()),
+            Ok(body) => {
+                let found = hex::encode(Sha256::digest(&body));
+                if found == digest || !is_digest(digest) {
+                    return Ok(body.into());
+                }
+                Err(LedgerError::AlteredBody { file: path, digest: digest.to_owned(), found })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(LedgerError::Gone { what: format!("the body `{}`", path.display()) })
             }
@@ -85,7 +96,10 @@ impl Bodies {
 
     /// A digest is hex; whatever else came under that name is never a file's name.
     fn path(&self, digest: &str) -> PathBuf {
-        let is_hex = digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if is_hex { self.dir.join(digest) } else { self.dir.join(hex::encode(Sha256::digest(digest))) }
+        if is_digest(digest) { self.dir.join(digest) } else { self.dir.join(hex::encode(Sha256::digest(digest))) }
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -77,6 +77,30 @@ pub enum LedgerError {
         /// What.
         what: String,
     },
+    /// A body's file is not as it was written.
+    #[error("the body `{}` was altered: SHA-256 {digest} was expected, and it has {found}", .file.display())]
+    AlteredBody {
+        /// Which file.
+        file: PathBuf,
+        /// What it should have.
+        digest: String,
+        /// What it has.
+        found: String,
+    },
+    /// An export cannot be read back.
+    #[error("line {line} of the export: {found}")]
+    Export {
+        /// Which line, from 1 on.
+        line: u64,
+        /// What is wrong there.
+        found: String,
+    },
+    /// An export is only read into a new ledger.
+    #[error("`{}` is not empty", .path.display())]
+    NotEmpty {
+        /// Where it should go.
+        path: PathBuf,
+    },
     /// The disk does not do as it is told.
     #[error("cannot {doing} `{}`: {}", .path.display(), plainly(.source))]
     Storage {
@@ -125,6 +149,13 @@ impl LedgerError {
             Self::Altered { .. } => Failure::setup("ledger/altered", message)
                 .help("put the file back from a backup; nothing was changed on disk"),
             Self::Gone { .. } => Failure::setup("ledger/gone", message).help("put the file back from a backup"),
+            Self::AlteredBody { .. } => {
+                Failure::setup("ledger/altered-body", message).help("put the file back from a backup")
+            }
+            Self::Export { .. } => Failure::setup("ledger/export", message)
+                .help("the file was cut or altered: take another copy of it, or export again; nothing was imported"),
+            Self::NotEmpty { .. } => Failure::setup("ledger/not-empty", message)
+                .help("an import never adds to a ledger: name a new `data_dir`, or move the old ledger away"),
             Self::Storage { .. } => {
                 Failure::setup("ledger/storage", message).help("check the disk and the rights of `data_dir`")
             }

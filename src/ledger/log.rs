@@ -180,7 +180,8 @@ impl Stamp {
     }
 }
 
-fn create(dir: &Path, first: Offset) -> Result<File, LedgerError> {
+/// Makes a segment's file, durably.
+pub(super) fn create(dir: &Path, first: Offset) -> Result<File, LedgerError> {
     let path = segment_path(dir, first);
     let file = OpenOptions::new().append(true).create_new(true).open(&path);
     let file = file.map_err(LedgerError::storage("create", &path))?;
@@ -189,7 +190,8 @@ fn create(dir: &Path, first: Offset) -> Result<File, LedgerError> {
     Ok(file)
 }
 
-fn follows(path: &Path, segment: Offset, end: Offset) -> Result<(), LedgerError> {
+/// A segment begins where the one before it ends.
+pub(super) fn follows(path: &Path, segment: Offset, end: Offset) -> Result<(), LedgerError> {
     if segment == end {
         return Ok(());
     }
@@ -197,7 +199,8 @@ fn follows(path: &Path, segment: Offset, end: Offset) -> Result<(), LedgerError>
     Err(LedgerError::Altered { file: path.to_owned(), byte: 0, offset: end, found })
 }
 
-fn altered(path: &Path, scan: &Scan, damage: &Damage) -> LedgerError {
+/// What a walk that cannot go on is told as.
+pub(super) fn altered(path: &Path, scan: &Scan, damage: &Damage) -> LedgerError {
     LedgerError::Altered { file: path.to_owned(), byte: scan.byte, offset: scan.offset, found: damage.to_string() }
 }
 

@@ -72,6 +72,11 @@ impl Scan {
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
     }
+
+    /// The same, as they stand in the file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.lines
+    }
 }
 
 /// The first whole commit that begins after `byte`. Reads the rest of the file at once: only a damaged one is asked.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use landfall::domain::{DeploymentEvent, Offset};
 use landfall::ledger::{LedgerError, Probe, Seams};
 
-use super::made::{Dir, accept, append, delivery, deploy, small};
+use super::made::{Dir, accept, append, delivery, deploy, long, small};
 use super::{lived, told};
 
 #[tokio::test]
@@ -130,13 +130,19 @@ async fn the_newest_segment_cannot_vanish_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_missing_body_is_told() {
+async fn a_body_that_is_missing_or_altered_is_told() {
     let dir = Dir::new();
     let ledger = dir.open();
-    let mut long = delivery(1, 1);
-    long.body = vec![b'x'; 100_000].into();
+    let long = long(1);
     ledger.accept(long.clone(), vec![]).await.unwrap();
     assert_eq!(ledger.body(&long.id).unwrap().unwrap(), long.body);
-    fs::remove_file(dir.ledger().join("bodies").join(&long.digest)).unwrap();
+    let file = dir.ledger().join("bodies").join(&long.digest);
+    let mut altered = fs::read(&file).unwrap();
+    altered[50_000] ^= 1;
+    fs::write(&file, altered).unwrap();
+    let Err(error) = ledger.body(&long.id) else { panic!("an altered body was believed") };
+    assert_eq!(error.failure().code, "ledger/altered-body");
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    fs::remove_file(&file).unwrap();
     assert!(matches!(ledger.body(&long.id), Err(LedgerError::Gone { .. })));
 }

@@ -92,6 +92,12 @@ pub(crate) fn delivery(n: u64, commit: u64) -> Delivery {
     }
 }
 
+/// The same with a body that is too long for a line.
+pub(crate) fn long(n: u64) -> Delivery {
+    let body = format!("{{\"number\":{n},\"more\":\"{}\"}}", "x".repeat(100_000));
+    Delivery { digest: hex::encode(Sha256::digest(&body)), body: body.into(), ..delivery(n, n) }
+}
+
 pub(crate) fn deploy(delivery: &Delivery, targets: &[&str]) -> Vec<Plan> {
     let commit = u64::from_str_radix(delivery.push.after.as_ref().unwrap().as_str(), 16).unwrap();
     let cause = Cause::Push { delivery: delivery.id.clone() };
