@@ -26,6 +26,7 @@ mod probe;
 mod processes;
 mod unpack;
 mod unpack_entries;
+mod unpack_tar;
 
 pub use account::{Account, become_user};
 pub use bot_side::HostEngine;

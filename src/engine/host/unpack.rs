@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
 
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -15,6 +14,7 @@ use super::error::HostError;
 use super::intent::{BundleType, RunIntent};
 use super::layout::RunDir;
 use super::unpack_entries::{Entries, MOST_BYTES, broken, stays_inside};
+use super::unpack_tar;
 use crate::domain::{Failure, plainly};
 
 /// How much of a bundle is read at once.
@@ -108,41 +108,17 @@ fn archive(path: &Path, into: &Path, most_bytes: u64, warnings: &mut Vec<String>
     let mut magic = [0; 2];
     let known = open()?.read_exact(&mut magic).is_ok();
     match magic {
-        [0x1f, 0x8b] if known => tar(MultiGzDecoder::new(BufReader::with_capacity(READ, open()?)), into, most_bytes),
+        [0x1f, 0x8b] if known => {
+            unpack_tar::unpack(MultiGzDecoder::new(BufReader::with_capacity(READ, open()?)), into, most_bytes)
+        }
         [b'P', b'K'] if known => zip(open()?, into, most_bytes, warnings),
-        _ => tar(BufReader::with_capacity(READ, open()?), into, most_bytes),
+        _ => unpack_tar::unpack(BufReader::with_capacity(READ, open()?), into, most_bytes),
     }
 }
 
-fn unreadable(error: impl std::error::Error) -> Failure {
+pub(super) fn unreadable(error: impl std::error::Error) -> Failure {
     Failure::setup("host/bundle-unreadable", format!("the bundle is no readable archive: {}", plainly(&error)))
         .help("deploy the commit again, so that it is bundled anew")
-}
-
-fn tar(input: impl Read, into: &Path, most_bytes: u64) -> Result<(), Failure> {
-    let mut entries = Entries::new(into, most_bytes)?;
-    let mut archive = tar::Archive::new(input);
-    for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
-        let header = entry.header();
-        let mode = header.mode().unwrap_or(0o644);
-        let modified = header.mtime().ok().map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let kind = header.entry_type();
-        let name = entry.path().map_err(unreadable)?.into_owned();
-        let target = || entry.link_name().map_err(unreadable).map(|it| it.unwrap_or_default().into_owned());
-        if kind.is_dir() {
-            entries.directory(&name, mode)?;
-        } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-            entries.file(&name, mode, modified, &mut entry)?;
-        } else if kind.is_symlink() {
-            entries.link(&name, &target()?)?;
-        } else if kind.is_hard_link() {
-            entries.second_name(&name, &target()?)?;
-        } else if !kind.is_pax_global_extensions() && !kind.is_pax_local_extensions() {
-            return Err(entries.special(&name));
-        }
-    }
-    entries.finish()
 }
 
 fn zip(input: File, into: &Path, most_bytes: u64, warnings: &mut Vec<String>) -> Result<(), Failure> {

@@ -292,6 +292,26 @@ fn a_bundle_that_leaves_its_directory_is_refused() {
     stand.badly(&path, &["-t", "tar"], "host/bundle-unreadable");
 }
 
+/// A bundle of some kilobytes must not take gigabytes of memory before its first file is written (A07).
+#[test]
+fn a_name_or_label_without_end_is_refused_before_it_is_in_memory() {
+    let stand = Stand::new();
+    let path = stand.path("bomb.tgz");
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        let file = fs::File::create(&path).unwrap();
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(64 << 20);
+        header.set_cksum();
+        builder.append(&header, std::io::Read::take(std::io::repeat(b'x'), 64 << 20)).unwrap();
+        builder.into_inner().unwrap().finish().unwrap();
+        let told = stand.badly(&path, &["-t", "tgz"], "host/bundle-unreadable");
+        let expected = "what describes an entry, its name and labels, is longer than 1.0 MB";
+        assert!(told.text("message").contains(expected), "{}", told.text("message"));
+    }
+}
+
 #[test]
 fn a_missing_appspec_is_told_with_the_one_that_is_nested() {
     let stand = Stand::new();
