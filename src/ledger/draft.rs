@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use sled::Batch;
 
 use crate::domain::{
     Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, NoDeployment, Offset,
@@ -348,30 +347,19 @@ impl<'a> Draft<'a> {
 }
 
 impl Changes {
-    /// These as one batch, with how far the index has come by it: its last commit and where the next one begins.
-    pub(super) fn batch(&self, last: (Place, Header), next: Place) -> Batch {
+    /// These as the index takes them, with how far it has come by it: its last commit and where the next one begins.
+    pub(super) fn entries(&self, last: (Place, Header), next: Place) -> Vec<(Key, Option<Vec<u8>>)> {
         let (place, header) = last;
         let end = Offset(header.offset.0 + header.records);
         let reached = Reached::new(end, next, Some((header.offset, place, header.crc32)));
-        let mut batch = Batch::default();
-        for (key, value) in &self.keys {
-            match value {
-                Some(value) => batch.insert(&key[..], &value[..]),
-                None => batch.remove(&key[..]),
-            }
-        }
+        let keys = self.keys.iter().map(|(key, value)| (key.clone(), value.clone()));
         // One that was only born stands in the log, and among the unfinished.
-        for (id, snapshot) in self.deployments.iter().filter(|(_, it)| it.deployment.events() > 1) {
-            batch.insert(keys::deployment(*id), value_of(snapshot));
-        }
-        for (key, head) in &self.heads {
-            batch.insert(&key[..], json(head));
-        }
-        for (key, state) in &self.targets {
-            batch.insert(&key[..], json(state));
-        }
-        batch.insert(keys::REACHED, json(&reached));
-        batch
+        let deployments = self.deployments.iter().filter(|(_, it)| it.deployment.events() > 1);
+        let deployments = deployments.map(|(id, it)| (keys::deployment(*id), Some(value_of(it))));
+        let heads = self.heads.iter().map(|(key, head)| (key.clone(), Some(json(head))));
+        let targets = self.targets.iter().map(|(key, state)| (key.clone(), Some(json(state))));
+        let reached = [(keys::REACHED.to_vec(), Some(json(&reached)))];
+        keys.chain(deployments).chain(heads).chain(targets).chain(reached).collect()
     }
 }
 

@@ -114,6 +114,14 @@ pub enum LedgerError {
     /// The index does not do as it is told.
     #[error("the ledger's index is unusable: {0}")]
     Index(#[from] sled::Error),
+    /// A run of the index is not as it was written.
+    #[error("the ledger's index is unusable: `{}` was altered at byte {byte}", .file.display())]
+    AlteredIndex {
+        /// Which file.
+        file: PathBuf,
+        /// The byte where the damaged block begins.
+        byte: u64,
+    },
     /// The index holds what this program cannot read.
     #[error("the ledger's index holds an unreadable {what}: {source}")]
     Entry {
@@ -159,7 +167,7 @@ impl LedgerError {
             Self::Storage { .. } => {
                 Failure::setup("ledger/storage", message).help("check the disk and the rights of `data_dir`")
             }
-            Self::Index(_) | Self::Entry { .. } => Failure::setup("ledger/index", message)
+            Self::Index(_) | Self::AlteredIndex { .. } | Self::Entry { .. } => Failure::setup("ledger/index", message)
                 .help("stop the program and delete `ledger/index`; it is made again from the log"),
         }
     }

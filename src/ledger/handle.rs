@@ -29,11 +29,13 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// The length from which on a segment is followed by a new one.
     pub segment_bytes: u64,
+    /// The length from which on sled's file is made anew, without what only grows.
+    pub index_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20 }
+        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20, index_bytes: 64 << 20 }
     }
 }
 
@@ -69,7 +71,7 @@ impl Ledger {
         let lock = lock(dir)?;
         let bodies = Bodies::open(&dir.join("bodies"))?;
         sync_dir(dir)?;
-        let (index, log) = open_files(&logs, &dir.join("index"), options.segment_bytes)?;
+        let (index, log) = open_files(&logs, &dir.join("index"), options)?;
         let door = Arc::new(Door::new(dir, options.reserve_bytes));
         let end = Arc::new(watch::channel(log.end()).0);
         let (jobs, queue) = channel();

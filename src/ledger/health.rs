@@ -29,7 +29,8 @@ pub enum Health {
 }
 
 /// Is told the name of each seam that the writer passes, so that a test can end the process there: `before-write`,
-/// `after-write`, `after-sync`, `before-index`, `after-index`.
+/// `after-write`, `after-sync`, `before-index`, `after-index`; of a turn of the index `turn:begun`, `turn:run-written`,
+/// `turn:young-made`; and, on the thread that merges it, `merge:written`.
 pub type Probe = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 /// Where tests take hold of the writer. The program hands over the default, which does nothing.

@@ -15,6 +15,7 @@ use super::bodies::Bodies;
 use super::error::LedgerError;
 use super::export::{Counts, FORMAT, Line};
 use super::frame::{BEGINNING, Header};
+use super::handle::Options;
 use super::log::{create, segment_path, sync_dir};
 use super::opening::{lock, open_files};
 
@@ -64,7 +65,7 @@ fn make(half: &Path, path: &Path, input: impl BufRead) -> Result<Counts, LedgerE
     let Landing { logs, counts, .. } = landing;
     sync_dir(&logs)?;
     // The index is made, and with it everything is read once more as the bot will read it.
-    let (index, _) = open_files(&logs, &index, u64::MAX)?;
+    let (index, _) = open_files(&logs, &index, Options { segment_bytes: u64::MAX, ..Options::default() })?;
     index.close();
     sync_dir(half)?;
     Ok(counts)

@@ -1,14 +1,20 @@
-//! sled, as the index of the log: opened, asked, written a group at a time. It never holds what the log does not.
+//! The index of the log: opened, asked, written a group at a time. It never holds what the log does not.
+//!
+//! Why not sled alone: it gives no space back, and with a million deployments it takes eight seconds to open and more
+//! memory than all the rest. So sled holds what is young; at every turn what only grows is written as a [run](super::run),
+//! a sorted file that never changes, and sled is made anew without it. Eight runs of one width become one that is eight
+//! times as wide, so that a question looks at some twenty files of which all but one or two are passed over by their sieves.
+//! Nothing is ever taken back from a run, and the newest entry of a key tells: a turn that was cut short leaves entries
+//! that stand in two places, which says the same.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sled::{Batch, Db, IVec};
+use sled::{Batch, IVec};
 
 use crate::domain::{Deployment, DeploymentEvent, DeploymentId, Event, Offset, Record};
 
@@ -16,16 +22,14 @@ use super::draft::Snapshot;
 use super::error::LedgerError;
 use super::keys::{self, Key};
 use super::log::{Place, Stamp};
+use super::merged::{Entries, Merged, Way, of_run};
 use super::reader::Reader;
+use super::runs::Runs;
 use super::scan::{Found, Scan};
+use super::young::{Young, remove};
 
 /// Changes with the meaning of any key or value: an index of another one is made again.
-const SCHEMA: u32 = 4;
-/// sled's own default is 1 GB. What it counts as a byte takes about four: its nodes are small and full of pointers.
-const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Keys with their values.
-pub(super) type Entries = Box<dyn Iterator<Item = Result<(IVec, IVec), LedgerError>>>;
+const SCHEMA: u32 = 5;
 
 /// How far the index has come. Written in the same batch as what it tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +46,20 @@ pub(super) struct Reached {
 /// The index, with a way to the log that it is of. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    db: Arc<RwLock<Option<Db>>>,
+    parts: Arc<RwLock<Option<Parts>>>,
+    dir: PathBuf,
+    /// How long sled's file may become.
+    young_bytes: u64,
+    /// How long it is when the next turn is due: later than that where one could not be made.
+    due_at: Arc<AtomicU64>,
     pub(super) reader: Reader,
+}
+
+/// What it is made of. Whoever reads holds on to the parts that were there when it began.
+#[derive(Clone, Debug)]
+struct Parts {
+    young: Arc<Young>,
+    runs: Runs,
 }
 
 impl Reached {
@@ -66,42 +82,43 @@ impl Reached {
 
 impl Index {
     /// Opens the index, or begins one where there is none or none that can be read.
-    pub(super) fn open(path: &Path, reader: Reader) -> Result<Self, LedgerError> {
-        let db = match open_sled(path) {
-            Ok(db) => db,
+    pub(super) fn open(dir: &Path, young_bytes: u64, reader: Reader) -> Result<Self, LedgerError> {
+        let parts = match Parts::open(dir) {
+            Ok(parts) => parts,
             Err(why) => {
-                tracing::warn!(path = %path.display(), %why, "the ledger's index cannot be read: it is made again");
-                remove(path)?;
-                open_sled(path).map_err(|why| LedgerError::Storage {
-                    doing: "make the index",
-                    path: path.to_owned(),
-                    source: std::io::Error::other(why),
-                })?
+                tracing::warn!(path = %dir.display(), %why, "the ledger's index cannot be read: it is made again");
+                remove(dir)?;
+                Parts::begin(dir)?
             }
         };
-        Ok(Self { db: Arc::new(RwLock::new(Some(db))), reader })
+        let due_at = Arc::new(AtomicU64::new(young_bytes));
+        Ok(Self { parts: Arc::new(RwLock::new(Some(parts))), dir: dir.to_owned(), young_bytes, due_at, reader })
     }
 
     /// Throws away what it holds.
-    pub(super) fn restart(self, path: &Path) -> Result<Self, LedgerError> {
-        let reader = self.reader.clone();
+    pub(super) fn restart(self) -> Result<Self, LedgerError> {
         self.close();
-        remove(path)?;
-        Self::open(path, reader)
+        remove(&self.dir)?;
+        Self::open(&self.dir, self.young_bytes, self.reader)
     }
 
-    /// Gives sled's files free. Whoever still reads is let finish.
+    /// Gives its files free. Whoever still reads is let finish.
     pub(super) fn close(&self) {
-        drop(self.db.write().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.parts.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    fn db(&self) -> Result<Db, LedgerError> {
-        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        db.clone().ok_or_else(|| LedgerError::Closed { why: "the program is ending".into() })
+    fn parts(&self) -> Result<Parts, LedgerError> {
+        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        parts.clone().ok_or_else(|| LedgerError::Closed { why: "the program is ending".into() })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, LedgerError> {
-        Ok(self.db()?.get(key)?)
+        let Parts { young, runs } = self.parts()?;
+        match young.db().get(key)? {
+            Some(value) => Ok(Some(value)),
+            None if keys::stays(key) => Ok(None),
+            None => runs.get(key),
+        }
     }
 
     /// A value that is JSON.
@@ -112,14 +129,28 @@ impl Index {
 
     /// What stands under the keys that begin so and lie below `before`, from the last to the first.
     pub(super) fn backwards(&self, prefix: &[u8], before: Option<Key>) -> Result<Entries, LedgerError> {
-        let end = before.unwrap_or_else(|| after_all(prefix));
-        let range = self.db()?.range(prefix.to_vec()..end);
-        Ok(Box::new(range.rev().map(|entry| entry.map_err(LedgerError::Index))))
+        self.list(prefix, before, Way::Backwards)
     }
 
     /// What stands under the keys that begin so, from the first to the last.
     pub(super) fn forwards(&self, prefix: &[u8]) -> Result<Entries, LedgerError> {
-        Ok(Box::new(self.db()?.scan_prefix(prefix).map(|entry| entry.map_err(LedgerError::Index))))
+        self.list(prefix, None, Way::Forwards)
+    }
+
+    fn list(&self, prefix: &[u8], before: Option<Key>, way: Way) -> Result<Entries, LedgerError> {
+        let Parts { young, runs } = self.parts()?;
+        let keys = prefix.to_vec()..before.unwrap_or_else(|| after_all(prefix));
+        let found = young.db().range(keys.clone()).map(|entry| entry.map_err(LedgerError::Index));
+        let mut lists: Vec<Entries> = match way {
+            Way::Forwards => vec![Box::new(found)],
+            Way::Backwards => vec![Box::new(found.rev())],
+        };
+        if !keys::stays(prefix) {
+            let runs = runs.newest_first().filter(|run| run.may_hold(prefix));
+            lists.extend(runs.map(|run| of_run(run.clone(), keys.clone(), way)));
+        }
+        // A list holds on to the files that it is read from.
+        Ok(Box::new(Merged::new(lists, way).inspect(move |_| _ = &young)))
     }
 
     /// How far it has come; nothing where it is new or not of this program.
@@ -129,27 +160,96 @@ impl Index {
     }
 
     pub(super) fn is_empty(&self) -> Result<bool, LedgerError> {
-        Ok(self.db()?.is_empty())
+        let Parts { young, runs } = self.parts()?;
+        Ok(runs.is_empty() && young.db().len() <= 1)
     }
 
     pub(super) fn stamp(&self, segment: Offset) -> Option<Stamp> {
         self.json("stamp", &keys::stamp(segment)).ok().flatten()
     }
 
-    pub(super) fn write(&self, batch: Batch) -> Result<(), LedgerError> {
-        Ok(self.db()?.apply_batch(batch)?)
+    /// Writes changes, all of them or none.
+    pub(super) fn write(&self, changes: impl IntoIterator<Item = (Key, Option<Vec<u8>>)>) -> Result<(), LedgerError> {
+        let mut batch = Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        Ok(self.parts()?.young.db().apply_batch(batch)?)
+    }
+
+    /// The same of very many: what only grows becomes a run at once, and is never in sled.
+    pub(super) fn write_apart(&self, changes: Vec<(Key, Option<Vec<u8>>)>) -> Result<(), LedgerError> {
+        let (mut staying, mut growing): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(key, _)| keys::stays(key));
+        growing.sort_unstable();
+        let growing = growing.into_iter().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
+        let Parts { young: _, runs } = self.parts()?;
+        let runs = runs.and(&self.dir, growing)?;
+        staying.push((keys::TURNS.to_vec(), Some(runs.turns().to_be_bytes().to_vec())));
+        self.write(staying)?;
+        self.exchange(|parts| parts.runs = runs);
+        Ok(())
+    }
+
+    fn exchange(&self, what: impl FnOnce(&mut Parts)) {
+        if let Some(parts) = self.parts.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            what(parts);
+        }
+    }
+
+    /// Whether the young part has grown past its worth.
+    pub(super) fn is_turn_due(&self) -> Result<bool, LedgerError> {
+        let bytes = self.parts()?.young.db().size_on_disk()?;
+        Ok(bytes >= self.due_at.load(Ordering::Relaxed))
+    }
+
+    /// Moves what only grows out of sled, and makes sled anew: some hundred milliseconds for a young part of 64 MiB. Called
+    /// by the thread that writes the index alone. A turn that is cut short anywhere leaves the young part as it was.
+    pub(super) fn turn(&self, seam: &dyn Fn(&'static str)) -> Result<(), LedgerError> {
+        let Parts { young, runs } = self.parts()?;
+        self.due_at.store(young.db().size_on_disk()?.saturating_add(self.young_bytes), Ordering::Relaxed);
+        seam("turn:begun");
+        let runs = runs.and(&self.dir, young.entries(false))?;
+        seam("turn:run-written");
+        let next = Young::begin(&self.dir, young.next_number(), runs.turns(), young.entries(true))?;
+        seam("turn:young-made");
+        young.spend();
+        self.exchange(|parts| *parts = Parts { young: Arc::new(next), runs });
+        self.due_at.store(self.young_bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes one run of several, where enough of them are as wide as each other. Whether it did; it stops where `stop` says
+    /// so. Reads and writes go on meanwhile.
+    pub(super) fn merge(&self, seam: &dyn Fn(&'static str), stop: &dyn Fn() -> bool) -> Result<bool, LedgerError> {
+        let Some(group) = self.parts()?.runs.to_merge() else { return Ok(false) };
+        let Some(merged) = Runs::merge(&self.dir, &group, stop)? else { return Ok(false) };
+        seam("merge:written");
+        self.exchange(|parts| parts.runs.replace(&group, merged));
+        for run in group {
+            fs::remove_file(&run.path).map_err(LedgerError::storage("remove", &run.path))?;
+        }
+        Ok(true)
     }
 
     /// Writes sled's buffers out. Called by the writer's thread alone, and never as `flush_async`.
     pub(super) fn flush(&self) -> Result<(), LedgerError> {
-        self.db()?.flush()?;
+        self.parts()?.young.db().flush()?;
         Ok(())
     }
 
     /// Where a commit begins from which `offset` is near.
     pub(super) fn mark(&self, offset: Offset) -> Result<(Offset, Place), LedgerError> {
-        let mut range = self.db()?.range(keys::MARKS.to_vec()..=keys::mark(offset));
-        match range.next_back().transpose()? {
+        let Parts { young, runs } = self.parts()?;
+        let end = keys::mark(offset.next());
+        let found = match young.db().range(keys::MARKS.to_vec()..end.clone()).next_back().transpose()? {
+            Some(found) => Some(found),
+            // Marks come in the log's order, so that the newest run that has one before the offset has the nearest.
+            None => runs.newest_first().find_map(|run| run.last_below(keys::MARKS, &end).transpose()).transpose()?,
+        };
+        match found {
             Some((key, value)) => Ok((keys::offset_in(&key), place_in(&value))),
             None => self.reader.beginning(),
         }
@@ -179,6 +279,31 @@ impl Index {
     }
 }
 
+impl Parts {
+    /// Opens what is there, or begins it; where that cannot be read, why.
+    fn open(dir: &Path) -> Result<Self, String> {
+        fs::create_dir_all(dir).map_err(|error| error.to_string())?;
+        if dir.join("conf").exists() {
+            return Err("an earlier version made it".into());
+        }
+        let Some(young) = Young::open(dir)? else {
+            return Self::begin(dir).map_err(|error| error.to_string());
+        };
+        let turns = young.turns().map_err(|error| error.to_string())?;
+        Ok(Self { young: Arc::new(young), runs: Runs::open(dir, turns)? })
+    }
+
+    fn begin(dir: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(dir).map_err(LedgerError::storage("create", dir))?;
+        let runs = Runs::open(dir, 0).map_err(|why| LedgerError::Storage {
+            doing: "begin the index in",
+            path: dir.to_owned(),
+            source: std::io::Error::other(why),
+        })?;
+        Ok(Self { young: Arc::new(Young::begin(dir, 0, 0, std::iter::empty())?), runs })
+    }
+}
+
 /// A deployment's value: its birth's offset, and its snapshot.
 pub(super) fn value_of(snapshot: &Snapshot) -> Vec<u8> {
     let mut value = snapshot.birth.0.to_be_bytes().to_vec();
@@ -204,28 +329,4 @@ fn after_all(prefix: &[u8]) -> Key {
         }
     }
     end
-}
-
-fn remove(path: &Path) -> Result<(), LedgerError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LedgerError::storage("remove", path)(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Opens sled's files. A damaged one may make sled panic, which is caught here: the index can be made again.
-fn open_sled(path: &Path) -> Result<Db, String> {
-    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    // Our own lock keeps other processes out: a lock here is that of a handle just about to go.
-    for _ in 0..100 {
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => return Ok(db),
-            Ok(Err(error)) if error.to_string().contains("could not acquire lock") => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("sled gave up on its files".into()),
-        }
-    }
-    Err("another process holds its lock".into())
 }

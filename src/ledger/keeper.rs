@@ -15,6 +15,7 @@ use super::frame::Header;
 use super::health::{Door, Seams};
 use super::index::Index;
 use super::log::{Log, Place};
+use super::merger::Merger;
 use super::tail::Tail;
 use super::writer::Now;
 
@@ -56,6 +57,10 @@ impl Keeper {
     /// Works until the writer has ended.
     pub(super) fn run(mut self, groups: &Receiver<ToKeep>) {
         let (mut unflushed, mut flushed_at) = (0, (self.now)());
+        let merger = match Merger::start(self.index.clone(), self.seams.probe.clone()) {
+            Ok(merger) => merger,
+            Err(error) => return self.door.close(&format!("cannot start the thread that merges the index: {error}")),
+        };
         loop {
             let idle = match groups.recv_timeout(FLUSH_EVERY) {
                 Ok(group) => {
@@ -69,6 +74,7 @@ impl Keeper {
             let late = (self.now)().duration_since(flushed_at).unsigned_abs() >= FLUSH_EVERY;
             if unflushed > 0 && (idle || late || unflushed >= FLUSH_AFTER) {
                 self.flush();
+                self.turn(&merger);
                 (unflushed, flushed_at) = (0, (self.now)());
             }
         }
@@ -101,11 +107,23 @@ impl Keeper {
         self.log.roll()?;
         self.log.write(&bytes, end, &self.seams)?;
         (self.seams.probe)("before-index");
-        self.index.write(changes.batch(last, self.log.place()))?;
+        self.index.write(changes.entries(last, self.log.place()))?;
         (self.seams.probe)("after-index");
         self.tail.push(records, end);
         self.end.send_replace(end);
         Ok(())
+    }
+
+    /// Makes the young part of the index anew where it is due. What goes wrong is tried again later: until then the index
+    /// is larger than it should be, and as right.
+    fn turn(&self, merger: &Merger) {
+        let turned = self.index.is_turn_due().and_then(|due| match due {
+            true => self.index.turn(&*self.seams.probe).map(|()| merger.wake()),
+            false => Ok(()),
+        });
+        if let Err(error) = turned {
+            tracing::warn!(%error, "the ledger's index was not made smaller: it is tried again later");
+        }
     }
 
     fn flush(&self) {

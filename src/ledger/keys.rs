@@ -4,6 +4,9 @@
 //! long are the first half of a hash. A push costs three of its own: what stands in the log already is looked up there,
 //! and a deployment that nothing has happened to since its birth lies in the list of the unfinished alone.
 //!
+//! What only ever grows, and is never taken back, moves from sled into [runs](super::run) after a while: everything but
+//! `@`, `a`, `b`, `e`, `t`, `u` and `w`.
+//!
 //! | key | value |
 //! | --- | --- |
 //! | `@` | [`Reached`](super::index::Reached) |
@@ -25,6 +28,7 @@
 //! | `s` stream, offset | nothing; births and deliveries are not here: they lie under their names |
 //! | `t` target | [`TargetState`](crate::domain::TargetState) |
 //! | `u` deployment | its birth's offset, and which target it is of: unfinished |
+//! | `w` | how many times what only grows was moved away |
 
 use sha2::{Digest, Sha256};
 
@@ -40,6 +44,36 @@ pub(super) const OLDEST: &[u8] = b"e";
 pub(super) const MARKS: &[u8] = b"f";
 pub(super) const DELIVERIES: &[u8] = b"o";
 pub(super) const UNFINISHED: &[u8] = b"u";
+pub(super) const TURNS: &[u8] = b"w";
+/// The kinds that stay in sled: they change for ever, or are taken back.
+const STAY: &[u8] = b"@abetuw";
+/// The kinds that are looked for in vain, by a name that they have or begin with.
+const NAMED: &[u8] = b"cdghikqrs";
+/// The kind and the commit of a key of a commit; of a longer hash, enough of it.
+const COMMIT_NAME: usize = 1 + 20;
+
+/// Whether a key stays in sled.
+pub(super) fn stays(key: &[u8]) -> bool {
+    key.first().is_none_or(|kind| STAY.contains(kind))
+}
+
+/// What a sieve knows a key by: that which it is looked for with.
+pub(super) fn name_in(key: &[u8]) -> Option<&[u8]> {
+    match key.first()? {
+        b's' => key.get(..key.len().checked_sub(8)?),
+        b'c' => key.get(..COMMIT_NAME.min(key.len())),
+        kind => NAMED.contains(kind).then_some(key),
+    }
+}
+
+/// The same of the beginning of keys, where it is long enough to tell.
+pub(super) fn name_in_prefix(prefix: &[u8]) -> Option<&[u8]> {
+    match prefix.first()? {
+        b's' => Some(prefix),
+        b'c' => prefix.get(..COMMIT_NAME),
+        _ => None,
+    }
+}
 
 fn key(kind: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());

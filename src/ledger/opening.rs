@@ -10,13 +10,14 @@ use crate::domain::Offset;
 
 use super::draft::Draft;
 use super::error::LedgerError;
+use super::handle::Options;
 use super::index::{Index, Reached};
 use super::keys;
 use super::log::{Log, Place};
 use super::reader::Reader;
 
-/// How many commits are put into the index at a time while it is made again: some megabytes of memory.
-const REPLAYED_AT_ONCE: u64 = 256;
+/// How many commits are put into the index at a time while it is made again: some ten megabytes of memory.
+const REPLAYED_AT_ONCE: u64 = 16 * 1024;
 /// Two seconds in all: long for a child on its way out, short for a person who waits to be told.
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -52,12 +53,12 @@ fn patiently(file: &File) -> Result<(), TryLockError> {
 }
 
 /// Opens the log and the index, and brings the index to the log's end.
-pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> Result<(Index, Log), LedgerError> {
-    let mut index = Index::open(index_path, Reader::new(logs))?;
+pub(super) fn open_files(logs: &Path, index_path: &Path, options: Options) -> Result<(Index, Log), LedgerError> {
+    let mut index = Index::open(index_path, options.index_bytes, Reader::new(logs))?;
     let mut stamps = Vec::new();
     let log = Log::open(
         logs,
-        segment_bytes,
+        options.segment_bytes,
         |segment| index.stamp(segment),
         |segment, stamp| {
             stamps.push((segment, stamp));
@@ -75,11 +76,11 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> 
                     reached.offset
                 );
             }
-            index = restart(index, index_path)?;
+            index = restart(index)?;
             None
         }
         None => {
-            index = restart(index, index_path)?;
+            index = restart(index)?;
             None
         }
     };
@@ -90,19 +91,17 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, segment_bytes: u64) -> 
     if replayed > 0 {
         tracing::info!(records = replayed, "the ledger's index was brought to the log's end");
     }
-    let mut batch = sled::Batch::default();
-    batch.insert(keys::OLDEST, &oldest.0.0.to_be_bytes());
-    for (segment, stamp) in stamps {
-        batch.insert(keys::stamp(segment), serde_json::to_vec(&stamp).expect("a fixed shape"));
-    }
-    index.write(batch)?;
+    let stamps = stamps
+        .into_iter()
+        .map(|(segment, stamp)| (keys::stamp(segment), Some(serde_json::to_vec(&stamp).expect("a fixed shape"))));
+    index.write(stamps.chain([(keys::OLDEST.to_vec(), Some(oldest.0.0.to_be_bytes().to_vec()))]))?;
     index.flush()?;
     Ok((index, log))
 }
 
-fn restart(index: Index, path: &Path) -> Result<Index, LedgerError> {
-    tracing::warn!(path = %path.display(), "the ledger's index is not of this log: it is made again");
-    index.restart(path)
+fn restart(index: Index) -> Result<Index, LedgerError> {
+    tracing::warn!("the ledger's index is not of this log: it is made again");
+    index.restart()
 }
 
 /// A write that stops tears the end of a file, and never takes the whole file away.
@@ -146,14 +145,16 @@ fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, Ledger
             last = Some(((place, header), next));
             if commits % REPLAYED_AT_ONCE == 0 {
                 let full = std::mem::replace(&mut waiting, fresh());
-                index.write(full.into_changes().batch((place, header), next))?;
+                index.write_apart(full.into_changes().entries((place, header), next))?;
+                while index.merge(&|_| (), &|| false)? {}
                 last = None;
+                tracing::info!("the ledger's index is being made: up to offset {} of {}", header.offset, log.end());
             }
             Ok(true)
         },
     )?;
     if let Some((commit, next)) = last {
-        index.write(waiting.into_changes().batch(commit, next))?;
+        index.write(waiting.into_changes().entries(commit, next))?;
     }
     Ok(log.end().0.saturating_sub(from.0.0))
 }

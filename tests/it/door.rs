@@ -130,7 +130,7 @@ fn digest(body: &str) -> String {
 }
 
 fn records(dir: &Path) -> Vec<Record> {
-    let options = Options { reserve_bytes: 0, segment_bytes: 64 << 20 };
+    let options = Options { reserve_bytes: 0, ..Options::default() };
     let now = Arc::new(|| Timestamp::UNIX_EPOCH);
     let ledger = Ledger::open(&dir.join("data/ledger"), options, now).unwrap();
     ledger.read(Offset(0), usize::MAX).unwrap()

@@ -62,7 +62,7 @@ impl Door {
         let config = Config::parse(CONFIG, dir.path().join("landfall.toml"), &Environment::default()).unwrap();
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
         let now = clock.clone();
-        let options = Options { reserve_bytes: 0, segment_bytes: 1 << 20 };
+        let options = Options { reserve_bytes: 0, segment_bytes: 1 << 20, ..Options::default() };
         let ledger = Ledger::open(&config.data_dir, options, Arc::new(move || now.now())).unwrap();
         let state = IntakeState::new(ledger.clone(), Arc::new(config), clock).unwrap();
         let server = HttpServer::new(move || App::new().configure(|it| routes(it, state.clone())))

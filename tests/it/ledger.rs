@@ -5,6 +5,7 @@ mod door;
 mod folds;
 pub(crate) mod kinds;
 pub(crate) mod made;
+mod model;
 mod moved;
 
 use std::fs;

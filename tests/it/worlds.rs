@@ -30,3 +30,5 @@ pub(crate) mod sts;
 pub(crate) mod target;
 #[path = "../worlds/thread.rs"]
 mod thread;
+#[path = "../worlds/years.rs"]
+pub(crate) mod years;

@@ -50,10 +50,10 @@ async fn an_index_that_cannot_be_read_or_is_not_of_this_log_is_made_again() {
     ledger.close().await;
     let index = dir.ledger().join("index");
 
-    fs::write(index.join("conf"), "no configuration of sled's").unwrap();
+    fs::write(dir.young().join("conf"), "no configuration of sled's").unwrap();
     assert!(told_before == told(&dir.open()));
 
-    let db = index.join("db");
+    let db = dir.young().join("db");
     let mut bytes = fs::read(&db).unwrap();
     bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x55);
     fs::write(&db, bytes).unwrap();

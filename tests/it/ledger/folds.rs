@@ -7,17 +7,17 @@ use super::kinds::event_after;
 use super::made::{Dir, accept, append, at, main_branch, name, push};
 
 /// Numbers that look thrown, the same ones every time (Knuth's MMIX constants).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
+    pub(super) fn throw(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
 
 /// One of each kind.
-fn events() -> Vec<DeploymentEvent> {
+pub(super) fn events() -> Vec<DeploymentEvent> {
     std::iter::successors(event_after(None), |last| event_after(Some(last))).collect()
 }
 

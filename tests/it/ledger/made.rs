@@ -137,16 +137,22 @@ impl Dir {
         found
     }
 
+    /// sled's directory.
+    pub(crate) fn young(&self) -> PathBuf {
+        let mut found = fs::read_dir(self.ledger().join("index")).unwrap().map(|entry| entry.unwrap().path());
+        found.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("young-")).unwrap()
+    }
+
     /// Everything that the index of a closed ledger holds, but for when its segments were checked.
     pub(crate) fn dump(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let db = sled::open(self.ledger().join("index")).unwrap();
+        let db = sled::open(self.young()).unwrap();
         let all = db.iter().map(|entry| entry.unwrap()).map(|(key, value)| (key.to_vec(), value.to_vec()));
         all.filter(|(key, _)| key[0] != b'a').collect()
     }
 }
 
 pub(crate) fn small() -> Options {
-    Options { reserve_bytes: 0, segment_bytes: 20_000 }
+    Options { reserve_bytes: 0, segment_bytes: 20_000, ..Options::default() }
 }
 
 pub(crate) async fn accept(ledger: &Ledger, n: u64, commit: u64) -> DeploymentId {

@@ -45,7 +45,7 @@ impl World {
     pub(crate) fn new(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
-        let options = Options { reserve_bytes: 0, segment_bytes: 1 << 20 };
+        let options = Options { reserve_bytes: 0, segment_bytes: 1 << 20, ..Options::default() };
         let now = clock.clone();
         let broken = Arc::new(AtomicBool::new(false));
         let fails = Arc::clone(&broken);
