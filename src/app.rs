@@ -22,7 +22,7 @@ use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::conductor::{self, Before, CatchUp, Conductor};
 use crate::config::Config;
-use crate::domain::{BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
+use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
@@ -157,7 +157,7 @@ impl App {
         let hear: Hear = Arc::new(hear);
         let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
         let missed = intake.missed(&github);
-        let door = Door { config: &config, clock: &clock, board: &board, tokens: &tokens };
+        let door = Door { ledger: &ledger, config: &config, clock: &clock, board: &board, tokens: &tokens };
         let (address, server) = door.open(intake, asks.clone(), upkeep.clone(), sns, &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
@@ -258,6 +258,7 @@ fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
 
 /// What faces the network.
 struct Door<'a> {
+    ledger: &'a Ledger,
     config: &'a Arc<Config>,
     clock: &'a Clock,
     board: &'a Board,
@@ -275,7 +276,7 @@ impl Door<'_> {
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
         let web = http::Data::new(WebState {
             board: self.board.clone(),
-            asks: Arc::new(Desk(asks, upkeep)),
+            asks: Arc::new(Desk(asks, upkeep, self.ledger.clone())),
             tokens: self.tokens.clone(),
             clock: self.clock.clone(),
             public_reads: self.config.server.public_reads,
@@ -305,7 +306,7 @@ impl Door<'_> {
 const WORKERS: usize = 2;
 
 /// The web's way to ask.
-struct Desk(conductor::Asks, Upkeep);
+struct Desk(conductor::Asks, Upkeep, Ledger);
 
 impl web::Asks for Desk {
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<web::Asked, web::AskError>> {
@@ -326,6 +327,12 @@ impl web::Asks for Desk {
             }
         }
         .boxed()
+    }
+
+    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), web::AskError>> {
+        let event = BotEvent::Administered { actor: actor.to_owned(), act };
+        let told = |error: LedgerError| web::AskError::Unavailable(error.failure());
+        async move { write(&self.2, event).await.map_err(told) }.boxed()
     }
 
     fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, web::AskError>> {

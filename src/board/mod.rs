@@ -3,12 +3,14 @@
 //! Everything that people read comes through here, so that the API, the dashboard, the terminal and the demo say the
 //! same: a view for each thing ([`TargetView`], [`DeploymentView`], …), and a [`sentence()`] for each record.
 
+mod audit;
 mod query;
 mod reading;
 mod sentence;
 mod stages;
 mod views;
 
+pub use audit::{AuditEntry, AuditPage};
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};
 pub use sentence::sentence;

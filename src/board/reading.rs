@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::audit::{AuditEntry, AuditPage};
 use super::query::DeploymentsQuery;
 use super::stages::stages;
 use super::views::{
@@ -27,6 +28,8 @@ use crate::ledger::{Filter, Health, Ledger, LedgerError};
 const RECORDS_AT_ONCE: usize = 200;
 /// How many deliveries a page holds.
 const DELIVERIES: usize = 50;
+/// How many entries of the audit trail one page shows.
+const AUDITED: usize = 100;
 /// How many commits are named where a beginning fits several.
 const NAMED_AT_MOST: usize = 8;
 /// Among how many deployments of a target a deployment's children are looked for.
@@ -126,6 +129,16 @@ impl Board {
     pub async fn delivery(&self, id: &DeliveryId) -> Answer<Option<DeliveryDetail>> {
         let id = id.clone();
         self.ask(move |inside| inside.delivery(&id)).await
+    }
+
+    /// Who asked for what, newest first, from before an offset or the newest.
+    pub async fn audit(&self, before: Option<Offset>) -> Answer<AuditPage> {
+        self.ask(move |inside| inside.audit(before)).await
+    }
+
+    /// The target of a deployment; nothing where there is no such deployment.
+    pub async fn target_of(&self, id: DeploymentId) -> Answer<Option<TargetName>> {
+        self.ask(move |inside| Ok(inside.ledger.deployment(id)?.map(|it| it.order().target.name.clone()))).await
     }
 
     /// Records from an offset on, as many as one look takes.
@@ -358,6 +371,12 @@ impl Inside {
         };
         let events = self.ledger.story(&Stream::Delivery(id.clone()))?.iter().map(EventView::of).collect();
         Ok(Some(DeliveryDetail { summary, digest, events }))
+    }
+
+    fn audit(&self, before: Option<Offset>) -> Answer<AuditPage> {
+        let records = self.ledger.latest(&Stream::Bot, before, AUDITED + 1)?;
+        let cursor = if records.len() > AUDITED { records.get(AUDITED - 1).map(|it| it.offset) } else { None };
+        Ok(AuditPage { entries: records.iter().take(AUDITED).filter_map(AuditEntry::of).collect(), cursor })
     }
 
     fn delivery_of(&self, record: &Record) -> Answer<Option<DeliveryView>> {

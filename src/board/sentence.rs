@@ -1,9 +1,9 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
 use crate::domain::{
-    Ask, BotEvent, Cause, CommitSha, Declined, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure,
-    Lifecycle, Order, Progress, Record, RefName, Revision, SinkEvent, StepName, StepStatus, SubState, TargetEvent,
-    Verdict, size,
+    Act, Ask, BotEvent, Cause, CommitSha, Declined, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure,
+    Lifecycle, Order, Pattern, Progress, Record, RefName, Revision, SinkEvent, StepName, StepStatus, SubState,
+    TargetEvent, Verdict, size,
 };
 
 /// What happened, in one sentence without a full stop. Text from outside (titles, names) is in it as it came.
@@ -230,10 +230,28 @@ fn of_bot(event: &BotEvent) -> String {
         BotEvent::Started { version } => format!("Landfall {version} started"),
         BotEvent::Stopping => "Landfall is stopping".into(),
         BotEvent::Requested { request, .. } => format!("{} asked to {}", request.actor, asked(&request.what)),
+        BotEvent::Administered { actor, act } => format!("{actor} {}", did(act)),
     }
 }
 
-fn asked(what: &Ask) -> String {
+/// What somebody did about the bot itself, as the rest of a sentence that begins with who.
+pub(super) fn did(act: &Act) -> String {
+    match act {
+        Act::TokenMade { token, role, targets, until } => {
+            let at: Vec<&str> = targets.iter().map(Pattern::as_str).collect();
+            let at = if at.is_empty() { String::new() } else { format!(" for {}", at.join(", ")) };
+            let until = until.map(|it| format!(" until {it:.0}")).unwrap_or_default();
+            format!("made the token `{token}` with the role {role}{at}{until}")
+        }
+        Act::TokenRevoked { token } => format!("revoked the token `{token}`"),
+        Act::SignedIn => "signed in".into(),
+        Act::SignedOut { whose } => format!("signed out all browsers of `{whose}`"),
+        Act::Upkeep => "had upkeep done".into(),
+    }
+}
+
+/// What somebody asked for, after «to».
+pub(super) fn asked(what: &Ask) -> String {
     match what {
         Ask::Deploy { target, reference, sha, options } => {
             let what = match (sha, reference) {

@@ -243,10 +243,10 @@ pub(super) fn unlock(args: &UnlockArgs, environment: &Environment) -> Outcome {
     done(&args.asking, environment, &ask, &format!("{} is unlocked", args.target))
 }
 
-fn until(now: Timestamp, long: Duration) -> Result<Timestamp, Trouble> {
+pub(super) fn until(now: Timestamp, long: Duration) -> Result<Timestamp, Trouble> {
     let long = SignedDuration::try_from(long).ok();
     long.and_then(|long| now.checked_add(long).ok())
-        .ok_or_else(|| Trouble::wrong("the lock would last longer than the calendar").help("leave `--for` out"))
+        .ok_or_else(|| Trouble::wrong("that would last longer than the calendar").help("leave `--for` out"))
 }
 
 /// The one branch that a target names without a wildcard.

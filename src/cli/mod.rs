@@ -5,6 +5,7 @@
 
 mod apply;
 mod ask;
+mod audit;
 mod aws;
 mod bundle;
 mod check;
@@ -25,6 +26,7 @@ mod serve;
 mod server;
 mod status;
 mod terminal;
+mod token;
 mod upkeep;
 mod why;
 mod words;

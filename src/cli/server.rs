@@ -108,6 +108,11 @@ impl Server {
         self.runtime.block_on(self.send(Method::POST, path, Some(body), patience))
     }
 
+    /// Takes something away.
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Trouble> {
+        self.runtime.block_on(self.send(Method::DELETE, path, None, PATIENCE))
+    }
+
     /// Waits.
     pub(super) fn wait(&self, long: Duration) {
         // The timer has to be made where the runtime is, and not before.

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
-    apply, ask, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, import, init, send, serve,
-    status, upkeep, why,
+    apply, ask, audit, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, import, init, send,
+    serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -67,6 +67,11 @@ enum Verb {
     Deliveries(deliveries::DeliveriesArgs),
     /// Have a push that came in planned again by today's configuration, although it is known
     Replay(deliveries::ReplayArgs),
+    /// Say who asked for what, and who let whom in
+    Audit(audit::AuditArgs),
+    /// Let others in: make, list and revoke tokens with a role
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Look at every outside thing that the bot needs, and say what to do where something is wrong
     Doctor(doctor::DoctorArgs),
     /// Print what AWS has to be told for the targets configured
@@ -116,6 +121,8 @@ impl Verb {
             Self::Unlock(it) => ask::unlock(&it, environment),
             Self::Deliveries(it) => deliveries::deliveries(&it, environment),
             Self::Replay(it) => deliveries::replay(&it, environment),
+            Self::Audit(it) => audit::run(&it, environment),
+            Self::Token(it) => token::run(&it, environment),
             Self::Doctor(it) => doctor::run(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
             Self::Explain(it) => explain::run(&it),

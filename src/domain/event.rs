@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::access::Act;
 use super::approval::Approval;
 use super::codedeploy::DeployOptions;
 use super::failure::Failure;
@@ -413,5 +414,12 @@ pub enum BotEvent {
         /// The deployments that were born of it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         deployments: Vec<DeploymentId>,
+    },
+    /// Somebody did something that is about the bot itself: the audit trail's other half.
+    Administered {
+        /// Who.
+        actor: String,
+        /// What.
+        act: Act,
     },
 }

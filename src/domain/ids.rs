@@ -19,7 +19,8 @@ pub struct Unfit {
 }
 
 impl Unfit {
-    fn new(expected: &'static str, found: &str) -> Self {
+    /// What was expected, with its article, and what came.
+    pub(super) fn of(expected: &'static str, found: &str) -> Self {
         Self { expected, found: found.chars().take(80).collect() }
     }
 }
@@ -36,7 +37,7 @@ macro_rules! checked_name {
             pub fn parse(text: impl Into<String>) -> Result<Self, Unfit> {
                 let text = text.into();
                 let fits: fn(&str) -> bool = $fits;
-                if fits(&text) { Ok(Self(text)) } else { Err(Unfit::new($expected, &text)) }
+                if fits(&text) { Ok(Self(text)) } else { Err(Unfit::of($expected, &text)) }
             }
 
             /// The text itself.
@@ -113,6 +114,15 @@ checked_name!(
     "a target name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit",
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && text.as_bytes()[0].is_ascii_alphanumeric()
+);
+
+checked_name!(
+    /// What a token of the bot's own is called, and who it speaks for in the audit trail.
+    TokenName,
+    "a token's name of 1 to 64 letters, digits, `-`, `_`, `.` or `@`, beginning with a letter or digit",
+    |text| (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
         && text.as_bytes()[0].is_ascii_alphanumeric()
 );
 
@@ -241,7 +251,7 @@ impl DeploymentId {
 
     /// Reads one back.
     pub fn parse(text: &str) -> Result<Self, Unfit> {
-        Ulid::from_string(text).map(Self).map_err(|_| Unfit::new("a deployment id of 26 letters and digits", text))
+        Ulid::from_string(text).map(Self).map_err(|_| Unfit::of("a deployment id of 26 letters and digits", text))
     }
 
     /// Its 16 bytes, which sort as it does.

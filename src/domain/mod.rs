@@ -23,9 +23,11 @@
 //! | failure | how it ended badly, and who is to blame | [`Failure`] |
 //! | finding | something a person should change in a file, with its place | [`Finding`] |
 //! | checkup | what a look at one thing that the bot needs came to | [`Checkup`] |
+//! | role, grant | how far somebody may go; who that is, and at which targets | [`Role`], [`Grant`] |
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
 
+mod access;
 mod aftermath;
 mod approval;
 mod backoff;
@@ -61,6 +63,7 @@ mod target_event;
 mod target_state;
 mod wording;
 
+pub use access::{Act, Denied, Grant, Role, Subject};
 pub use aftermath::{Declined, Rollback};
 pub use approval::Approval;
 pub use backoff::backoff;
@@ -77,7 +80,8 @@ pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
 pub use hint::{Hearsay, Hint};
 pub use ids::{
-    CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, Unfit,
+    CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, TokenName,
+    Unfit,
 };
 pub use masking::Mask;
 pub use on_github::{OnGitHub, names_in};

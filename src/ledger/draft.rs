@@ -329,7 +329,7 @@ impl<'a> Draft<'a> {
                     Ask::Lock { .. } | Ask::Unlock { .. } => {}
                 }
             }
-            BotEvent::Started { .. } | BotEvent::Stopping => {}
+            BotEvent::Administered { .. } | BotEvent::Started { .. } | BotEvent::Stopping => {}
         }
     }
 

@@ -156,6 +156,14 @@ impl Ledger {
         birth.into_iter().chain(others).map(|offset| index.record(offset?)).collect()
     }
 
+    /// The records of a stream before an offset, newest first: of a stream that is no delivery's, and no births.
+    pub fn latest(&self, stream: &Stream, before: Option<Offset>, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let index = &self.0.index;
+        let before = before.map(|offset| keys::in_stream(stream, offset));
+        let entries = index.backwards(&keys::stream(stream), before)?.take(limit);
+        entries.map(|entry| index.record(keys::offset_in(&entry?.0))).collect()
+    }
+
     /// A delivery as it came in.
     pub fn delivery(&self, id: &DeliveryId) -> Result<Option<Record>, LedgerError> {
         let Some(offsets) = self.0.index.get(&keys::delivery(id))? else { return Ok(None) };

@@ -1,29 +1,92 @@
-//! Who may read and ask: the token that the first start writes. It never tells a token to anybody but its file.
+//! Who is let in: the token that the first start writes, those that people make, and sessions. Secrets are digests here.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::sessions::Sessions;
-use crate::domain::Failure;
+use super::keyring::{self, Keyring, Token, write_private};
+use super::sessions::{Way, csrf, fresh};
+use crate::domain::{Failure, Grant, Pattern, Role, TokenName};
 
 /// What the token's file is called.
 const FILE: &str = "token";
 /// The shortest token that a person may put there: 32 characters cannot be guessed.
 const SHORTEST: usize = 32;
-/// Who the one token speaks for, in the audit trail.
+/// Who that token speaks for, in the audit trail.
 const ADMIN: &str = "admin";
+/// How many tokens people may make: each request with one is compared with all.
+const MOST: usize = 1000;
+/// What secrets begin with, so that scanners of code find one that got where it should not be.
+const PREFIX: &str = "landfall_";
 
-/// The tokens and sessions of one bot.
+/// The tokens and sessions of one bot. What is known is in memory, so that letting somebody in never waits for a disk.
 pub struct Tokens {
-    admin: [u8; 32],
-    pub(super) sessions: Mutex<Sessions>,
+    admin: String,
+    data_dir: PathBuf,
+    ring: Mutex<Keyring>,
+    way: Mutex<Way>,
+    /// Held while the file is written, so that what is written last is the newest.
+    disk: Mutex<()>,
+}
+
+/// Somebody who is known.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) grant: Grant,
+    /// What the forms of a session must carry; nothing for the bearer of a token, whom no other site can speak for.
+    pub(super) csrf: Option<String>,
+    /// Whether this use is worth being written down: [`Tokens::write_down`] does.
+    pub(super) news: bool,
+}
+
+/// A token to be made.
+#[derive(Clone, Debug)]
+pub(super) struct NewToken {
+    pub(super) name: TokenName,
+    pub(super) role: Role,
+    pub(super) targets: Vec<Pattern>,
+    pub(super) until: Option<Timestamp>,
+}
+
+/// A token as people see it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct TokenView {
+    name: String,
+    role: Role,
+    targets: Vec<String>,
+    made_by: Option<String>,
+    made_at: Option<Timestamp>,
+    until: Option<Timestamp>,
+    expired: bool,
+    used_at: Option<Timestamp>,
+    sessions: usize,
+}
+
+/// Why a token is not made, or not taken away.
+#[derive(Debug, Error)]
+pub(super) enum TokenError {
+    #[error("there is a token called `{0}` already")]
+    Known(TokenName),
+    #[error("there is no token called `{0}`")]
+    Unknown(TokenName),
+    #[error("`{ADMIN}` is the token of the file `{FILE}` in the data directory")]
+    Reserved,
+    #[error("there are {MOST} tokens, and no more are kept")]
+    Many,
+    #[error("a token of the role `{0}` cannot be held to targets")]
+    Held(Role),
+    #[error("the token would work until {0}, which is over")]
+    Over(Timestamp),
+    #[error("it cannot be written down: {}", crate::domain::plainly(.0))]
+    File(io::Error),
 }
 
 /// Why the token cannot be used.
@@ -53,6 +116,14 @@ pub enum AccessError {
         /// How many characters it has.
         length: usize,
     },
+    /// The file of tokens and sessions is there and cannot be used.
+    #[error("`{}` cannot be used: {}", path.display(), crate::domain::plainly(source))]
+    Keyring {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -65,6 +136,11 @@ impl AccessError {
             Self::File { .. } => ("web/token-file", "let the bot's user write its data directory"),
             Self::Open { .. } => ("web/token-open", "run `chmod 600` on it"),
             Self::Short { .. } => ("web/token-short", "delete the file: the next start writes a good one"),
+            Self::Keyring { .. } => (
+                "web/access-file",
+                "put a copy of it back, or move it away: then the tokens that were made work no more, and \
+                 `landfall token new` makes others",
+            ),
             Self::Random(_) => ("web/random", "look at the kernel's log"),
         };
         Failure::setup(code, self.to_string()).help(help)
@@ -72,7 +148,7 @@ impl AccessError {
 }
 
 impl Tokens {
-    /// Reads `data_dir/token`; where there is none, writes one that only its owner may read.
+    /// Reads `data_dir/token`; where there is none, writes one that only its owner may read. Reads what else is known.
     pub fn open(data_dir: &Path) -> Result<Self, AccessError> {
         let path = data_dir.join(FILE);
         let file = |source| AccessError::File { path: path.clone(), source };
@@ -80,7 +156,7 @@ impl Tokens {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let token = random_name().map_err(AccessError::Random)?;
-                write(data_dir, &path, &token).map_err(file)?;
+                write_private(data_dir, FILE, format!("{token}\n").as_bytes()).map_err(file)?;
                 token
             }
             Err(error) => return Err(file(error)),
@@ -93,41 +169,193 @@ impl Tokens {
         if token.len() < SHORTEST {
             return Err(AccessError::Short { path, length: token.len() });
         }
-        Ok(Self { admin: digest(token), sessions: Mutex::default() })
+        let ring = Keyring::read(data_dir)
+            .map_err(|source| AccessError::Keyring { path: data_dir.join(keyring::FILE), source })?;
+        Ok(Self {
+            admin: digest(token),
+            data_dir: data_dir.to_owned(),
+            ring: Mutex::new(ring),
+            way: Mutex::default(),
+            disk: Mutex::default(),
+        })
     }
 
     /// A path that signs in whoever opens it first, and nobody after that.
     pub fn one_time_link(&self) -> String {
-        format!("/login?once={}", self.sessions().one_time())
+        format!("/login?once={}", self.way().one_time())
     }
 
-    /// Who a token speaks for; nothing for a wrong one. It takes as long for any token.
-    pub(super) fn speaks_for(&self, token: &str) -> Option<&'static str> {
-        bool::from(self.admin.ct_eq(&digest(token))).then_some(ADMIN)
+    /// Who sends a token.
+    pub(super) fn bearer(&self, token: &str, now: Timestamp) -> Option<Known> {
+        let (grant, news) = self.ring().holder(&self.admin, &digest(token), now)?;
+        Some(Known { grant, csrf: None, news })
     }
 
-    pub(super) fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
-        // A panic while it was locked leaves a map that is whole: each change is one insertion or removal.
-        self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Who has a session of that secret name.
+    pub(super) fn session(&self, name: &str, now: Timestamp) -> Option<Known> {
+        let mut ring = self.ring();
+        let (token, seen) = ring.sessions.find(name, now)?;
+        let (grant, used) = ring.holder(&self.admin, &token, now)?;
+        Some(Known { grant, csrf: Some(csrf(name)), news: seen || used })
     }
+
+    /// Opens a session for a token, and gives who it is of and its secret name.
+    pub(super) fn sign_in(&self, token: &str, now: Timestamp) -> Option<(Grant, String)> {
+        let (token, mut ring) = (digest(token), self.ring());
+        let (grant, _) = ring.holder(&self.admin, &token, now)?;
+        Some((grant, ring.sessions.begin(&token, now)))
+    }
+
+    /// Opens a session for the administrator, if the secret is that of a link that nobody has used.
+    pub(super) fn sign_in_once(&self, once: &str, now: Timestamp) -> Option<(Grant, String)> {
+        let known = self.way().redeem(once);
+        known.then(|| (admin(), self.ring().sessions.begin(&self.admin, now)))
+    }
+
+    /// Ends a session.
+    pub(super) fn sign_out(&self, name: &str) {
+        self.ring().sessions.end(name);
+    }
+
+    /// Ends all sessions of a token, and says how many there were.
+    pub(super) fn sign_out_all(&self, whose: &TokenName) -> Result<usize, TokenError> {
+        let mut ring = self.ring();
+        let token = match ring.find(whose) {
+            _ if whose.as_str() == ADMIN => self.admin.clone(),
+            Some(at) => ring.tokens[at].digest.clone(),
+            None => return Err(TokenError::Unknown(whose.clone())),
+        };
+        Ok(ring.sessions.end_all(&token))
+    }
+
+    /// Makes a token and gives its secret, which nobody is told again. It waits for the disk.
+    pub(super) fn make(&self, wanted: NewToken, made_by: &str, now: Timestamp) -> Result<String, TokenError> {
+        let NewToken { name, role, targets, until } = wanted;
+        if name.as_str() == ADMIN {
+            return Err(TokenError::Reserved);
+        }
+        if !targets.is_empty() && role != Role::Deploy {
+            return Err(TokenError::Held(role));
+        }
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Err(TokenError::Over(until));
+        }
+        let secret = format!("{PREFIX}{}", fresh());
+        let (made_by, digest) = (made_by.to_owned(), digest(&secret));
+        let _one_at_a_time = self.disk();
+        let mut with_it = self.ring().clone();
+        if with_it.find(&name).is_some() {
+            return Err(TokenError::Known(name));
+        }
+        if with_it.tokens.len() >= MOST {
+            return Err(TokenError::Many);
+        }
+        let token = Token { name, role, targets, digest, made_by, made_at: now, until, used_at: None };
+        with_it.tokens.push(token.clone());
+        with_it.write(&self.data_dir).map_err(TokenError::File)?;
+        self.ring().tokens.push(token);
+        Ok(secret)
+    }
+
+    /// Takes a token away, and the sessions that were opened with it. It waits for the disk; where that fails, the token
+    /// works again after a restart, and the error says that it was not written down.
+    pub(super) fn revoke(&self, name: &TokenName) -> Result<(), TokenError> {
+        if name.as_str() == ADMIN {
+            return Err(TokenError::Reserved);
+        }
+        {
+            let mut ring = self.ring();
+            let at = ring.find(name).ok_or_else(|| TokenError::Unknown(name.clone()))?;
+            let token = ring.tokens.remove(at);
+            ring.sessions.end_all(&token.digest);
+        }
+        self.write_down().map_err(TokenError::File)
+    }
+
+    /// All of them, the file's own first.
+    pub(super) fn list(&self, now: Timestamp) -> Vec<TokenView> {
+        let ring = self.ring();
+        let sessions = ring.sessions.count(&self.admin, now);
+        let own = TokenView {
+            name: ADMIN.into(),
+            role: Role::Admin,
+            targets: vec![],
+            made_by: None,
+            made_at: None,
+            until: None,
+            expired: false,
+            used_at: None,
+            sessions,
+        };
+        let made = ring.tokens.iter().map(|it| TokenView::of(it, ring.sessions.count(&it.digest, now), now));
+        std::iter::once(own).chain(made).collect()
+    }
+
+    /// Writes down what is known. It waits for the disk.
+    pub fn write_down(&self) -> io::Result<()> {
+        let _one_at_a_time = self.disk();
+        let ring = self.ring().clone();
+        ring.write(&self.data_dir)
+    }
+
+    // A panic while one of these was locked leaves what it guards whole: each change is one insertion or removal.
+
+    fn ring(&self) -> MutexGuard<'_, Keyring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, ()> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keyring {
+    fn find(&self, name: &TokenName) -> Option<usize> {
+        self.tokens.iter().position(|it| it.name == *name)
+    }
+
+    /// Who a token of that digest speaks for, and whether this use is worth being written down. All are compared, and
+    /// each comparison takes as long for any digest.
+    fn holder(&mut self, admins: &str, token: &str, now: Timestamp) -> Option<(Grant, bool)> {
+        let is = |known: &str| bool::from(known.as_bytes().ct_eq(token.as_bytes()));
+        let found = self.tokens.iter_mut().filter(|it| is(&it.digest)).last();
+        if is(admins) {
+            return Some((admin(), false));
+        }
+        let found = found.filter(|it| !it.is_over(now))?;
+        let news = found.note(now);
+        Some((found.grant(), news))
+    }
+}
+
+impl TokenView {
+    fn of(token: &Token, sessions: usize, now: Timestamp) -> Self {
+        Self {
+            name: token.name.to_string(),
+            role: token.role,
+            targets: token.targets.iter().map(|it| it.as_str().to_owned()).collect(),
+            made_by: Some(token.made_by.clone()),
+            made_at: Some(token.made_at),
+            until: token.until,
+            expired: token.is_over(now),
+            used_at: token.used_at,
+            sessions,
+        }
+    }
+}
+
+fn admin() -> Grant {
+    Grant { actor: ADMIN.into(), role: Role::Admin, targets: vec![] }
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tokens([secret])")
     }
-}
-
-/// Makes the file whole or not at all: it is written beside its place and then linked there.
-fn write(data_dir: &Path, path: &Path, token: &str) -> io::Result<()> {
-    fs::create_dir_all(data_dir)?;
-    let beside = data_dir.join(format!(".{FILE}.new"));
-    let _ = fs::remove_file(&beside);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    fs::File::open(data_dir)?.sync_all()
 }
 
 /// 256 random bits as a name of 64 hex digits.
@@ -137,7 +365,7 @@ pub(super) fn random_name() -> Result<String, getrandom::Error> {
     Ok(hex::encode(bytes))
 }
 
-/// What secrets are compared and looked up by: its timing says nothing about the secret.
-pub(super) fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+/// What secrets are compared and looked up by, in hex: its timing says nothing about the secret.
+pub(super) fn digest(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }

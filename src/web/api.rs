@@ -8,10 +8,10 @@ use serde_json::error::Category;
 use serde_json::json;
 
 use super::WebState;
-use super::door::{CSRF_HEADER, Reader, Writer};
+use super::door::{Reader, Writer};
 use super::respond::{Problem, Refusal, answer, json};
 use crate::board::DeploymentsQuery;
-use crate::domain::{Ask, DeliveryId, DeploymentId, Offset, Request};
+use crate::domain::{Act, Ask, DeliveryId, DeploymentId, Offset, Request, Role};
 use crate::ledger::Health;
 
 type Answer = Result<HttpResponse, Problem>;
@@ -93,6 +93,12 @@ pub(super) async fn delivery(_: Reader, state: Data<WebState>, id: Path<String>)
     Ok(json(StatusCode::OK, &found))
 }
 
+/// `GET /api/v1/audit`: who asked for what, and who let whom in. Free reading does not reach it.
+pub(super) async fn audit(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    reader.reaches(Role::Read)?;
+    Ok(json(StatusCode::OK, &state.board.audit(offset(&request, "cursor")?).await?))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with `key` and `what`")]
 struct Asking {
@@ -102,8 +108,7 @@ struct Asking {
 
 /// `POST /api/v1/requests`: somebody asks for something; under one key it happens once.
 pub(super) async fn request(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Taken) -> Answer {
-    let csrf = request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok());
-    let actor = writer.proven(csrf)?;
+    let who = writer.proven_by_header(&request)?;
     let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
     let Asking { key, what } = serde_json::from_slice(&body).map_err(|error| match error.classify() {
         Category::Data => Refusal::new(422, error.to_string()).help(EXAMPLE),
@@ -115,6 +120,7 @@ pub(super) async fn request(writer: Writer, state: Data<WebState>, request: Http
         let why = format!("`key` is not a text of 1 to {LONGEST_KEY} characters without control characters");
         return Err(Refusal::new(422, why).help(EXAMPLE).into());
     }
+    let actor = who.who_asks(&what, &state.board).await?;
     let asked = state.asks.ask(Request { actor, key, what }).await.map_err(Refusal::from)?;
     let status = if asked.repeat { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut answer = json!({ "request": asked.offset, "deployments": asked.deployments });
@@ -132,11 +138,13 @@ struct Tending {
 
 /// `POST /api/v1/upkeep`: a round of upkeep at once. What it does is written where it is done.
 pub(super) async fn upkeep(writer: Writer, state: Data<WebState>, request: HttpRequest, body: Taken) -> Answer {
-    let csrf = request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok());
-    writer.proven(csrf)?;
+    let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
     let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
     let Tending { dry_run } = serde_json::from_slice(&body)
         .map_err(|error| Refusal::new(422, error.to_string()).help(r#"send `{"dry_run":true}`"#))?;
+    if !dry_run {
+        state.asks.administered(&actor, Act::Upkeep).await.map_err(Refusal::from)?;
+    }
     Ok(json(StatusCode::OK, &state.asks.upkeep(dry_run).await.map_err(Refusal::from)?))
 }
 
@@ -147,7 +155,12 @@ pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
 
 /// A path that exists, asked in a way that it does not take.
 pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
-    let only = if ["/requests", "/upkeep"].iter().any(|it| request.path().ends_with(it)) { "POST" } else { "GET" };
+    let only = match request.path().trim_start_matches("/api/v1").split('/').nth(1) {
+        Some("requests" | "upkeep") => "POST",
+        Some("tokens") if request.path().ends_with("/tokens") => "GET and POST",
+        Some("tokens") => "DELETE",
+        Some(_) | None => "GET",
+    };
     Err(Refusal::new(405, format!("`{}` takes {only}, not {}", request.path(), request.method())).into())
 }
 

@@ -4,12 +4,15 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::domain::{DeploymentId, Failure, Offset, Request};
+use crate::domain::{Act, DeploymentId, Failure, Offset, Request};
 
 /// Who carries out what people and peers ask for. `app` implements it.
 pub trait Asks: Send + Sync {
     /// Carries a request out, once for each key.
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>>;
+
+    /// Writes down that somebody did something that is about the bot itself.
+    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), AskError>>;
 
     /// Takes away what nobody needs, or only says what it would. Gives what came of it.
     fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<Value, AskError>>;

@@ -1,6 +1,7 @@
 //! The door: who may read, who may ask. There is no exemption by address: behind a proxy, everybody is local.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
@@ -9,47 +10,96 @@ use actix_web::{FromRequest, HttpRequest};
 use subtle::ConstantTimeEq;
 
 use super::WebState;
-use super::access::digest;
+use super::access::{Known, Tokens, digest};
 use super::respond::{Problem, Refusal, Sorry, bounce, to_login};
+use crate::board::Board;
+use crate::domain::{Ask, Denied, Grant, Role, Subject};
 
 /// The header that carries the CSRF token where no form does.
-pub(super) const CSRF_HEADER: &str = "X-CSRF-Token";
-
-/// Somebody who is known.
-#[derive(Clone, Debug)]
-pub(super) struct Caller {
-    /// Who, for the audit trail.
-    actor: &'static str,
-    /// What forms must carry; nothing for a bearer of a token, whom no other site can speak for.
-    csrf: Option<String>,
-}
+const CSRF_HEADER: &str = "X-CSRF-Token";
 
 /// Proof that the request may be answered with what the bot knows.
 #[derive(Debug)]
-pub(super) struct Reader(Option<Caller>);
+pub(super) struct Reader(Option<Known>);
 
 /// A request to change something, by somebody who is known. Who it is shows only by [`Writer::proven`].
 #[derive(Debug)]
-pub(super) struct Writer(Caller);
+pub(super) struct Writer(Known);
+
+/// Somebody whom no other site made ask. Who it is shows only where the role is enough.
+#[derive(Debug)]
+pub(super) struct Proven(Grant);
 
 impl Reader {
-    /// What the forms of a page for this reader must carry; nothing where the reader cannot ask for anything.
+    /// What the forms of a page for this reader must carry; nothing where there is no session.
     pub(super) fn csrf(&self) -> Option<&str> {
-        self.0.as_ref().and_then(|caller| caller.csrf.as_deref())
+        self.0.as_ref().and_then(|known| known.csrf.as_deref())
+    }
+
+    /// Who reads; nothing where reading is free, and nobody said who they are.
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        self.0.as_ref().map(|known| &known.grant)
+    }
+
+    /// Whether the role reaches so far. Who is unknown, though reading is free, reaches nothing beyond that.
+    pub(super) fn reaches(&self, needs: Role) -> Result<(), Refusal> {
+        let unknown = || Refusal::new(401, "this needs a token or a session").help("sign in");
+        Ok(self.grant().ok_or_else(unknown)?.reaches(needs)?)
     }
 }
 
 impl Writer {
-    /// Who asks, once it is sure that a page of ours made their browser ask.
-    pub(super) fn proven(self, csrf: Option<&str>) -> Result<String, Refusal> {
+    /// Somebody who asks, once it is sure that a page of ours made their browser ask.
+    pub(super) fn proven(self, csrf: Option<&str>) -> Result<Proven, Refusal> {
         if let Some(expected) = &self.0.csrf {
-            let same = bool::from(digest(expected).ct_eq(&digest(csrf.unwrap_or_default())));
+            let same = bool::from(digest(expected).as_bytes().ct_eq(digest(csrf.unwrap_or_default()).as_bytes()));
             if !same {
                 return Err(Refusal::new(403, "the form is not one of this session")
                     .help("go back, reload the page and try again"));
             }
         }
-        Ok(self.0.actor.to_owned())
+        Ok(Proven(self.0.grant))
+    }
+
+    /// The same, with the secret in its header, as programs and scripts send it.
+    pub(super) fn proven_by_header(self, request: &HttpRequest) -> Result<Proven, Refusal> {
+        self.proven(request.headers().get(CSRF_HEADER).and_then(|it| it.to_str().ok()))
+    }
+}
+
+impl Proven {
+    /// Who asks for what is about no target.
+    pub(super) fn with(self, needs: Role) -> Result<String, Refusal> {
+        self.0.reaches(needs)?;
+        Ok(self.0.actor)
+    }
+
+    /// Who asks, where it is theirs to ask.
+    pub(super) async fn who_asks(self, what: &Ask, board: &Board) -> Result<String, Refusal> {
+        self.0.reaches(what.role())?;
+        if self.0.is_held() {
+            self.covers(what.subject(), board).await?;
+        }
+        Ok(self.0.actor)
+    }
+
+    async fn covers(&self, subject: Subject<'_>, board: &Board) -> Result<(), Refusal> {
+        match subject {
+            Subject::Target(target) => Ok(self.0.covers(Some(target))?),
+            Subject::Everything => Ok(self.0.covers(None)?),
+            Subject::Deployment(id) => match board.target_of(id).await? {
+                Some(target) => Ok(self.0.covers(Some(&target))?),
+                // Whoever carries it out says that there is no such deployment.
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        tracing::warn!(%denied, "somebody asked for what they may not");
+        Self::new(403, denied.to_string()).help("ask an administrator for a token that may: `landfall token new`")
     }
 }
 
@@ -59,8 +109,8 @@ impl FromRequest for Reader {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = state(request);
-        ready(match caller(request, state) {
-            Some(caller) => Ok(Self(Some(caller))),
+        ready(match known(request, state) {
+            Some(known) => Ok(Self(Some(known))),
             None if state.public_reads && has_no_credentials(request) => Ok(Self(None)),
             None => Err(turned_away(request)),
         })
@@ -72,7 +122,7 @@ impl FromRequest for Writer {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(caller(request, state(request)).map(Self).ok_or_else(|| turned_away(request)))
+        ready(known(request, state(request)).map(Self).ok_or_else(|| turned_away(request)))
     }
 }
 
@@ -98,14 +148,29 @@ fn state(request: &HttpRequest) -> &WebState {
     request.app_data::<Data<WebState>>().expect("`routes` adds the state together with every handler")
 }
 
-fn caller(request: &HttpRequest, state: &WebState) -> Option<Caller> {
-    if let Some(header) = request.headers().get(AUTHORIZATION) {
-        let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
-        let actor = state.tokens.speaks_for(token.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
-        return Some(Caller { actor, csrf: None });
+fn known(request: &HttpRequest, state: &WebState) -> Option<Known> {
+    let now = state.clock.now();
+    let known = match request.headers().get(AUTHORIZATION) {
+        Some(header) => {
+            let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| state.tokens.bearer(token.trim(), now))?
+        }
+        None => state.tokens.session(session_name(request, state)?, now),
+    }?;
+    if known.news {
+        save(&state.tokens);
     }
-    let session = state.tokens.sessions().find(session_name(request, state)?, state.clock.now())?;
-    Some(Caller { actor: session.actor, csrf: Some(session.csrf) })
+    Some(known)
+}
+
+/// Writes down who is known, while the answer goes on: it is no use to make a reader wait for it.
+pub(super) fn save(tokens: &Arc<Tokens>) {
+    let tokens = Arc::clone(tokens);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = tokens.write_down() {
+            tracing::warn!(%error, "who is signed in cannot be written down: a restart will sign them out");
+        }
+    });
 }
 
 /// Somebody with a wrong token should hear of it, even where reading is free.

@@ -5,7 +5,7 @@ use actix_web::web::{Bytes, Data, Path};
 use jiff::SignedDuration;
 
 use super::WebState;
-use super::door::Writer;
+use super::door::{Proven, Writer};
 use super::respond::{Refusal, Sorry, see_other};
 use crate::domain::{Approval, Ask, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
@@ -34,7 +34,7 @@ impl Fields {
 
 /// A button that somebody has pressed, with what stood beside it.
 struct Form {
-    actor: String,
+    who: Proven,
     fields: Fields,
 }
 
@@ -42,8 +42,8 @@ impl Form {
     /// Reads it, if the page that it stood on was ours.
     fn proven(writer: Writer, body: &[u8]) -> Result<Self, Sorry> {
         let fields = Fields::parse(body);
-        let actor = writer.proven(fields.get("csrf"))?;
-        Ok(Self { actor, fields })
+        let who = writer.proven(fields.get("csrf"))?;
+        Ok(Self { who, fields })
     }
 
     /// Asks for it, and leads to what was born of it, or back. The page's own key makes a double click one request.
@@ -51,7 +51,8 @@ impl Form {
         let no_key = || Refusal::new(422, "the form has no `key`").help("reload the page");
         let key = self.fields.filled("key").ok_or_else(no_key)?;
         let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
-        let asked = state.asks.ask(Request { actor: self.actor, key, what }).await?;
+        let actor = self.who.who_asks(&what, &state.board).await?;
+        let asked = state.asks.ask(Request { actor, key, what }).await?;
         Ok(match asked.deployments.first() {
             Some(born) => see_other(&format!("/deployments/{born}")),
             None => see_other(back),

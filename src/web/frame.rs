@@ -6,27 +6,42 @@ use jiff::Timestamp;
 use super::door::Reader;
 use super::sessions::fresh;
 use crate::board::{
-    DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery, Stage,
-    TargetView,
+    AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery,
+    Stage, TargetView,
 };
-use crate::domain::{DeploymentId, Lifecycle, StepStatus};
+use crate::domain::{DeploymentId, Grant, Lifecycle, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
     now: Timestamp,
     csrf: Option<String>,
+    grant: Option<Grant>,
     here: &'static str,
 }
 
 impl Frame {
     /// For a reader; `here` is the part of the site that the navigation marks.
     pub(super) fn new(reader: &Reader, now: Timestamp, here: &'static str) -> Self {
-        Self { now, csrf: reader.csrf().map(str::to_owned), here }
+        Self { now, csrf: reader.csrf().map(str::to_owned), grant: reader.grant().cloned(), here }
     }
 
-    /// What forms must carry; nothing where this reader cannot ask for anything.
+    /// What a session's forms must carry.
     fn csrf(&self) -> Option<&str> {
         self.csrf.as_deref()
+    }
+
+    /// The same, where this reader may ask for deployments and what steers a target.
+    fn may_deploy(&self) -> Option<&str> {
+        self.csrf().filter(|_| self.reaches(Role::Deploy))
+    }
+
+    /// The same, where this reader may steer the whole bot.
+    fn may_administer(&self) -> Option<&str> {
+        self.csrf().filter(|_| self.reaches(Role::Admin))
+    }
+
+    fn reaches(&self, needs: Role) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.reaches(needs).is_ok())
     }
 
     /// A new key for a form, so that a double click is one request.
@@ -189,6 +204,14 @@ pub(super) struct DeliveriesSheet {
 pub(super) struct DeliverySheet {
     pub(super) frame: Frame,
     pub(super) it: DeliveryDetail,
+}
+
+/// `/audit`.
+#[derive(Template)]
+#[template(path = "audit.html", config = "src/web/askama.toml")]
+pub(super) struct AuditSheet {
+    pub(super) frame: Frame,
+    pub(super) found: AuditPage,
 }
 
 /// `/login`.

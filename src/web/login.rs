@@ -8,10 +8,11 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
-use super::door::{Writer, cookie_name, is_from_elsewhere, session_name};
+use super::door::{Writer, cookie_name, is_from_elsewhere, save, session_name};
 use super::forms::Fields;
 use super::frame::LoginPage;
 use super::respond::{Refusal, Sorry, answer, page, see_other};
+use crate::domain::{Act, Grant};
 
 /// How long browsers keep the cookie, in seconds; the session itself may end before.
 const KEPT: u32 = 7 * 24 * 3600;
@@ -23,12 +24,11 @@ pub(super) async fn form(state: Data<WebState>, request: HttpRequest) -> Result<
     let Some(once) = query.get("once") else {
         return page(&LoginPage { next, wrong: None });
     };
-    let mut sessions = state.tokens.sessions();
-    if !sessions.redeem(once) {
+    let Some((grant, name)) = state.tokens.sign_in_once(once, state.clock.now()) else {
         let wrong = Some("this link has been used, or is from before the last restart");
         return page(&LoginPage { next, wrong });
-    }
-    let name = sessions.begin("admin", state.clock.now());
+    };
+    welcome(&state, &grant).await;
     Ok(signed_in(&name, state.secure, next))
 }
 
@@ -40,22 +40,29 @@ pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: B
     let fields = Fields::parse(&body);
     let (now, next) = (state.clock.now(), local(fields.get("next").unwrap_or("/")));
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-    let mut sessions = state.tokens.sessions();
-    if let Some(pause) = sessions.must_wait(address, now) {
+    if let Some(pause) = state.tokens.way().must_wait(address, now) {
         let seconds = u64::try_from(pause.as_secs()).unwrap_or(0) + 1;
         let help = format!("wait {seconds} s and try again");
         return Err(Refusal::new(429, "too many wrong tokens").help(help).retry_after(seconds).into());
     }
-    let Some(actor) = state.tokens.speaks_for(fields.get("token").unwrap_or_default().trim()) else {
-        sessions.count_wrong(address, now);
+    let token = fields.get("token").unwrap_or_default().trim();
+    let Some((grant, name)) = state.tokens.sign_in(token, now) else {
+        state.tokens.way().count_wrong(address, now);
         tracing::warn!(client.address = %address, "somebody tried to sign in with a wrong token");
-        drop(sessions);
         let mut response = page(&LoginPage { next, wrong: Some("this token is not known here") })?;
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(response);
     };
-    let name = sessions.begin(actor, now);
+    welcome(&state, &grant).await;
     Ok(signed_in(&name, state.secure, next))
+}
+
+/// Writes down that somebody was let in. Whoever comes to mend a full disk is let in although it cannot be.
+async fn welcome(state: &WebState, grant: &Grant) {
+    save(&state.tokens);
+    if let Err(error) = state.asks.administered(&grant.actor, Act::SignedIn).await {
+        tracing::warn!(actor = grant.actor, %error, "that somebody signed in is not in the audit trail");
+    }
 }
 
 /// `POST /logout`: the session is over, also for whoever copied the cookie.
@@ -67,7 +74,8 @@ pub(super) async fn sign_out(
 ) -> Result<HttpResponse, Sorry> {
     writer.proven(Fields::parse(&body).get("csrf"))?;
     if let Some(name) = session_name(&request, &state) {
-        state.tokens.sessions().end(name);
+        state.tokens.sign_out(name);
+        save(&state.tokens);
     }
     let cookie = cookie(state.secure, "", 0);
     Ok(answer(StatusCode::SEE_OTHER).insert_header((LOCATION, "/login")).insert_header((SET_COOKIE, cookie)).finish())

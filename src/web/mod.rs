@@ -11,11 +11,13 @@ mod assets;
 mod door;
 mod forms;
 mod frame;
+mod keyring;
 mod login;
 mod pages;
 mod respond;
 mod sessions;
 mod stream;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -71,6 +73,15 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
                 .service(only(web::get().to(api::deliveries), "/deliveries"))
                 .service(only(web::get().to(api::delivery), "/deliveries/{id}"))
                 .service(only(web::get().to(stream::events), "/events"))
+                .service(only(web::get().to(api::audit), "/audit"))
+                .service(
+                    small("/tokens")
+                        .route(web::get().to(tokens::list))
+                        .route(web::post().to(tokens::make))
+                        .default_service(web::to(api::wrong_method)),
+                )
+                .service(only(web::delete().to(tokens::revoke), "/tokens/{name}"))
+                .service(only(web::delete().to(tokens::sign_out), "/tokens/{name}/sessions"))
                 .service(only(web::post().to(api::request), "/requests"))
                 .service(only(web::post().to(api::upkeep), "/upkeep"))
                 .default_service(web::to(api::unknown)),
@@ -87,6 +98,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(web::resource("/deliveries").get(pages::deliveries))
         .service(web::resource("/deliveries/{id}").get(pages::delivery))
         .service(small("/deliveries/{id}/{act}").post(forms::at_delivery))
+        .service(web::resource("/audit").get(pages::audit))
         .service(small("/releases/{act}").post(forms::at_all))
         .default_service(web::to(pages::unknown));
 }

@@ -7,11 +7,11 @@ use super::WebState;
 use super::api::{deployments_query, offset};
 use super::door::Reader;
 use super::frame::{
-    DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
+    AuditSheet, DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
 };
 use super::respond::{Refusal, Sorry, page};
 use crate::board::{DeploymentsQuery, TargetsPage};
-use crate::domain::{DeliveryId, DeploymentId, TargetName};
+use crate::domain::{DeliveryId, DeploymentId, Role, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
 
@@ -67,6 +67,13 @@ pub(super) async fn delivery(reader: Reader, state: Data<WebState>, id: Path<Str
     let found = state.board.delivery(&id).await?;
     let it = found.ok_or_else(|| Refusal::new(404, format!("there is no delivery `{id}`")))?;
     page(&DeliverySheet { frame: Frame::new(&reader, state.clock.now(), "deliveries"), it })
+}
+
+/// `GET /audit`: who asked for what, and who let whom in.
+pub(super) async fn audit(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    reader.reaches(Role::Read)?;
+    let found = state.board.audit(offset(&request, "cursor")?).await?;
+    page(&AuditSheet { frame: Frame::new(&reader, state.clock.now(), "audit"), found })
 }
 
 /// Anything that is not there.

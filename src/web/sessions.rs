@@ -1,14 +1,19 @@
-//! Who is signed in with a browser. Kept in memory: a restart signs everybody out, and a sign-out is final.
+//! Who is signed in with a browser, and who may try to. Pure: times come in, and `keyring` keeps what must outlive us.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::access::{digest, random_name};
 
-/// How long a session lives: a working week and a weekend.
+/// How long a session lives at most: a working week and a weekend.
 const LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long it lives unused: a weekend.
+const IDLES: SignedDuration = SignedDuration::from_hours(72);
+/// How often a use is worth being written down.
+pub(super) const NOTED: SignedDuration = SignedDuration::from_mins(10);
 /// How many sessions there may be at once; the one that would end first makes room.
 const MOST: usize = 1000;
 /// How many one-time links may be unused at once.
@@ -17,23 +22,90 @@ const LINKS: usize = 16;
 const TRIES: u32 = 10;
 /// How long an address that sent more is not listened to.
 const PAUSE: SignedDuration = SignedDuration::from_secs(60);
+/// How many addresses are remembered for it.
+const ADDRESSES: usize = 10_000;
 
-/// The sessions of one bot. Secrets are kept as digests only.
-#[derive(Default)]
-pub(super) struct Sessions {
-    open: HashMap<[u8; 32], Session>,
-    links: Vec<[u8; 32]>,
-    wrong: HashMap<IpAddr, Wrong>,
+/// One signed-in browser. Its name is a secret, and only the digest of it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Session {
+    name: String,
+    /// The digest of the token that it was opened with: it ends with that token.
+    token: String,
+    since: Timestamp,
+    seen: Timestamp,
 }
 
-/// One signed-in browser.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
-    /// Who.
-    pub(super) actor: &'static str,
-    /// What its forms must carry.
-    pub(super) csrf: String,
-    until: Timestamp,
+impl Session {
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.duration_since(self.since) >= LIVES || now.duration_since(self.seen) >= IDLES
+    }
+
+    /// Notes a use; whether that is worth being written down.
+    fn note(&mut self, now: Timestamp) -> bool {
+        let worth = now.duration_since(self.seen) >= NOTED;
+        if worth {
+            self.seen = now;
+        }
+        worth
+    }
+}
+
+/// The sessions of one bot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Sessions(Vec<Session>);
+
+impl Sessions {
+    /// Opens a session with a token of this digest, and gives its secret name.
+    pub(super) fn begin(&mut self, token: &str, now: Timestamp) -> String {
+        self.0.retain(|session| !session.is_over(now));
+        if self.0.len() >= MOST {
+            // They lie in the order of their begin, which is that of their end.
+            self.0.remove(0);
+        }
+        let name = fresh();
+        self.0.push(Session { name: digest(&name), token: token.to_owned(), since: now, seen: now });
+        name
+    }
+
+    /// The digest of the token that a session was opened with, and whether this use is worth being written down.
+    pub(super) fn find(&mut self, name: &str, now: Timestamp) -> Option<(String, bool)> {
+        let name = digest(name);
+        let session = self.0.iter_mut().find(|session| session.name == name && !session.is_over(now))?;
+        let worth = session.note(now);
+        Some((session.token.clone(), worth))
+    }
+
+    /// Ends a session; whether there was one.
+    pub(super) fn end(&mut self, name: &str) -> bool {
+        let (name, before) = (digest(name), self.0.len());
+        self.0.retain(|session| session.name != name);
+        self.0.len() < before
+    }
+
+    /// Ends all that were opened with a token of this digest, and says how many.
+    pub(super) fn end_all(&mut self, token: &str) -> usize {
+        let before = self.0.len();
+        self.0.retain(|session| session.token != token);
+        before - self.0.len()
+    }
+
+    /// How many are open with a token of this digest.
+    pub(super) fn count(&self, token: &str, now: Timestamp) -> usize {
+        self.0.iter().filter(|session| session.token == token && !session.is_over(now)).count()
+    }
+}
+
+/// What the forms of a session must carry: no other site can tell it, and nothing needs to be kept of it.
+pub(super) fn csrf(name: &str) -> String {
+    digest(&format!("form of {name}"))
+}
+
+/// Secrets that sign in once, and addresses that guess. None of it outlives the process.
+#[derive(Default)]
+pub(super) struct Way {
+    links: Vec<String>,
+    wrong: HashMap<IpAddr, Wrong>,
 }
 
 struct Wrong {
@@ -41,30 +113,7 @@ struct Wrong {
     since: Timestamp,
 }
 
-impl Sessions {
-    /// Opens a session and gives its secret name.
-    pub(super) fn begin(&mut self, actor: &'static str, now: Timestamp) -> String {
-        self.open.retain(|_, session| now < session.until);
-        while self.open.len() >= MOST {
-            let first = self.open.iter().min_by_key(|(_, session)| session.until).map(|(name, _)| *name);
-            first.map(|name| self.open.remove(&name));
-        }
-        let name = fresh();
-        let until = now.checked_add(LIVES).unwrap_or(Timestamp::MAX);
-        self.open.insert(digest(&name), Session { actor, csrf: fresh(), until });
-        name
-    }
-
-    /// The session of that secret name.
-    pub(super) fn find(&self, name: &str, now: Timestamp) -> Option<Session> {
-        self.open.get(&digest(name)).filter(|session| now < session.until).cloned()
-    }
-
-    /// Ends a session.
-    pub(super) fn end(&mut self, name: &str) {
-        self.open.remove(&digest(name));
-    }
-
+impl Way {
     /// A secret that opens one session.
     pub(super) fn one_time(&mut self) -> String {
         if self.links.len() >= LINKS {
@@ -84,15 +133,24 @@ impl Sessions {
     }
 
     /// How long an address has to wait before it may try a token again.
-    pub(super) fn must_wait(&mut self, address: IpAddr, now: Timestamp) -> Option<SignedDuration> {
-        self.wrong.retain(|_, wrong| now.duration_since(wrong.since) < PAUSE);
+    pub(super) fn must_wait(&self, address: IpAddr, now: Timestamp) -> Option<SignedDuration> {
         let wrong = self.wrong.get(&address).filter(|wrong| wrong.tries >= TRIES)?;
-        Some(PAUSE - now.duration_since(wrong.since))
+        let rest = PAUSE - now.duration_since(wrong.since);
+        rest.is_positive().then_some(rest)
     }
 
     /// Counts a wrong token.
     pub(super) fn count_wrong(&mut self, address: IpAddr, now: Timestamp) {
+        if self.wrong.len() >= ADDRESSES {
+            self.wrong.retain(|_, wrong| now.duration_since(wrong.since) < PAUSE);
+        }
+        if self.wrong.len() >= ADDRESSES {
+            self.wrong.clear();
+        }
         let wrong = self.wrong.entry(address).or_insert(Wrong { tries: 0, since: now });
+        if now.duration_since(wrong.since) >= PAUSE {
+            *wrong = Wrong { tries: 0, since: now };
+        }
         wrong.tries += 1;
     }
 }
@@ -107,37 +165,73 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_ends_by_itself_or_at_once() {
+    fn a_session_ends_by_itself_or_at_once_or_with_its_token() {
         let mut sessions = Sessions::default();
         let start = Timestamp::UNIX_EPOCH;
-        let (one, other) = (sessions.begin("admin", start), sessions.begin("admin", start));
-        assert_eq!(sessions.find(&one, start).unwrap().actor, "admin");
-        assert!(sessions.find(&one, start + LIVES).is_none());
-        sessions.end(&other);
-        assert!(sessions.find(&other, start).is_none());
+        let (one, other, third) = (sessions.begin("a", start), sessions.begin("a", start), sessions.begin("b", start));
+        assert_eq!(sessions.find(&one, start), Some(("a".into(), false)));
         assert!(sessions.find("", start).is_none());
+        assert!(sessions.end(&other) && !sessions.end(&other));
+        assert!(sessions.find(&other, start).is_none());
+        assert_eq!((sessions.count("a", start), sessions.end_all("a"), sessions.end_all("a")), (1, 1, 0));
+        assert!(sessions.find(&one, start).is_none() && sessions.find(&third, start).is_some());
+    }
+
+    #[test]
+    fn a_session_that_is_used_lives_a_week_and_one_that_is_not_a_weekend() {
+        let mut sessions = Sessions::default();
+        let start = Timestamp::UNIX_EPOCH;
+        let (used, idle) = (sessions.begin("a", start), sessions.begin("a", start));
+        let hours = |hours| start + SignedDuration::from_hours(hours);
+        for at in (24..168).step_by(24) {
+            assert_eq!(sessions.find(&used, hours(at)), Some(("a".into(), true)), "{at}");
+            assert_eq!(sessions.find(&used, hours(at)), Some(("a".into(), false)), "once in ten minutes is enough");
+        }
+        assert!(sessions.find(&idle, hours(72)).is_none());
+        assert!(sessions.find(&used, hours(168)).is_none());
+    }
+
+    #[test]
+    fn the_oldest_session_makes_room() {
+        let mut sessions = Sessions::default();
+        let start = Timestamp::UNIX_EPOCH;
+        let first = sessions.begin("a", start);
+        let second = sessions.begin("a", start);
+        (2..=MOST).for_each(|_| drop(sessions.begin("a", start)));
+        assert!(sessions.find(&first, start).is_none() && sessions.find(&second, start).is_some());
     }
 
     #[test]
     fn a_link_opens_once() {
-        let mut sessions = Sessions::default();
-        let secret = sessions.one_time();
-        assert!(!sessions.redeem("guess"));
-        assert!(sessions.redeem(&secret));
-        assert!(!sessions.redeem(&secret));
+        let mut way = Way::default();
+        let secret = way.one_time();
+        assert!(!way.redeem("guess"));
+        assert!(way.redeem(&secret));
+        assert!(!way.redeem(&secret));
     }
 
     #[test]
     fn guessing_is_slowed_down_for_the_one_who_guesses() {
-        let mut sessions = Sessions::default();
+        let mut way = Way::default();
         let (bad, good) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let start = Timestamp::UNIX_EPOCH;
         for _ in 0..TRIES {
-            assert!(sessions.must_wait(bad, start).is_none());
-            sessions.count_wrong(bad, start);
+            assert!(way.must_wait(bad, start).is_none());
+            way.count_wrong(bad, start);
         }
-        assert_eq!(sessions.must_wait(bad, start), Some(PAUSE));
-        assert!(sessions.must_wait(good, start).is_none());
-        assert!(sessions.must_wait(bad, start + PAUSE).is_none());
+        assert_eq!(way.must_wait(bad, start), Some(PAUSE));
+        assert!(way.must_wait(good, start).is_none());
+        assert!(way.must_wait(bad, start + PAUSE).is_none());
+        way.count_wrong(bad, start + PAUSE);
+        assert!(way.must_wait(bad, start + PAUSE).is_none(), "the count begins anew");
+    }
+
+    #[test]
+    fn addresses_that_guess_do_not_fill_the_memory() {
+        let mut way = Way::default();
+        for address in 0..3 * ADDRESSES as u32 {
+            way.count_wrong(IpAddr::from(address.to_be_bytes()), Timestamp::UNIX_EPOCH);
+        }
+        assert!(way.wrong.len() <= ADDRESSES);
     }
 }

@@ -3,6 +3,7 @@
 
 mod moved;
 mod secrets;
+mod tokens;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod asking;
 mod pages;
+mod roles;
 pub(crate) mod seed;
 
 use actix_web::App;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use landfall::domain::{
-    Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, CaughtUp, CommitPrefix, DeliveryEvent,
+    Act, Approval, ArchiveFacts, Ask, BodyAt, BotEvent, BundleFormat, CaughtUp, CommitPrefix, DeliveryEvent,
     DeploymentEvent, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind, InstanceState, Instances, Lifecycle,
-    Location, NoDeployment, NoticeState, PlanLine, Progress, RepositoryName, Request, Revision, RunId, RunOutcome,
-    SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, Traffic, Verdict,
+    Location, NoDeployment, NoticeState, PlanLine, Progress, RepositoryName, Request, Revision, Role, RunId,
+    RunOutcome, SinkEvent, StepName, StepStatus, Stream, SubState, TargetEvent, TokenName, Traffic, Verdict,
 };
 use landfall::domain::{
     Cause, CodeDeploySpec, DeployOptions, EngineSpec, FileExists, Order, OverrideAlarms, Platform, Promote,
@@ -373,6 +373,23 @@ fn asks() -> Vec<Ask> {
     })
 }
 
+fn acts() -> Vec<Act> {
+    let token = || TokenName::parse("ci").unwrap();
+    every(|last| match last {
+        None => Some(Act::TokenMade {
+            token: token(),
+            role: Role::Deploy,
+            targets: vec!["shop-*".into()],
+            until: Some(at(66)),
+        }),
+        Some(Act::TokenMade { .. }) => Some(Act::TokenRevoked { token: token() }),
+        Some(Act::TokenRevoked { .. }) => Some(Act::SignedIn),
+        Some(Act::SignedIn) => Some(Act::SignedOut { whose: token().to_string() }),
+        Some(Act::SignedOut { .. }) => Some(Act::Upkeep),
+        Some(Act::Upkeep) => None,
+    })
+}
+
 fn bot_events() -> Vec<BotEvent> {
     let requested = |what| {
         let request = Request { actor: ada(), key: "key-1".into(), what };
@@ -381,8 +398,9 @@ fn bot_events() -> Vec<BotEvent> {
     let mut all = every(|last| match last {
         None => Some(BotEvent::Started { version: "0.1.0".into() }),
         Some(BotEvent::Started { .. }) => Some(BotEvent::Stopping),
-        Some(BotEvent::Stopping | BotEvent::Requested { .. }) => None,
+        Some(BotEvent::Stopping | BotEvent::Requested { .. } | BotEvent::Administered { .. }) => None,
     });
+    all.extend(acts().into_iter().map(|act| BotEvent::Administered { actor: ada(), act }));
     all.extend(asks().into_iter().map(requested));
     all
 }

@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use landfall::board::Board;
 use landfall::clients::Clock;
 use landfall::domain::{
-    ArchiveFacts, Ask, Blame, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent, DeploymentId,
-    EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState, Instances, Lifecycle,
-    Location, NoticeState, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request, Revision,
-    Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
+    Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
+    DeploymentId, EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState, Instances,
+    Lifecycle, Location, NoticeState, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request,
+    Revision, Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
 };
 use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
 use landfall::web::access::Tokens;
@@ -30,7 +30,7 @@ pub(crate) struct World {
     pub(crate) targets: Vec<Arc<Target>>,
     /// Set, and the disk fails from now on.
     pub(crate) broken: Arc<AtomicBool>,
-    _directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
 }
 
 /// How a world's web is set up.
@@ -76,7 +76,36 @@ impl World {
             secure: setup.secure,
             stop: CancellationToken::new(),
         });
-        Self { ledger, clock, state, token, targets, broken, _directory: directory }
+        Self { ledger, clock, state, token, targets, broken, directory: Arc::new(directory) }
+    }
+
+    /// Where it keeps what it keeps.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// The same, as a new process would find it.
+    pub(crate) fn restarted(&self) -> Self {
+        let WebState { board, asks, clock, public_reads, secure, stop, tokens: _ } = self.state.get_ref();
+        let state = WebState {
+            board: board.clone(),
+            asks: asks.clone(),
+            tokens: Arc::new(Tokens::open(self.directory.path()).unwrap()),
+            clock: clock.clone(),
+            public_reads: *public_reads,
+            secure: *secure,
+            stop: stop.clone(),
+        };
+        let token = std::fs::read_to_string(self.directory.path().join("token")).unwrap().trim().to_owned();
+        Self {
+            ledger: self.ledger.clone(),
+            clock: self.clock.clone(),
+            state: Data::new(state),
+            token,
+            targets: self.targets.clone(),
+            broken: self.broken.clone(),
+            directory: self.directory.clone(),
+        }
     }
 
     /// One with a day's work in it.
@@ -296,6 +325,15 @@ impl Asks for Straight {
             let written = self.0.request(request, consequences, births).await;
             let done = written.map_err(|error| AskError::Unavailable(failure(error)))?;
             Ok(Asked { repeat: done.repeat, offset: done.offset, deployments: done.deployments, told: None })
+        })
+    }
+
+    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), AskError>> {
+        let event = BotEvent::Administered { actor: actor.to_owned(), act }.into();
+        Box::pin(async move {
+            let told = |error: landfall::ledger::LedgerError| AskError::Unavailable(error.failure());
+            let write = Append { stream: Stream::Bot, expect: None, event, births: vec![] };
+            self.0.append(write).await.map(|_| ()).map_err(told)
         })
     }
 

@@ -1,0 +1,111 @@
+//! Who is let in, for administrators: tokens made, listed and revoked, browsers signed out. Each act is in the audit trail.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::WebState;
+use super::access::{NewToken, TokenError, Tokens};
+use super::door::{Reader, Writer};
+use super::respond::{Problem, Refusal, json};
+use crate::domain::{Act, Pattern, Role, TokenName};
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// `GET /api/v1/tokens`.
+pub(super) async fn list(reader: Reader, state: Data<WebState>) -> Answer {
+    reader.reaches(Role::Admin)?;
+    Ok(json(StatusCode::OK, &json!({ "tokens": state.tokens.list(state.clock.now()) })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `name` and `role`")]
+struct Wanted {
+    name: TokenName,
+    role: Role,
+    #[serde(default)]
+    targets: Vec<Pattern>,
+    #[serde(default)]
+    until: Option<Timestamp>,
+}
+
+/// `POST /api/v1/tokens`: makes one. Its secret is in this answer, and nowhere else ever after.
+pub(super) async fn make(
+    writer: Writer,
+    state: Data<WebState>,
+    request: HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+) -> Answer {
+    let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
+    let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
+    let Wanted { name, role, targets, until } = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::new(422, error.to_string()).help(r#"send `{"name":"ci","role":"deploy","targets":["shop-*"]}`"#)
+    })?;
+    let act = Act::TokenMade { token: name.clone(), role, targets: targets.clone(), until };
+    let (made_by, now, wanted) =
+        (actor.clone(), state.clock.now(), NewToken { name: name.clone(), role, targets, until });
+    let secret = at_rest(&state, move |tokens| tokens.make(wanted, &made_by, now)).await?;
+    state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
+    Ok(json(StatusCode::CREATED, &json!({ "name": name, "token": secret })))
+}
+
+/// `DELETE /api/v1/tokens/{name}`: it works no more, and who signed in with it is signed out.
+pub(super) async fn revoke(writer: Writer, state: Data<WebState>, request: HttpRequest, name: Path<String>) -> Answer {
+    let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
+    let token = TokenName::parse(name.into_inner())?;
+    let which = token.clone();
+    at_rest(&state, move |tokens| tokens.revoke(&which)).await?;
+    state.asks.administered(&actor, Act::TokenRevoked { token: token.clone() }).await.map_err(Refusal::from)?;
+    Ok(json(StatusCode::OK, &json!({ "name": token })))
+}
+
+/// `DELETE /api/v1/tokens/{name}/sessions`: the token works on, and browsers have to show it again.
+pub(super) async fn sign_out(
+    writer: Writer,
+    state: Data<WebState>,
+    request: HttpRequest,
+    name: Path<String>,
+) -> Answer {
+    let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
+    let token = TokenName::parse(name.into_inner())?;
+    let which = token.clone();
+    let ended = at_rest(&state, move |tokens| {
+        let ended = tokens.sign_out_all(&which)?;
+        tokens.write_down().map_err(TokenError::File)?;
+        Ok(ended)
+    })
+    .await?;
+    let act = Act::SignedOut { whose: token.to_string() };
+    state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
+    Ok(json(StatusCode::OK, &json!({ "name": token, "sessions": ended })))
+}
+
+/// Changes what is kept of tokens, on a thread that may wait for the disk.
+async fn at_rest<T: Send + 'static>(
+    state: &WebState,
+    change: impl FnOnce(&Tokens) -> Result<T, TokenError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let tokens = Arc::clone(&state.tokens);
+    let done = tokio::task::spawn_blocking(move || change(&tokens)).await;
+    Ok(done.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?)
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        let (status, help) = match &error {
+            TokenError::Known(_) => (409, "take another name, or `landfall token revoke` that one first"),
+            TokenError::Unknown(_) => (404, "`landfall token list` shows those that there are"),
+            TokenError::Reserved => (409, "delete that file and restart the bot: it writes another"),
+            TokenError::Many => (409, "`landfall token list` shows them: revoke what is not used"),
+            TokenError::Held(_) => (422, "only tokens of the role `deploy` are: who may read, may read everything"),
+            TokenError::Over(_) => (422, "name a time that is to come, or none"),
+            TokenError::File(_) => (503, "look at the data directory's disk, then do it again"),
+        };
+        Self::new(status, error.to_string()).help(help)
+    }
+}
