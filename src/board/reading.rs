@@ -20,7 +20,7 @@ use crate::clients::Clock;
 use crate::config::GitHub;
 use crate::domain::{
     Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, Fleet,
-    HoldKind, Lifecycle, Live, Offset, PlanLine, Record, Revision, State, Stream, Target, TargetName,
+    Lifecycle, Live, Offset, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -169,28 +169,21 @@ impl Inside {
             open.extend(self.ledger.deployment(id)?);
         }
         open.sort_by_key(Deployment::id);
-        let paused = self.ledger.paused();
-        let targets = self.targets.iter().map(|target| self.target(target, &open, paused)).collect::<Answer<_>>()?;
-        Ok(TargetsPage { paused, targets })
+        let releases = self.ledger.releases()?;
+        let targets = self.targets.iter().map(|target| self.target(target, &open, &releases)).collect::<Answer<_>>()?;
+        let lock = releases.lock.filter(|it| it.lasts(self.clock.now()));
+        Ok(TargetsPage { paused: releases.paused.is_some(), pause: releases.paused, lock, targets })
     }
 
-    fn target(&self, target: &Target, open: &[Deployment], paused: bool) -> Answer<TargetView> {
+    fn target(&self, target: &Target, open: &[Deployment], releases: &Releases) -> Answer<TargetView> {
         let state = self.ledger.target(&target.name)?;
-        let lock = state.lock_at(self.clock.now());
+        let now = self.clock.now();
         let mine: Vec<&Deployment> = open.iter().filter(|it| it.order().target.name == target.name).collect();
         let running = mine.iter().max_by_key(|it| (nearness(it), std::cmp::Reverse(it.id())));
         let running = running.filter(|it| nearness(it) > 0).map(|it| it.id());
         let waiting = mine.iter().map(|it| it.id()).filter(|id| Some(*id) != running).collect();
-        let mut holds = Vec::new();
-        if paused {
-            let reason = "all releases are paused".to_owned();
-            holds.push(HoldView { kind: HoldKind::Paused, reason, until: None, deployment: None });
-        }
-        if let Some(lock) = lock {
-            let why = lock.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
-            let reason = format!("locked by {}{why}", lock.actor);
-            holds.push(HoldView { kind: HoldKind::Lock, reason, until: lock.until, deployment: None });
-        }
+        let of_all = releases.holds(&target.name, &state, false, now);
+        let mut holds: Vec<HoldView> = of_all.into_iter().map(HoldView::of_all).collect();
         holds.extend(mine.iter().filter_map(|it| hold_of(it)));
         let live = state.live.as_ref().map(|live| self.live(live)).transpose()?;
         let left_by = state.left_by.as_ref().map(|left| self.live(left)).transpose()?;
@@ -200,7 +193,9 @@ impl Inside {
             called_now: state.called_now(target).map(ToString::to_string),
             environment: target.environment.clone(),
             engine: target.engine.kind(),
-            locked: lock.is_some(),
+            locked: state.locks(now).any(|it| !it.warns),
+            locks: state.locks(now).cloned().collect(),
+            warning: releases.warning(&state, now),
             rules: rules(target),
             seen: state.seen.clone(),
             live,

@@ -1,5 +1,7 @@
 //! One sentence for each record, for people: dashboard, terminal and demo say the same. It never looks anything up.
 
+use jiff::Timestamp;
+
 use crate::domain::{
     Act, Ask, BotEvent, Cause, CommitSha, Declined, DeliveryEvent, DeployOptions, DeploymentEvent, Event, Failure,
     Lifecycle, Order, Pattern, Progress, Record, RefName, Revision, SinkEvent, StepName, StepStatus, SubState,
@@ -61,7 +63,8 @@ fn of_deployment(event: &DeploymentEvent) -> String {
             }
             text
         }
-        DeploymentEvent::Releasing { .. } => "handing over to the engine".into(),
+        DeploymentEvent::Releasing { warning: None, .. } => "handing over to the engine".into(),
+        DeploymentEvent::Releasing { warning: Some(warning), .. } => format!("handing over to the engine; {warning}"),
         DeploymentEvent::Unsent { failure, .. } => format!("the engine was not called: {}", failure.message),
         DeploymentEvent::Released { run, adopted: false, .. } => format!("the engine took it as {run}"),
         DeploymentEvent::Released { run, adopted: true, .. } => format!("found at the engine as {run}"),
@@ -202,10 +205,9 @@ fn of_target(event: &TargetEvent) -> String {
         TargetEvent::Followed { repository } => {
             format!("the repository is called `{repository}` now: followed by its id, correct the configuration")
         }
-        TargetEvent::Locked { actor, reason, until } => {
-            let reason = reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
-            let until = until.map(|it| format!(" until {it:.0}")).unwrap_or_default();
-            format!("locked by {actor}{until}{reason}")
+        TargetEvent::Locked { actor, reason, until, warns, after: _ } => {
+            let what = if *warns { "warning set" } else { "locked" };
+            format!("{what} by {actor}{}", for_how_long(reason.as_deref(), *until))
         }
         TargetEvent::Unlocked { actor } => format!("unlocked by {actor}"),
         TargetEvent::UpkeepFailed { failure } => format!("upkeep is not whole: {failure}"),
@@ -213,6 +215,12 @@ fn of_target(event: &TargetEvent) -> String {
         TargetEvent::Pruned { location, gone: false, .. } => format!("retention deleted {location}"),
         TargetEvent::Pruned { location, gone: true, .. } => format!("{location} is gone, and not by us"),
     }
+}
+
+fn for_how_long(reason: Option<&str>, until: Option<Timestamp>) -> String {
+    let reason = reason.map(|it| format!(": {it}")).unwrap_or_default();
+    let until = until.map(|it| format!(" until {it:.0}")).unwrap_or_default();
+    format!("{until}{reason}")
 }
 
 fn of_sink(event: &SinkEvent) -> String {
@@ -270,7 +278,12 @@ pub(super) fn asked(what: &Ask) -> String {
         Ask::Approve { deployment, of: Some(of) } => format!("approve {of} of {deployment}"),
         Ask::Lock { target, .. } => format!("lock {target}"),
         Ask::Unlock { target } => format!("unlock {target}"),
-        Ask::Pause => "pause".into(),
+        Ask::LockAll { reason, until, warns } => {
+            let what = if *warns { "warn at every target" } else { "lock every target" };
+            format!("{what}{}", for_how_long(reason.as_deref(), *until))
+        }
+        Ask::UnlockAll => "end the lock of every target".into(),
+        Ask::Pause { reason } => format!("pause{}", for_how_long(reason.as_deref(), None)),
         Ask::Resume => "resume".into(),
         Ask::Replay { delivery } => format!("plan delivery {delivery} again"),
     }

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
-    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, HoldKind,
-    Lifecycle, Offset, Order, Pattern, PlanLine, Record, SinkEvent, SourceSpec, Target, TargetName,
+    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold,
+    HoldKind, Lifecycle, Lock, Offset, Order, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
+    TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -17,6 +18,12 @@ use crate::domain::{
 pub struct TargetsPage {
     /// Whether a person paused all releases.
     pub paused: bool,
+    /// Who did, when and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// The lock of all targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
     /// The targets.
     pub targets: Vec<TargetView>,
 }
@@ -53,6 +60,11 @@ pub struct TargetView {
     pub upkeep: Option<Failure>,
     /// Whether a person locked it.
     pub locked: bool,
+    /// Its own locks, with who, why and until when; those that only warn, too.
+    pub locks: Vec<Lock>,
+    /// What whoever deploys to it is warned of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The rule in words, pattern by pattern: `branch main`.
     pub rules: Vec<String>,
 }
@@ -85,6 +97,13 @@ pub struct HoldView {
     pub until: Option<Timestamp>,
     /// The deployment that waits; nothing where all of the target does.
     pub deployment: Option<DeploymentId>,
+}
+
+impl HoldView {
+    /// A hold of everything that goes to a target.
+    pub(super) fn of_all(Hold { kind, reason, until }: Hold) -> Self {
+        Self { kind, reason, until, deployment: None }
+    }
 }
 
 /// A page of deployments, newest first.

@@ -1,5 +1,4 @@
-//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `lock`, `unlock`: asking the server for something.
-//! The server decides.
+//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`: asking the server for something. The server decides.
 
 use std::time::Duration;
 
@@ -12,8 +11,7 @@ use super::exit::{Exit, Outcome, Trouble};
 use super::server::{Server, ServerArgs};
 use super::status::{Deployment, target_named, targets_in, understood};
 use super::terminal::{of_state, say, say_json, styled, talk};
-use crate::clients::Clock;
-use crate::config::{Environment, duration};
+use crate::config::Environment;
 use crate::domain::{Ask, CommitPrefix, DeployOptions, DeploymentId, RefName, TargetName};
 
 /// How often a deployment is looked at while it is waited for.
@@ -162,36 +160,6 @@ pub(super) struct ApproveArgs {
     asking: Asking,
 }
 
-/// The arguments of `lock`.
-#[derive(Debug, Args)]
-pub(super) struct LockArgs {
-    /// The target
-    #[arg(value_name = "TARGET")]
-    target: TargetName,
-
-    /// Why, for whoever wonders
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-
-    /// For how long, such as 2h; until it is unlocked, unless given
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    long: Option<Duration>,
-
-    #[command(flatten)]
-    asking: Asking,
-}
-
-/// The arguments of `unlock`.
-#[derive(Debug, Args)]
-pub(super) struct UnlockArgs {
-    /// The target
-    #[arg(value_name = "TARGET")]
-    target: TargetName,
-
-    #[command(flatten)]
-    asking: Asking,
-}
-
 pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
     let server = args.beginning.asking.server.find(environment)?;
     let (reference, sha) = match &args.wanted {
@@ -226,21 +194,6 @@ pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {
 pub(super) fn approve(args: &ApproveArgs, environment: &Environment) -> Outcome {
     let ask = Ask::Approve { deployment: args.deployment, of: None };
     done(&args.asking, environment, &ask, &format!("approved {}", args.deployment))
-}
-
-pub(super) fn lock(args: &LockArgs, environment: &Environment) -> Outcome {
-    let until = args.long.map(|long| until(Clock::system().now(), long)).transpose()?;
-    let told = match until {
-        Some(until) => format!("{} is locked until {until:.0}", args.target),
-        None => format!("{} is locked", args.target),
-    };
-    let ask = Ask::Lock { target: args.target.clone(), reason: args.reason.clone(), until };
-    done(&args.asking, environment, &ask, &told)
-}
-
-pub(super) fn unlock(args: &UnlockArgs, environment: &Environment) -> Outcome {
-    let ask = Ask::Unlock { target: args.target.clone() };
-    done(&args.asking, environment, &ask, &format!("{} is unlocked", args.target))
 }
 
 pub(super) fn until(now: Timestamp, long: Duration) -> Result<Timestamp, Trouble> {
@@ -279,7 +232,7 @@ pub(super) fn random_key() -> Result<String, Trouble> {
     Ok([&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-"))
 }
 
-fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> Outcome {
+pub(super) fn done(asking: &Asking, environment: &Environment, what: &Ask, told: &str) -> Outcome {
     let answer = ask(&asking.server.find(environment)?, what)?;
     if asking.json {
         say_json(&answer);
@@ -308,6 +261,9 @@ pub(super) fn born(server: &Server, what: &Ask, wait: bool, json: bool) -> Outco
         return Ok(Exit::Done);
     }
     let mut exit = Exit::Done;
+    if let Some(told) = answer["text"].as_str().filter(|_| !json) {
+        talk(&format!("{told}\n"));
+    }
     for id in &ids {
         if !json {
             say(&format!("{id}\n"));

@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod export;
 mod findings;
+mod hold;
 mod import;
 mod init;
 mod pushed;

@@ -43,7 +43,11 @@ pub(super) struct Target {
     upkeep: Option<domain::Failure>,
     running: Option<String>,
     #[serde(default)]
-    waiting: Vec<String>,
+    pub(super) waiting: Vec<String>,
+    #[serde(default)]
+    pub(super) locks: Vec<domain::Lock>,
+    #[serde(default)]
+    warning: Option<String>,
     #[serde(default)]
     holds: Vec<Value>,
     /// Patterns in words: `branch main`.
@@ -227,6 +231,9 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         if let Some(failure) = &target.upkeep {
             let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
             text += &format!("{} {}: {}{help}\n", styled(WAITS, "upkeep"), target.name, failure.message);
+        }
+        if let Some(warning) = &target.warning {
+            text += &format!("{} {}: {warning}\n", styled(WAITS, "warned"), target.name);
         }
         for hold in &target.holds {
             let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
-    apply, ask, audit, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, import, init, send,
-    serve, status, token, upkeep, why,
+    apply, ask, audit, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, hold, import, init,
+    send, serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -59,10 +59,16 @@ enum Verb {
     Stop(ask::StopArgs),
     /// Let a deployment go on that waits for a person: a promotion, the move of traffic, the end of old instances
     Approve(ask::ApproveArgs),
-    /// Release nothing to a target until it is unlocked
-    Lock(ask::LockArgs),
-    /// Release to a target again
-    Unlock(ask::UnlockArgs),
+    /// Release nothing to a target, or to all, until it is unlocked; or list the locks
+    Lock(hold::LockArgs),
+    /// List who has locked what, since when, until when and why, and how many deployments wait
+    Locks(hold::LocksArgs),
+    /// Release to a target again, whoever locked it
+    Unlock(hold::UnlockArgs),
+    /// Release nothing anywhere; pushes are still taken, checked and prepared
+    Pause(hold::PauseArgs),
+    /// Release again: of each target and ref the newest, unless the target queues all
+    Resume(hold::ResumeArgs),
     /// List the pushes that came in and what each meant, or tell the whole story of one
     Deliveries(deliveries::DeliveriesArgs),
     /// Have a push that came in planned again by today's configuration, although it is known
@@ -117,8 +123,11 @@ impl Verb {
             Self::Restart(it) => ask::restart(&it, environment),
             Self::Stop(it) => ask::stop(&it, environment),
             Self::Approve(it) => ask::approve(&it, environment),
-            Self::Lock(it) => ask::lock(&it, environment),
-            Self::Unlock(it) => ask::unlock(&it, environment),
+            Self::Lock(it) => hold::lock(&it, environment),
+            Self::Locks(it) => hold::locks(&it, environment),
+            Self::Unlock(it) => hold::unlock(&it, environment),
+            Self::Pause(it) => hold::pause(&it, environment),
+            Self::Resume(it) => hold::resume(&it, environment),
             Self::Deliveries(it) => deliveries::deliveries(&it, environment),
             Self::Replay(it) => deliveries::replay(&it, environment),
             Self::Audit(it) => audit::run(&it, environment),

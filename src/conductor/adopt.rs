@@ -2,7 +2,7 @@
 //! badly is told of its rollback, whoever began it.
 
 use super::jobs::{Done, Job, JobError, blocking};
-use crate::domain::{CommitSha, Deployment, DeploymentEvent, DeploymentId, RunId, State, Stream};
+use crate::domain::{Cause, CommitSha, Deployment, DeploymentEvent, DeploymentId, RunId, State, Stream, TargetEvent};
 use crate::ledger::{Append, Filter, LedgerError};
 use crate::steps::release;
 
@@ -15,6 +15,40 @@ impl Job {
         let (Some(parent), State::Planned) = (self.repaired(), self.deployment.state()) else { return Ok(()) };
         let (by, to) = (self.deployment.id(), self.brings());
         self.tell(parent, DeploymentEvent::RollbackBegun { by, to }).await
+    }
+
+    /// Locks the target where a rollback is to do that: what failed, or came before somebody took it back, stays away
+    /// until a person looked. May run twice: one lock for each rollback.
+    pub(super) async fn lock_after_rollback(&self) -> Done {
+        let (id, order) = (self.deployment.id(), self.deployment.order());
+        let wants = order.is_rollback() && order.target.lock_after_rollback;
+        if !wants || *self.deployment.state() != State::Planned {
+            return Ok(());
+        }
+        let (ledger, name) = (self.ledger.clone(), order.target.name.clone());
+        let before = blocking(move || Ok(ledger.target(&name)?.rollback_lock)).await?;
+        if before.is_some_and(|it| it.after == Some(id)) {
+            return Ok(());
+        }
+        let (actor, back) = (self.asked_by().unwrap_or("the bot"), order.sha.short());
+        let why = order.parent.map(|it| format!(" in place of {it}")).unwrap_or_default();
+        let reason = Some(format!("{back} was brought back{why}; `landfall unlock {}` ends it", order.target.name));
+        let locked =
+            TargetEvent::Locked { actor: actor.to_owned(), reason, until: None, warns: false, after: Some(id) };
+        let stream = Stream::Target(order.target.name.clone());
+        self.at("before-lock");
+        self.ledger.append(Append { stream, expect: None, event: locked.into(), births: vec![] }).await?;
+        self.at("after-lock");
+        Ok(())
+    }
+
+    /// Who asked for the rollback that this is, where a person did.
+    fn asked_by(&self) -> Option<&str> {
+        match &self.deployment.order().cause {
+            Cause::Rollback { actor, .. } => actor.as_deref(),
+            Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Redeploy { .. } => None,
+            Cause::Replay { .. } | Cause::Promotion { .. } | Cause::Restart { .. } | Cause::Chosen { .. } => None,
+        }
     }
 
     /// Tells the same one how it ends. This is told before the end is written: after that nobody would come back to it.

@@ -7,8 +7,7 @@ use thiserror::Error;
 
 use crate::domain::{
     Approval, Ask, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
-    EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetEvent,
-    TargetName,
+    EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
@@ -84,15 +83,28 @@ impl Asks {
                 let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback };
                 (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
             }
-            Ask::Lock { target, reason, until } => {
-                let (actor, reason, until) = (request.actor.clone(), reason.clone(), *until);
-                (vec![self.of_target(target, TargetEvent::Locked { actor, reason, until })?], vec![])
+            Ask::Lock { target, reason, until, warns } => {
+                let (events, said) = self.lock(&request, target, (reason.clone(), *until, *warns)).await?;
+                told = said;
+                (events, vec![])
             }
             Ask::Unlock { target } => {
-                let actor = request.actor.clone();
-                (vec![self.of_target(target, TargetEvent::Unlocked { actor })?], vec![])
+                let (events, said) = self.unlock(&request, target).await?;
+                told = said;
+                (events, vec![])
             }
-            Ask::Pause | Ask::Resume => (vec![], vec![]),
+            Ask::LockAll { .. } => (self.lock_all(&request).await?.0, vec![]),
+            Ask::UnlockAll => {
+                let (events, said) = self.unlock_all().await?;
+                told = said;
+                (events, vec![])
+            }
+            Ask::Pause { .. } => (vec![], vec![]),
+            Ask::Resume => {
+                let (events, said) = self.resume().await?;
+                told = said;
+                (events, vec![])
+            }
             Ask::Rollback { target, to, options } => {
                 (vec![], vec![self.rollback(&request, target, *to, options).await?])
             }
@@ -108,19 +120,17 @@ impl Asks {
                 (vec![replay.consequence], replay.births)
             }
         };
+        if let Some(order) = births.first().map(|it| &it.order).filter(|_| told.is_none()) {
+            told = self.will_wait(&order.target.name, order.is_rollback()).await?;
+        }
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
     }
 
-    fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {
+    pub(super) fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {
         let found = self.targets.iter().find(|it| it.name == *name);
         found.ok_or_else(|| AskError::Unknown { kind: "target", name: name.to_string() })
-    }
-
-    fn of_target(&self, name: &TargetName, event: TargetEvent) -> Result<(Stream, Event), AskError> {
-        self.configured(name)?;
-        Ok((Stream::Target(name.clone()), event.into()))
     }
 
     async fn deployment(&self, id: DeploymentId) -> Result<Deployment, AskError> {

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::looks::{Look, Looks};
 use crate::domain::{
     Approval, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, HoldKind, Misplaced, OnNewPush,
-    Order, RefName, State, Step, TargetName, TargetState, spell,
+    Order, RefName, Releases, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -63,7 +63,7 @@ pub struct Desk {
     doubted: BTreeMap<DeploymentId, Timestamp>,
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
-    paused: bool,
+    releases: Releases,
 }
 
 impl Desk {
@@ -174,9 +174,11 @@ impl Desk {
         self.targets.insert(name, state);
     }
 
-    /// Whether anything may be released.
-    pub fn pause(&mut self, paused: bool) {
-        self.paused = paused;
+    /// What holds of all targets from now on. Gives whether that is news.
+    pub fn know_all(&mut self, releases: Releases) -> bool {
+        let is_news = self.releases != releases;
+        self.releases = releases;
+        is_news
     }
 
     /// Says that a task works on a deployment, and whether it may call the engine.
@@ -399,7 +401,8 @@ fn awaits_approval(deployment: &Deployment) -> bool {
     deployment.state().is_before_release() && deployment.waits_for() == Some(Approval::Promotion)
 }
 
-fn queues_all(deployment: &Deployment) -> bool {
+/// Whether its target releases one push after the other, and leaves none out.
+pub(super) fn queues_all(deployment: &Deployment) -> bool {
     deployment.order().target.on_new_push == OnNewPush::QueueAll
 }
 

@@ -72,6 +72,7 @@ impl Job {
     pub(super) async fn run(mut self, step: Step) -> Done {
         self.at("before-effect");
         self.tell_of_beginning().await?;
+        self.lock_after_rollback().await?;
         // Apart from the task itself: one that watches for hours must not keep room for all that the others need.
         match step {
             Step::Adopt(run) => Box::pin(self.adopt(run)).await,
@@ -250,7 +251,8 @@ impl Job {
         let engine = release::engine(&self.world, self.order());
         let run = engine.choose_run(self.id());
         let marker = release::marker(self.id());
-        self.append(DeploymentEvent::Releasing { marker, run: run.clone() }, vec![]).await?;
+        let warning = self.warning().await?;
+        self.append(DeploymentEvent::Releasing { marker, run: run.clone(), warning }, vec![]).await?;
         self.at("release:before-start");
         let intent = release::intent(self.id(), self.order(), &ready, run);
         let started = release::start(&self.world, intent).await;
@@ -325,7 +327,14 @@ impl Job {
         }
     }
 
-    async fn verify(&mut self, outcome: RunOutcome) -> Done {
+    /// What whoever deploys to this target is warned of at present.
+    async fn warning(&self) -> Result<Option<String>, LedgerError> {
+        let (ledger, name, now) = (self.ledger.clone(), self.order().target.name.clone(), self.now());
+        blocking(move || Ok(ledger.releases()?.warning(&ledger.target(&name)?, now))).await
+    }
+
+    async fn verify(&mut self, mut outcome: RunOutcome) -> Done {
+        outcome.warnings.splice(..0, self.deployment.warning().map(str::to_owned));
         let event = rollback::with_the_engines_words(outcome.conclusion(self.deployment.stop_asked_by()), &outcome);
         if let Some(run) = outcome.rolled_back_by.clone() {
             let (ledger, ended, to) = (self.ledger.clone(), self.deployment.clone(), outcome.rolled_back_to.clone());

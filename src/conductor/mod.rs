@@ -15,6 +15,7 @@ mod catch_up;
 pub mod desk;
 mod gate;
 mod hint;
+mod holding;
 mod jobs;
 mod looks;
 mod promotion;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::{
-    Ask, BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
+    BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
     TargetName,
 };
 use crate::ledger::{Ledger, LedgerError};
@@ -83,7 +83,7 @@ impl Conductor {
                 let state = reader.target(&name)?;
                 desk.know(name, state);
             }
-            desk.pause(reader.paused());
+            desk.know_all(reader.releases()?);
             // Whatever was said of their refs before was not kept: all that wait are looked at once.
             desk.doubt(|_| true);
             Ok((desk, read))
@@ -184,16 +184,12 @@ impl Conductor {
                 touched.extend(self.desk.of_target(name));
                 self.desk.know(name.clone(), state);
             }
-            (Stream::Bot, Event::Bot(BotEvent::Requested { request, .. })) => match request.what {
-                Ask::Pause => self.desk.pause(true),
-                Ask::Resume => {
-                    self.desk.pause(false);
+            (Stream::Bot, Event::Bot(BotEvent::Requested { .. })) => {
+                let ledger = self.ledger.clone();
+                if self.desk.know_all(blocking(move || ledger.releases()).await?) {
                     touched.extend(self.desk.ids());
                 }
-                Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Restart { .. } => {}
-                Ask::Stop { .. } | Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {
-                }
-            },
+            }
             (stream, _) => debug_assert!(
                 matches!(stream.kind(), StreamKind::Delivery | StreamKind::Sink | StreamKind::Bot),
                 "a record lies in the stream of its kind"

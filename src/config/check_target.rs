@@ -177,6 +177,7 @@ impl Checker<'_> {
             give_up_after_s: give_up_after.map_or(GIVE_UP_AFTER_S, |it| it.as_secs()),
             promote_to,
             promote,
+            lock_after_rollback: flag(raw.lock_after_rollback.as_ref()),
             github,
             bundle,
             revisions: revisions?,

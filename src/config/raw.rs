@@ -113,6 +113,7 @@ table! {
         give_up_after: String,
         promote_to: RawNames,
         promote: String,
+        lock_after_rollback: bool,
         revision: String,
         github: RawOnGitHub,
         bundle: RawBundle,

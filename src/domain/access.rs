@@ -65,7 +65,7 @@ impl Ask {
     /// The least role that may ask for it.
     pub fn role(&self) -> Role {
         match self {
-            Self::Pause | Self::Resume => Role::Admin,
+            Self::Pause { .. } | Self::Resume | Self::LockAll { .. } | Self::UnlockAll => Role::Admin,
             Self::Deploy { .. } | Self::Redeploy { .. } | Self::Rollback { .. } | Self::Restart { .. } => Role::Deploy,
             Self::Stop { .. } | Self::Approve { .. } | Self::Replay { .. } => Role::Deploy,
             Self::Lock { .. } | Self::Unlock { .. } => Role::Deploy,
@@ -82,7 +82,8 @@ impl Ask {
             Self::Redeploy { deployment, .. } | Self::Stop { deployment, .. } | Self::Approve { deployment, .. } => {
                 Subject::Deployment(*deployment)
             }
-            Self::Pause | Self::Resume | Self::Replay { .. } => Subject::Everything,
+            Self::Pause { .. } | Self::Resume | Self::Replay { .. } => Subject::Everything,
+            Self::LockAll { .. } | Self::UnlockAll => Subject::Everything,
         }
     }
 }
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(may(Role::Read), [true, false, false]);
         assert_eq!(may(Role::Deploy), [true, true, false]);
         assert_eq!(may(Role::Admin), [true, true, true]);
-        let denied = grant(Role::Read).reaches(Ask::Pause.role()).unwrap_err();
+        let denied = grant(Role::Read).reaches(Ask::Pause { reason: None }.role()).unwrap_err();
         assert_eq!(denied.to_string(), "`ada` has the role `read`, and this needs `admin`");
     }
 

@@ -51,6 +51,8 @@ pub struct Deployment {
     untouched: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rollback: Option<Rollback>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,7 @@ impl Deployment {
             url: None,
             untouched: false,
             rollback: None,
+            warning: None,
         })
     }
 
@@ -168,7 +171,8 @@ impl Deployment {
                 self.weighed = commit.map(Weighed::alone);
             }
             // A try alone is no progress: what is refused again and again must still give up.
-            E::Planned { .. } | E::Weighing | E::Releasing { .. } => {}
+            E::Planned { .. } | E::Weighing => {}
+            E::Releasing { warning, .. } => self.warning.clone_from(warning),
             E::Prepared { revision, .. } => {
                 self.revision = Some(revision.clone());
                 self.stumble = None;
@@ -221,7 +225,7 @@ impl Deployment {
                 State::Ready { ready } | State::ReadyHeld { ready, .. } | State::Releasing { ready, .. },
                 E::Held { hold },
             ) => State::ReadyHeld { ready: ready.clone(), hold: hold.clone() },
-            (State::Ready { ready } | State::ReadyHeld { ready, .. }, E::Releasing { marker, run }) => {
+            (State::Ready { ready } | State::ReadyHeld { ready, .. }, E::Releasing { marker, run, .. }) => {
                 State::Releasing { ready: ready.clone(), marker: marker.clone(), run: run.clone(), since: at }
             }
             (State::Releasing { ready, .. }, E::Unsent { .. }) => State::Ready { ready: ready.clone() },
@@ -406,6 +410,11 @@ impl Deployment {
     /// Whether its run may have left something of its revision at the target.
     pub fn may_have_touched(&self) -> bool {
         self.run.is_some() && !self.untouched
+    }
+
+    /// What it was released in spite of: a lock that only warns.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Where the engine shows it.

@@ -154,6 +154,9 @@ pub enum DeploymentEvent {
         /// The run's id, where we choose it (host).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
+        /// What whoever deploys was warned of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
     },
     /// The engine was not called after all, or refused clearly: it may be tried again.
     Unsent {
@@ -368,14 +371,35 @@ pub enum Ask {
         /// Until when.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+        /// Whether it only warns.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        warns: bool,
     },
     /// Release again.
     Unlock {
         /// The target.
         target: TargetName,
     },
+    /// Release nothing to any target.
+    LockAll {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// Whether it only warns.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        warns: bool,
+    },
+    /// End that; the locks of single targets stay.
+    UnlockAll,
     /// Release nothing anywhere.
-    Pause,
+    Pause {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Release again everywhere.
     Resume,
     /// Plan a delivery again.

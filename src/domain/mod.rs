@@ -16,6 +16,7 @@
 //! | hint | a word from outside that a run may have gone on; it is never believed | [`Hint`] |
 //! | lane | the queue of one engine destination | [`Destination`] |
 //! | hold | why a deployment waits | [`Hold`] |
+//! | lock, pause | what somebody says that holds releases | [`Lock`], [`Pause`] |
 //! | check, gate | what others say of a commit; what all that is required says of a deployment | [`Check`], [`Gate`] |
 //! | approval | a person's word that ends a wait | [`Approval`] |
 //! | promotion | a deployment of what succeeded at the target before | [`Promote`] |
@@ -42,6 +43,7 @@ mod finding;
 mod fleet;
 mod hint;
 mod ids;
+mod lock;
 mod masking;
 mod on_github;
 mod pattern;
@@ -83,6 +85,7 @@ pub use ids::{
     CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, TokenName,
     Unfit,
 };
+pub use lock::{Lock, Pause, Releases};
 pub use masking::Mask;
 pub use on_github::{OnGitHub, names_in};
 pub use pattern::Pattern;
@@ -103,5 +106,5 @@ pub use target::{
     Rule, SourceSpec, Target,
 };
 pub use target_event::TargetEvent;
-pub use target_state::{Head, Live, Lock, TargetState};
+pub use target_state::{Head, Live, TargetState};
 pub use wording::{Notice, NoticeState};

@@ -54,6 +54,9 @@ pub struct Target {
     /// Whether a person has to approve that.
     #[serde(default, skip_serializing_if = "Promote::is_usual")]
     pub promote: Promote,
+    /// Whether a rollback locks it, until a person unlocks it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lock_after_rollback: bool,
     /// What is said of it at GitHub, and how.
     #[serde(default, skip_serializing_if = "OnGitHub::is_usual")]
     pub github: OnGitHub,

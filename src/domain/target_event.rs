@@ -50,6 +50,12 @@ pub enum TargetEvent {
         /// Until when, unless somebody unlocks it before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+        /// Whether it only warns.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        warns: bool,
+        /// The rollback that brought it, where no person did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<DeploymentId>,
     },
     /// Free again.
     Unlocked {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::Deployment;
 use super::failure::Failure;
 use super::ids::{CommitSha, DeploymentId, RepositoryName};
+use super::lock::Lock;
 use super::push::Repository;
 use super::state::State;
 use super::target::Target;
@@ -22,21 +23,6 @@ pub struct Live {
     pub deployment: DeploymentId,
     /// Since when.
     pub at: Timestamp,
-}
-
-/// A lock, with who and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lock {
-    /// By whom.
-    pub actor: String,
-    /// Why.
-    #[serde(default)]
-    pub reason: Option<String>,
-    /// Since when.
-    pub at: Timestamp,
-    /// Until when at the latest.
-    #[serde(default)]
-    pub until: Option<Timestamp>,
 }
 
 /// What is known of one ref at one target.
@@ -68,6 +54,9 @@ pub struct TargetState {
     /// Who holds it.
     #[serde(default)]
     pub lock: Option<Lock>,
+    /// The lock that a rollback left, which keeps away what failed until a person looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_lock: Option<Lock>,
     /// What runs there.
     #[serde(default)]
     pub live: Option<Live>,
@@ -94,10 +83,15 @@ impl TargetState {
                 self.pinned_as.clone_from(repository);
             }
             TargetEvent::Followed { repository } => self.followed_to = Some(repository.clone()),
-            TargetEvent::Locked { actor, reason, until } => {
-                self.lock = Some(Lock { actor: actor.clone(), reason: reason.clone(), at, until: *until });
+            TargetEvent::Locked { actor, reason, until, warns, after } => {
+                let (actor, reason) = (actor.clone(), reason.clone());
+                let lock = Some(Lock { actor, reason, at, until: *until, warns: *warns, after: *after });
+                match after {
+                    Some(_) => self.rollback_lock = lock,
+                    None => self.lock = lock,
+                }
             }
-            TargetEvent::Unlocked { .. } => self.lock = None,
+            TargetEvent::Unlocked { .. } => (self.lock, self.rollback_lock) = (None, None),
             TargetEvent::UpkeepFailed { failure } => self.upkeep = Some(failure.clone()),
             TargetEvent::UpkeepMended => self.upkeep = None,
         }
@@ -155,8 +149,8 @@ impl TargetState {
         by_number || target.repository.is_same(&repository.name)
     }
 
-    /// The lock, unless its time is over.
-    pub fn lock_at(&self, now: Timestamp) -> Option<&Lock> {
-        self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
+    /// Its locks whose time is not over.
+    pub fn locks(&self, now: Timestamp) -> impl Iterator<Item = &Lock> {
+        [&self.lock, &self.rollback_lock].into_iter().flatten().filter(move |it| it.lasts(now))
     }
 }

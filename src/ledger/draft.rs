@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{
-    Ask, BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, NoDeployment, Offset,
-    Order, PlanLine, Push, Record, RefName, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
+    BotEvent, Cause, DeliveryEvent, Deployment, DeploymentEvent, DeploymentId, Event, Head, NoDeployment, Offset,
+    Order, PlanLine, Push, Record, RefName, Releases, SinkEvent, Stream, TargetEvent, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -179,10 +179,7 @@ impl<'a> Draft<'a> {
                 self.put(keys::sent(name, *deployment), offset.0.to_be_bytes().to_vec());
                 Ok(())
             }
-            (Stream::Bot, Event::Bot(event)) => {
-                self.bot(offset, event);
-                Ok(())
-            }
+            (Stream::Bot, Event::Bot(event)) => self.bot(record, event),
             (stream, _) => Err(LedgerError::Mismatched { stream: stream.clone() }),
         }
     }
@@ -317,20 +314,22 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn bot(&mut self, offset: Offset, event: &BotEvent) {
+    fn bot(&mut self, record: &Record, event: &BotEvent) -> Result<(), LedgerError> {
         match event {
             BotEvent::Requested { request, deployments: _ } => {
-                self.put(keys::request(&request.actor, &request.key), offset.0.to_be_bytes().to_vec());
-                match request.what {
-                    Ask::Pause => self.note(keys::PAUSED.to_vec()),
-                    Ask::Resume => self.remove(keys::PAUSED.to_vec()),
-                    Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Replay { .. } => {}
-                    Ask::Restart { .. } | Ask::Stop { .. } | Ask::Approve { .. } => {}
-                    Ask::Lock { .. } | Ask::Unlock { .. } => {}
+                self.put(keys::request(&request.actor, &request.key), record.offset.0.to_be_bytes().to_vec());
+                let before = keys::releases_in(self.get(keys::RELEASES)?.as_deref());
+                let mut releases = before.clone();
+                releases.apply(record.at, request);
+                if releases == Releases::default() {
+                    self.remove(keys::RELEASES.to_vec());
+                } else if releases != before {
+                    self.put(keys::RELEASES.to_vec(), json(&releases));
                 }
             }
             BotEvent::Administered { .. } | BotEvent::Started { .. } | BotEvent::Stopping => {}
         }
+        Ok(())
     }
 
     /// Takes the place of a commit whose records were applied.

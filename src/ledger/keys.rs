@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `@` | [`Reached`](super::index::Reached) |
 //! | `a` segment | what a sealed segment looked like when it was checked |
-//! | `b` | present while paused |
+//! | `b` | [`Releases`](crate::domain::Releases), where there is something to say; empty while paused by an earlier version |
 //! | `c` commit `P` body digest | offset of the delivery that pushes the commit; its plans name their deployments |
 //! | `c` commit `D` deployment | nothing: deployments of a commit that come from no delivery |
 //! | `d` deployment | its birth's offset and its snapshot; not there while only born |
@@ -32,13 +32,15 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::{CommitSha, DeliveryId, DeploymentId, Location, Offset, RefName, Stream, TargetName};
+use crate::domain::{
+    CommitSha, DeliveryId, DeploymentId, Location, Offset, Pause, RefName, Releases, Stream, TargetName,
+};
 
 /// A key, as it is stored.
 pub(super) type Key = Vec<u8>;
 
 pub(super) const REACHED: &[u8] = b"@";
-pub(super) const PAUSED: &[u8] = b"b";
+pub(super) const RELEASES: &[u8] = b"b";
 pub(super) const DEPLOYMENTS: &[u8] = b"d";
 pub(super) const OLDEST: &[u8] = b"e";
 pub(super) const MARKS: &[u8] = b"f";
@@ -73,6 +75,15 @@ pub(super) fn name_in_prefix(prefix: &[u8]) -> Option<&[u8]> {
         b'c' => prefix.get(..COMMIT_NAME),
         _ => None,
     }
+}
+
+/// What holds of all targets at once, as it stands in the index. What cannot be understood pauses everything.
+pub(super) fn releases_in(value: Option<&[u8]>) -> Releases {
+    let Some(value) = value else { return Releases::default() };
+    serde_json::from_slice(value).unwrap_or_else(|_| {
+        let paused = Pause { actor: "somebody".into(), reason: None, at: None };
+        Releases { paused: Some(paused), lock: None }
+    })
 }
 
 fn key(kind: u8, parts: &[&[u8]]) -> Key {

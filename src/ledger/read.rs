@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     BodyAt, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Head, Location, Offset, PlanLine,
-    Record, RefName, SinkEvent, Stream, TargetName, TargetState,
+    Record, RefName, Releases, SinkEvent, Stream, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -265,9 +265,9 @@ impl Ledger {
         Ok(Some(self.0.index.record(keys::offset_in(&offset))?.at))
     }
 
-    /// Whether somebody paused the bot. Where that cannot be read, nothing should be released either.
-    pub fn paused(&self) -> bool {
-        self.0.index.get(keys::PAUSED).map_or(true, |found| found.is_some())
+    /// What holds of all targets at once.
+    pub fn releases(&self) -> Result<Releases, LedgerError> {
+        Ok(keys::releases_in(self.0.index.get(keys::RELEASES)?.as_deref()))
     }
 
     /// What a sink was last told, or could not be told, of a deployment.

@@ -9,7 +9,7 @@ use super::door::{Proven, Writer};
 use super::respond::{Refusal, Sorry, see_other};
 use crate::domain::{Approval, Ask, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
-/// The longest reason for a lock.
+/// The longest reason for a lock or a pause.
 const LONGEST_REASON: usize = 200;
 
 /// The fields of a form, or of a query.
@@ -29,6 +29,11 @@ impl Fields {
     /// The same, unless it is blank.
     fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// The reason that somebody gave.
+    fn reason(&self) -> Option<String> {
+        self.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect())
     }
 }
 
@@ -78,14 +83,14 @@ pub(super) async fn at_target(
         }
         "rollback" => Ask::Rollback { target, to: None, options: DeployOptions::default() },
         "lock" => {
-            let reason = form.fields.filled("reason").map(|it| it.chars().take(LONGEST_REASON).collect());
+            let reason = form.fields.reason();
             let hours = form
                 .fields
                 .filled("hours")
                 .and_then(|it| it.parse().ok())
                 .filter(|hours| (1..=24 * 365).contains(hours));
             let until = hours.and_then(|hours| state.clock.now().checked_add(SignedDuration::from_hours(hours)).ok());
-            Ask::Lock { target, reason, until }
+            Ask::Lock { target, reason, until, warns: form.fields.get("warn").is_some() }
         }
         "unlock" => Ask::Unlock { target },
         _ => return Err(no_such(&act)),
@@ -134,7 +139,7 @@ pub(super) async fn at_delivery(
     form.ask(&state, Ask::Replay { delivery }, &back).await
 }
 
-/// `POST /releases/{act}`: pause, resume.
+/// `POST /releases/{act}`: pause, resume, unlock.
 pub(super) async fn at_all(
     writer: Writer,
     state: Data<WebState>,
@@ -143,8 +148,9 @@ pub(super) async fn at_all(
 ) -> Result<HttpResponse, Sorry> {
     let form = Form::proven(writer, &body)?;
     let what = match act.as_str() {
-        "pause" => Ask::Pause,
+        "pause" => Ask::Pause { reason: form.fields.reason() },
         "resume" => Ask::Resume,
+        "unlock" => Ask::UnlockAll,
         _ => return Err(no_such(&act)),
     };
     form.ask(&state, what, "/").await

@@ -7,9 +7,9 @@ use super::door::Reader;
 use super::sessions::fresh;
 use crate::board::{
     AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery,
-    Stage, TargetView,
+    HoldView, Stage, TargetView,
 };
-use crate::domain::{DeploymentId, Grant, Lifecycle, Role, StepStatus};
+use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Pause, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
@@ -149,6 +149,11 @@ fn share(event: &Lifecycle, all: &[Lifecycle]) -> u64 {
     event.took_ms.map_or(0, |ms| (ms * 100 / longest).max(1))
 }
 
+/// Whether a hold is of one target as a whole: what is of a deployment stands with that, and a pause above them all.
+fn is_of_target(hold: &HoldView) -> bool {
+    hold.deployment.is_none() && hold.kind != HoldKind::Paused
+}
+
 /// The program's version, which names the assets too.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -157,7 +162,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[template(path = "targets.html", config = "src/web/askama.toml")]
 pub(super) struct TargetsSheet {
     pub(super) frame: Frame,
-    pub(super) paused: bool,
+    pub(super) pause: Option<Pause>,
+    pub(super) lock: Option<Lock>,
     pub(super) targets: Vec<TargetView>,
     pub(super) latest: Vec<DeploymentView>,
 }

@@ -193,7 +193,7 @@ fn a_check_that_runs_again_before_the_release_is_waited_for_again() {
     let it = Gated::new(BUILD);
     let lock = |key: &str, what| it.bot.ask(key, what).unwrap();
     let site = || landfall::domain::TargetName::parse("site").unwrap();
-    lock("1", Ask::Lock { target: site(), reason: None, until: None });
+    lock("1", Ask::Lock { target: site(), reason: None, until: None, warns: false });
     let sha = it.push("hello");
     it.github.run_check(&sha, "build", "success");
     it.bot.deliver("delivery-1", &sha);

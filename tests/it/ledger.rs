@@ -12,7 +12,7 @@ use std::fs;
 
 use landfall::domain::{
     Ask, BotEvent, Cause, Delivery, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Failure,
-    NoDeployment, NoticeState, Offset, Order, Request, SinkEvent, Stream, TargetEvent,
+    NoDeployment, NoticeState, Offset, Order, Releases, Request, SinkEvent, Stream, TargetEvent,
 };
 use landfall::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 
@@ -229,7 +229,7 @@ async fn a_request_happens_once_for_each_key() {
     let redeploy = || {
         let cause = Cause::Redeploy { actor: "ada".into(), key: "k1".into() };
         let birth = Birth { order: Order { parent: Some(parent), ..order("blog", 1, cause) }, kind: "redeploy".into() };
-        let lock = TargetEvent::Locked { actor: "ada".into(), reason: None, until: None };
+        let lock = TargetEvent::Locked { actor: "ada".into(), reason: None, until: None, warns: false, after: None };
         let lock = (Stream::Target(name("blog")), Event::Target(lock));
         ledger.request(
             ask("k1", Ask::Redeploy { deployment: parent, options: Default::default() }),
@@ -244,11 +244,12 @@ async fn a_request_happens_once_for_each_key() {
     assert_eq!(ledger.unfinished().unwrap().len(), 2);
     assert!(ledger.target(&name("blog")).unwrap().lock.is_some());
 
-    assert!(!ledger.paused());
-    ledger.request(ask("k2", Ask::Pause), vec![], vec![]).await.unwrap();
-    assert!(ledger.paused());
+    assert_eq!(ledger.releases().unwrap(), Releases::default());
+    let reason = Some("the network moves".to_owned());
+    ledger.request(ask("k2", Ask::Pause { reason: reason.clone() }), vec![], vec![]).await.unwrap();
+    assert_eq!(ledger.releases().unwrap().paused.unwrap().reason, reason);
     ledger.request(ask("k3", Ask::Resume), vec![], vec![]).await.unwrap();
-    assert!(!ledger.paused());
+    assert_eq!(ledger.releases().unwrap(), Releases::default());
     assert_eq!(ledger.story(&Stream::Bot).unwrap().len(), 3);
 
     let ended = DeploymentEvent::Failed { failure: Failure::setup("test/failed", "it did not work") };

@@ -25,6 +25,7 @@ mod github_budget;
 mod github_identity;
 mod github_source;
 mod golden;
+mod holds;
 mod host;
 mod intake;
 mod ledger;

@@ -197,7 +197,7 @@ fn a_locked_target_waits_until_it_is_unlocked() {
         bot.runtime.block_on(bot.app().asks.ask(request)).unwrap();
     };
     let target = || landfall::domain::TargetName::parse("site").unwrap();
-    ask("1", landfall::domain::Ask::Lock { target: target(), reason: Some("fair".into()), until: None });
+    ask("1", landfall::domain::Ask::Lock { target: target(), reason: Some("fair".into()), until: None, warns: false });
     let sha = bot.commit("hello");
     bot.deliver("delivery-1", &sha);
     bot.wait_for("it to be held", |bot| bot.story().contains("held"));

@@ -161,7 +161,7 @@ impl World {
         let revision =
             Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };
         self.append(id, E::Prepared { revision, archive: Default::default(), findings }).await;
-        self.append(id, E::Releasing { marker: "landfall:x".into(), run: None }).await;
+        self.append(id, E::Releasing { marker: "landfall:x".into(), run: None, warning: None }).await;
         let run = RunId::parse("d-ABC").unwrap();
         self.append(id, E::Released { run, adopted: false, url: None }).await;
     }

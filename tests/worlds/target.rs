@@ -22,6 +22,7 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         deploy_on_start: false,
         give_up_after_s: 7200,
         promote_to: vec![],
+        lock_after_rollback: false,
         promote: Promote::default(),
         github: Default::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },

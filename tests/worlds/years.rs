@@ -165,7 +165,7 @@ fn life(number: u64) -> Vec<E> {
         E::Weighing,
         E::Weighed { head, commit, forced: false, doubt: None },
         E::Prepared { revision, archive: Default::default(), findings: vec![] },
-        E::Releasing { marker: format!("landfall:{number}"), run: Some(run.clone()) },
+        E::Releasing { marker: format!("landfall:{number}"), run: Some(run.clone()), warning: None },
         E::Released { run, adopted: false, url: None },
         E::Progressed { progress: Progress { phase: Some("ApplicationStart".into()), ..Progress::default() } },
         E::Ended { outcome },

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Decision, Desk, awaits_approval, queues_all};
-use crate::domain::{Cause, Deployment, DeploymentEvent, DeploymentId, Hold, HoldKind, OnNewPush, State};
+use crate::domain::{Cause, Deployment, DeploymentEvent, DeploymentId, Hold, HoldKind, OnNewPush, State, TargetState};
 
 impl Desk {
     /// Whether a deployment whose revision is ready may be released now.
@@ -37,14 +37,12 @@ impl Desk {
             let reason = format!("waits for approval of the promotion{from}");
             return Some(Hold { kind: HoldKind::Approval, reason, until: None });
         }
-        if self.paused {
-            return Some(Hold { kind: HoldKind::Paused, reason: "the bot is paused".into(), until: None });
-        }
-        let target = &deployment.order().target.name;
-        if let Some(lock) = self.targets.get(target).and_then(|it| it.lock_at(now)) {
-            let why = lock.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
-            let reason = format!("`{target}` is locked by {}{why}", lock.actor);
-            return Some(Hold { kind: HoldKind::Lock, reason, until: lock.until });
+        let (target, is_rollback) = (&deployment.order().target.name, deployment.order().is_rollback());
+        let nothing = TargetState::default();
+        let state = self.targets.get(target).unwrap_or(&nothing);
+        let of_all = self.releases.holds(target, state, is_rollback, now).into_iter().next();
+        if of_all.is_some() {
+            return of_all;
         }
         let before = self.before(deployment, now)?;
         Some(Hold { kind: HoldKind::Lane, reason: format!("waiting for {}", before.id()), until: None })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::samples::{at, event, target};
-use crate::domain::{Cause, Lock, Order, StepName, Target};
+use crate::domain::{Cause, Lock, Order, Pause, StepName, Target};
 
 const READY: &str = "weighing weighed prepared";
 const RUNNING: &str = "weighing weighed prepared releasing released";
@@ -146,21 +146,51 @@ fn one_of_a_ref_is_weighed_at_a_time() {
     assert_eq!(tell(&desk.decide(ids[1], at(0)), &ids), "weigh");
 }
 
+fn pause(desk: &mut Desk, on: bool) {
+    let paused = on.then(|| Pause { actor: "ada".into(), reason: None, at: None });
+    desk.know_all(Releases { paused, lock: None });
+}
+
+/// What holds new pushes after a rollback must not hold the rollback itself, nor the next one.
+#[test]
+fn the_lock_of_a_rollback_holds_what_is_none() {
+    let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
+    let (reason, after) = (Some("c1 was brought back".to_owned()), Some(ids[0]));
+    let lock = Lock { actor: "the bot".into(), reason, at: at(0), until: None, warns: false, after };
+    desk.know(target("blog").name, TargetState { rollback_lock: Some(lock), ..TargetState::default() });
+    assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "held: `blog` is locked by the bot: c1 was brought back");
+    let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
+    let cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]), run: None };
+    let back = DeploymentId::derive(at(9), &["rollback"]);
+    desk.apply(back, at(0), &DeploymentEvent::Planned { order: Order { cause, ..(*order).clone() }.into() }).unwrap();
+    READY.split(' ').for_each(|word| desk.apply(back, at(0), &event(word)).unwrap());
+    assert_eq!(tell(&desk.decide(back, at(0)), &ids), "release");
+}
+
 #[test]
 fn locks_and_pauses_hold_what_is_ready() {
     let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
-    let lock = Lock { actor: "ada".into(), reason: Some("fair".into()), at: at(0), until: Some(at(60)) };
-    desk.know(target("blog").name, TargetState { lock: Some(lock), ..TargetState::default() });
-    assert_eq!(tell(&desk.decide(ids[0], at(0)), &ids), "held: `blog` is locked by ada: fair");
-    assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "release");
-    desk.pause(true);
-    assert_eq!(tell(&desk.decide(ids[0], at(60)), &ids), "held: the bot is paused");
+    let (reason, until) = (Some("fair".to_owned()), Some(at(60)));
+    let lock = Lock { actor: "ada".into(), reason, at: at(0), until, warns: false, after: None };
+    let told = |desk: &Desk, at| tell(&desk.decide(ids[0], at), &ids);
+    desk.know(target("blog").name, TargetState { lock: Some(lock.clone()), ..TargetState::default() });
+    assert_eq!(told(&desk, at(0)), "held: `blog` is locked by ada: fair");
+    assert_eq!(told(&desk, at(60)), "release");
+    desk.know_all(Releases { lock: Some(lock.clone()), paused: None });
+    assert_eq!(told(&desk, at(0)), "held: every target is locked by ada: fair");
+    assert_eq!(told(&desk, at(60)), "release");
+    let warning = Lock { warns: true, ..lock.clone() };
+    desk.know(target("blog").name, TargetState { lock: Some(warning.clone()), ..TargetState::default() });
+    desk.know_all(Releases { lock: Some(warning), paused: None });
+    assert_eq!(told(&desk, at(0)), "release");
+    pause(&mut desk, true);
+    assert_eq!(told(&desk, at(60)), "held: releases are paused by ada");
 }
 
 #[test]
 fn one_whose_ref_may_be_gone_is_looked_at_in_time_and_keeps_from_nothing() {
     let (mut desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
-    desk.pause(true);
+    pause(&mut desk, true);
     let Decision::Write(held) = desk.decide(ids[0], at(0)) else { panic!("it is held first") };
     desk.apply(ids[0], at(0), &held).unwrap();
     let told = |desk: &Desk, second| tell(&desk.decide(ids[0], at(second)), &ids);
@@ -171,7 +201,7 @@ fn one_whose_ref_may_be_gone_is_looked_at_in_time_and_keeps_from_nothing() {
     desk.end(ids[0]);
     desk.doubt_again(ids[0], at(60));
     assert_eq!((told(&desk, 0), told(&desk, 60)), ("wait 60".into(), "weigh".into()));
-    desk.pause(false);
+    pause(&mut desk, false);
     assert_eq!(told(&desk, 0), "release");
 }
 

@@ -206,7 +206,7 @@ fn a_promotion_of_what_the_next_target_has_left_behind_is_superseded() {
     line.outside.codedeploy.moves(Moves::WhenTold);
     let lock = |key: &str, what| line.bot.ask(key, what).unwrap();
     let shop = TargetName::parse("shop").unwrap();
-    lock("lock", Ask::Lock { target: shop.clone(), reason: None, until: None });
+    lock("lock", Ask::Lock { target: shop.clone(), reason: None, until: None, warns: false });
     let old = line.push("one");
     line.bot.wait_for("site to run", |_| line.at("site", &old).is_some_and(|it| it.run().is_some()));
     // The newer one goes to `shop` by its own rule, and takes the older one's place there.

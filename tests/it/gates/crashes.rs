@@ -171,7 +171,7 @@ fn child_of_the_gone_test() {
     let Some((dir, probe)) = orders() else { return };
     let life = Life::begin(&dir, probe, "", "");
     let site = TargetName::parse("site").unwrap();
-    life.bot.ask("lock", Ask::Lock { target: site, reason: None, until: None }).unwrap();
+    life.bot.ask("lock", Ask::Lock { target: site, reason: None, until: None, warns: false }).unwrap();
     let one = life.once("one", || {
         let sha = life.bot.commit("one");
         life.push_refs("+HEAD:main");

@@ -12,7 +12,10 @@ use crate::worlds::push;
 
 impl Gated {
     fn lock(&self) {
-        self.ask("lock", Ask::Lock { target: TargetName::parse("site").unwrap(), reason: None, until: None });
+        self.ask(
+            "lock",
+            Ask::Lock { target: TargetName::parse("site").unwrap(), reason: None, until: None, warns: false },
+        );
     }
 
     fn unlock(&self) {

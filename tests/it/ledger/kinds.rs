@@ -222,7 +222,10 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
             E::Weighed { head: sha(1), commit: sha(1), forced: true, doubt }
         }
         Some(E::Weighed { .. }) => E::Prepared { revision: bundle(), archive, findings },
-        Some(E::Prepared { .. }) => E::Releasing { marker: "landfall-1".into(), run: Some(run()) },
+        Some(E::Prepared { .. }) => {
+            let warning = Some("warning by ada: the fair is on".into());
+            E::Releasing { marker: "landfall-1".into(), run: Some(run()), warning }
+        }
         Some(E::Releasing { .. }) => E::Unsent { failure: failure(), next_at: at(61) },
         Some(E::Unsent { .. }) => {
             E::Released { run: run(), adopted: true, url: Some("https://console.example.com/d-ABCDEF123".into()) }
@@ -311,7 +314,8 @@ fn target_events() -> Vec<TargetEvent> {
         }
         Some(E::Pinned { .. }) => Some(E::Followed { repository: repository("acme/journal") }),
         Some(E::Followed { .. }) => {
-            Some(E::Locked { actor: ada(), reason: Some("the shop is full".into()), until: Some(at(63)) })
+            let reason = Some("the shop is full".into());
+            Some(E::Locked { actor: ada(), reason, until: Some(at(63)), warns: true, after: Some(id()) })
         }
         Some(E::Locked { .. }) => Some(E::Unlocked { actor: ada() }),
         Some(E::Unlocked { .. }) => Some(E::Pruned { location: file(), deployment: id(), gone: true }),
@@ -363,10 +367,16 @@ fn asks() -> Vec<Ask> {
         }
         Some(Ask::Rollback { .. }) => Some(Ask::Stop { deployment, rollback: true }),
         Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment, of: Some(Approval::Traffic) }),
-        Some(Ask::Approve { .. }) => Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)) }),
+        Some(Ask::Approve { .. }) => {
+            Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)), warns: false })
+        }
         Some(Ask::Lock { .. }) => Some(Ask::Unlock { target: target() }),
-        Some(Ask::Unlock { .. }) => Some(Ask::Pause),
-        Some(Ask::Pause) => Some(Ask::Resume),
+        Some(Ask::Unlock { .. }) => {
+            Some(Ask::LockAll { reason: Some("the fair".into()), until: Some(at(65)), warns: true })
+        }
+        Some(Ask::LockAll { .. }) => Some(Ask::UnlockAll),
+        Some(Ask::UnlockAll) => Some(Ask::Pause { reason: Some("the network moves".into()) }),
+        Some(Ask::Pause { .. }) => Some(Ask::Resume),
         Some(Ask::Resume) => Some(Ask::Replay { delivery: delivery(1, 1).id }),
         Some(Ask::Replay { .. }) => Some(Ask::Restart { target: target(), options: DeployOptions::default() }),
         Some(Ask::Restart { .. }) => None,

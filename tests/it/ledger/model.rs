@@ -137,9 +137,13 @@ async fn happen(
             ledger.append(Append { stream, expect: None, event, births: vec![] }).await.unwrap();
         }
         4 => {
-            let request = Request { actor: "ada".into(), key: format!("key {}", dice.throw(20)), what: Ask::Pause };
+            let request = Request {
+                actor: "ada".into(),
+                key: format!("key {}", dice.throw(20)),
+                what: Ask::Pause { reason: None },
+            };
             let event = match dice.throw(2) {
-                0 => TargetEvent::Locked { actor: "ada".into(), reason: None, until: None },
+                0 => TargetEvent::Locked { actor: "ada".into(), reason: None, until: None, warns: false, after: None },
                 _ => TargetEvent::Unlocked { actor: "ada".into() },
             };
             let known = ledger.was_asked("ada", &request.key).unwrap();

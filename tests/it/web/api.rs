@@ -46,6 +46,7 @@ async fn targets_say_what_is_live_and_what_waits() {
                     "title": "Show the price with tax"
                   },
                   "locked": false,
+                  "locks": [],
                   "name": "shop-production",
                   "repository": "acme/shop",
                   "rules": [
@@ -72,6 +73,7 @@ async fn targets_say_what_is_live_and_what_waits() {
                   },
                   "live": null,
                   "locked": false,
+                  "locks": [],
                   "name": "blog",
                   "repository": "acme/blog",
                   "rules": [
@@ -89,12 +91,20 @@ async fn targets_say_what_is_live_and_what_waits() {
                     {
                       "deployment": null,
                       "kind": "lock",
-                      "reason": "locked by mia: the fair is on",
+                      "reason": "`docs` is locked by mia: the fair is on",
                       "until": "2026-01-02T09:00:00Z"
                     }
                   ],
                   "live": null,
                   "locked": true,
+                  "locks": [
+                    {
+                      "actor": "mia",
+                      "at": "2026-01-02T03:12:32.6Z",
+                      "reason": "the fair is on",
+                      "until": "2026-01-02T09:00:00Z"
+                    }
+                  ],
                   "name": "docs",
                   "repository": "acme/docs",
                   "rules": [

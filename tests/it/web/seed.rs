@@ -127,7 +127,13 @@ impl World {
         let reason = format!("{running} runs");
         world.tell(waiting, DeploymentEvent::Held { hold: Hold { kind: HoldKind::Lane, reason, until: None } }).await;
         let until = Some("2026-01-02T09:00:00Z".parse().unwrap());
-        let locked = TargetEvent::Locked { actor: "mia".into(), reason: Some("the fair is on".into()), until };
+        let locked = TargetEvent::Locked {
+            actor: "mia".into(),
+            reason: Some("the fair is on".into()),
+            until,
+            warns: false,
+            after: None,
+        };
         world.append(Stream::Target(TargetName::parse("docs").unwrap()), Event::Target(locked), None).await;
         let (context, text) = ("landfall/blog".into(), "Failed: `scripts/check.sh` ended with 7".into());
         let (deployment, state) = (blog, NoticeState::Failure);
@@ -190,7 +196,7 @@ impl World {
         let finding = Finding::warning("appspec/no-timeout", "`scripts/check.sh` has no timeout").at(place);
         let findings = vec![finding.help("add `timeout: 60`")];
         self.tell(id, DeploymentEvent::Prepared { revision, archive, findings }).await;
-        self.tell(id, DeploymentEvent::Releasing { marker: format!("landfall-{id}"), run: None }).await;
+        self.tell(id, DeploymentEvent::Releasing { marker: format!("landfall-{id}"), run: None, warning: None }).await;
         let (run, url) = (RunId::parse("d-A1B2C3D4E").unwrap(), Some("https://console.example.com/d-A1B2C3D4E".into()));
         self.tell(id, DeploymentEvent::Released { run, adopted: false, url }).await;
     }
@@ -346,8 +352,8 @@ impl Straight {
     fn means(&self, request: &Request) -> Result<Meaning, AskError> {
         let Request { actor, key, what } = request.clone();
         Ok(match what {
-            Ask::Lock { target, reason, until } => {
-                let locked = Event::Target(TargetEvent::Locked { actor, reason, until });
+            Ask::Lock { target, reason, until, warns } => {
+                let locked = Event::Target(TargetEvent::Locked { actor, reason, until, warns, after: None });
                 (vec![(Stream::Target(target), locked)], vec![])
             }
             Ask::Unlock { target } => {
@@ -364,7 +370,7 @@ impl Straight {
                 order.cause = Cause::Redeploy { actor, key };
                 (vec![], vec![Birth { order, kind: "redeploy".into() }])
             }
-            Ask::Pause | Ask::Resume => (vec![], vec![]),
+            Ask::Pause { .. } | Ask::Resume | Ask::LockAll { .. } | Ask::UnlockAll => (vec![], vec![]),
             Ask::Deploy { .. }
             | Ask::Rollback { .. }
             | Ask::Restart { .. }

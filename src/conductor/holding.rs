@@ -1,0 +1,136 @@
+//! Locks, pauses and their ends: what is written for them, and the words that say what comes of it.
+
+use jiff::Timestamp;
+
+use super::asks::{AskError, Asks};
+use super::desk::{is_held_on_its_own, queues_all};
+use super::jobs::blocking;
+use crate::domain::{
+    Deployment, DeploymentEvent, Event, Failure, Lock, Releases, Request, Stream, TargetEvent, TargetName, TargetState,
+};
+
+/// What a request brings with it, and what it does in words.
+type Meant = (Vec<(Stream, Event)>, Option<String>);
+
+impl Asks {
+    /// A lock of one target.
+    pub(super) async fn lock(
+        &self,
+        request: &Request,
+        name: &TargetName,
+        (reason, until, warns): (Option<String>, Option<Timestamp>, bool),
+    ) -> Result<Meant, AskError> {
+        let (_, state) = self.standing(name).await?;
+        self.may_replace(state.lock.as_ref(), request, &format!("`{name}`"), &format!("landfall unlock {name}"))?;
+        let actor = request.actor.clone();
+        let locked = TargetEvent::Locked { actor, reason, until, warns, after: None };
+        Ok((vec![(Stream::Target(name.clone()), locked.into())], None))
+    }
+
+    /// The end of all locks of one target.
+    pub(super) async fn unlock(&self, request: &Request, name: &TargetName) -> Result<Meant, AskError> {
+        let (_, state) = self.standing(name).await?;
+        let was: Vec<String> = state.locks(self.world.clock.now()).map(Lock::by).collect();
+        let told = match was.is_empty() {
+            true => format!("`{name}` was not locked"),
+            false => format!("`{name}` is unlocked; it was locked {}", was.join(", and ")),
+        };
+        let unlocked = TargetEvent::Unlocked { actor: request.actor.clone() };
+        Ok((vec![(Stream::Target(name.clone()), unlocked.into())], Some(told)))
+    }
+
+    /// A lock of all targets: the request itself is what is folded.
+    pub(super) async fn lock_all(&self, request: &Request) -> Result<Meant, AskError> {
+        let releases = self.releases().await?;
+        self.may_replace(releases.lock.as_ref(), request, "every target", "landfall unlock --all")?;
+        Ok((vec![], None))
+    }
+
+    /// The end of that one.
+    pub(super) async fn unlock_all(&self) -> Result<Meant, AskError> {
+        let releases = self.releases().await?;
+        let lock = releases.lock.filter(|it| it.lasts(self.world.clock.now()));
+        let told = lock.map_or("not everything was locked".to_owned(), |lock| {
+            format!("the lock of every target is off; it was set {}; locks of single targets stay", lock.by())
+        });
+        Ok((vec![], Some(told)))
+    }
+
+    /// What goes on now, and what older ones of the same target and ref give their place to it: of a backlog the newest
+    /// is wanted. A target that queues all keeps all.
+    pub(super) async fn resume(&self) -> Result<Meant, AskError> {
+        let ledger = self.ledger.clone();
+        let (releases, open) = blocking(move || {
+            let mut open = Vec::new();
+            for id in ledger.unfinished()? {
+                open.extend(ledger.deployment(id)?.filter(|it| it.state().is_before_release()));
+            }
+            open.sort_by_key(Deployment::id);
+            Ok((ledger.releases()?, open))
+        })
+        .await?;
+        let Some(pause) = releases.paused else { return Ok((vec![], Some("releases were not paused".into()))) };
+        let mut passed = Vec::new();
+        for older in &open {
+            if let Some(newest) = open.iter().rev().find(|it| replaces(it, older)) {
+                let superseded =
+                    DeploymentEvent::Superseded { by: newest.commit().clone(), deployment: Some(newest.id()) };
+                passed.push((Stream::Deployment(older.id()), Event::from(superseded), short(older)));
+            }
+        }
+        let is_passed = |it: &Deployment| passed.iter().any(|(stream, ..)| *stream == Stream::Deployment(it.id()));
+        let going: Vec<String> = open.iter().filter(|it| !is_passed(it)).map(short).collect();
+        let mut told = format!("resumed; releases were paused {}", pause.by());
+        told += &match going.is_empty() {
+            true => "\nnothing waits".to_owned(),
+            false => format!("\ngoing on: {}", going.join(", ")),
+        };
+        if !passed.is_empty() {
+            let names: Vec<&str> = passed.iter().map(|(.., name)| name.as_str()).collect();
+            told += &format!("\nsuperseded by newer pushes: {}", names.join(", "));
+        }
+        Ok((passed.into_iter().map(|(stream, event, _)| (stream, event)).collect(), Some(told)))
+    }
+
+    /// What a deployment to this target will wait for, besides what every deployment does.
+    pub(super) async fn will_wait(&self, name: &TargetName, of_rollback: bool) -> Result<Option<String>, AskError> {
+        let (releases, state) = self.standing(name).await?;
+        let now = self.world.clock.now();
+        if let Some(hold) = releases.holds(name, &state, of_rollback, now).first() {
+            return Ok(Some(format!("it waits: {}", hold.reason)));
+        }
+        Ok(releases.warning(&state, now))
+    }
+
+    async fn standing(&self, name: &TargetName) -> Result<(Releases, TargetState), AskError> {
+        self.configured(name)?;
+        let (ledger, name) = (self.ledger.clone(), name.clone());
+        Ok(blocking(move || Ok((ledger.releases()?, ledger.target(&name)?))).await?)
+    }
+
+    async fn releases(&self) -> Result<Releases, AskError> {
+        let ledger = self.ledger.clone();
+        Ok(blocking(move || ledger.releases()).await?)
+    }
+
+    /// Nobody's lock is replaced by somebody else's: it would end with that one's time.
+    fn may_replace(&self, lock: Option<&Lock>, request: &Request, what: &str, verb: &str) -> Result<(), AskError> {
+        let others = lock.filter(|it| it.lasts(self.world.clock.now()) && it.actor != request.actor);
+        others.map_or(Ok(()), |lock| {
+            let failure = Failure::setup("conductor/locked-already", format!("{what} is locked {} already", lock.by()));
+            Err(AskError::Refused(failure.help(format!("ask {}, or end that lock first: `{verb}`", lock.actor))))
+        })
+    }
+}
+
+/// Whether a newer deployment takes the place of an older one when a backlog is worked off.
+fn replaces(newer: &Deployment, older: &Deployment) -> bool {
+    let (one, other) = (newer.order(), older.order());
+    let is_same = one.target.name == other.target.name && one.reference == other.reference;
+    let goes = newer.stop_asked_by().is_none() && !is_held_on_its_own(newer) && !one.is_repair();
+    is_same && goes && newer.id() > older.id() && !other.is_repair() && !queues_all(older)
+}
+
+fn short(it: &Deployment) -> String {
+    format!("{} {} ({})", it.order().target.name, it.commit().short(), it.id())
+}
