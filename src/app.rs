@@ -141,7 +141,8 @@ impl App {
         let world = Arc::new(world(&config, &github, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
-        let rules = Rules { retention: config.retention.clone(), ..Rules::default() };
+        let (retention, ledger_days) = (config.retention.clone(), config.ledger.keep_days);
+        let rules = Rules { retention, ledger_days, ..Rules::default() };
         let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules, upkeep_pace);
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();

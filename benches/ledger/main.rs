@@ -1,9 +1,9 @@
 //! A ledger of a million deployments under the shipped program: how long it takes to start, what it has resident, what a
 //! page and a push cost. Ends with 1 where a bound is missed.
 //!
-//! The ledger is written once, through its own verbs, below `target/`, and used again by the next run with the same number.
+//! The ledger is written once below `target/`, as the ledger itself writes it, and used again by the next run with the same number.
 //!
-//! `cargo bench --bench ledger -- [--deployments N] [--targets N] [--rebuild]`
+//! `cargo bench --bench ledger -- [--deployments N] [--targets N]`
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the time and starts programs")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its numbers are for a terminal")]
@@ -15,9 +15,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall::ledger::Options;
+use landfall::clients::Clock;
+use landfall::ledger::{Ledger, Options};
 use tokio::runtime::Runtime;
 
 use worlds::push;
@@ -35,14 +37,13 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let value = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
     let number = |name: &str, default: u64| value(name).map_or(default, |text| text.parse().unwrap());
-    let years = Years { deployments: number("--deployments", 1_000_000), targets: number("--targets", 50) };
+    let (deployments, targets) = (number("--deployments", 1_000_000), number("--targets", 50));
+    let (until, segment_bytes) = (Clock::system().now(), 64 << 20);
+    let years = Years { deployments, targets, until, segment_bytes };
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ledger-of-{}", years.deployments));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    fill(&years, &dir, &runtime);
+    fill(&years, &dir);
     let ledger = dir.join("data/ledger");
-    if words.iter().any(|word| word == "--rebuild") {
-        fs::remove_dir_all(ledger.join("index")).unwrap();
-    }
 
     let bot = Bot::start(&dir, years.targets, runtime);
     let mut bounds = vec![("start", bot.took, START)];
@@ -65,7 +66,6 @@ fn main() {
     bot.ask("a deployment", |at| format!("/deployments/{}", ids[usize::try_from(at).unwrap()]));
     bot.ask("why", |at| format!("/api/v1/why/{}", some(at)));
     bot.ask("deliveries", |_| "/api/v1/deliveries".into());
-    bot.ask("metrics", |_| "/metrics".into());
     bot.accept(years.deployments);
     println!("most resident         {:>9.1} MiB of {}", mib(bot.memory("VmHWM:")), RESIDENT >> 20);
 
@@ -80,7 +80,7 @@ fn main() {
 }
 
 /// Writes the ledger, unless it was written before.
-fn fill(years: &Years, dir: &Path, runtime: &Runtime) {
+fn fill(years: &Years, dir: &Path) {
     let whole = dir.join("whole");
     if whole.exists() {
         return;
@@ -88,9 +88,22 @@ fn fill(years: &Years, dir: &Path, runtime: &Runtime) {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir.join("data")).unwrap();
     let began = Instant::now();
-    let (first, last) = runtime.block_on(years.write(&dir.join("data/ledger"), Options::default()));
-    println!("written in            {:>9.0} s, from {first} to {last}", began.elapsed().as_secs_f64());
+    years.write(&dir.join("data/ledger"));
+    let wrote = began.elapsed();
+    let clock = Clock::system();
+    let now = Arc::new(move || clock.now());
+    drop(Ledger::open(&dir.join("data/ledger"), Options::default(), now).unwrap());
+    println!("written               {:>9.0} s", wrote.as_secs_f64());
+    println!("index made            {:>9.0} s", (began.elapsed() - wrote).as_secs_f64());
+    println!("resident for that     {:>9.1} MiB at most", mib(memory(std::process::id(), "VmHWM:")));
     fs::write(whole, "").unwrap();
+}
+
+/// What a process has resident, by the name that `/proc/PID/status` has for it.
+fn memory(process: u32, what: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -194,9 +207,7 @@ impl Bot {
     }
 
     fn memory(&self, what: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+        memory(self.child.id(), what)
     }
 }
 

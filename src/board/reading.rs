@@ -224,9 +224,9 @@ impl Inside {
         let DeploymentsQuery { target, sha, state, before, limit } = query;
         // One more than the page holds tells whether there is another page.
         let filter = Filter { target, sha, state, before, limit: limit + 1 };
-        let found = self.ledger.deployments(&filter)?;
+        let (found, looked_to) = self.ledger.deployments_among(&filter)?;
         let deployments: Vec<_> = found.iter().take(limit).map(|it| DeploymentView::of(it, &self.base)).collect();
-        let cursor = if found.len() > limit { deployments.last().map(|it| it.id) } else { None };
+        let cursor = if found.len() > limit { deployments.last().map(|it| it.id) } else { looked_to };
         Ok(DeploymentsPage { deployments, cursor })
     }
 

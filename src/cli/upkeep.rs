@@ -11,7 +11,7 @@ use super::server::ServerArgs;
 use super::status::understood;
 use super::terminal::{say, say_json, talk};
 use crate::config::Environment;
-use crate::domain::Failure;
+use crate::domain::{Failure, size};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -31,6 +31,16 @@ pub(super) struct UpkeepArgs {
 #[derive(Deserialize)]
 struct Report {
     targets: Vec<Tended>,
+    ledger: Retired,
+}
+
+#[derive(Deserialize)]
+struct Retired {
+    retention: bool,
+    before: Option<u64>,
+    kept: u64,
+    bytes: u64,
+    failures: Vec<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -67,16 +77,27 @@ pub(super) fn run(args: &UpkeepArgs, environment: &Environment) -> Outcome {
         say_json(&answer);
     } else {
         report.targets.iter().for_each(|it| say(&told(it, args.dry_run)));
+        say(&told_of_ledger(&report.ledger, args.dry_run));
     }
     let mut exit = Exit::Done;
-    for (target, failure) in
-        report.targets.iter().flat_map(|it| it.failures.iter().map(|failure| (&it.target, failure)))
-    {
+    let of_targets = report.targets.iter().flat_map(|it| it.failures.iter().map(|failure| (&*it.target, failure)));
+    for (target, failure) in of_targets.chain(report.ledger.failures.iter().map(|failure| ("ledger", failure))) {
         let help = failure.help.as_ref().map(|help| format!("  help: {help}\n")).unwrap_or_default();
         talk(&format!("landfall: {target}: {failure}\n{help}"));
         exit = Exit::Unreachable;
     }
     Ok(exit)
+}
+
+fn told_of_ledger(it: &Retired, dry_run: bool) -> String {
+    match it.before {
+        None if it.retention && it.failures.is_empty() => "ledger  too little is old enough to go\n".into(),
+        None => String::new(),
+        Some(before) if dry_run => format!("ledger  what is before offset {before} would go, but for what must stay\n"),
+        Some(before) => {
+            format!("ledger  {} freed, {} records stay of those before offset {before}\n", size(it.bytes), it.kept)
+        }
+    }
 }
 
 fn told(it: &Tended, dry_run: bool) -> String {

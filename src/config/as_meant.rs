@@ -127,11 +127,13 @@ pub struct LedgerOptions {
     pub reserve_bytes: u64,
     /// How long a segment of the log becomes before the next one is begun.
     pub segment_bytes: u64,
+    /// For how many days everything stays in it; nothing where that is for ever.
+    pub keep_days: Option<u32>,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20 }
+        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20, keep_days: None }
     }
 }
 

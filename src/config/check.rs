@@ -208,7 +208,16 @@ impl Checker<'_> {
         {
             self.bad(&written.span, "`ledger.segment` is under 64KiB", "leave it out, or write at least `64KiB`");
         }
+        let keep_days = raw.and_then(|it| it.keep_days.as_ref());
+        if let Some(days) = keep_days.filter(|it| it.value == 0) {
+            self.bad(
+                &days.span,
+                "`ledger.keep_days` is 0",
+                "write for how many days everything is kept, or leave it out",
+            );
+        }
         LedgerOptions {
+            keep_days: keep_days.map(|it| it.value),
             reserve_bytes: reserve.unwrap_or(usual.reserve_bytes),
             segment_bytes: segment.unwrap_or(usual.segment_bytes),
         }

@@ -40,6 +40,7 @@ table! {
     RawLedger {
         reserve: String,
         segment: String,
+        keep_days: u32,
     }
 }
 

@@ -94,6 +94,17 @@ impl Bodies {
         }
     }
 
+    /// Removes a body that nobody needs any more. May run twice.
+    pub(super) fn remove(&self, digest: &str) -> Result<(), LedgerError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(LedgerError::storage("remove", &path)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// A digest is hex; whatever else came under that name is never a file's name.
     fn path(&self, digest: &str) -> PathBuf {
         if is_digest(digest) { self.dir.join(digest) } else { self.dir.join(hex::encode(Sha256::digest(digest))) }

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::error::LedgerError;
-use super::frame::Header;
+use super::frame::{Header, Known};
 use super::index::{Index, Reached, place_value, value_of};
 use super::keys::{self, Key};
 use super::log::Place;
@@ -45,12 +45,43 @@ pub(super) struct Draft<'a> {
     tried: Changes,
     /// What was read of the index, so that it is read once.
     read: Changes,
+    /// Whether deployments may be missing that retention let go of: what happened to them later means nothing.
+    is_cut: bool,
 }
 
 impl<'a> Draft<'a> {
     /// A draft upon the index and what is on its way there.
     pub(super) fn new(index: &'a Index, before: Arc<Changes>) -> Self {
-        Self { index, before, settled: Changes::default(), tried: Changes::default(), read: Changes::default() }
+        Self {
+            index,
+            before,
+            settled: Changes::default(),
+            tried: Changes::default(),
+            read: Changes::default(),
+            is_cut: false,
+        }
+    }
+
+    /// The same of a log that retention may have cut off.
+    pub(super) fn of_cut_log(self, is_cut: bool) -> Self {
+        Self { is_cut, ..self }
+    }
+
+    /// Takes what was known where the log was cut off.
+    pub(super) fn know(&mut self, Known { key, value }: Known) -> Result<(), LedgerError> {
+        let unreadable = |what| move |source| LedgerError::Entry { what, source };
+        match key.as_bytes() {
+            [b'h', ..] => {
+                let head = serde_json::from_str(&value).map_err(unreadable("head"))?;
+                self.tried.heads.insert(key.into(), head);
+            }
+            [b't', ..] => {
+                let state = serde_json::from_str(&value).map_err(unreadable("target"))?;
+                self.tried.targets.insert(key.into(), state);
+            }
+            _ => self.put(key.into(), value.into()),
+        }
+        Ok(())
     }
 
     /// Keeps what was tried.
@@ -164,6 +195,12 @@ impl<'a> Draft<'a> {
     /// Takes a record that is, or will be, in the log. Refuses what cannot follow.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), LedgerError> {
         let offset = record.offset;
+        let is_birth = matches!(record.event, Event::Deployment(DeploymentEvent::Planned { .. }));
+        if let (true, false, Stream::Deployment(id)) = (self.is_cut, is_birth, &record.stream)
+            && self.deployment(*id)?.is_none()
+        {
+            return Ok(());
+        }
         match (&record.stream, &record.event) {
             (Stream::Delivery(_), _) | (_, Event::Deployment(DeploymentEvent::Planned { .. })) => {}
             (stream, _) => self.note(keys::in_stream(stream, offset)),

@@ -1,9 +1,13 @@
 //! The form of a commit on disk: a header line, then its record lines. Pure: touches no file.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Offset, Record};
 
-/// The version that this program writes.
+/// The version of a commit as it was written.
 const VERSION: u32 = 1;
+/// The version of what was kept of commits that retention let go of: records before it may be missing.
+const KEPT: u32 = 2;
 /// How every header begins. No record line begins so, and no line holds a line end within.
 pub(super) const BEGINNING: &[u8] = b"{\"frame\":";
 /// No header is longer: seven numbers of at most 20 digits, and their names.
@@ -23,6 +27,18 @@ pub(super) struct Header {
     /// All records below this offset were synced before this commit was written. It tells a torn end from altered
     /// truth: what lies below the `synced` of an intact commit cannot be torn.
     pub(super) synced: Offset,
+    /// Whether it was kept when others went. What is below its `synced` was looked at then.
+    pub(super) kept: bool,
+}
+
+/// A line of the last frame of what was kept: an entry of the index that is the fold of records which went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// The key in the index.
+    #[serde(rename = "state")]
+    pub(super) key: String,
+    /// The value under it, which is JSON, or nothing.
+    pub(super) value: String,
 }
 
 /// What is wrong with a commit on disk.
@@ -55,9 +71,10 @@ impl std::fmt::Display for Damage {
 impl Header {
     /// The header line, with its end.
     pub(super) fn render(&self) -> String {
-        let Self { offset, records, bytes, crc32, synced } = self;
+        let Self { offset, records, bytes, crc32, synced, kept } = self;
+        let version = if *kept { KEPT } else { VERSION };
         let fields = format!(
-            r#"{{"frame":{VERSION},"offset":{offset},"records":{records},"bytes":{bytes},"crc32":"{crc32:08x}","synced":{synced}"#
+            r#"{{"frame":{version},"offset":{offset},"records":{records},"bytes":{bytes},"crc32":"{crc32:08x}","synced":{synced}"#
         );
         let check = crc32fast::hash(fields.as_bytes());
         format!("{fields},\"check\":\"{check:08x}\"}}\n")
@@ -69,13 +86,14 @@ impl Header {
         let text = std::str::from_utf8(line).map_err(|_| wrong("the header is not text"))?;
         let values = fields(text).ok_or_else(|| wrong("no header begins here"))?;
         let number = |index: usize| values[index].parse::<u64>().map_err(|_| wrong("a header's number is none"));
-        if number(0)? > VERSION.into() {
+        if number(0)? > KEPT.into() {
             return Err(Damage::Altered(format!("version {} of the format, which a newer program wrote", values[0])));
         }
         let crc32 =
             u32::from_str_radix(values[4].trim_matches('"'), 16).map_err(|_| wrong("its crc32 is no number"))?;
         let (offset, synced) = (Offset(number(1)?), Offset(number(5)?));
-        let header = Self { offset, records: number(2)?, bytes: number(3)?, crc32, synced };
+        let kept = number(0)? == u64::from(KEPT);
+        let header = Self { offset, records: number(2)?, bytes: number(3)?, crc32, synced, kept };
         if header.render() == text { Ok(header) } else { Err(wrong("the header does not match its own check")) }
     }
 
@@ -110,14 +128,32 @@ pub(super) fn encode(records: &[Record], synced: Offset, out: &mut Vec<u8>) -> H
         record.write_line(out);
         out.push(b'\n');
     }
+    let offset = records.first().map(|it| it.offset).unwrap_or_default();
+    begin(start, Header { offset, records: records.len() as u64, bytes: 0, crc32: 0, synced, kept: false }, out)
+}
+
+/// Writes a record that is kept of a commit, when what is before an offset is let go of.
+pub(super) fn encode_kept(record: &Record, before: Offset, out: &mut Vec<u8>) -> Header {
+    let start = out.len();
+    record.write_line(out);
+    out.push(b'\n');
+    begin(start, Header { offset: record.offset, records: 1, bytes: 0, crc32: 0, synced: before, kept: true }, out)
+}
+
+/// Writes what is known at an offset before which records may be missing. It holds none itself.
+pub(super) fn encode_state(state: &[Known], before: Offset, out: &mut Vec<u8>) -> Header {
+    let start = out.len();
+    for known in state {
+        serde_json::to_writer(&mut *out, known).expect("a fixed shape, and memory takes all");
+        out.push(b'\n');
+    }
+    begin(start, Header { offset: before, records: 0, bytes: 0, crc32: 0, synced: before, kept: true }, out)
+}
+
+/// Puts a header before what was written since `start`.
+fn begin(start: usize, header: Header, out: &mut Vec<u8>) -> Header {
     let lines = &out[start..];
-    let header = Header {
-        offset: records.first().map(|it| it.offset).unwrap_or_default(),
-        records: records.len() as u64,
-        bytes: lines.len() as u64,
-        crc32: crc32fast::hash(lines),
-        synced,
-    };
+    let header = Header { bytes: lines.len() as u64, crc32: crc32fast::hash(lines), ..header };
     // The header tells what follows it, so it is known last and stands first.
     out.splice(start..start, header.render().into_bytes());
     header
@@ -128,7 +164,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header { offset: Offset(42), records: 3, bytes: 1234, crc32: 0x1a2b, synced: Offset(40) }
+        Header { offset: Offset(42), records: 3, bytes: 1234, crc32: 0x1a2b, synced: Offset(40), kept: false }
     }
 
     #[test]
@@ -146,6 +182,7 @@ mod tests {
             bytes: u64::MAX,
             crc32: u32::MAX,
             synced: Offset(u64::MAX),
+            kept: true,
         };
         assert!(longest.render().len() < LONGEST_HEADER);
     }
@@ -168,8 +205,8 @@ mod tests {
             ("", "no header begins here"),
             ("{\"v\":1}\n", "no header begins here"),
             (
-                "{\"frame\":2,\"offset\":0,\"records\":1,\"bytes\":2,\"crc32\":\"00000000\",\"synced\":0,\"check\":\"x\"}\n",
-                "version 2 of the format, which a newer program wrote",
+                "{\"frame\":3,\"offset\":0,\"records\":1,\"bytes\":2,\"crc32\":\"00000000\",\"synced\":0,\"check\":\"x\"}\n",
+                "version 3 of the format, which a newer program wrote",
             ),
             (
                 "{\"frame\":1,\"offset\":x,\"records\":1,\"bytes\":2,\"crc32\":\"00000000\",\"synced\":0,\"check\":\"x\"}\n",

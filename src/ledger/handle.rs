@@ -1,7 +1,7 @@
 //! The ledger as others hold it: opened once, cloned freely, written to by three verbs. It decides nothing itself.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -48,8 +48,12 @@ pub struct Ledger(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    pub(super) dir: PathBuf,
     pub(super) index: Index,
+    pub(super) index_bytes: u64,
     pub(super) bodies: Bodies,
+    pub(super) seams: Seams,
+    gate: Arc<Mutex<()>>,
     door: Arc<Door>,
     end: Arc<watch::Sender<Offset>>,
     tail: Arc<Tail>,
@@ -79,7 +83,17 @@ impl Ledger {
         let tail = Arc::new(Tail::new(log.end()));
         let writer = Writer { ahead: log.ahead(), index: index.clone(), door: door.clone(), now: now.clone() };
         let (of_index, of_door, of_end, of_tail) = (index.clone(), door.clone(), end.clone(), tail.clone());
-        let keeper = Keeper { log, index: of_index, door: of_door, end: of_end, tail: of_tail, now, seams };
+        let gate = Arc::new(Mutex::new(()));
+        let keeper = Keeper {
+            log,
+            index: of_index,
+            door: of_door,
+            end: of_end,
+            tail: of_tail,
+            now,
+            seams: seams.clone(),
+            gate: gate.clone(),
+        };
         let guard = ClosesOnPanic(door.clone());
         let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             let _guard = guard;
@@ -87,7 +101,8 @@ impl Ledger {
         });
         let writer = Mutex::new(Some(writer.map_err(LedgerError::storage("start the writer of", dir))?));
         let (jobs, lock) = (Mutex::new(Some(jobs)), Mutex::new(Some(lock)));
-        Ok(Self(Arc::new(Inner { index, bodies, door, end, tail, jobs, writer, lock })))
+        let (dir, index_bytes) = (dir.to_owned(), options.index_bytes);
+        Ok(Self(Arc::new(Inner { dir, index, index_bytes, bodies, seams, gate, door, end, tail, jobs, writer, lock })))
     }
 
     /// Writes a delivery down together with everything planned from it, once. A repeat gets the first one's answer.
@@ -210,6 +225,33 @@ impl Inner {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
+    /// Where the log lies.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The offset after the last durable record.
+    pub(super) fn log_end(&self) -> Offset {
+        *self.end.borrow()
+    }
+
+    /// Puts the log's new beginning in the old one's place, and an index of that in the old one's, while nothing is
+    /// written. `bring` brings the index to the log's end. Gives the directory of the old index.
+    pub(super) fn exchange(
+        &self,
+        next: &Index,
+        bring: impl FnOnce(Offset) -> Result<(), LedgerError>,
+        change: impl FnOnce() -> Result<(), LedgerError>,
+    ) -> Result<PathBuf, LedgerError> {
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.door.check_open()?;
+        if self.is_shut() {
+            return Err(LedgerError::Closed { why: self.why_closed() });
+        }
+        bring(*self.end.borrow())?;
+        self.index.take_over(next, change)
+    }
+
     fn why_closed(&self) -> String {
         match self.door.check_open() {
             Err(LedgerError::Closed { why }) => why,
@@ -239,6 +281,8 @@ impl Inner {
             // Its panic was told when it happened.
             let _ = writer.join();
         }
+        // A retention that has come to its last step is let finish.
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.index.close();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

@@ -47,7 +47,8 @@ pub(super) struct Reached {
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     parts: Arc<RwLock<Option<Parts>>>,
-    dir: PathBuf,
+    /// Held by whoever looks up a place in the log and reads there, so that the log's beginning does not change meanwhile.
+    places: Arc<RwLock<()>>,
     /// How long sled's file may become.
     young_bytes: u64,
     /// How long it is when the next turn is due: later than that where one could not be made.
@@ -58,6 +59,7 @@ pub(super) struct Index {
 /// What it is made of. Whoever reads holds on to the parts that were there when it began.
 #[derive(Clone, Debug)]
 struct Parts {
+    dir: Arc<Path>,
     young: Arc<Young>,
     runs: Runs,
 }
@@ -92,14 +94,16 @@ impl Index {
             }
         };
         let due_at = Arc::new(AtomicU64::new(young_bytes));
-        Ok(Self { parts: Arc::new(RwLock::new(Some(parts))), dir: dir.to_owned(), young_bytes, due_at, reader })
+        let parts = Arc::new(RwLock::new(Some(parts)));
+        Ok(Self { parts, places: Arc::default(), young_bytes, due_at, reader })
     }
 
     /// Throws away what it holds.
     pub(super) fn restart(self) -> Result<Self, LedgerError> {
+        let dir = self.parts()?.dir;
         self.close();
-        remove(&self.dir)?;
-        Self::open(&self.dir, self.young_bytes, self.reader)
+        remove(&dir)?;
+        Self::open(&dir, self.young_bytes, self.reader)
     }
 
     /// Gives its files free. Whoever still reads is let finish.
@@ -113,7 +117,7 @@ impl Index {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, LedgerError> {
-        let Parts { young, runs } = self.parts()?;
+        let Parts { young, runs, dir: _ } = self.parts()?;
         match young.db().get(key)? {
             Some(value) => Ok(Some(value)),
             None if keys::stays(key) => Ok(None),
@@ -138,7 +142,7 @@ impl Index {
     }
 
     fn list(&self, prefix: &[u8], before: Option<Key>, way: Way) -> Result<Entries, LedgerError> {
-        let Parts { young, runs } = self.parts()?;
+        let Parts { young, runs, dir: _ } = self.parts()?;
         let keys = prefix.to_vec()..before.unwrap_or_else(|| after_all(prefix));
         let found = young.db().range(keys.clone()).map(|entry| entry.map_err(LedgerError::Index));
         let mut lists: Vec<Entries> = match way {
@@ -160,7 +164,7 @@ impl Index {
     }
 
     pub(super) fn is_empty(&self) -> Result<bool, LedgerError> {
-        let Parts { young, runs } = self.parts()?;
+        let Parts { young, runs, dir: _ } = self.parts()?;
         Ok(runs.is_empty() && young.db().len() <= 1)
     }
 
@@ -185,8 +189,8 @@ impl Index {
         let (mut staying, mut growing): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(key, _)| keys::stays(key));
         growing.sort_unstable();
         let growing = growing.into_iter().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
-        let Parts { young: _, runs } = self.parts()?;
-        let runs = runs.and(&self.dir, growing)?;
+        let Parts { dir, young: _, runs } = self.parts()?;
+        let runs = runs.and(&dir, growing)?;
         staying.push((keys::TURNS.to_vec(), Some(runs.turns().to_be_bytes().to_vec())));
         self.write(staying)?;
         self.exchange(|parts| parts.runs = runs);
@@ -208,15 +212,15 @@ impl Index {
     /// Moves what only grows out of sled, and makes sled anew: some hundred milliseconds for a young part of 64 MiB. Called
     /// by the thread that writes the index alone. A turn that is cut short anywhere leaves the young part as it was.
     pub(super) fn turn(&self, seam: &dyn Fn(&'static str)) -> Result<(), LedgerError> {
-        let Parts { young, runs } = self.parts()?;
+        let Parts { dir, young, runs } = self.parts()?;
         self.due_at.store(young.db().size_on_disk()?.saturating_add(self.young_bytes), Ordering::Relaxed);
         seam("turn:begun");
-        let runs = runs.and(&self.dir, young.entries(false))?;
+        let runs = runs.and(&dir, young.entries(false))?;
         seam("turn:run-written");
-        let next = Young::begin(&self.dir, young.next_number(), runs.turns(), young.entries(true))?;
+        let next = Young::begin(&dir, young.next_number(), runs.turns(), young.entries(true))?;
         seam("turn:young-made");
         young.spend();
-        self.exchange(|parts| *parts = Parts { young: Arc::new(next), runs });
+        self.exchange(|parts| *parts = Parts { dir, young: Arc::new(next), runs });
         self.due_at.store(self.young_bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -224,14 +228,41 @@ impl Index {
     /// Makes one run of several, where enough of them are as wide as each other. Whether it did; it stops where `stop` says
     /// so. Reads and writes go on meanwhile.
     pub(super) fn merge(&self, seam: &dyn Fn(&'static str), stop: &dyn Fn() -> bool) -> Result<bool, LedgerError> {
-        let Some(group) = self.parts()?.runs.to_merge() else { return Ok(false) };
-        let Some(merged) = Runs::merge(&self.dir, &group, stop)? else { return Ok(false) };
+        let Parts { dir, runs, .. } = self.parts()?;
+        let Some(group) = runs.to_merge() else { return Ok(false) };
+        let Some(merged) = Runs::merge(&dir, &group, stop)? else { return Ok(false) };
         seam("merge:written");
-        self.exchange(|parts| parts.runs.replace(&group, merged));
+        // Where another index took this one's place, its directory is gone.
+        self.exchange(|parts| {
+            if parts.dir == dir {
+                parts.runs.replace(&group, merged)
+            }
+        });
         for run in group {
-            fs::remove_file(&run.path).map_err(LedgerError::storage("remove", &run.path))?;
+            match fs::remove_file(&run.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(LedgerError::storage("remove", &run.path)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(true)
+    }
+
+    /// Puts another in its place, which knows the same but for what retention let go of. `change` is what makes the log the
+    /// other's: nobody reads at a place of the one in the other meanwhile. Gives the directory of the one before.
+    pub(super) fn take_over(
+        &self,
+        next: &Self,
+        change: impl FnOnce() -> Result<(), LedgerError>,
+    ) -> Result<PathBuf, LedgerError> {
+        let next = next.parts()?;
+        next.young.sync()?;
+        let _places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        change()?;
+        let old = self.parts()?.dir.to_path_buf();
+        self.exchange(|parts| *parts = next);
+        Ok(old)
     }
 
     /// Writes sled's buffers out. Called by the writer's thread alone, and never as `flush_async`.
@@ -241,8 +272,8 @@ impl Index {
     }
 
     /// Where a commit begins from which `offset` is near.
-    pub(super) fn mark(&self, offset: Offset) -> Result<(Offset, Place), LedgerError> {
-        let Parts { young, runs } = self.parts()?;
+    fn mark(&self, offset: Offset) -> Result<(Offset, Place), LedgerError> {
+        let Parts { young, runs, dir: _ } = self.parts()?;
         let end = keys::mark(offset.next());
         let found = match young.db().range(keys::MARKS.to_vec()..end.clone()).next_back().transpose()? {
             Some(found) => Some(found),
@@ -255,9 +286,26 @@ impl Index {
         }
     }
 
+    /// The records from `from` up to `end`, at most `limit`.
+    pub(super) fn read(&self, from: Offset, end: Offset, limit: usize) -> Result<Vec<Record>, LedgerError> {
+        let _places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        self.reader.read(self.mark(from)?, from, end, limit)
+    }
+
+    /// The same without what deliveries said, and the offset to go on from.
+    pub(super) fn read_on(
+        &self,
+        from: Offset,
+        end: Offset,
+        limit: usize,
+    ) -> Result<(Vec<Record>, Offset), LedgerError> {
+        let _places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        self.reader.read_on(self.mark(from)?, from, end, limit)
+    }
+
     /// The record at `offset`.
     pub(super) fn record(&self, offset: Offset) -> Result<Record, LedgerError> {
-        let found = self.reader.read(self.mark(offset)?, offset, offset.next(), 1)?.pop();
+        let found = self.read(offset, offset.next(), 1)?.pop();
         found.ok_or_else(|| LedgerError::Gone { what: format!("the record at offset {offset}") })
     }
 
@@ -283,14 +331,11 @@ impl Parts {
     /// Opens what is there, or begins it; where that cannot be read, why.
     fn open(dir: &Path) -> Result<Self, String> {
         fs::create_dir_all(dir).map_err(|error| error.to_string())?;
-        if dir.join("conf").exists() {
-            return Err("an earlier version made it".into());
-        }
         let Some(young) = Young::open(dir)? else {
             return Self::begin(dir).map_err(|error| error.to_string());
         };
         let turns = young.turns().map_err(|error| error.to_string())?;
-        Ok(Self { young: Arc::new(young), runs: Runs::open(dir, turns)? })
+        Ok(Self { dir: dir.into(), young: Arc::new(young), runs: Runs::open(dir, turns)? })
     }
 
     fn begin(dir: &Path) -> Result<Self, LedgerError> {
@@ -300,7 +345,7 @@ impl Parts {
             path: dir.to_owned(),
             source: std::io::Error::other(why),
         })?;
-        Ok(Self { young: Arc::new(Young::begin(dir, 0, 0, std::iter::empty())?), runs })
+        Ok(Self { dir: dir.into(), young: Arc::new(Young::begin(dir, 0, 0, std::iter::empty())?), runs })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The thread that keeps: it writes each group to the log and syncs it, puts it into the index, shows it to all, and then
 //! answers. It decides nothing.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -51,6 +51,8 @@ pub(super) struct Keeper {
     pub(super) tail: Arc<Tail>,
     pub(super) now: Now,
     pub(super) seams: Seams,
+    /// Held while something is written: retention takes it for its last step.
+    pub(super) gate: Arc<Mutex<()>>,
 }
 
 impl Keeper {
@@ -65,6 +67,8 @@ impl Keeper {
             let idle = match groups.recv_timeout(FLUSH_EVERY) {
                 Ok(group) => {
                     unflushed += group.commits;
+                    let gate = self.gate.clone();
+                    let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
                     self.settle(group);
                     false
                 }
@@ -73,6 +77,8 @@ impl Keeper {
             };
             let late = (self.now)().duration_since(flushed_at).unsigned_abs() >= FLUSH_EVERY;
             if unflushed > 0 && (idle || late || unflushed >= FLUSH_AFTER) {
+                let gate = self.gate.clone();
+                let _gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
                 self.flush();
                 self.turn(&merger);
                 (unflushed, flushed_at) = (0, (self.now)());

@@ -45,6 +45,8 @@ pub(super) const DEPLOYMENTS: &[u8] = b"d";
 pub(super) const OLDEST: &[u8] = b"e";
 pub(super) const MARKS: &[u8] = b"f";
 pub(super) const DELIVERIES: &[u8] = b"o";
+pub(super) const HEADS: &[u8] = b"h";
+pub(super) const TARGETS: &[u8] = b"t";
 pub(super) const UNFINISHED: &[u8] = b"u";
 pub(super) const TURNS: &[u8] = b"w";
 /// The kinds that stay in sled: they change for ever, or are taken back.

@@ -1,7 +1,7 @@
 //! The log's files: found, checked, cut where a write was torn, and written at the end. Never decides what is written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Offset;
 
 use super::error::LedgerError;
-use super::frame::Damage;
+use super::frame::{Damage, Header, LONGEST_HEADER};
 use super::health::Seams;
 use super::scan::{Found, Scan, whole_commit_after};
 
@@ -71,8 +71,46 @@ pub(super) fn segment_path(dir: &Path, first: Offset) -> PathBuf {
     dir.join(format!("{:020}.log", first.0))
 }
 
-/// The first offsets of the segments that are there, in order.
+/// The first offsets of the segments that are there, in order, but for those that the first one stands for.
 pub(super) fn segments(dir: &Path) -> Result<Vec<Offset>, LedgerError> {
+    let (mut found, first) = (all_segments(dir)?, segment_path(dir, Offset::default()));
+    if found.first() == Some(&Offset::default()) {
+        let cut = cut_of(&first)?;
+        found.retain(|segment| *segment == Offset::default() || *segment >= cut);
+    }
+    Ok(found)
+}
+
+/// The offset before which records may be missing, as a log's first segment says: 0 where none is.
+pub(super) fn cut_of(first: &Path) -> Result<Offset, LedgerError> {
+    let mut line = Vec::new();
+    let read = File::open(first)
+        .and_then(|file| BufReader::new(file).take(LONGEST_HEADER as u64).read_until(b'\n', &mut line));
+    match read {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(LedgerError::storage("read", first)(error)),
+    }
+    // One that cannot be read is told by whoever reads all of it.
+    Ok(Header::parse(&line).ok().filter(|header| header.kept).map_or(Offset::default(), |header| header.synced))
+}
+
+/// Removes the segments that the first one stands for: a killed process had not come to it. Gives the bytes that it freed.
+pub(super) fn remove_replaced(dir: &Path) -> Result<u64, LedgerError> {
+    let (staying, mut bytes) = (segments(dir)?, 0);
+    for segment in all_segments(dir)?.into_iter().filter(|it| !staying.contains(it)) {
+        let path = segment_path(dir, segment);
+        bytes += fs::metadata(&path).map_or(0, |it| it.len());
+        fs::remove_file(&path).map_err(LedgerError::storage("remove", &path))?;
+    }
+    if bytes > 0 {
+        sync_dir(dir)?;
+    }
+    Ok(bytes)
+}
+
+/// The first offsets of all segments that are there, in order.
+fn all_segments(dir: &Path) -> Result<Vec<Offset>, LedgerError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(LedgerError::storage("list", dir))? {
         let name = entry.map_err(LedgerError::storage("list", dir))?.file_name();

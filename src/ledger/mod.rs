@@ -8,9 +8,10 @@
 //! How it lies on disk, below the directory that [`Ledger::open`] is given:
 //!
 //! * `log/00000000000000000000.log`, named by its first offset. A commit is one header line and one line per record,
-//!   all of it JSON, so that `less`, `grep` and `jq` read it. A commit is there whole or not at all.
+//!   all of it JSON, so that `less`, `grep` and `jq` read it. A commit is there whole or not at all. Where retention let go
+//!   of what is old, the first one holds what stayed of that, with the offsets that it always had: see [`retire`].
 //! * `bodies/DIGEST`, the bodies too long for a line.
-//! * `index/`, sled in `young-N/` and runs in `FROM-TO.run`. Delete it while the program is stopped, and the next start
+//! * `index/CUT/`, sled in `young-N/` and runs in `FROM-TO.run`. Delete it while the program is stopped, and the next start
 //!   makes it again.
 //! * `lock`, with the process id of its holder.
 
@@ -34,6 +35,7 @@ mod merger;
 mod opening;
 mod read;
 mod reader;
+mod retire;
 mod run;
 mod run_writer;
 mod runs;
@@ -51,3 +53,4 @@ pub use handle::{Ledger, Options};
 pub use health::{Health, Probe, Seams};
 pub use import::import;
 pub use read::Filter;
+pub use retire::{Keep, Retired};

@@ -1,6 +1,6 @@
 //! Opening: the lock, the log checked, the index brought to the log's end. Never takes a write.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use super::error::LedgerError;
 use super::handle::Options;
 use super::index::{Index, Reached};
 use super::keys;
-use super::log::{Log, Place};
+use super::log::{Log, Place, remove_replaced};
 use super::reader::Reader;
+use super::retire::new_beginning;
 
 /// How many commits are put into the index at a time while it is made again: some ten megabytes of memory.
 const REPLAYED_AT_ONCE: u64 = 16 * 1024;
@@ -54,7 +55,10 @@ fn patiently(file: &File) -> Result<(), TryLockError> {
 
 /// Opens the log and the index, and brings the index to the log's end.
 pub(super) fn open_files(logs: &Path, index_path: &Path, options: Options) -> Result<(Index, Log), LedgerError> {
-    let mut index = Index::open(index_path, options.index_bytes, Reader::new(logs))?;
+    let reader = Reader::new(logs);
+    let cut = reader.cut()?;
+    sweep(logs, index_path, cut)?;
+    let mut index = Index::open(&index_of(index_path, cut), options.index_bytes, reader)?;
     let mut stamps = Vec::new();
     let log = Log::open(
         logs,
@@ -87,7 +91,7 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, options: Options) -> Re
     let oldest = index.reader.beginning()?;
     check_oldest(&index, oldest.0)?;
     let from = reached.map_or(oldest, |reached| (reached.offset, reached.place));
-    let replayed = replay(&index, from, &log)?;
+    let replayed = replay(&index, from, log.end())?;
     if replayed > 0 {
         tracing::info!(records = replayed, "the ledger's index was brought to the log's end");
     }
@@ -97,6 +101,36 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, options: Options) -> Re
     index.write(stamps.chain([(keys::OLDEST.to_vec(), Some(oldest.0.0.to_be_bytes().to_vec()))]))?;
     index.flush()?;
     Ok((index, log))
+}
+
+/// Where the index of a log lies whose records before `cut` may be missing: it is never taken for another's.
+pub(super) fn index_of(path: &Path, cut: Offset) -> PathBuf {
+    path.join(format!("{:020}", cut.0))
+}
+
+/// Removes what a retention that was cut short left, and the indices of other logs: those before it, and those of earlier
+/// versions.
+fn sweep(logs: &Path, index_path: &Path, cut: Offset) -> Result<(), LedgerError> {
+    remove_replaced(logs)?;
+    let half = new_beginning(logs);
+    match fs::remove_file(&half) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(LedgerError::storage("remove", &half)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    fs::create_dir_all(index_path).map_err(LedgerError::storage("create", index_path))?;
+    let ours = index_of(index_path, cut);
+    for entry in fs::read_dir(index_path).map_err(LedgerError::storage("list", index_path))? {
+        let path = entry.map_err(LedgerError::storage("list", index_path))?.path();
+        let removed = match path == ours {
+            true => Ok(()),
+            false if path.is_dir() => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        removed.map_err(LedgerError::storage("remove", &path))?;
+    }
+    Ok(())
 }
 
 fn restart(index: Index) -> Result<Index, LedgerError> {
@@ -126,17 +160,21 @@ fn check_oldest(index: &Index, oldest: Offset) -> Result<(), LedgerError> {
 }
 
 /// Puts what the log has beyond the index into the index. Gives how many records it took.
-fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, LedgerError> {
-    let fresh = || Draft::new(index, Arc::default());
+pub(super) fn replay(index: &Index, from: (Offset, Place), end: Offset) -> Result<u64, LedgerError> {
+    let is_cut = index.reader.cut()? > Offset::default();
+    let fresh = || Draft::new(index, Arc::default()).of_cut_log(is_cut);
     let mut waiting = fresh();
     let (mut commits, mut last) = (0, None);
     index.reader.commits(
         from,
-        from.0..log.end(),
+        from.0..end,
         |_| true,
         |place, header, bytes, records| {
             for record in &records {
                 waiting.apply(record)?;
+            }
+            if header.records == 0 {
+                index.reader.state(place, header.offset)?.into_iter().try_for_each(|known| waiting.know(known))?;
             }
             waiting.placed(header.offset, place, bytes);
             waiting.settle();
@@ -148,7 +186,7 @@ fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, Ledger
                 index.write_apart(full.into_changes().entries((place, header), next))?;
                 while index.merge(&|_| (), &|| false)? {}
                 last = None;
-                tracing::info!("the ledger's index is being made: up to offset {} of {}", header.offset, log.end());
+                tracing::info!("the ledger's index is being made: up to offset {} of {end}", header.offset);
             }
             Ok(true)
         },
@@ -156,5 +194,5 @@ fn replay(index: &Index, from: (Offset, Place), log: &Log) -> Result<u64, Ledger
     if let Some((commit, next)) = last {
         index.write(waiting.into_changes().entries(commit, next))?;
     }
-    Ok(log.end().0.saturating_sub(from.0.0))
+    Ok(end.0.saturating_sub(from.0.0))
 }

@@ -16,6 +16,9 @@ use super::error::LedgerError;
 use super::handle::Ledger;
 use super::keys::{self, OfCommit};
 
+/// Among how many deployments a page is looked for: some fifty milliseconds.
+const LOOKED_AT: usize = 1000;
+
 /// Which deployments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -67,14 +70,29 @@ impl Ledger {
 
     /// The deployments that the filter takes, newest first.
     pub fn deployments(&self, filter: &Filter) -> Result<Vec<Deployment>, LedgerError> {
-        let mut found = Vec::new();
-        for id in self.candidates(filter)? {
+        Ok(self.look(filter, usize::MAX)?.0)
+    }
+
+    /// The same among so many at most, for a reader who can ask again: what only few deployments are would else be looked
+    /// for in all of history. Where there are more to look at, the last one that was.
+    pub fn deployments_among(&self, filter: &Filter) -> Result<(Vec<Deployment>, Option<DeploymentId>), LedgerError> {
+        self.look(filter, LOOKED_AT)
+    }
+
+    fn look(&self, filter: &Filter, most: usize) -> Result<(Vec<Deployment>, Option<DeploymentId>), LedgerError> {
+        let (mut found, mut last) = (Vec::new(), None);
+        for (looked_at, id) in self.candidates(filter)?.enumerate() {
             if found.len() >= filter.limit {
                 break;
             }
-            found.extend(self.deployment(id?)?.filter(|deployment| filter.takes(deployment)));
+            if looked_at == most {
+                return Ok((found, last));
+            }
+            let id = id?;
+            last = Some(id);
+            found.extend(self.deployment(id)?.filter(|deployment| filter.takes(deployment)));
         }
-        Ok(found)
+        Ok((found, None))
     }
 
     /// The ids among which the filter has to look, newest first, by the list that is probably the shortest.
@@ -241,7 +259,7 @@ impl Ledger {
         if from >= end || limit == 0 {
             return Ok(Vec::new());
         }
-        self.0.index.reader.read(self.0.index.mark(from)?, from, end, limit)
+        self.0.index.read(from, end, limit)
     }
 
     /// What was written from an offset on, at least so many if there are, without what deliveries said; and the offset
@@ -251,7 +269,7 @@ impl Ledger {
         if from >= end {
             return Ok((Vec::new(), from));
         }
-        self.0.index.reader.read_on(self.0.index.mark(from)?, from, end, limit)
+        self.0.index.read_on(from, end, limit)
     }
 
     /// Whether somebody asked for something under this key before.

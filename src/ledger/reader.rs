@@ -6,24 +6,57 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Offset, Record};
 
 use super::error::LedgerError;
-use super::frame::Header;
-use super::log::{Place, segment_path, segments};
+use super::frame::{Header, Known};
+use super::log::{Place, cut_of, segment_path, segments};
 use super::scan::{Found, Scan};
 
 /// Reads records where they lie.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     dir: PathBuf,
+    /// What is read in the place of the first segment: what will be in its place.
+    beginning: Option<PathBuf>,
 }
 
 impl Reader {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), beginning: None }
+    }
+
+    /// The same, with another file as its first segment: all segments that this one says it stands for are passed over.
+    pub(super) fn beginning_with(self, file: &Path) -> Self {
+        Self { beginning: Some(file.to_owned()), ..self }
     }
 
     /// A segment's file.
     pub(super) fn segment(&self, first: Offset) -> PathBuf {
-        segment_path(&self.dir, first)
+        match &self.beginning {
+            Some(file) if first == Offset::default() => file.clone(),
+            Some(_) | None => segment_path(&self.dir, first),
+        }
+    }
+
+    /// The offset before which records may be missing.
+    pub(super) fn cut(&self) -> Result<Offset, LedgerError> {
+        cut_of(&self.segment(Offset::default()))
+    }
+
+    /// The first record of a segment.
+    pub(super) fn first_of(&self, segment: Offset) -> Result<Option<Record>, LedgerError> {
+        let place = Place { segment, byte: 0 };
+        Ok(self.read((segment, place), segment, segment.next(), 1)?.pop())
+    }
+
+    /// What was known where retention cut the log off: the lines of the frame at a place.
+    pub(super) fn state(&self, place: Place, at: Offset) -> Result<Vec<Known>, LedgerError> {
+        let path = self.segment(place.segment);
+        let mut scan = Scan::begin(&path, place.byte, at).map_err(LedgerError::storage("read", &path))?;
+        scan.next().map_err(LedgerError::storage("read", &path))?;
+        let known = scan.lines().map(serde_json::from_slice).collect::<Result<_, _>>();
+        known.map_err(|error| {
+            let (byte, offset, found) = (place.byte, at, error.to_string());
+            LedgerError::Altered { file: path, byte, offset, found }
+        })
     }
 
     /// The records from `from` up to `end`, at most `limit`. `mark` is where a commit at or before `from` begins, and
@@ -83,14 +116,15 @@ impl Reader {
     ) -> Result<(), LedgerError> {
         let (mut offset, mut place, end) = (offset, place, offsets.end);
         while offset < end {
-            let path = segment_path(&self.dir, place.segment);
+            let path = self.segment(place.segment);
             let mut scan =
                 Scan::begin(&path, place.byte, offset).map_err(|source| self.unreadable(&path, offset, source))?;
             while scan.offset < end {
                 match scan.next().map_err(LedgerError::storage("read", &path))? {
                     Found::Commit(..) if scan.offset <= offsets.start => {}
                     Found::Commit(byte, header) => {
-                        let lines = scan.lines().zip((header.offset.0..).map(Offset));
+                        let records = usize::try_from(header.records).unwrap_or(usize::MAX);
+                        let lines = scan.lines().take(records).zip((header.offset.0..).map(Offset));
                         let lines = lines.filter(|(line, offset)| offsets.contains(offset) && wanted(line));
                         let commit = lines.map(|(line, _)| parse(line)).collect::<Result<_, _>>().map_err(|found| {
                             LedgerError::Altered { file: path.clone(), byte, offset: scan.offset, found }

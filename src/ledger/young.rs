@@ -71,12 +71,18 @@ impl Young {
         }
         batch.insert(keys::TURNS, &turns.to_be_bytes());
         db.apply_batch(batch)?;
-        db.flush()?;
-        // sled's own flush does not wait for the disk.
-        File::open(path.join("db")).and_then(|it| it.sync_all()).map_err(LedgerError::storage("sync", &path))?;
-        sync_dir(&path)?;
+        let this = Self { db: Some(db), path, number, spent: AtomicBool::new(false) };
+        this.sync()?;
         sync_dir(dir)?;
-        Ok(Self { db: Some(db), path, number, spent: AtomicBool::new(false) })
+        Ok(this)
+    }
+
+    /// Makes what it holds survive a power cut, for which sled's own flush does not wait.
+    pub(super) fn sync(&self) -> Result<(), LedgerError> {
+        self.db().flush()?;
+        let synced = File::open(self.path.join("db")).and_then(|it| it.sync_all());
+        synced.map_err(LedgerError::storage("sync", &self.path))?;
+        sync_dir(&self.path)
     }
 
     pub(super) fn db(&self) -> &Db {

@@ -47,6 +47,8 @@ pub struct Use {
 pub struct Rules {
     /// How long which target's revisions are kept. One that is not here keeps all of its own.
     pub retention: BTreeMap<TargetName, Retention>,
+    /// For how many days everything stays in the ledger; nothing where that is for ever.
+    pub ledger_days: Option<u32>,
     /// The targets that are configured.
     pub configured: HashSet<TargetName>,
     /// From which target to which what succeeds is promoted.

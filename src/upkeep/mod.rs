@@ -1,6 +1,6 @@
 //! Upkeep: some minutes after the start and then daily, what nobody needs any more is taken away: uploads that killed
-//! processes left in a bucket, and revisions that no target can want back. It never touches what the ledger does not
-//! know, and deletes nothing from a bucket while a deployment group that uses it cannot say what it still needs.
+//! processes left in a bucket, revisions that no target can want back, and, where `[ledger] keep_days` says so, what is old
+//! in the ledger. It never touches what the ledger does not know, and deletes nothing from a bucket while a deployment group that uses it cannot say what it still needs.
 //!
 //! Why the ledger and not a listing of the store: an object that we did not write is somebody's, whatever its name. Why
 //! on for a directory and off for a bucket unless `keep` or `keep_days` is written: the directory is on the disk that the
@@ -17,5 +17,5 @@ mod report;
 mod round;
 
 pub use judge::{Needed, Rules, Standing, Use, Verdict, Why, judge};
-pub use report::{Deleted, Kept, Report, TargetReport};
+pub use report::{Deleted, Kept, LedgerReport, Report, TargetReport};
 pub use round::{Pace, Upkeep};

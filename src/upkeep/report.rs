@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{Failure, TargetName};
+use crate::domain::{Failure, Offset, TargetName};
 
 /// What a round did, or would do.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -11,6 +11,23 @@ pub struct Report {
     pub dry_run: bool,
     /// Target by target.
     pub targets: Vec<TargetReport>,
+    /// What the ledger let go of, or would.
+    pub ledger: LedgerReport,
+}
+
+/// What a round did for the ledger.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LedgerReport {
+    /// Whether it lets go of anything at all.
+    pub retention: bool,
+    /// Everything before this offset was looked at; nothing where too little is old enough.
+    pub before: Option<Offset>,
+    /// How many records of that stay.
+    pub kept: u64,
+    /// How many bytes were freed.
+    pub bytes: u64,
+    /// What could not be done.
+    pub failures: Vec<Failure>,
 }
 
 /// What a round did for a target.

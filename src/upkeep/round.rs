@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::history::{self, History};
 use super::judge::{Rules, Verdict, judge};
-use super::report::{Deleted, Report, TargetReport};
+use super::report::{Deleted, LedgerReport, Report, TargetReport};
 use crate::domain::{EngineSpec, Failure, Location, Stream, Target, TargetEvent};
-use crate::ledger::{Append, Ledger, LedgerError};
+use crate::ledger::{Append, Keep, Ledger, LedgerError, Retired};
 use crate::revisions::{Recorded, Removed, Store};
 use crate::steps::World;
 
@@ -23,6 +23,8 @@ const STALE: SignedDuration = SignedDuration::from_hours(24);
 const AT_MOST: usize = 200;
 /// After how many deletions deployment groups are asked again what they need: some seconds of work.
 const BETWEEN_QUESTIONS: usize = 25;
+/// How many deployments of each target stay in the ledger, however old they are.
+const NEWEST: usize = 100;
 /// When rounds are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -88,13 +90,39 @@ impl Upkeep {
         let _turn = self.turn.lock().await;
         let (ledger, tended, all) = (self.ledger.clone(), self.tended.clone(), self.targets.clone());
         let mut history = blocking(move || History::read(&ledger, &tended, &all)).await?;
-        let mut report = Report { dry_run, targets: vec![] };
+        let mut report = Report { dry_run, ..Report::default() };
         for target in self.targets.iter() {
             let tended = self.tend(target, &mut history, dry_run).await?;
             if !dry_run {
                 self.tell(&tended).await?;
             }
             report.targets.push(tended);
+        }
+        report.ledger = self.retire(dry_run).await?;
+        Ok(report)
+    }
+
+    /// Lets the ledger go of what is old. What goes wrong there is told, and tried again in the next round: it is as whole as
+    /// before.
+    async fn retire(&self, dry_run: bool) -> Result<LedgerReport, LedgerError> {
+        let Some(days) = self.rules.ledger_days else { return Ok(LedgerReport::default()) };
+        let age = SignedDuration::from_hours(24 * i64::from(days));
+        let since = self.world.clock.now().checked_sub(age).unwrap_or(Timestamp::MIN);
+        let (ledger, keep) = (self.ledger.clone(), Keep { since, newest: NEWEST });
+        let mut report = LedgerReport { retention: true, ..LedgerReport::default() };
+        match blocking(move || ledger.retire(keep, dry_run)).await {
+            Ok(Some(Retired { before, bytes, kept })) => {
+                (report.before, report.bytes, report.kept) = (Some(before), bytes, kept);
+                if !dry_run {
+                    info!(%before, bytes, kept, "the ledger let go of what is old");
+                }
+            }
+            Ok(None) => {}
+            Err(closed @ LedgerError::Closed { .. }) => return Err(closed),
+            Err(error) => {
+                warn!(%error, "the ledger could not let go of what is old");
+                report.failures.push(error.failure());
+            }
         }
         Ok(report)
     }

@@ -7,6 +7,7 @@ pub(crate) mod kinds;
 pub(crate) mod made;
 mod model;
 mod moved;
+mod retired;
 
 use std::fs;
 

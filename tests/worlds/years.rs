@@ -1,38 +1,38 @@
-//! A ledger with years of deployments in it, written through its own verbs, as fast as it takes them: every deployment was
-//! pushed, went all the way, succeeded but for one in a hundred, and GitHub was told.
+//! A log with years of deployments in it, written as the ledger writes it, record by record and commit by commit, but
+//! without waiting for the disk: every deployment was pushed, went all the way, succeeded but for one in a hundred, and
+//! GitHub was told. Whoever opens the ledger reads and checks all of it, and makes its index.
 //!
 //! What is smaller than in life: a push's body is some 600 bytes and not 8 KiB, because nothing but the log's length depends
 //! on that.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use landfall::clients::Clock;
 use landfall::domain::{
-    BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent as E, DeploymentId, Event, Failure, Location,
-    Notice, Order, Outcome, Plan, Progress, Push, RefName, Repository, RepositoryName, Revision, RunId, RunOutcome,
-    SinkEvent, Stream, Target, Verdict,
+    BodyAt, BundleFormat, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent as E, DeploymentId,
+    Event, Failure, Location, Notice, Offset, Order, PlanLine, Progress, Push, Record, RefName, Repository,
+    RepositoryName, Revision, RunId, RunOutcome, SinkEvent, Stream, Target, TargetEvent, Verdict,
 };
-use landfall::ledger::{Append, Ledger, Options};
 use sha2::{Digest, Sha256};
 
 use super::target::target;
 
-/// How many write at once, so that groups are long.
-const WRITERS: u64 = 512;
 /// From one push to the next: a million are two years.
 const APART: Duration = Duration::from_secs(60);
 /// One in so many fails.
 const FAILS: u64 = 100;
 
-/// Years of deployments, up to now.
+/// Years of deployments, up to a time.
 #[derive(Clone)]
 pub(crate) struct Years {
     pub(crate) deployments: u64,
     pub(crate) targets: u64,
+    pub(crate) until: Timestamp,
+    pub(crate) segment_bytes: u64,
 }
 
 pub(crate) fn target_name(number: u64) -> String {
@@ -45,70 +45,100 @@ pub(crate) fn sha(number: u64) -> CommitSha {
 }
 
 impl Years {
-    /// Writes them into a new ledger below `dir`. Gives the first and the last deployment.
-    pub(crate) async fn write(&self, dir: &Path, options: Options) -> (DeploymentId, DeploymentId) {
-        let seconds = APART.as_secs() * (self.deployments + 60);
-        let start = Clock::system().now() - SignedDuration::from_secs(i64::try_from(seconds).unwrap());
-        let clock = Clock::manual(start);
-        let now = clock.clone();
-        let ledger = Ledger::open(dir, options, Arc::new(move || now.now())).unwrap();
-        let targets: Arc<Vec<Arc<Target>>> =
-            Arc::new((0..self.targets).map(|number| Arc::new(target(&target_name(number), "acme/shop"))).collect());
-        let next = Arc::new(AtomicU64::new(0));
-        let mut writers = Vec::new();
-        for _ in 0..WRITERS.min(self.deployments) {
-            let (ledger, targets, next, clock) = (ledger.clone(), targets.clone(), next.clone(), clock.clone());
-            let deployments = self.deployments;
-            writers.push(tokio::spawn(async move {
-                let mut ends = Vec::new();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= deployments {
-                        return ends;
-                    }
-                    clock.advance(APART);
-                    let id = live(&ledger, number, &targets, start).await;
-                    if number == 0 || number + 1 == deployments {
-                        ends.push((number, id));
-                    }
-                }
-            }));
+    /// Writes them as the log of a ledger in `dir` that is not there yet. Gives the deployments' ids where they are few.
+    pub(crate) fn write(&self, dir: &Path) -> Vec<DeploymentId> {
+        let logs = dir.join("log");
+        fs::create_dir_all(&logs).unwrap();
+        let targets: Vec<Arc<Target>> =
+            (0..self.targets).map(|number| Arc::new(target(&target_name(number), "acme/shop"))).collect();
+        let mut log = Log { dir: logs, file: None, written: 0, segment_bytes: self.segment_bytes, next: Offset(0) };
+        let mut ids = Vec::new();
+        for number in 0..self.deployments {
+            let back = APART.as_secs() * (self.deployments - number);
+            let at = self.until - SignedDuration::from_secs(i64::try_from(back).unwrap());
+            let target = &targets[usize::try_from(number % self.targets).unwrap()];
+            let id = live(&mut log, number, at, target, number < self.targets);
+            if self.deployments <= 1000 {
+                ids.push(id);
+            }
         }
-        let mut ends = Vec::new();
-        for writer in writers {
-            ends.extend(writer.await.unwrap());
+        if let Some(mut file) = log.file {
+            file.flush().unwrap();
         }
-        ends.sort_unstable();
-        ledger.close().await;
-        (ends.first().unwrap().1, ends.last().unwrap().1)
+        ids
+    }
+}
+
+/// The end of a log.
+struct Log {
+    dir: PathBuf,
+    file: Option<BufWriter<File>>,
+    written: u64,
+    segment_bytes: u64,
+    next: Offset,
+}
+
+impl Log {
+    /// Writes one commit.
+    fn commit(&mut self, at: Timestamp, events: Vec<(Stream, Event)>) {
+        if self.file.is_none() || self.written >= self.segment_bytes {
+            if let Some(mut file) = self.file.take() {
+                file.flush().unwrap();
+            }
+            let path = self.dir.join(format!("{:020}.log", self.next.0));
+            (self.file, self.written) = (Some(BufWriter::with_capacity(1 << 20, File::create(path).unwrap())), 0);
+        }
+        let (first, records, mut lines) = (self.next, events.len(), String::new());
+        for (stream, event) in events {
+            lines += &Record { offset: self.next, at, stream, event }.to_line();
+            lines.push('\n');
+            self.next = self.next.next();
+        }
+        let (bytes, crc32) = (lines.len(), crc32fast::hash(lines.as_bytes()));
+        let fields = format!(
+            r#"{{"frame":1,"offset":{first},"records":{records},"bytes":{bytes},"crc32":"{crc32:08x}","synced":{first}"#
+        );
+        let text = format!("{fields},\"check\":\"{:08x}\"}}\n{lines}", crc32fast::hash(fields.as_bytes()));
+        self.file.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        self.written += text.len() as u64;
     }
 }
 
 /// One deployment's whole life.
-async fn live(ledger: &Ledger, number: u64, targets: &[Arc<Target>], start: Timestamp) -> DeploymentId {
-    let target = &targets[usize::try_from(number).unwrap() % targets.len()];
-    let delivery = delivery(number, start);
-    let order = order(&delivery, target);
-    let plan = Plan { target: target.name.clone(), outcome: Outcome::Deploy(Arc::new(order)) };
-    let plans = ledger.accept(delivery, vec![plan]).await.unwrap().plans;
-    let id = plans[0].deployment.unwrap();
-    for (seen, event) in (1..).zip(life(number)) {
-        let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
-        ledger.append(Append { stream, expect: Some(seen), event, births: vec![] }).await.unwrap();
+fn live(log: &mut Log, number: u64, at: Timestamp, target: &Arc<Target>, is_first: bool) -> DeploymentId {
+    let (delivery, push, body) = delivery(number);
+    let order = order(&delivery, &push, target);
+    let id = DeploymentId::derive(at, &[delivery.as_str(), target.name.as_str()]);
+    let (deployment, name, rule) = (Stream::Deployment(id), target.name.clone(), Some(order.rule.clone()));
+    let plans = vec![PlanLine { target: name.clone(), deployment: Some(id), rule, nothing: None }];
+    let digest = hex::encode(Sha256::digest(&body));
+    let Repository { id: repository_id, name: repository } = push.repository.clone();
+    let (body, push) = (BodyAt::Inline { text: body }, Box::new(push));
+    let received = DeliveryEvent::Received { event: "push".into(), digest, body, push, plans, caught_up: None };
+    let planned = E::Planned { order: Arc::new(order) };
+    let mut whole = Deployment::born(id, at, &planned).unwrap();
+    let mut first = vec![(Stream::Delivery(delivery), received.into())];
+    if is_first {
+        let pinned = TargetEvent::Pinned { repository_id: repository_id.unwrap(), repository: Some(repository) };
+        first.push((Stream::Target(name.clone()), pinned.into()));
     }
-    let Notice { state, text } = Notice::of(&ledger.deployment(id).unwrap().unwrap());
-    let context = format!("landfall/{}", target.name);
+    first.push((deployment.clone(), planned.into()));
+    log.commit(at, first);
+    for event in life(number) {
+        whole.apply(at, &event).unwrap();
+        log.commit(at, vec![(deployment.clone(), event.into())]);
+    }
+    let Notice { state, text } = Notice::of(&whole);
+    let context = format!("landfall/{name}");
     let event = SinkEvent::Sent { deployment: id, context, sha: sha(number), state, text, remote_id: None, nth: 3 };
-    let (stream, event) = (Stream::Sink("github-status".into()), Event::Sink(event));
-    ledger.append(Append { stream, expect: None, event, births: vec![] }).await.unwrap();
+    log.commit(at, vec![(Stream::Sink("github-status".into()), event.into())]);
     id
 }
 
-fn delivery(number: u64, start: Timestamp) -> Delivery {
-    let repository = Repository { id: Some(1000), name: RepositoryName::parse("acme/shop").unwrap() };
+fn delivery(number: u64) -> (DeliveryId, Push, String) {
     let body = format!(r#"{{"ref":"refs/heads/main","after":"{}","commits":"{}"}}"#, sha(number), "x".repeat(500));
     let push = Push {
-        repository,
+        repository: Repository { id: Some(1000), name: RepositoryName::parse("acme/shop").unwrap() },
         reference: RefName::parse("refs/heads/main").unwrap(),
         before: number.checked_sub(1).map(sha),
         after: Some(sha(number)),
@@ -121,20 +151,11 @@ fn delivery(number: u64, start: Timestamp) -> Delivery {
     };
     let hash = hex::encode(Sha256::digest([b"delivery".as_slice(), &number.to_be_bytes()].concat()));
     let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
-    let since = SignedDuration::from_secs(i64::try_from(APART.as_secs() * (number + 1)).unwrap());
-    Delivery {
-        id: DeliveryId::parse(id).unwrap(),
-        event: "push".into(),
-        digest: hex::encode(Sha256::digest(&body)),
-        body: body.into(),
-        received_at: start + since,
-        push,
-        caught_up: None,
-    }
+    (DeliveryId::parse(id).unwrap(), push, body)
 }
 
-fn order(delivery: &Delivery, target: &Arc<Target>) -> Order {
-    let Push { repository, reference, before, author, title, after, .. } = delivery.push.clone();
+fn order(delivery: &DeliveryId, push: &Push, target: &Arc<Target>) -> Order {
+    let Push { repository, reference, before, author, title, after, .. } = push.clone();
     Order {
         target: target.clone(),
         repository,
@@ -143,7 +164,7 @@ fn order(delivery: &Delivery, target: &Arc<Target>) -> Order {
         before,
         author,
         title,
-        cause: Cause::Push { delivery: delivery.id.clone() },
+        cause: Cause::Push { delivery: delivery.clone() },
         rule: "branch main".into(),
         parent: None,
         paths_unknown: false,

@@ -139,7 +139,8 @@ impl Dir {
 
     /// sled's directory.
     pub(crate) fn young(&self) -> PathBuf {
-        let mut found = fs::read_dir(self.ledger().join("index")).unwrap().map(|entry| entry.unwrap().path());
+        let index = fs::read_dir(self.ledger().join("index")).unwrap().next().unwrap().unwrap().path();
+        let mut found = fs::read_dir(index).unwrap().map(|entry| entry.unwrap().path());
         found.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("young-")).unwrap()
     }
 

@@ -14,7 +14,7 @@ use landfall::ledger::{Append, Filter, Ledger, LedgerError, Options, Probe, Seam
 use super::folds::{Dice, events};
 use crate::worlds::years::{self, Years, target_name};
 
-use super::made::{Dir, accept, append, delivery, deploy, name, sha, small};
+use super::made::{Dir, accept, append, at, delivery, deploy, name, sha, small};
 
 /// An index that is turned with every group, so that there are many runs, and runs of runs.
 fn restless() -> Options {
@@ -22,13 +22,13 @@ fn restless() -> Options {
 }
 
 /// All that was written, looked through.
-struct Told {
-    records: Vec<Record>,
+pub(super) struct Told {
+    pub(super) records: Vec<Record>,
     deployments: BTreeMap<DeploymentId, Deployment>,
 }
 
 impl Told {
-    fn of(ledger: &Ledger) -> Self {
+    pub(super) fn of(ledger: &Ledger) -> Self {
         let records = ledger.read(Offset(0), usize::MAX).unwrap();
         let ids: BTreeSet<_> = records.iter().filter_map(|it| deployment_of(&it.stream)).collect();
         let whole = |id| {
@@ -207,7 +207,7 @@ async fn a_turn_that_is_cut_short_anywhere_loses_nothing() {
         }
         Told::of(&ledger).compare(&ledger, &mut dice);
         ledger.close().await;
-        let files = fs::read_dir(dir.ledger().join("index")).unwrap().count();
+        let files = fs::read_dir(dir.young().parent().unwrap()).unwrap().count();
         assert!(files < 20, "{seam}: {files} files are left of an index that was turned some fifty times");
     }
 }
@@ -223,7 +223,7 @@ async fn a_run_that_was_altered_or_lost_is_noticed() {
     let told = Told::of(&ledger);
     ledger.close().await;
     let runs = || {
-        let entries = fs::read_dir(dir.ledger().join("index")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(dir.young().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
         let mut found: Vec<_> = entries.filter(|path| path.extension().is_some_and(|it| it == "run")).collect();
         found.sort();
         found
@@ -268,7 +268,7 @@ async fn a_run_that_is_lost_is_made_again() {
     }
     let told = Told::of(&ledger);
     ledger.close().await;
-    let entries = fs::read_dir(dir.ledger().join("index")).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(dir.young().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let run = entries.into_iter().find(|path| path.extension().is_some_and(|it| it == "run")).unwrap();
     fs::remove_file(run).unwrap();
     told.compare(&dir.try_open(restless(), Seams::default()).unwrap(), &mut Dice(1));
@@ -278,19 +278,21 @@ async fn a_run_that_is_lost_is_made_again() {
 #[tokio::test]
 async fn years_of_deployments_are_written_whole() {
     let dir = Dir::new();
-    let years = Years { deployments: 100, targets: 3 };
-    let (first, last) = years.write(&dir.ledger(), restless()).await;
+    let years = Years { deployments: 100, targets: 3, until: at(0), segment_bytes: 20_000 };
+    let ids = years.write(&dir.ledger());
     let ledger = dir.open();
     let all = Filter { limit: 200, ..Filter::default() };
     let found = ledger.deployments(&all).unwrap();
-    assert_eq!((found.len(), found.iter().filter(|it| it.state().name() == "succeeded").count()), (100, 99));
+    assert!(found.iter().rev().map(Deployment::id).eq(ids.iter().copied()));
+    assert_eq!(found.iter().filter(|it| it.state().name() == "succeeded").count(), 99);
     let target = Some(name(&target_name(2)));
     assert_eq!(ledger.deployments(&Filter { target, ..all.clone() }).unwrap().len(), 33);
-    for (id, number) in [(first, 0), (last, 99)] {
+    for (id, number) in [(ids[0], 0), (ids[99], 99)] {
         let of_commit = Filter { sha: Some(years::sha(number).to_string()), ..all.clone() };
         assert_eq!(ledger.deployments(&of_commit).unwrap()[0].id(), id);
         assert_eq!(ledger.story(&Stream::Deployment(id)).unwrap().len(), 9);
         assert_eq!(ledger.plans_of(&years::sha(number)).unwrap()[0].1.deployment, Some(id));
         assert!(ledger.sent("github-status", id).unwrap().is_some());
     }
+    assert!(ledger.unfinished().unwrap().is_empty());
 }

@@ -136,6 +136,7 @@ fn whatever_goes_every_target_can_still_be_rolled_back_row_25() {
         let world = history(&mut dice);
         let kept = BTreeMap::from_iter(world.names.iter().map(|it| (it.clone(), retention(&mut dice))));
         let rules = Rules {
+            ledger_days: None,
             retention: kept,
             configured: world.names.iter().cloned().collect(),
             promotions: vec![(world.names[0].clone(), world.names[1].clone())],
