@@ -230,6 +230,16 @@ impl Inner {
         self.dir.join("log")
     }
 
+    /// Refuses where so many bytes more would reach into the reserve.
+    pub(super) fn check_space(&self, bytes: u64) -> Result<(), LedgerError> {
+        Space::default().check(&self.door, bytes, Urgency::New)
+    }
+
+    /// Refuses once it is closed.
+    pub(super) fn may_go_on(&self) -> Result<(), LedgerError> {
+        if self.is_shut() { Err(LedgerError::Closed { why: self.why_closed() }) } else { self.door.check_open() }
+    }
+
     /// The offset after the last durable record.
     pub(super) fn log_end(&self) -> Offset {
         *self.end.borrow()
@@ -244,10 +254,7 @@ impl Inner {
         change: impl FnOnce() -> Result<(), LedgerError>,
     ) -> Result<PathBuf, LedgerError> {
         let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.door.check_open()?;
-        if self.is_shut() {
-            return Err(LedgerError::Closed { why: self.why_closed() });
-        }
+        self.may_go_on()?;
         bring(*self.end.borrow())?;
         self.index.take_over(next, change)
     }

@@ -24,6 +24,7 @@ use super::keys::{self, Key};
 use super::log::{Place, Stamp};
 use super::merged::{Entries, Merged, Way, of_run};
 use super::reader::Reader;
+use super::run::Run;
 use super::runs::Runs;
 use super::scan::{Found, Scan};
 use super::young::{Young, remove};
@@ -201,6 +202,13 @@ impl Index {
         if let Some(parts) = self.parts.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
             what(parts);
         }
+    }
+
+    /// How long its files are.
+    pub(super) fn bytes(&self) -> Result<u64, LedgerError> {
+        let Parts { young, runs, dir: _ } = self.parts()?;
+        let of_run = |run: &Arc<Run>| fs::metadata(&run.path).map_or(0, |it| it.len());
+        Ok(young.db().size_on_disk()? + runs.newest_first().map(of_run).sum::<u64>())
     }
 
     /// Whether the young part has grown past its worth.

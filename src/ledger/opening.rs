@@ -17,8 +17,10 @@ use super::log::{Log, Place, remove_replaced};
 use super::reader::Reader;
 use super::retire::new_beginning;
 
-/// How many commits are put into the index at a time while it is made again: some ten megabytes of memory.
-const REPLAYED_AT_ONCE: u64 = 16 * 1024;
+/// How many commits are put into the index at a time while it is made again: some megabytes of memory.
+const REPLAYED_AT_ONCE: u64 = 4 * 1024;
+/// How many commits lie between two words of how far it is: some seconds.
+const TOLD_EVERY: u64 = 64 * REPLAYED_AT_ONCE;
 /// Two seconds in all: long for a child on its way out, short for a person who waits to be told.
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -91,7 +93,7 @@ pub(super) fn open_files(logs: &Path, index_path: &Path, options: Options) -> Re
     let oldest = index.reader.beginning()?;
     check_oldest(&index, oldest.0)?;
     let from = reached.map_or(oldest, |reached| (reached.offset, reached.place));
-    let replayed = replay(&index, from, log.end())?;
+    let replayed = replay(&index, from, log.end(), &|| Ok(()))?;
     if replayed > 0 {
         tracing::info!(records = replayed, "the ledger's index was brought to the log's end");
     }
@@ -159,8 +161,13 @@ fn check_oldest(index: &Index, oldest: Offset) -> Result<(), LedgerError> {
     Err(LedgerError::Altered { file: index.reader.segment(expected), byte: 0, offset: expected, found })
 }
 
-/// Puts what the log has beyond the index into the index. Gives how many records it took.
-pub(super) fn replay(index: &Index, from: (Offset, Place), end: Offset) -> Result<u64, LedgerError> {
+/// Puts what the log has beyond the index into the index, for as long as it may go on. Gives how many records it took.
+pub(super) fn replay(
+    index: &Index,
+    from: (Offset, Place),
+    end: Offset,
+    may_go_on: &dyn Fn() -> Result<(), LedgerError>,
+) -> Result<u64, LedgerError> {
     let is_cut = index.reader.cut()? > Offset::default();
     let fresh = || Draft::new(index, Arc::default()).of_cut_log(is_cut);
     let mut waiting = fresh();
@@ -184,8 +191,11 @@ pub(super) fn replay(index: &Index, from: (Offset, Place), end: Offset) -> Resul
             if commits % REPLAYED_AT_ONCE == 0 {
                 let full = std::mem::replace(&mut waiting, fresh());
                 index.write_apart(full.into_changes().entries((place, header), next))?;
-                while index.merge(&|_| (), &|| false)? {}
+                while index.merge(&|_| (), &|| may_go_on().is_err())? {}
+                may_go_on()?;
                 last = None;
+            }
+            if commits % TOLD_EVERY == 0 {
                 tracing::info!("the ledger's index is being made: up to offset {} of {end}", header.offset);
             }
             Ok(true)

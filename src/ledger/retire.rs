@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::domain::{
-    BodyAt, BotEvent, DeliveryEvent, DeploymentId, Event, Offset, Record, Stream, TargetEvent, TargetState,
+    BodyAt, BotEvent, DeliveryEvent, DeploymentId, Event, Offset, Record, Stream, TargetEvent, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
@@ -61,6 +61,8 @@ impl Ledger {
         if dry_run {
             return Ok(Some(Retired { before, ..Retired::default() }));
         }
+        // For a while there are three indices, and the old log beside the new one's beginning.
+        inner.check_space(inner.index.bytes()?.saturating_mul(2))?;
         let past = past_dir(&inner.dir);
         remove(&past)?;
         let made = Index::open(&past, inner.index_bytes, Reader::new(&inner.logs())).and_then(|past| {
@@ -103,23 +105,24 @@ fn worth_it(logs: &Path, since: Timestamp) -> Result<Option<Offset>, LedgerError
 
 fn retire(inner: &Inner, keep: Keep, before: Offset, past: &Index) -> Result<Retired, LedgerError> {
     let (logs, probe) = (inner.logs(), &inner.seams.probe);
-    replay(past, past.reader.beginning()?, before)?;
+    let may_go_on = || inner.may_go_on();
+    replay(past, past.reader.beginning()?, before, &may_go_on)?;
     let staying = Staying::of(inner, past, keep)?;
     let half = new_beginning(&logs);
-    let (kept, bodies) = write_beginning(past, before, &staying, &half)?;
+    let (kept, bodies) = write_beginning(past, before, &staying, &half, &may_go_on)?;
     probe("retire:written");
     // What a start would make of the new log, made while the old one is still there.
     let next = index_of(&inner.dir.join("index"), before);
     remove(&next)?;
     let next = Index::open(&next, inner.index_bytes, Reader::new(&logs).beginning_with(&half))?;
     next.write([(keys::OLDEST.to_vec(), Some(Offset::default().0.to_be_bytes().to_vec()))])?;
-    replay(&next, next.reader.beginning()?, inner.log_end())?;
+    replay(&next, next.reader.beginning()?, inner.log_end(), &may_go_on)?;
     probe("retire:indexed");
     let first = segment_path(&logs, Offset::default());
     let long = fs::metadata(&first).map_or(0, |it| it.len());
     let bring = |end| {
         let reached = next.reached()?.ok_or_else(|| LedgerError::Gone { what: "how far the index came".into() })?;
-        replay(&next, (reached.offset, reached.place), end).map(drop)
+        replay(&next, (reached.offset, reached.place), end, &|| Ok(())).map(drop)
     };
     let old = inner.exchange(&next, bring, || {
         fs::rename(&half, &first).map_err(LedgerError::storage("rename", &half))?;
@@ -153,10 +156,9 @@ impl Staying {
                 let state: TargetState =
                     serde_json::from_slice(&value).map_err(|source| LedgerError::Entry { what: "target", source })?;
                 deployments.extend(state.live.iter().chain(&state.left_by).map(|it| it.deployment));
-                let mut of_target = vec![b'n'];
-                of_target.extend_from_slice(&key[1..]);
-                of_target.push(0);
-                for entry in index.backwards(&of_target, None)?.take(keep.newest) {
+                let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| TargetName::parse(name).ok());
+                let Some(name) = name else { continue };
+                for entry in index.backwards(&keys::of_target(&name), None)?.take(keep.newest) {
                     deployments.extend(keys::deployment_in(&entry?.0));
                 }
             }
@@ -202,6 +204,7 @@ fn write_beginning(
     before: Offset,
     staying: &Staying,
     path: &Path,
+    may_go_on: &dyn Fn() -> Result<(), LedgerError>,
 ) -> Result<(u64, Vec<String>), LedgerError> {
     let file = File::create(path).map_err(LedgerError::storage("create", path))?;
     let mut file = BufWriter::with_capacity(256 * 1024, file);
@@ -212,6 +215,7 @@ fn write_beginning(
         beginning.0..before,
         |_| true,
         |_, _, _, records| {
+            may_go_on()?;
             for record in &records {
                 if staying.takes(past, record)? {
                     kept += 1;

@@ -99,6 +99,20 @@ fn an_enterprise_server_may_be_told_faster() {
 }
 
 #[test]
+fn the_ledger_keeps_everything_unless_days_are_written() {
+    let dir = place();
+    let least = include_str!("../../config/landfall.min.toml");
+    let with = |ledger: &str| {
+        let text = least.replacen("[github]", &format!("[ledger]\n{ledger}\n[github]"), 1);
+        Config::parse(&text, dir.path().join("landfall.toml"), &Environment::default())
+    };
+    assert_eq!(with("").unwrap().ledger.keep_days, None);
+    assert_eq!(with("keep_days = 730").unwrap().ledger.keep_days, Some(730));
+    let said = with("keep_days = 0").unwrap_err().to_string();
+    assert!(said.contains("`ledger.keep_days` is 0"), "{said}");
+}
+
+#[test]
 fn the_example_is_a_whole_configuration() {
     let dir = place();
     let secret = dir.path().join("webhook-secret").display().to_string();

@@ -210,3 +210,16 @@ fn landfall_upkeep_says_what_would_go_and_takes_it_away() {
     let asked = landfall_with(&bot.dir, &["upkeep"], &[("LANDFALL_URL", &url), ("LANDFALL_TOKEN", "wrong")]);
     assert_ne!(asked.exit, 0);
 }
+
+#[test]
+fn the_ledger_is_looked_after_where_the_configuration_says_so() {
+    let bot = Bot::with(&Extra { top: "[ledger]\nkeep_days = 1\n", ..Extra::default() });
+    push(&bot, "one");
+    let report = round(&bot, false).ledger;
+    assert!(report.retention && report.before.is_none() && report.failures.is_empty(), "{report:?}");
+    let token = fs::read_to_string(bot.dir.join("data/token")).unwrap();
+    let (url, words) = (bot.url(), ["upkeep", "--dry-run"]);
+    let told = landfall_with(&bot.dir, &words, &[("LANDFALL_URL", &url), ("LANDFALL_TOKEN", token.trim())]);
+    assert!(told.out.ends_with("ledger  too little is old enough to go\n"), "{}", told.out);
+    assert!(!round(&small(), true).ledger.retention, "nothing goes unless it is written");
+}

@@ -17,7 +17,7 @@ use crate::worlds::years::{self, Years, target_name};
 use super::made::{Dir, accept, append, at, delivery, deploy, name, sha, small};
 
 /// An index that is turned with every group, so that there are many runs, and runs of runs.
-fn restless() -> Options {
+pub(super) fn restless() -> Options {
     Options { index_bytes: 0, ..small() }
 }
 
@@ -109,7 +109,7 @@ fn event_of(record: &Record) -> &DeploymentEvent {
 }
 
 /// One thing that happens.
-async fn happen(
+pub(super) async fn happen(
     ledger: &Ledger,
     dice: &mut Dice,
     events: &[DeploymentEvent],

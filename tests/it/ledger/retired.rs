@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use landfall::domain::{DeploymentEvent, DeploymentId, Event, Failure, Offset, Stream, TargetEvent};
-use landfall::ledger::{Append, Keep, Ledger, LedgerError, Probe, Seams};
+use landfall::ledger::{Append, Keep, Ledger, LedgerError, Probe, Seams, export, import};
 
+use super::folds::{Dice, events};
 use super::made::{Dir, accept, append, at, delivery, deploy, main_branch, name, small};
-use super::model::Told;
+use super::model::{Told, happen, restless};
 
 /// Everything that is written now is older than this.
 fn keep(newest: usize) -> Keep {
@@ -28,7 +31,13 @@ async fn lived(ledger: &Ledger, numbers: std::ops::Range<u64>) -> Vec<Deployment
         }
         ids.push(id);
     }
-    let event = Event::Target(TargetEvent::Locked { actor: "ada".into(), reason: None, until: None });
+    let event = Event::Target(TargetEvent::Locked {
+        actor: "ada".into(),
+        reason: None,
+        until: None,
+        warns: false,
+        after: None,
+    });
     let (stream, births) = (Stream::Target(name("blog")), vec![]);
     ledger.append(Append { stream, expect: None, event, births }).await.unwrap();
     ids
@@ -40,7 +49,7 @@ fn standing(ledger: &Ledger) -> String {
     let open: Vec<_> = unfinished.iter().map(|id| ledger.deployment(*id).unwrap()).collect();
     let stories: Vec<_> = unfinished.iter().map(|id| ledger.story(&Stream::Deployment(*id)).unwrap()).collect();
     let (target, head) = (ledger.target(&name("blog")).unwrap(), ledger.head(&name("blog"), &main_branch()).unwrap());
-    format!("{open:#?}{stories:#?}{target:#?}{head:#?}{}{}", ledger.paused(), ledger.end())
+    format!("{open:#?}{stories:#?}{target:#?}{head:#?}{:?}{}", ledger.releases().unwrap(), ledger.end())
 }
 
 #[tokio::test]
@@ -159,6 +168,45 @@ async fn writers_and_readers_go_on_meanwhile() {
     let before = standing(&ledger);
     ledger.close().await;
     assert!(standing(&dir.open()) == before);
+}
+
+/// Whatever happened before it: what is not over, and what is known of targets and refs, stays as it was.
+#[tokio::test]
+async fn after_any_life_what_is_known_is_known_still() {
+    for seed in [1, 2, 3] {
+        let dir = Dir::new();
+        let ledger = dir.try_open(restless(), Seams::default()).unwrap();
+        let (mut dice, events, mut ids) = (Dice(seed), events(), Vec::new());
+        for number in 1..=150 {
+            happen(&ledger, &mut dice, &events, number, &mut ids).await;
+        }
+        let before = standing(&ledger);
+        assert!(ledger.retire(keep(1), false).unwrap().is_some(), "seed {seed}");
+        assert!(standing(&ledger) == before, "seed {seed}");
+        for number in 151..=200 {
+            happen(&ledger, &mut dice, &events, number, &mut ledger.unfinished().unwrap()).await;
+        }
+        let after = standing(&ledger);
+        ledger.close().await;
+        fs::remove_dir_all(dir.ledger().join("index")).unwrap();
+        assert!(standing(&dir.open()) == after, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn what_stayed_is_exported_and_imported_as_it_is() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    lived(&ledger, 1..60).await;
+    ledger.retire(keep(5), false).unwrap().unwrap();
+    let (before, mut out) = (standing(&ledger), Vec::new());
+    let counts = export(&dir.ledger(), Path::new("out"), &mut out, |error| panic!("{error}")).unwrap();
+    let other = Dir::new();
+    assert_eq!(import(&other.ledger(), Path::new("in"), Cursor::new(out)).unwrap(), counts);
+    assert!(standing(&other.open()) == before);
+    ledger.close().await;
+    let texts = |dir: &Dir| dir.segments().iter().map(|it| fs::read(it).unwrap()).collect::<Vec<_>>();
+    assert!(texts(&dir) == texts(&other));
 }
 
 #[tokio::test]
