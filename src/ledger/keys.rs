@@ -40,6 +40,7 @@ use crate::domain::{
 pub(super) type Key = Vec<u8>;
 
 pub(super) const REACHED: &[u8] = b"@";
+pub(super) const STAMPS: &[u8] = b"a";
 pub(super) const RELEASES: &[u8] = b"b";
 pub(super) const DEPLOYMENTS: &[u8] = b"d";
 pub(super) const OLDEST: &[u8] = b"e";

@@ -115,6 +115,7 @@ fn retire(inner: &Inner, keep: Keep, before: Offset, past: &Index) -> Result<Ret
     let next = index_of(&inner.dir.join("index"), before);
     remove(&next)?;
     let next = Index::open(&next, inner.index_bytes, Reader::new(&logs).beginning_with(&half))?;
+    keep_stamps(&inner.index, &next, before)?;
     next.write([(keys::OLDEST.to_vec(), Some(Offset::default().0.to_be_bytes().to_vec()))])?;
     replay(&next, next.reader.beginning()?, inner.log_end(), &may_go_on)?;
     probe("retire:indexed");
@@ -136,6 +137,18 @@ fn retire(inner: &Inner, keep: Keep, before: Offset, past: &Index) -> Result<Ret
     bodies.iter().try_for_each(|digest| inner.bodies.remove(digest))?;
     let short = fs::metadata(&first).map_or(0, |it| it.len());
     Ok(Retired { before, bytes: bytes.saturating_sub(short), kept })
+}
+
+/// What the segments that stay looked like when they were checked, so that the next start does not read them all again.
+fn keep_stamps(index: &Index, next: &Index, before: Offset) -> Result<(), LedgerError> {
+    let mut stamps = Vec::new();
+    for entry in index.forwards(keys::STAMPS)? {
+        let (key, value) = entry?;
+        if keys::offset_in(&key) >= before {
+            stamps.push((key.to_vec(), Some(value.to_vec())));
+        }
+    }
+    next.write(stamps)
 }
 
 /// What stays of what is before the cut.
