@@ -151,6 +151,7 @@ impl App {
             ledger.clone(),
             config.targets.clone(),
             clock.clone(),
+            config.calendar.clone(),
             config.public_url.as_deref(),
             &config.github.api_url,
         );
@@ -249,7 +250,7 @@ fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accoun
             Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone()).masked(mask.clone()))
         }
     });
-    Ok(World::new(sources, stores, engines, clock, spool, probe))
+    Ok(World::new(sources, stores, engines, clock, spool, probe).heeding(config.calendar.clone()).masked(config.mask()))
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {

@@ -3,6 +3,7 @@
 //! Everything that people read comes through here, so that the API, the dashboard, the terminal and the demo say the
 //! same: a view for each thing ([`TargetView`], [`DeploymentView`], …), and a [`sentence()`] for each record.
 
+mod approving;
 mod audit;
 mod query;
 mod reading;
@@ -10,12 +11,13 @@ mod sentence;
 mod stages;
 mod views;
 
+pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};
 pub use sentence::sentence;
 pub use stages::Stage;
 pub use views::{
-    ApprovalView, ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView,
-    DeploymentsPage, EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
+    ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
+    EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
 };

@@ -8,19 +8,19 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::approving::ApprovalView;
 use super::audit::{AuditEntry, AuditPage};
 use super::query::DeploymentsQuery;
 use super::stages::stages;
 use super::views::{
-    ApprovalView, ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView,
-    DeploymentsPage, EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
-    rules,
+    ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
+    EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url, rules,
 };
 use crate::clients::Clock;
 use crate::config::GitHub;
 use crate::domain::{
-    Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding, Fleet,
-    Lifecycle, Live, Offset, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
+    Calendar, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding,
+    Fleet, Lifecycle, Live, Offset, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -47,6 +47,7 @@ struct Inside {
     ledger: Ledger,
     targets: Vec<Arc<Target>>,
     clock: Clock,
+    calendar: Arc<Calendar>,
     base: String,
     github: String,
 }
@@ -79,11 +80,14 @@ impl Board {
         ledger: Ledger,
         targets: Vec<Arc<Target>>,
         clock: Clock,
+        calendar: Arc<Calendar>,
         public_url: Option<&str>,
         github_api: &str,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self { inside: Arc::new(Inside { ledger, targets, clock, base, github: GitHub::site_of(github_api) }) }
+        Self {
+            inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github: GitHub::site_of(github_api) }),
+        }
     }
 
     /// Runs a question on a thread that may block.
@@ -183,7 +187,8 @@ impl Inside {
         let running = running.filter(|it| nearness(it) > 0).map(|it| it.id());
         let waiting = mine.iter().map(|it| it.id()).filter(|id| Some(*id) != running).collect();
         let of_all = releases.holds(&target.name, &state, false, now);
-        let mut holds: Vec<HoldView> = of_all.into_iter().map(HoldView::of_all).collect();
+        let frozen = self.calendar.frozen(&target.name, now);
+        let mut holds: Vec<HoldView> = of_all.into_iter().chain(frozen).map(HoldView::of_all).collect();
         holds.extend(mine.iter().filter_map(|it| hold_of(it)));
         let live = state.live.as_ref().map(|live| self.live(live)).transpose()?;
         let left_by = state.left_by.as_ref().map(|left| self.live(left)).transpose()?;
@@ -196,6 +201,7 @@ impl Inside {
             locked: state.locks(now).any(|it| !it.warns),
             locks: state.locks(now).cloned().collect(),
             warning: releases.warning(&state, now),
+            next_freeze: self.calendar.coming(&target.name, now).map(|it| it.told),
             rules: rules(target),
             seen: state.seen.clone(),
             live,

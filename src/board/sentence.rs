@@ -87,8 +87,10 @@ fn of_deployment(event: &DeploymentEvent) -> String {
         }
         DeploymentEvent::StopAsked { actor, rollback: false } => format!("{actor} asked to stop"),
         DeploymentEvent::StopAsked { actor, rollback: true } => format!("{actor} asked to stop and roll back"),
-        DeploymentEvent::Approved { actor, of: None } => format!("approved by {actor}"),
-        DeploymentEvent::Approved { actor, of: Some(of) } => format!("{actor} approved {of}"),
+        DeploymentEvent::Approved { actor, of: None, .. } => format!("approved by {actor}"),
+        DeploymentEvent::Approved { actor, of: Some(of), reason } => {
+            format!("{actor} approved {of}{}", for_how_long(reason.as_deref(), None))
+        }
         DeploymentEvent::Succeeded { warnings } if warnings.is_empty() => "live".into(),
         DeploymentEvent::Succeeded { warnings } => format!("live; {}", warnings.join("; ")),
         DeploymentEvent::Failed { failure } => format!("failed: {}", failure.message),
@@ -101,6 +103,8 @@ fn of_deployment(event: &DeploymentEvent) -> String {
             format!("{} was not brought back: {by} did not succeed", brought(to.as_ref()))
         }
         DeploymentEvent::AlreadyLive { deployment } => format!("already live by {deployment}: nothing to do"),
+        DeploymentEvent::Verified { what, good: true, said } => format!("{what} is as wanted: {said}"),
+        DeploymentEvent::Verified { what, good: false, said } => format!("{what} is not as wanted: {said}"),
         DeploymentEvent::Superseded { by, .. } => format!("not deployed: superseded by {}", by.short()),
         DeploymentEvent::Skipped { reason } => format!("not deployed: {reason}"),
         DeploymentEvent::Refused { failure } => format!("not deployed: {}", failure.message),
@@ -274,8 +278,9 @@ pub(super) fn asked(what: &Ask) -> String {
         Ask::Restart { target, options } => format!("restart {target}{}", chosen(options)),
         Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
         Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
-        Ask::Approve { deployment, of: None } => format!("go on with {deployment}"),
-        Ask::Approve { deployment, of: Some(of) } => format!("approve {of} of {deployment}"),
+        Ask::Approve { deployment, of: None, .. } => format!("go on with {deployment}"),
+        Ask::Approve { deployment, of: Some(of), .. } => format!("approve {of} of {deployment}"),
+        Ask::Reject { deployment, .. } => format!("reject {deployment}"),
         Ask::Lock { target, .. } => format!("lock {target}"),
         Ask::Unlock { target } => format!("unlock {target}"),
         Ask::LockAll { reason, until, warns } => {

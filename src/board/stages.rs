@@ -68,6 +68,7 @@ fn reaches(event: &DeploymentEvent, at_work: usize) -> Option<(usize, Option<Ste
         E::Stopped { .. } | E::Superseded { .. } | E::Skipped { .. } => Some((at_work, Some(StepStatus::Skipped))),
         E::Held { .. } | E::Progressed { .. } | E::Stumbled { .. } => None,
         E::StopAsked { .. } | E::Approved { .. } | E::Declined { .. } | E::Taken { .. } => None,
+        E::Verified { .. } => None,
     }
 }
 

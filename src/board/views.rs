@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::approving::ApprovalView;
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
-    Approval, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold,
-    HoldKind, Lifecycle, Lock, Offset, Order, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
-    TargetName,
+    CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind,
+    Lifecycle, Lock, Offset, Order, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -65,6 +65,9 @@ pub struct TargetView {
     /// What whoever deploys to it is warned of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// The freeze that comes next, in words, where none is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_freeze: Option<String>,
     /// The rule in words, pattern by pattern: `branch main`.
     pub rules: Vec<String>,
 }
@@ -203,15 +206,6 @@ pub struct DeploymentDetail {
     pub reports: Vec<ReportView>,
     /// Its events, oldest first.
     pub events: Vec<EventView>,
-}
-
-/// What a deployment waits for a person to approve.
-#[derive(Clone, Debug, Serialize)]
-pub struct ApprovalView {
-    /// What.
-    pub of: Approval,
-    /// What an approval does, in words: fits after «approving it ».
-    pub deed: String,
 }
 
 /// A deployment that was born of another.
@@ -376,32 +370,6 @@ pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option
     match order.target.source {
         SourceSpec::GitHub => Some(format!("{github}/{}/commit/{sha}", order.repository.name)),
         SourceSpec::Git { .. } => None,
-    }
-}
-
-impl ApprovalView {
-    /// What this one waits for.
-    pub(crate) fn of(deployment: &Deployment) -> Option<Self> {
-        let of = deployment.waits_for()?;
-        Some(Self { of, deed: of.deed(&deployment.order().target) })
-    }
-
-    /// The word on the button.
-    pub fn word(&self) -> &'static str {
-        match self.of {
-            Approval::Promotion => "Approve the promotion",
-            Approval::Traffic => "Move traffic",
-            Approval::Termination => "End the old instances",
-        }
-    }
-
-    /// Its name on the wire, for the form.
-    pub fn name(&self) -> &'static str {
-        match self.of {
-            Approval::Promotion => "promotion",
-            Approval::Traffic => "traffic",
-            Approval::Termination => "termination",
-        }
     }
 }
 

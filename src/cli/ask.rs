@@ -1,4 +1,4 @@
-//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`: asking the server for something. The server decides.
+//! `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `reject`: asking the server for something. The server decides.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::server::{Server, ServerArgs};
 use super::status::{Deployment, target_named, targets_in, understood};
 use super::terminal::{of_state, say, say_json, styled, talk};
 use crate::config::Environment;
-use crate::domain::{Ask, CommitPrefix, DeployOptions, DeploymentId, RefName, TargetName};
+use crate::domain::{Approval, Ask, CommitPrefix, DeployOptions, DeploymentId, RefName, TargetName};
 
 /// How often a deployment is looked at while it is waited for.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -50,6 +50,10 @@ struct Choices {
     /// Let no alarm stop it, such as one that is active because of what is to be replaced
     #[arg(long)]
     ignore_alarms: bool,
+
+    /// Release it although a freeze window is open, for this reason, which is recorded and shown
+    #[arg(long = "override", value_name = "REASON")]
+    override_freeze: Option<String>,
 }
 
 impl Choices {
@@ -60,6 +64,7 @@ impl Choices {
             file_exists_behavior: self.file_exists_behavior.map(Into::into),
             outdated_only: self.outdated_only,
             ignore_alarms: self.ignore_alarms,
+            override_freeze: self.override_freeze.clone(),
         }
     }
 }
@@ -156,6 +161,25 @@ pub(super) struct ApproveArgs {
     #[arg(value_name = "ID")]
     deployment: DeploymentId,
 
+    /// Release it although a freeze window is open, for this reason, which is recorded and shown
+    #[arg(long = "override", value_name = "REASON")]
+    override_freeze: Option<String>,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The arguments of `reject`.
+#[derive(Debug, Args)]
+pub(super) struct RejectArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    deployment: DeploymentId,
+
+    /// Why, for whoever pushed it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     asking: Asking,
 }
@@ -192,8 +216,14 @@ pub(super) fn stop(args: &StopArgs, environment: &Environment) -> Outcome {
 }
 
 pub(super) fn approve(args: &ApproveArgs, environment: &Environment) -> Outcome {
-    let ask = Ask::Approve { deployment: args.deployment, of: None };
+    let of = args.override_freeze.as_ref().map(|_| Approval::Freeze);
+    let ask = Ask::Approve { deployment: args.deployment, of, reason: args.override_freeze.clone() };
     done(&args.asking, environment, &ask, &format!("approved {}", args.deployment))
+}
+
+pub(super) fn reject(args: &RejectArgs, environment: &Environment) -> Outcome {
+    let ask = Ask::Reject { deployment: args.deployment, reason: args.reason.clone() };
+    done(&args.asking, environment, &ask, &format!("rejected {}", args.deployment))
 }
 
 pub(super) fn until(now: Timestamp, long: Duration) -> Result<Timestamp, Trouble> {

@@ -49,6 +49,8 @@ pub(super) struct Target {
     #[serde(default)]
     warning: Option<String>,
     #[serde(default)]
+    next_freeze: Option<String>,
+    #[serde(default)]
     holds: Vec<Value>,
     /// Patterns in words: `branch main`.
     #[serde(default)]
@@ -234,6 +236,9 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         }
         if let Some(warning) = &target.warning {
             text += &format!("{} {}: {warning}\n", styled(WAITS, "warned"), target.name);
+        }
+        if let Some(freeze) = &target.next_freeze {
+            text += &format!("{} {}: {freeze}\n", styled(DIM, "freeze"), target.name);
         }
         for hold in &target.holds {
             let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");

@@ -57,8 +57,10 @@ enum Verb {
     Restart(ask::RestartArgs),
     /// Stop a deployment
     Stop(ask::StopArgs),
-    /// Let a deployment go on that waits for a person: a promotion, the move of traffic, the end of old instances
+    /// Let a deployment go on that waits for people: a release, a promotion, the move of traffic, the end of old instances
     Approve(ask::ApproveArgs),
+    /// Refuse a deployment that waits to be approved
+    Reject(ask::RejectArgs),
     /// Release nothing to a target, or to all, until it is unlocked; or list the locks
     Lock(hold::LockArgs),
     /// List who has locked what, since when, until when and why, and how many deployments wait
@@ -123,6 +125,7 @@ impl Verb {
             Self::Restart(it) => ask::restart(&it, environment),
             Self::Stop(it) => ask::stop(&it, environment),
             Self::Approve(it) => ask::approve(&it, environment),
+            Self::Reject(it) => ask::reject(&it, environment),
             Self::Lock(it) => hold::lock(&it, environment),
             Self::Locks(it) => hold::locks(&it, environment),
             Self::Unlock(it) => hold::unlock(&it, environment),

@@ -4,6 +4,7 @@ pub mod aws;
 mod clock;
 pub mod fetch;
 pub mod github;
+pub mod guard;
 pub mod process;
 
 pub use clock::Clock;

@@ -109,8 +109,14 @@ impl Asks {
                 (vec![], vec![self.rollback(&request, target, *to, options).await?])
             }
             Ask::Restart { target, options } => (vec![], vec![self.restart(&request, target, options).await?]),
-            Ask::Approve { deployment, of } => {
-                let (event, said) = self.approval(&request, *deployment, *of).await?;
+            Ask::Reject { deployment, reason } => {
+                let rejected = self.deployment(*deployment).await?;
+                let failure = approval::rejected(&rejected, &request.actor, reason.as_deref());
+                let event = DeploymentEvent::Refused { failure: failure.map_err(AskError::Refused)? };
+                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
+            }
+            Ask::Approve { deployment, of, reason } => {
+                let (event, said) = self.approval(&request, *deployment, (*of, reason.clone())).await?;
                 told = Some(said);
                 (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
             }
@@ -121,7 +127,7 @@ impl Asks {
             }
         };
         if let Some(order) = births.first().map(|it| &it.order).filter(|_| told.is_none()) {
-            told = self.will_wait(&order.target.name, order.is_rollback()).await?;
+            told = self.will_wait(order).await?;
         }
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
@@ -149,12 +155,13 @@ impl Asks {
         &self,
         request: &Request,
         id: DeploymentId,
-        of: Option<Approval>,
+        (of, reason): (Option<Approval>, Option<String>),
     ) -> Result<(DeploymentEvent, String), AskError> {
         self.unfinished(id).await?;
         let deployment = self.deployment(id).await?;
-        let (of, said) = approval::meant(&deployment, of).map_err(AskError::Refused)?;
-        Ok((DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of) }, said))
+        let meant = approval::meant(&deployment, of, &request.actor, reason.as_deref());
+        let (of, said) = meant.map_err(AskError::Refused)?;
+        Ok((DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of), reason }, said))
     }
 
     async fn unfinished(&self, id: DeploymentId) -> Result<(), AskError> {

@@ -6,13 +6,14 @@
 //! over (to be weighed after all).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::looks::{Look, Looks};
 use crate::domain::{
-    Approval, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, HoldKind, Misplaced, OnNewPush,
-    Order, RefName, Releases, State, Step, TargetName, TargetState, spell,
+    Approval, Calendar, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, HoldKind, Misplaced,
+    OnNewPush, Order, RefName, Releases, State, Step, TargetName, TargetState, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -64,6 +65,7 @@ pub struct Desk {
     targets: BTreeMap<TargetName, TargetState>,
     configured: BTreeSet<TargetName>,
     releases: Releases,
+    calendar: Arc<Calendar>,
 }
 
 impl Desk {
@@ -174,6 +176,11 @@ impl Desk {
         self.targets.insert(name, state);
     }
 
+    /// The same, with the freeze windows of its targets.
+    pub fn heeding(self, calendar: Arc<Calendar>) -> Self {
+        Self { calendar, ..self }
+    }
+
     /// What holds of all targets from now on. Gives whether that is news.
     pub fn know_all(&mut self, releases: Releases) -> bool {
         let is_news = self.releases != releases;
@@ -276,7 +283,7 @@ impl Desk {
         // What runs already at the engine is followed, whatever became of the target meanwhile.
         if deployment.order().adopts().is_none()
             && deployment.state().is_before_release()
-            && let Some(end) = self.ends_before_release(deployment)
+            && let Some(end) = self.ends_before_release(deployment, now)
         {
             return Decision::Write(Box::new(end));
         }
@@ -316,7 +323,7 @@ impl Desk {
     }
 
     /// The end of a deployment that has not reached the engine, where one is due.
-    fn ends_before_release(&self, deployment: &Deployment) -> Option<DeploymentEvent> {
+    fn ends_before_release(&self, deployment: &Deployment, now: Timestamp) -> Option<DeploymentEvent> {
         if let Some(actor) = deployment.stop_asked_by() {
             return Some(DeploymentEvent::Stopped { actor: actor.into(), failure: None });
         }
@@ -326,7 +333,10 @@ impl Desk {
             let help = "put the target back into the configuration and redeploy";
             return Some(DeploymentEvent::Refused { failure: failure.help(help) });
         }
-        let newer = self.newer_one_going(deployment).or_else(|| self.newer_promotion(deployment));
+        if let Some(failure) = deployment.approved_too_late(now) {
+            return Some(DeploymentEvent::Refused { failure });
+        }
+        let newer = self.newer_one_going(deployment).or_else(|| self.newer_to_approve(deployment));
         newer.map(|newer| DeploymentEvent::Superseded { by: newer.commit().clone(), deployment: Some(newer.id()) })
     }
 
@@ -340,12 +350,19 @@ impl Desk {
             .find(|mate| mate.id() > deployment.id() && !mate.state().is_before_release() && !mate.order().is_repair())
     }
 
-    /// A newer promotion that is ready, where this one still waits to be approved: of two, people want the newer.
-    fn newer_promotion(&self, deployment: &Deployment) -> Option<&Deployment> {
+    /// A newer one of its kind that is ready, where this one still waits to be approved: of two promotions, or two pushes
+    /// to one ref, people want the newer.
+    fn newer_to_approve(&self, deployment: &Deployment) -> Option<&Deployment> {
         let is_ready = |mate: &Deployment| matches!(mate.state(), State::Ready { .. } | State::ReadyHeld { .. });
-        let newer =
-            |mate: &&Deployment| mate.order().promotes().is_some() && mate.id() > deployment.id() && is_ready(mate);
-        self.lane_of(deployment).rev().filter(|_| awaits_approval(deployment)).find(newer)
+        let order = deployment.order();
+        let is_like = |mate: &Deployment| match (order.promotes(), mate.order().promotes()) {
+            (Some(_), Some(_)) => true,
+            (None, None) => mate.order().reference == order.reference && !queues_all(deployment),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let newer = |mate: &&Deployment| mate.id() > deployment.id() && is_like(mate) && is_ready(mate);
+        let awaits = awaits_approval(deployment);
+        self.lane_of(deployment).rev().filter(|mate| awaits && !mate.order().is_rollback()).find(newer)
     }
 
     fn lane_of(&self, deployment: &Deployment) -> impl DoubleEndedIterator<Item = &Deployment> {
@@ -398,7 +415,8 @@ fn lane_and_ref(deployment: &Deployment) -> (Destination, RefName) {
 
 /// Whether a deployment waits for a person's word.
 fn awaits_approval(deployment: &Deployment) -> bool {
-    deployment.state().is_before_release() && deployment.waits_for() == Some(Approval::Promotion)
+    deployment.state().is_before_release()
+        && matches!(deployment.waits_for(), Some(Approval::Promotion | Approval::Release))
 }
 
 /// Whether its target releases one push after the other, and leaves none out.

@@ -6,7 +6,8 @@ use super::asks::{AskError, Asks};
 use super::desk::{is_held_on_its_own, queues_all};
 use super::jobs::blocking;
 use crate::domain::{
-    Deployment, DeploymentEvent, Event, Failure, Lock, Releases, Request, Stream, TargetEvent, TargetName, TargetState,
+    Deployment, DeploymentEvent, Event, Failure, Lock, Order, Releases, Request, Stream, TargetEvent, TargetName,
+    TargetState,
 };
 
 /// What a request brings with it, and what it does in words.
@@ -93,10 +94,12 @@ impl Asks {
     }
 
     /// What a deployment to this target will wait for, besides what every deployment does.
-    pub(super) async fn will_wait(&self, name: &TargetName, of_rollback: bool) -> Result<Option<String>, AskError> {
+    pub(super) async fn will_wait(&self, order: &Order) -> Result<Option<String>, AskError> {
+        let name = &order.target.name;
         let (releases, state) = self.standing(name).await?;
         let now = self.world.clock.now();
-        if let Some(hold) = releases.holds(name, &state, of_rollback, now).first() {
+        let frozen = self.world.calendar.frozen(name, now).filter(|_| order.options.override_freeze.is_none());
+        if let Some(hold) = releases.holds(name, &state, order.is_rollback(), now).first().or(frozen.as_ref()) {
             return Ok(Some(format!("it waits: {}", hold.reason)));
         }
         Ok(releases.warning(&state, now))

@@ -335,6 +335,7 @@ impl Job {
 
     async fn verify(&mut self, mut outcome: RunOutcome) -> Done {
         outcome.warnings.splice(..0, self.deployment.warning().map(str::to_owned));
+        let outcome = self.verified(outcome).await?;
         let event = rollback::with_the_engines_words(outcome.conclusion(self.deployment.stop_asked_by()), &outcome);
         if let Some(run) = outcome.rolled_back_by.clone() {
             let (ledger, ended, to) = (self.ledger.clone(), self.deployment.clone(), outcome.rolled_back_to.clone());

@@ -25,6 +25,7 @@ mod rollback;
 mod run;
 mod steer;
 mod stop;
+mod verifying;
 mod weighing;
 
 pub use asks::{AskError, Asked, Asks};

@@ -5,8 +5,8 @@
 //! make two. It never reverts what scripts did, and a rollback that fails is not rolled back.
 
 use crate::domain::{
-    Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, Failure, Order, Request, RunId, RunOutcome, State,
-    Target, TargetName, Verdict,
+    Cause, DeployOptions, Deployment, DeploymentEvent, DeploymentId, EngineSpec, Failure, Order, Request, RollbackOn,
+    RunId, RunOutcome, State, Target, TargetName, Verdict,
 };
 use crate::ledger::{Birth, Filter, Ledger, LedgerError};
 
@@ -45,10 +45,24 @@ pub(super) fn is_due(ended: &Deployment, outcome: &RunOutcome) -> bool {
         return false;
     }
     let failed = match outcome.verdict {
+        Verdict::Failed if is_unverified(outcome) => wants_rollback(order),
         Verdict::Failed => order.target.engine.rolls_back(),
         Verdict::Succeeded | Verdict::Stopped => false,
     };
     failed || ended.wants_rollback()
+}
+
+/// Whether the engine is done well and what it brought is not as wanted: of that it knows nothing.
+fn is_unverified(outcome: &RunOutcome) -> bool {
+    outcome.failure.as_ref().is_some_and(|it| it.code == super::verifying::NOT_VERIFIED)
+}
+
+/// Whether a failure at CodeDeploy is to be rolled back by the target's own setting.
+fn wants_rollback(order: &Order) -> bool {
+    match &order.target.engine {
+        EngineSpec::Host(it) => it.auto_rollback,
+        EngineSpec::CodeDeploy(it) => it.auto_rollback.as_ref().is_some_and(|it| it.contains(&RollbackOn::Failure)),
+    }
 }
 
 /// What is born of a run that ended badly: the last good revision again, in that deployment's stead.
@@ -56,7 +70,7 @@ pub(super) fn of_failure(ended: &Deployment, good: &Deployment) -> Birth {
     let actor = ended.stop_asked_by().filter(|_| ended.wants_rollback()).map(str::to_owned);
     let cause = Cause::Rollback { actor, key: None, to: Some(good.id()), run: None };
     // Whoever passed over failing stop scripts on the way there passes over them on the way back.
-    let options = DeployOptions { file_exists_behavior: None, ..ended.order().options.clone() };
+    let options = DeployOptions { file_exists_behavior: None, override_freeze: None, ..ended.order().options.clone() };
     Birth { order: order(good, &ended.order().target, cause, Some(ended.id()), options), kind: "rollback".into() }
 }
 

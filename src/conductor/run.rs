@@ -60,6 +60,8 @@ enum Work {
     Release,
     /// Following the engine.
     Watch,
+    /// Looking at what was released.
+    Verify,
     /// Asking the engine to stop or to go on.
     Stop,
 }
@@ -68,12 +70,12 @@ impl Conductor {
     /// A conductor for the deployments that the ledger says are not over.
     pub async fn open(ledger: Ledger, world: Arc<World>, targets: &[Arc<Target>]) -> Result<Self, LedgerError> {
         let names: Vec<TargetName> = targets.iter().map(|it| it.name.clone()).collect();
-        let reader = ledger.clone();
+        let (reader, calendar) = (ledger.clone(), world.calendar.clone());
         let (desk, read) = blocking(move || {
             // The end is read first: what is written meanwhile is on the desk already, and applying it again is refused
             // by the fold, so `take` passes over what a snapshot has seen.
             let read = reader.end();
-            let mut desk = Desk::new(names.iter().cloned());
+            let mut desk = Desk::new(names.iter().cloned()).heeding(calendar);
             for id in reader.unfinished()? {
                 if let Some(deployment) = reader.deployment(id)? {
                     desk.put(deployment);
@@ -223,7 +225,7 @@ impl Conductor {
             }
         }
         if let DeploymentEvent::StopAsked { .. } = event {
-            let drops = self.at_work.values().any(|(of, work)| *of == id && *work == Work::Step);
+            let drops = self.at_work.values().any(|(of, work)| *of == id && matches!(work, Work::Step | Work::Verify));
             if let Some(handle) = self.handles.get(&id).filter(|_| drops) {
                 handle.abort();
             }
@@ -258,7 +260,8 @@ impl Conductor {
                     let work = match *step {
                         Step::Release(_) | Step::Find { .. } => Work::Release,
                         Step::Watch(_) => Work::Watch,
-                        Step::Weigh | Step::Prepare(_) | Step::Verify(_) | Step::Adopt(_) => Work::Step,
+                        Step::Verify(_) => Work::Verify,
+                        Step::Weigh | Step::Prepare(_) | Step::Adopt(_) => Work::Step,
                     };
                     self.start(id, work, move |job| Box::pin(job.run(*step)));
                 }
@@ -346,7 +349,7 @@ impl Conductor {
     /// No new step; running ones get their grace. What is cut goes on from the ledger at the next start.
     async fn drain(mut self) -> Result<(), LedgerError> {
         for (id, work) in self.at_work.values() {
-            if *work == Work::Watch
+            if matches!(work, Work::Watch | Work::Verify)
                 && let Some(handle) = self.handles.get(id)
             {
                 handle.abort();

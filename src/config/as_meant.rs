@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Findings, Mask, Retention, Target, TargetName};
+use crate::domain::{Calendar, Findings, Mask, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// For how long which target's revisions are kept; a target that is not here keeps them all.
     pub retention: BTreeMap<TargetName, Retention>,
+    /// When nothing is released to which target.
+    pub calendar: Arc<Calendar>,
     /// Who is told in chat.
     pub chat: Vec<Chat>,
     /// How the ledger treats its disk.

@@ -1,6 +1,6 @@
 //! From the configuration as written to the configuration as meant: `Raw::check` finds everything at once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -105,13 +105,15 @@ pub(super) struct Checker<'a> {
     environment: &'a Environment,
     /// The variables that the file names as secrets: ours or not, they are expected.
     named: Vec<String>,
+    /// Which login at GitHub stands behind each name that asks us.
+    pub(super) people: BTreeMap<String, String>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(reader: Reader<'a>, file: &Path, environment: &'a Environment) -> Self {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
-        Self { reader, base, environment, named: Vec::new() }
+        Self { reader, base, environment, named: Vec::new(), people: BTreeMap::new() }
     }
 }
 
@@ -126,8 +128,10 @@ impl Checker<'_> {
         let sns = self.sns(raw.sns.as_ref());
         let ledger = self.ledger(raw.ledger.as_ref().map(|it| &it.value));
         let chat = self.chats(raw.chat.as_ref());
+        self.people = self.people(raw);
         let targets = self.targets(raw, data_dir.as_deref().unwrap_or(Path::new("/")), &chat, &github);
         let retention = self.retentions(raw);
+        let calendar = self.calendar(raw).into();
         let catch_up_every = self.parsed(raw.catch_up_every.as_ref(), "catch_up_every", duration);
         if catch_up_every.is_some_and(|it| it < SHORTEST_CATCH_UP) {
             let span = raw.catch_up_every.as_ref().map_or(0..0, |it| it.span.clone());
@@ -142,6 +146,7 @@ impl Checker<'_> {
             sns,
             targets: targets.into_iter().map(Arc::new).collect(),
             retention,
+            calendar,
             chat,
             ledger,
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),

@@ -157,6 +157,8 @@ impl Checker<'_> {
         let give_up_after = self.parsed(raw.give_up_after.as_ref(), "target.give_up_after", duration);
         let bundle = self.bundle(raw.bundle.as_ref().map(|it| &it.value));
         let github = self.on_github(raw.github.as_ref());
+        let approvers = self.approvers(raw);
+        let verify = self.verifications(raw, engine.as_ref());
         self.notified(raw, chats);
         let checks_within = self.parsed(raw.checks_within.as_ref(), "target.checks_within", duration);
         let require_checks = self.required_checks(raw, source.as_ref());
@@ -178,6 +180,8 @@ impl Checker<'_> {
             promote_to,
             promote,
             lock_after_rollback: flag(raw.lock_after_rollback.as_ref()),
+            approvers,
+            verify,
             github,
             bundle,
             revisions: revisions?,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::written::{Read, Reader, Table, Written, join, read_as_table, read_written, table, unknown};
+use super::written::{Read, Reader, Table, Written, join, key, read_as_table, read_written, table, unknown};
 use crate::domain::Finding;
 
 type Texts = Vec<Written<String>>;
@@ -21,6 +21,8 @@ table! {
         ledger: RawLedger,
         github: RawGitHub,
         sns: RawSns,
+        people: BTreeMap<String, Written<String>>,
+        freeze: Vec<Written<RawWindow>>,
         target: Vec<Written<RawTarget>>,
         chat: Vec<Written<RawChat>>,
     }
@@ -115,11 +117,58 @@ table! {
         promote_to: RawNames,
         promote: String,
         lock_after_rollback: bool,
+        freeze: Vec<Written<RawWindow>>,
+        verify: RawVerifications,
+        approvals: u32,
+        approve_within: String,
         revision: String,
         github: RawOnGitHub,
         bundle: RawBundle,
         revisions: RawRevisions,
         engine: RawEngine,
+    }
+}
+
+table! {
+    /// `freeze = [{ … }]`
+    RawWindow {
+        cron: String,
+        timezone: String,
+        long as "for": String,
+        kind: String,
+        reason: String,
+    }
+}
+
+table! {
+    /// `verify = { … }`
+    RawVerify {
+        url: String,
+        command: Texts,
+        status: u32,
+        body_contains: String,
+        long as "for": String,
+        every: String,
+        timeout: String,
+        allow_private: bool,
+        follow: bool,
+    }
+}
+
+/// One thing to look at, or a list of them.
+#[derive(Clone, Debug)]
+pub(super) struct RawVerifications(pub(super) Vec<Written<RawVerify>>);
+
+impl Read for RawVerifications {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.get_ref().is_array() {
+            true => Read::read(value, path, reader).map(Self),
+            false => Some(Self(vec![read_written(value, path, reader)?])),
+        }
+    }
+
+    fn keys(prefix: &str, into: &mut Vec<String>) {
+        RawVerify::keys(prefix, into);
     }
 }
 

@@ -217,9 +217,20 @@ pub(super) fn unknown<T: Table>(name: &Spanned<Cow<'_, str>>, path: &str, reader
     reader.unknown(name.get_ref(), path, T::KEYS, &name.span());
 }
 
+/// The key that a field is written with: its own name, unless that is a word of Rust's.
+macro_rules! key {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+pub(super) use key;
+
 /// Declares a table of the file: every field optional, named as its key.
 macro_rules! table {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident $(as $key:literal)?: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub(super) struct $name {
@@ -227,14 +238,14 @@ macro_rules! table {
         }
 
         impl Table for $name {
-            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+            const KEYS: &'static [&'static str] = &[$(key!($field $($key)?)),*];
 
             fn read_table(table: &DeTable<'_>, path: &str, reader: &mut Reader<'_>) -> Self {
                 let mut it = Self { $($field: None,)* };
                 for (name, value) in table {
                     let path = join(path, name.get_ref());
                     match name.get_ref().as_ref() {
-                        $(stringify!($field) => it.$field = read_written(value, &path, reader),)*
+                        $(key!($field $($key)?) => it.$field = read_written(value, &path, reader),)*
                         _ => unknown::<Self>(name, &path, reader),
                     }
                 }
@@ -243,7 +254,7 @@ macro_rules! table {
 
             fn written(&self) -> Vec<(&'static str, Range<usize>)> {
                 let mut all = Vec::new();
-                $(all.extend(self.$field.as_ref().map(|it| (stringify!($field), it.span.clone())));)*
+                $(all.extend(self.$field.as_ref().map(|it| (key!($field $($key)?), it.span.clone())));)*
                 all
             }
         }
@@ -255,8 +266,8 @@ macro_rules! table {
 
             fn keys(prefix: &str, into: &mut Vec<String>) {
                 $(
-                    into.push(join(prefix, stringify!($field)));
-                    <$type as Read>::keys(&join(prefix, stringify!($field)), into);
+                    into.push(join(prefix, key!($field $($key)?)));
+                    <$type as Read>::keys(&join(prefix, key!($field $($key)?)), into);
                 )*
             }
         }

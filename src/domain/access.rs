@@ -67,7 +67,7 @@ impl Ask {
         match self {
             Self::Pause { .. } | Self::Resume | Self::LockAll { .. } | Self::UnlockAll => Role::Admin,
             Self::Deploy { .. } | Self::Redeploy { .. } | Self::Rollback { .. } | Self::Restart { .. } => Role::Deploy,
-            Self::Stop { .. } | Self::Approve { .. } | Self::Replay { .. } => Role::Deploy,
+            Self::Stop { .. } | Self::Approve { .. } | Self::Reject { .. } | Self::Replay { .. } => Role::Deploy,
             Self::Lock { .. } | Self::Unlock { .. } => Role::Deploy,
         }
     }
@@ -79,9 +79,10 @@ impl Ask {
                 Subject::Target(target)
             }
             Self::Lock { target, .. } | Self::Unlock { target } => Subject::Target(target),
-            Self::Redeploy { deployment, .. } | Self::Stop { deployment, .. } | Self::Approve { deployment, .. } => {
-                Subject::Deployment(*deployment)
-            }
+            Self::Redeploy { deployment, .. }
+            | Self::Stop { deployment, .. }
+            | Self::Reject { deployment, .. }
+            | Self::Approve { deployment, .. } => Subject::Deployment(*deployment),
             Self::Pause { .. } | Self::Resume | Self::Replay { .. } => Subject::Everything,
             Self::LockAll { .. } | Self::UnlockAll => Subject::Everything,
         }

@@ -19,13 +19,18 @@ pub enum Approval {
     Traffic,
     /// The old instances end now, before their time (row 53: CodeDeploy's `TERMINATION_WAIT`).
     Termination,
+    /// A deployment to a target that asks for approvals is released.
+    Release,
+    /// A deployment is released although a freeze window is open.
+    Freeze,
 }
 
 impl Approval {
     /// What happens when a deployment to this target is approved: fits after «approving it ».
     pub fn deed(self, target: &Target) -> String {
         match self {
-            Self::Promotion => format!("releases it to `{}`", target.name),
+            Self::Promotion | Self::Release => format!("releases it to `{}`", target.name),
+            Self::Freeze => format!("releases it to `{}` in spite of the freeze", target.name),
             Self::Traffic => "moves traffic to what was deployed".into(),
             Self::Termination => "ends the old instances now: there is no quick way back to them".into(),
         }
@@ -38,11 +43,18 @@ impl fmt::Display for Approval {
             Self::Promotion => "the promotion",
             Self::Traffic => "the move of traffic",
             Self::Termination => "the end of the old instances",
+            Self::Release => "the release",
+            Self::Freeze => "the release in spite of the freeze",
         })
     }
 }
 
 impl Deployment {
+    /// Whether somebody wants it released although a freeze window is open.
+    pub fn overrides_freeze(&self) -> bool {
+        self.order().options.override_freeze.is_some() || self.is_approved(Approval::Freeze)
+    }
+
     /// What it waits for a person for at this moment.
     pub fn waits_for(&self) -> Option<Approval> {
         match self.state() {
@@ -51,7 +63,11 @@ impl Deployment {
                 SubState::WaitingForTermination => Some(Approval::Termination),
                 SubState::Baking => None,
             },
-            state if state.is_before_release() && self.order().waits_for_approval() => Some(Approval::Promotion),
+            state if state.is_before_release() => match self.consent() {
+                // Whoever approves the release has approved the promotion.
+                Some(consent) => return (consent.missing() > 0).then_some(Approval::Release),
+                None => self.order().waits_for_approval().then_some(Approval::Promotion),
+            },
             State::Planned | State::Weighing | State::Held { .. } | State::Preparing { .. } => None,
             State::Ready { .. } | State::ReadyHeld { .. } | State::Releasing { .. } | State::Verifying { .. } => None,
             State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => None,

@@ -224,6 +224,9 @@ pub struct DeployOptions {
     /// No alarm stops it, whatever the target and its group say (row 34).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_alarms: bool,
+    /// It is released although a freeze window is open, for this reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_freeze: Option<String>,
 }
 
 impl DeployOptions {
@@ -279,6 +282,7 @@ impl fmt::Display for DeployOptions {
         if self.ignore_alarms {
             parts.push("whatever alarms say".to_owned());
         }
+        parts.extend(self.override_freeze.as_ref().map(|why| format!("in spite of any freeze: {why}")));
         f.write_str(&parts.join(", "))
     }
 }

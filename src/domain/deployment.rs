@@ -39,6 +39,8 @@ pub struct Deployment {
     approved_by: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     approved: Vec<Approval>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    approvers: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     declined: Option<Declined>,
     #[serde(default)]
@@ -53,6 +55,8 @@ pub struct Deployment {
     rollback: Option<Rollback>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verified: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +110,7 @@ impl Deployment {
             stop_asked: None,
             approved_by: None,
             approved: vec![],
+            approvers: vec![],
             declined: None,
             revision: None,
             run: None,
@@ -113,6 +118,7 @@ impl Deployment {
             untouched: false,
             rollback: None,
             warning: None,
+            verified: None,
         })
     }
 
@@ -149,12 +155,14 @@ impl Deployment {
             E::StopAsked { actor, rollback } => {
                 self.stop_asked = Some(StopAsked { actor: actor.clone(), rollback: *rollback });
             }
-            E::Approved { actor, of } => {
+            E::Approved { actor, of, .. } => {
                 self.approved_by = Some(actor.clone());
+                self.approvers.extend(Some(actor.clone()).filter(|_| *of == Some(Approval::Release)));
                 self.approved.push(of.unwrap_or(Approval::Traffic));
             }
             E::Declined { of, failure } => self.declined = Some(Declined { of: *of, failure: failure.clone() }),
             E::Taken { .. } => self.declined = None,
+            E::Verified { what, said, .. } => self.verified = Some(format!("{what}: {said}")),
             E::Weighed { head, commit, forced, doubt } => {
                 let (commit, head, doubt) = (commit.clone(), head.clone(), doubt.clone());
                 self.weighed = Some(Weighed { commit, head, forced: *forced, doubt });
@@ -242,6 +250,7 @@ impl Deployment {
             }
             (state @ State::Running { .. }, E::Declined { .. } | E::Taken { .. }) => state.clone(),
             (State::Running { .. }, E::Ended { outcome }) => State::Verifying { outcome: outcome.clone() },
+            (state @ State::Verifying { .. }, E::Verified { .. }) => state.clone(),
             (State::Verifying { .. }, E::Succeeded { warnings }) => State::Succeeded { warnings: warnings.clone() },
             (state, E::AlreadyLive { deployment }) if state.is_before_release() => {
                 State::Succeeded { warnings: vec![format!("already live by {deployment}")] }
@@ -387,6 +396,11 @@ impl Deployment {
         self.approved.contains(&what)
     }
 
+    /// Who approved its release, in order.
+    pub fn approvers(&self) -> &[String] {
+        &self.approvers
+    }
+
     /// Who approved it last.
     pub fn approved_by(&self) -> Option<&str> {
         self.approved_by.as_deref()
@@ -410,6 +424,11 @@ impl Deployment {
     /// Whether its run may have left something of its revision at the target.
     pub fn may_have_touched(&self) -> bool {
         self.run.is_some() && !self.untouched
+    }
+
+    /// What was found when it was last looked at after its release.
+    pub fn verified(&self) -> Option<&str> {
+        self.verified.as_deref()
     }
 
     /// What it was released in spite of: a lock that only warns.
@@ -447,7 +466,8 @@ impl Deployment {
             State::Succeeded { warnings } => warnings.first().cloned(),
             State::Planned | State::Weighing | State::Preparing { .. } | State::Ready { .. } => self.stumbles_over(),
             State::Running { .. } => self.declined.as_ref().map(ToString::to_string).or_else(|| self.stumbles_over()),
-            State::Releasing { .. } | State::Verifying { .. } => self.stumbles_over(),
+            State::Verifying { .. } => self.stumbles_over().or_else(|| self.verified.clone()),
+            State::Releasing { .. } => self.stumbles_over(),
         }
     }
 

@@ -197,6 +197,15 @@ pub enum DeploymentEvent {
         /// How it ended.
         outcome: RunOutcome,
     },
+    /// What was released was looked at, and something else was found than the time before.
+    Verified {
+        /// What was looked at: an address or a command.
+        what: String,
+        /// Whether it is as wanted.
+        good: bool,
+        /// What was found, in words.
+        said: String,
+    },
     /// A step stumbled over something that may pass.
     Stumbled {
         /// Which step.
@@ -223,6 +232,9 @@ pub enum DeploymentEvent {
         /// What; where it does not say, the move of traffic.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Approval>,
+        /// Why, where that has to be said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The engine did not take a stop or an approval. Told once, however often it is tried.
     Declined {
@@ -360,6 +372,17 @@ pub enum Ask {
         /// What, where the asker says it: then nothing else is approved by it. Without it, what is to be approved now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Approval>,
+        /// Why: to release in spite of a freeze has to be explained.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Do not release what waits for approval.
+    Reject {
+        /// This deployment.
+        deployment: DeploymentId,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Release nothing.
     Lock {

@@ -32,6 +32,7 @@ impl DeploymentEvent {
             Self::Superseded { .. } => "superseded",
             Self::Skipped { .. } => "skipped",
             Self::Refused { .. } => "refused",
+            Self::Verified { .. } => "verified",
         }
     }
 
@@ -52,7 +53,7 @@ impl DeploymentEvent {
             Self::Progressed { .. } | Self::Ended { .. } | Self::Stumbled { .. } => None,
             Self::StopAsked { .. } | Self::Approved { .. } | Self::Adopted { .. } => None,
             Self::RollbackBegun { .. } | Self::RollbackEnded { .. } => None,
-            Self::Declined { .. } | Self::Taken { .. } => None,
+            Self::Declined { .. } | Self::Taken { .. } | Self::Verified { .. } => None,
         }
     }
 }

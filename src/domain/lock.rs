@@ -100,6 +100,7 @@ impl Releases {
             }
             Ask::UnlockAll => self.lock = None,
             Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Restart { .. } => {}
+            Ask::Reject { .. } => {}
             Ask::Stop { .. } | Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {}
         }
     }

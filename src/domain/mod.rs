@@ -18,6 +18,8 @@
 //! | hold | why a deployment waits | [`Hold`] |
 //! | lock, pause | what somebody says that holds releases | [`Lock`], [`Pause`] |
 //! | check, gate | what others say of a commit; what all that is required says of a deployment | [`Check`], [`Gate`] |
+//! | freeze, window | a time in which nothing is released | [`Calendar`], [`Window`] |
+//! | consent | the approvals that a release waits for | [`Consent`] |
 //! | approval | a person's word that ends a wait | [`Approval`] |
 //! | promotion | a deployment of what succeeded at the target before | [`Promote`] |
 //! | seen, live | per target: the newest commit handled; the commit that runs there | [`Head`], [`TargetState`] |
@@ -35,12 +37,15 @@ mod backoff;
 mod check;
 mod checkup;
 mod codedeploy;
+mod consent;
+mod cron;
 mod deployment;
 mod event;
 mod event_name;
 mod failure;
 mod finding;
 mod fleet;
+mod freeze;
 mod hint;
 mod ids;
 mod lock;
@@ -63,6 +68,7 @@ mod state;
 mod target;
 mod target_event;
 mod target_state;
+mod verify;
 mod wording;
 
 pub use access::{Act, Denied, Grant, Role, Subject};
@@ -75,11 +81,14 @@ pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
     TargetInstances, Variable,
 };
+pub use consent::{APPROVE_WITHIN_S, Approvers, Consent};
+pub use cron::Cron;
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request};
 pub use failure::{Blame, Failure};
 pub use finding::{Finding, Findings, Place, Severity};
 pub use fleet::{Fleet, InstanceState};
+pub use freeze::{Calendar, Coming, Window, WindowKind};
 pub use hint::{Hearsay, Hint};
 pub use ids::{
     CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, TokenName,
@@ -107,4 +116,5 @@ pub use target::{
 };
 pub use target_event::TargetEvent;
 pub use target_state::{Head, Live, TargetState};
+pub use verify::{VERIFY_EVERY_S, VERIFY_FOR_S, VERIFY_TIMEOUT_S, Verify, VerifyBy};
 pub use wording::{Notice, NoticeState};

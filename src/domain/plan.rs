@@ -114,6 +114,9 @@ pub struct Order {
     /// Who wrote the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// Who pushed it, by their login at GitHub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<String>,
     /// The commit's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -149,6 +152,7 @@ impl Order {
             sha,
             before: None,
             author: None,
+            pusher: None,
             title: None,
             cause,
             rule,
@@ -369,6 +373,7 @@ fn outcome(push: &Push, cause: &Cause, target: &Arc<Target>) -> Outcome {
         sha,
         before: push.before.clone(),
         author: push.author.clone().or_else(|| push.pusher.clone()),
+        pusher: push.pusher.clone(),
         title: push.title.clone(),
         cause: cause.clone(),
         rule,

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::codedeploy::{CodeDeploySpec, DeployOptions, OverrideAlarms};
+use super::consent::Approvers;
 use super::ids::{RefName, RepositoryName, TargetName};
 use super::on_github::OnGitHub;
 use super::pattern::Pattern;
 use super::revision::BundleFormat;
 use super::s3_spec::S3Spec;
 use super::skip::Skip;
+use super::verify::Verify;
 
 /// A target, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,12 @@ pub struct Target {
     /// Whether a rollback locks it, until a person unlocks it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_after_rollback: bool,
+    /// What is looked at after a release, before it counts as live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verify: Vec<Verify>,
+    /// Who has to approve its releases.
+    #[serde(default, skip_serializing_if = "Approvers::are_none")]
+    pub approvers: Approvers,
     /// What is said of it at GitHub, and how.
     #[serde(default, skip_serializing_if = "OnGitHub::is_usual")]
     pub github: OnGitHub,
@@ -294,6 +302,7 @@ impl EngineSpec {
             file_exists_behavior,
             outdated_only,
             ignore_alarms,
+            override_freeze: _,
         } = options;
         match &mut self {
             Self::CodeDeploy(it) => {

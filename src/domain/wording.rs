@@ -88,7 +88,10 @@ fn words(deployment: &Deployment) -> (NoticeState, String) {
             };
             (Pending, format!("{text}{stumble}"))
         }
-        State::Verifying { .. } => (Pending, "looking at what came of it".into()),
+        State::Verifying { .. } => {
+            let found = deployment.verified().map_or("what came of it", |it| it);
+            (Pending, format!("looking at {found}{stumble}"))
+        }
         State::Succeeded { .. } if brings_what_is_not_known(deployment) => {
             (Success, "a revision of somebody else's was brought back".into())
         }

@@ -137,6 +137,18 @@ pub trait Engine: Send + Sync {
     /// Lets a run go on that waits for a person to approve this; too late is no error, too early a passing one.
     fn proceed<'a>(&'a self, run: &'a RunId, of: Approval) -> Answer<'a, Result<(), Failure>>;
 
+    /// Runs a script of what a run has deployed, once, as hooks are run; for an engine that deploys to this machine. It
+    /// is ended with all that it started once its time is over.
+    fn try_out<'a>(
+        &'a self,
+        _run: &'a RunId,
+        _command: &'a [String],
+        _within: Duration,
+    ) -> Answer<'a, Result<(), Failure>> {
+        let text = "a command can be tried out only on the machine that the bot runs on";
+        Box::pin(std::future::ready(Err(Failure::setup("engine/no-trial", text).help("write `url` for `verify`"))))
+    }
+
     /// What would keep a deployment from working, found without starting one.
     fn preflight(&self) -> Answer<'_, Vec<Finding>>;
 }

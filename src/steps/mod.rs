@@ -13,6 +13,7 @@ pub mod release;
 mod resolve;
 mod restart;
 mod restore;
+mod verify;
 mod weigh;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::clients::Clock;
+use crate::domain::{Calendar, Mask};
 use crate::revisions::Stores;
 use crate::source::Sources;
 
@@ -31,6 +33,7 @@ pub use promote::{Tried, promote, weigh_promotion};
 pub use resolve::{Chosen, Resolved, choose, resolve};
 pub use restart::restart;
 pub use restore::restore;
+pub use verify::{Looked, verify};
 pub use weigh::{Known, Weighing, weigh};
 
 /// How many archives are turned into bundles at once: one a core of a small machine, and 64 MiB in all.
@@ -53,6 +56,10 @@ pub struct World {
     pub spool: PathBuf,
     /// Called at the places where a crash would matter; production hands in one that does nothing.
     pub probe: Probe,
+    /// When nothing is released to which target, as it is configured now.
+    pub calendar: Arc<Calendar>,
+    /// What is taken out of what others say.
+    pub mask: Mask,
     weighs: Semaphore,
     prepares: Semaphore,
 }
@@ -70,8 +77,22 @@ impl World {
             clock,
             spool,
             probe,
+            calendar: Arc::default(),
+            mask: Mask::default(),
             weighs: Semaphore::new(WEIGHS),
             prepares: Semaphore::new(PREPARES),
         }
+    }
+
+    /// The same, with secrets taken out of what answers and programs say.
+    #[must_use]
+    pub fn masked(self, mask: Mask) -> Self {
+        Self { mask, ..self }
+    }
+
+    /// The same, with freeze windows.
+    #[must_use]
+    pub fn heeding(self, calendar: Arc<Calendar>) -> Self {
+        Self { calendar, ..self }
     }
 }

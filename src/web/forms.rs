@@ -98,7 +98,7 @@ pub(super) async fn at_target(
     form.ask(&state, what, &back).await
 }
 
-/// `POST /deployments/{id}/{act}`: redeploy, rollback, stop, approve.
+/// `POST /deployments/{id}/{act}`: redeploy, rollback, stop, approve, reject.
 pub(super) async fn at_deployment(
     writer: Writer,
     state: Data<WebState>,
@@ -116,7 +116,8 @@ pub(super) async fn at_deployment(
             Ask::Rollback { target, to: Some(deployment), options: DeployOptions::default() }
         }
         "stop" => Ask::Stop { deployment, rollback: form.fields.get("rollback").is_some() },
-        "approve" => Ask::Approve { deployment, of: Some(approval(&form.fields)?) },
+        "approve" => Ask::Approve { deployment, of: Some(approval(&form.fields)?), reason: form.fields.reason() },
+        "reject" => Ask::Reject { deployment, reason: form.fields.reason() },
         _ => return Err(no_such(&act)),
     };
     form.ask(&state, what, &back).await

@@ -52,6 +52,7 @@ pub(crate) fn intent(spec: &CodeDeploySpec, name: &str) -> Intent {
         sha: commit.clone(),
         before: None,
         author: Some("octo".into()),
+        pusher: None,
         title: None,
         cause: Cause::CatchUp,
         rule: "branch main".into(),

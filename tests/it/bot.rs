@@ -361,6 +361,7 @@ impl Story {
             E::AlreadyLive { deployment } => format!("already live by {}", self.id(*deployment)),
             E::Skipped { reason } => format!("skipped: {}", self.named(reason)),
             E::Superseded { by, .. } => format!("superseded by {}", self.sha(by.as_str())),
+            E::Verified { good, said, .. } => format!("verified {}: {said}", if *good { "good" } else { "bad" }),
             E::Stopped { actor, .. } | E::StopAsked { actor, .. } => format!("{} by {actor}", event.kind()),
             E::Weighing
             | E::Releasing { .. }

@@ -4,6 +4,7 @@
 mod codedeploy;
 mod gates;
 mod github;
+mod holds;
 mod on_github;
 mod promotions;
 
@@ -168,7 +169,7 @@ fn walk(path: &str, value: &toml::Value, into: &mut BTreeSet<String>) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 into.insert(path.clone());
                 // The names of variables and of tags are a person's own.
-                if ![".variables", ".s3.tags"].iter().any(|it| path.ends_with(it)) {
+                if path != "people" && ![".variables", ".s3.tags"].iter().any(|it| path.ends_with(it)) {
                     walk(&path, value, into);
                 }
             }

@@ -238,6 +238,7 @@ pub(crate) fn intent(name: &str, engine: EngineSpec, revision: Revision) -> Inte
         sha: commit.clone(),
         before: None,
         author: Some("octo".into()),
+        pusher: None,
         title: Some("Sell more".into()),
         cause: Cause::CatchUp,
         rule: "branch main".into(),

@@ -1,5 +1,11 @@
 //! Holds: what keeps a release waiting, who said so and why, and what ends the wait.
 
+mod approvals;
+mod freezes;
+mod verification;
+
+use std::time::Duration;
+
 use landfall::conductor::{AskError, Asked};
 use landfall::domain::{Ask, DeployOptions, TargetName};
 
@@ -31,15 +37,17 @@ fn lock(reason: &str) -> Ask {
     Ask::Lock { target: site(), reason: Some(reason.into()), until: None, warns: false }
 }
 
-fn holds(bot: &Bot) -> Vec<String> {
+pub(crate) fn holds(bot: &Bot) -> Vec<String> {
     let page = bot.runtime.block_on(bot.app().board.targets()).unwrap();
     page.targets[0].holds.iter().map(|it| it.reason.clone()).collect()
 }
 
 /// Delivers a push and waits until it is held.
-fn waiting(bot: &Bot, page: &str) -> String {
+pub(crate) fn waiting(bot: &Bot, page: &str) -> String {
     let before = bot.story().matches("held").count();
     let sha = bot.commit(page);
+    // A clock that stands leaves a ref at rest that was just weighed.
+    bot.clock.advance(Duration::from_secs(1));
     bot.deliver(&format!("delivery-{page}"), &sha);
     bot.wait_for("it to be held", |bot| bot.story().matches("held").count() > before);
     sha

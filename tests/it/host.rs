@@ -114,6 +114,7 @@ fn intent(root: PathBuf, bundle: PathBuf, bytes: &[u8]) -> Intent {
             sha: commit.clone(),
             before: None,
             author: None,
+            pusher: None,
             title: None,
             cause: Cause::Push { delivery: DeliveryId::parse("d-1").unwrap() },
             rule: "branch main".into(),

@@ -191,7 +191,9 @@ impl Crowd {
                 let status = seen[&member.name][0].status.as_str();
                 let (ask_for, of) = match (member.lot, status) {
                     (Lot::Stops, "InProgress") => (true, Ask::Stop { deployment: ids[at], rollback: false }),
-                    (Lot::Waits, "Ready") => (true, Ask::Approve { deployment: ids[at], of: Some(Approval::Traffic) }),
+                    (Lot::Waits, "Ready") => {
+                        (true, Ask::Approve { deployment: ids[at], of: Some(Approval::Traffic), reason: None })
+                    }
                     _ => continue,
                 };
                 let thought = ripe.entry(at).or_default();

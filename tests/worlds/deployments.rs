@@ -88,6 +88,7 @@ impl World {
             sha: sha.clone(),
             before: None,
             author: None,
+            pusher: None,
             title: None,
             cause,
             rule: "branch main".into(),

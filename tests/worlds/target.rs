@@ -23,6 +23,8 @@ pub(crate) fn target(name: &str, repository: &str) -> Target {
         give_up_after_s: 7200,
         promote_to: vec![],
         lock_after_rollback: false,
+        approvers: Default::default(),
+        verify: vec![],
         promote: Promote::default(),
         github: Default::default(),
         bundle: BundleRules { root: String::new(), exclude: vec![], format: None, provenance: None },

@@ -163,6 +163,7 @@ fn order(delivery: &DeliveryId, push: &Push, target: &Arc<Target>) -> Order {
         sha: after.unwrap(),
         before,
         author,
+        pusher: None,
         title,
         cause: Cause::Push { delivery: delivery.clone() },
         rule: "branch main".into(),

@@ -144,9 +144,10 @@ fn label(record: &Record) -> (&'static str, Style) {
             DeploymentEvent::RollbackBegun { .. } | DeploymentEvent::RollbackEnded { .. } => ("rollback", BUSY),
             DeploymentEvent::Adopted { .. } | DeploymentEvent::Taken { .. } => ("engine", CALM),
             DeploymentEvent::Declined { .. } => ("engine", BAD),
-            DeploymentEvent::Progressed { .. } | DeploymentEvent::Ended { .. } | DeploymentEvent::Approved { .. } => {
-                ("engine", CALM)
-            }
+            DeploymentEvent::Verified { .. }
+            | DeploymentEvent::Progressed { .. }
+            | DeploymentEvent::Ended { .. }
+            | DeploymentEvent::Approved { .. } => ("engine", CALM),
         },
         (_, Event::Sink(SinkEvent::Sent { state, .. })) => match state {
             NoticeState::Success => ("status", GOOD),

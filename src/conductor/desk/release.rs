@@ -30,6 +30,9 @@ impl Desk {
         {
             return Some(hold.clone());
         }
+        if let Some(consent) = deployment.consent().filter(|it| it.missing() > 0) {
+            return Some(Hold { kind: HoldKind::Approval, reason: consent.awaited(), until: Some(consent.until) });
+        }
         if let Cause::Promotion { from, .. } = &deployment.order().cause
             && awaits_approval(deployment)
         {
@@ -43,6 +46,11 @@ impl Desk {
         let of_all = self.releases.holds(target, state, is_rollback, now).into_iter().next();
         if of_all.is_some() {
             return of_all;
+        }
+        // What mends a failure is part of what was released before the window opened.
+        let heeds = !deployment.order().is_repair() && !deployment.overrides_freeze();
+        if let Some(frozen) = self.calendar.frozen(target, now).filter(|_| heeds) {
+            return Some(frozen);
         }
         let before = self.before(deployment, now)?;
         Some(Hold { kind: HoldKind::Lane, reason: format!("waiting for {}", before.id()), until: None })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::samples::{at, event, target};
-use crate::domain::{Cause, Lock, Order, Pause, StepName, Target};
+use crate::domain::{Cause, Cron, Lock, Order, Pause, StepName, Target, Window, WindowKind};
 
 const READY: &str = "weighing weighed prepared";
 const RUNNING: &str = "weighing weighed prepared releasing released";
@@ -253,6 +253,31 @@ fn a_ref_that_was_just_weighed_rests_a_little_before_a_newer_push_is() {
     assert_eq!(desk.weighed.len(), 1);
 }
 
+fn approved(of: Approval) -> DeploymentEvent {
+    DeploymentEvent::Approved { actor: "ada".into(), of: Some(of), reason: None }
+}
+
+/// A freeze holds what is ready until it ends, and neither what mends a failure nor what somebody wants all the same.
+#[test]
+fn a_freeze_holds_what_is_ready_until_its_end() {
+    let (desk, ids) = desk(OnNewPush::QueueLatest, &[READY]);
+    let (opens, zone) = (Cron::parse("0 8 15 1 *").unwrap(), jiff::tz::TimeZone::UTC);
+    let window = Window { kind: WindowKind::Deny, opens, long: SignedDuration::from_mins(1), zone, reason: None };
+    let mut desk = desk.heeding(Calendar([(target("blog").name, vec![window])].into()).into());
+    let told = |desk: &Desk, id, at| tell(&desk.decide(id, at), &ids);
+    assert_eq!(told(&desk, ids[0], at(0)), "held: frozen until Fri 2027-01-15 08:01 UTC: a freeze window is open");
+    assert_eq!(told(&desk, ids[0], at(60)), "release");
+    let DeploymentEvent::Planned { order } = event("planned") else { unreachable!("it is that one") };
+    let cause = Cause::Rollback { actor: None, key: None, to: Some(ids[0]), run: None };
+    let back = DeploymentId::derive(at(9), &["rollback"]);
+    desk.apply(back, at(0), &DeploymentEvent::Planned { order: Order { cause, ..(*order).clone() }.into() }).unwrap();
+    READY.split(' ').for_each(|word| desk.apply(back, at(0), &event(word)).unwrap());
+    assert_eq!(told(&desk, back, at(0)), "release");
+    desk.apply(back, at(0), &event("failed")).unwrap();
+    desk.apply(ids[0], at(0), &approved(Approval::Freeze)).unwrap();
+    assert_eq!(told(&desk, ids[0], at(0)), "release");
+}
+
 /// A desk with one deployment at its engine or none, and promotions of these states, oldest first.
 fn promotions(policy: OnNewPush, words: &[&str]) -> (Desk, Vec<DeploymentId>) {
     let (mut desk, _) = desk(policy, &[]);
@@ -265,7 +290,7 @@ fn promotions(policy: OnNewPush, words: &[&str]) -> (Desk, Vec<DeploymentId>) {
         desk.apply(*id, at(0), &DeploymentEvent::Planned { order }).unwrap();
         for word in words.split_whitespace() {
             let told = match word {
-                "approved" => DeploymentEvent::Approved { actor: "ada".into(), of: Some(Approval::Promotion) },
+                "approved" => approved(Approval::Promotion),
                 word => event(word),
             };
             desk.apply(*id, at(0), &told).unwrap();

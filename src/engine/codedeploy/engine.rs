@@ -170,8 +170,8 @@ impl CodeDeployEngine {
         let wait = match of {
             Approval::Traffic => DeploymentWaitType::ReadyWait,
             Approval::Termination => DeploymentWaitType::TerminationWait,
-            // It was approved before there was a run.
-            Approval::Promotion => return Ok(()),
+            // These were approved before there was a run.
+            Approval::Promotion | Approval::Release | Approval::Freeze => return Ok(()),
         };
         let call = self.account.client().await.continue_deployment().deployment_id(run.as_str());
         let call = call.deployment_wait_type(wait);

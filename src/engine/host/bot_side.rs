@@ -17,6 +17,7 @@ use super::intent::{BundleObject, BundleType, RunIntent, RunOptions};
 use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
 use super::log;
+use super::trial::Trial;
 use crate::clients::{Clock, process};
 use crate::domain::{
     Approval, DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId,
@@ -255,6 +256,20 @@ fn run_id(deployment: DeploymentId) -> RunId {
 }
 
 impl Engine for HostEngine {
+    fn try_out<'a>(
+        &'a self,
+        run: &'a RunId,
+        command: &'a [String],
+        within: Duration,
+    ) -> Answer<'a, Result<(), Failure>> {
+        let (layout, program, clock) = (self.layout.clone(), self.program.clone(), self.clock.clone());
+        let trial = Trial { layout, program, clock, run: run.clone(), command: command.to_vec(), timeout: within };
+        Box::pin(async move {
+            let tried = tokio::task::spawn_blocking(move || trial.run()).await;
+            tried.expect("a trial does not panic").map_err(|failure| failure.masked(&self.mask))
+        })
+    }
+
     fn choose_run(&self, deployment: DeploymentId) -> Option<RunId> {
         Some(run_id(deployment))
     }

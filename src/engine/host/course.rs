@@ -337,6 +337,7 @@ impl<'a> Course<'a> {
         let hook = HookScript {
             event,
             location: &script.location,
+            arguments: &[],
             archive: &origin.archive,
             account: &account,
             variables: variables(self.intent, event, &account, &origin.archive, &self.means.environment),

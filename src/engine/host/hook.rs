@@ -32,6 +32,8 @@ pub(super) struct HookScript<'a> {
     pub(super) event: &'a str,
     /// The location, as the AppSpec names it.
     pub(super) location: &'a str,
+    /// What it is called with; hooks are called with nothing.
+    pub(super) arguments: &'a [String],
     /// The unpacked revision it comes from, which is also where it runs (D15).
     pub(super) archive: &'a Path,
     /// The user.
@@ -120,7 +122,7 @@ fn ready(hook: &HookScript<'_>, log: &mut ScriptLog, warnings: &mut Vec<String>)
         command.arg("exec-as").arg(&hook.account.name).arg("--").arg(program);
         command
     };
-    command.args(first);
+    command.args(first).args(hook.arguments);
     Ok(command)
 }
 

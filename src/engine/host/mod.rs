@@ -24,6 +24,7 @@ mod log;
 mod outputs;
 mod probe;
 mod processes;
+mod trial;
 mod unpack;
 mod unpack_entries;
 mod unpack_tar;

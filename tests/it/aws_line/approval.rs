@@ -29,7 +29,7 @@ fn sub_state(deployment: &Deployment) -> Option<SubState> {
 }
 
 fn approve(line: &Line, key: &str, of: Option<Approval>) -> Result<String, String> {
-    match line.bot.ask(key, Ask::Approve { deployment: only(line).id(), of }) {
+    match line.bot.ask(key, Ask::Approve { deployment: only(line).id(), of, reason: None }) {
         Ok(asked) => Ok(asked.told.unwrap_or_default()),
         Err(AskError::Refused(failure)) => Err(failure.code),
         Err(error) => panic!("{error}"),

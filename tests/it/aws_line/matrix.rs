@@ -357,7 +357,11 @@ fn every_call_may_break_in_every_way() {
         let State::Running { running } = it.state() else { return false };
         running.progress.sub_state == Some(SubState::ReadyForTraffic)
     };
-    matrix.ask("ContinueDeployment", |it| Ask::Approve { deployment: it.id(), of: Some(Approval::Traffic) }, is_ready);
+    matrix.ask(
+        "ContinueDeployment",
+        |it| Ask::Approve { deployment: it.id(), of: Some(Approval::Traffic), reason: None },
+        is_ready,
+    );
     let is_live = |it: &Deployment| matches!(it.state(), State::Succeeded { .. });
     matrix.ask("HeadObject", |it| Ask::Redeploy { deployment: it.id(), options: Default::default() }, is_live);
     patiently("every deployment to be over", || matrix.bot.app().ledger.unfinished().unwrap().is_empty());

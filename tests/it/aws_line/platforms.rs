@@ -245,6 +245,7 @@ fn what_a_person_chooses_is_sent_and_told_rows_27_29_30_32_34() {
         file_exists_behavior: Some(FileExists::Retain),
         outdated_only: true,
         ignore_alarms: true,
+        override_freeze: None,
     };
     let ask = |key: &str, options| line.bot.ask(key, Ask::Redeploy { deployment: failed.id(), options }).unwrap();
     let again = ask("again", options.clone()).deployments[0];

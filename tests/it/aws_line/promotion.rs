@@ -60,7 +60,7 @@ impl Line {
     }
 
     fn approve(&self, key: &str, id: DeploymentId) -> Result<Option<String>, String> {
-        match self.bot.ask(key, Ask::Approve { deployment: id, of: None }) {
+        match self.bot.ask(key, Ask::Approve { deployment: id, of: None, reason: None }) {
             Ok(asked) => Ok(asked.told),
             Err(AskError::Refused(failure)) => Err(failure.code),
             Err(error) => panic!("{error}"),
@@ -292,7 +292,7 @@ fn what_waits_for_nobody_cannot_be_approved() {
     let line = Line::new(&ON_APPROVAL);
     let sha = line.push("hello");
     let held = line.wait_for_promotion("shop", &sha);
-    let traffic = Ask::Approve { deployment: held.id(), of: Some(Approval::Traffic) };
+    let traffic = Ask::Approve { deployment: held.id(), of: Some(Approval::Traffic), reason: None };
     let Err(AskError::Refused(failure)) = line.bot.ask("other", traffic) else { panic!("it is not what waits") };
     assert_eq!(failure.code, "conductor/other-approval");
     line.bot.ask("stop", Ask::Stop { deployment: held.id(), rollback: false }).unwrap();

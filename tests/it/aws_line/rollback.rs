@@ -153,7 +153,7 @@ fn the_lane_waits_for_the_services_own_rollback_row_56() {
     line.bot.wait_for("the next push to wait", |bot| bot.story().contains("held: waiting for"));
     assert_eq!(line.outside.codedeploy.count("CreateDeployment"), 2, "the next one is not even tried");
     let back = line.bot.deployments().into_iter().find(follows).unwrap().id();
-    line.bot.ask("go on", Ask::Approve { deployment: back, of: None }).unwrap();
+    line.bot.ask("go on", Ask::Approve { deployment: back, of: None, reason: None }).unwrap();
     line.bot.settle();
     assert!(matches!(line.bot.deployments()[0].state(), State::Succeeded { .. }), "{}", line.bot.story());
     assert_eq!(creators(&line), ["user", "user", "codeDeployRollback", "user"]);

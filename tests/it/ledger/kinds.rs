@@ -41,7 +41,13 @@ fn every<T>(after: impl Fn(Option<&T>) -> Option<T>) -> Vec<T> {
 fn other_order(cause: Cause) -> Order {
     let promoted = matches!(cause, Cause::Promotion { .. });
     let gated = matches!(cause, Cause::Replay { .. });
-    let order = Order { parent: Some(id()), options: options(), before: Some(sha(2)), ..order("blog", 1, cause) };
+    let order = Order {
+        parent: Some(id()),
+        options: options(),
+        before: Some(sha(2)),
+        pusher: Some("ada".into()),
+        ..order("blog", 1, cause)
+    };
     let mut target = (*order.target).clone();
     if promoted {
         (target.promote_to, target.promote) = (vec![name("shop")], Promote::Automatic);
@@ -116,6 +122,7 @@ fn options() -> DeployOptions {
         file_exists_behavior: Some(FileExists::Retain),
         outdated_only: true,
         ignore_alarms: true,
+        override_freeze: Some("an outage".into()),
     }
 }
 
@@ -233,10 +240,16 @@ pub(crate) fn event_after(last: Option<&DeploymentEvent>) -> Option<DeploymentEv
         Some(E::Released { .. }) => E::Progressed { progress: progress() },
         Some(E::Progressed { .. }) => E::Ended { outcome },
         Some(E::Ended { .. }) => {
+            let (what, said) = ("`https://shop.example.com/healthz`".into(), "answers 503, expected 200".into());
+            E::Verified { what, good: false, said }
+        }
+        Some(E::Verified { .. }) => {
             E::Stumbled { step: StepName::Prepare, failure: failure(), attempt: 2, next_at: at(62) }
         }
         Some(E::Stumbled { .. }) => E::StopAsked { actor: ada(), rollback: true },
-        Some(E::StopAsked { .. }) => E::Approved { actor: ada(), of: Some(Approval::Promotion) },
+        Some(E::StopAsked { .. }) => {
+            E::Approved { actor: ada(), of: Some(Approval::Freeze), reason: Some("an outage".into()) }
+        }
         Some(E::Approved { .. }) => E::Succeeded { warnings: vec!["one instance was skipped".into()] },
         Some(E::Succeeded { .. }) => E::Failed { failure: failure() },
         Some(E::Failed { .. }) => E::Stopped { actor: ada(), failure: Some(failure()) },
@@ -366,8 +379,11 @@ fn asks() -> Vec<Ask> {
             Some(Ask::Rollback { target: target(), to: Some(deployment), options: DeployOptions::default() })
         }
         Some(Ask::Rollback { .. }) => Some(Ask::Stop { deployment, rollback: true }),
-        Some(Ask::Stop { .. }) => Some(Ask::Approve { deployment, of: Some(Approval::Traffic) }),
-        Some(Ask::Approve { .. }) => {
+        Some(Ask::Stop { .. }) => {
+            Some(Ask::Approve { deployment, of: Some(Approval::Freeze), reason: Some("an outage".into()) })
+        }
+        Some(Ask::Approve { .. }) => Some(Ask::Reject { deployment, reason: Some("not today".into()) }),
+        Some(Ask::Reject { .. }) => {
             Some(Ask::Lock { target: target(), reason: None, until: Some(at(65)), warns: false })
         }
         Some(Ask::Lock { .. }) => Some(Ask::Unlock { target: target() }),

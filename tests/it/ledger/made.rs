@@ -69,6 +69,7 @@ pub(crate) fn order(text: &str, commit: u64, cause: Cause) -> Order {
         sha,
         before,
         author,
+        pusher: None,
         title,
         cause,
         rule,

@@ -62,6 +62,7 @@ impl World {
             ledger.clone(),
             targets.clone(),
             clock.clone(),
+            Arc::default(),
             Some("https://deploy.example.com/"),
             "https://api.github.com",
         );
@@ -375,6 +376,7 @@ impl Straight {
             | Ask::Rollback { .. }
             | Ask::Restart { .. }
             | Ask::Approve { .. }
+            | Ask::Reject { .. }
             | Ask::Replay { .. } => {
                 let failure = Failure::setup("app/not-here", "the head of `main` is not reachable from the rule");
                 return Err(AskError::Refused(failure.help("push it to a branch that the rule takes")));

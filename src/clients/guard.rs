@@ -1,0 +1,281 @@
+//! The guard of outgoing requests: what somebody wrote into a configuration must not make the bot ask what only the bot
+//! can reach. Addresses are judged after names are resolved, and the connection goes to the very address that was judged;
+//! each redirect is judged again. No proxy is used: behind one nobody could say who is asked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use thiserror::Error;
+use url::{Host, Url};
+
+use crate::domain::root_cause;
+
+/// How many redirects are followed, where any are.
+const HOPS: usize = 5;
+
+/// What is asked, and how far it may reach.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// The address.
+    pub url: Url,
+    /// Whether addresses of private networks and of this machine may be asked.
+    pub allow_private: bool,
+    /// Whether redirects are followed.
+    pub follow: bool,
+    /// How long the whole may take.
+    pub within: Duration,
+    /// How much of the answer's body is read.
+    pub limit: usize,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// The beginning of the body.
+    pub body: Vec<u8>,
+    /// Where a redirect that was not followed leads.
+    pub leads_to: Option<String>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum GuardError {
+    /// The guard refuses the address.
+    #[error("`{host}` is {address}, {why}")]
+    Refused {
+        /// Whose.
+        host: String,
+        /// Which.
+        address: IpAddr,
+        /// What it is.
+        why: &'static str,
+    },
+    /// It is no address that is asked by http.
+    #[error("`{url}` is no address by http or https")]
+    NotWeb {
+        /// As it was written.
+        url: String,
+    },
+    /// It leads from one to the next.
+    #[error("more than {HOPS} redirects")]
+    TooManyHops,
+    /// It could not be reached, or not in time.
+    #[error("`{host}` could not be asked: {why}")]
+    Unreachable {
+        /// Whom.
+        host: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What an address is to the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Public,
+    Private,
+    Never(&'static str),
+}
+
+const METADATA: Place = Place::Never("where a cloud tells machines their secrets");
+const LINK_LOCAL: Place = Place::Never("a link-local address, where clouds tell machines their secrets");
+const NO_HOST: Place = Place::Never("no address of one host");
+
+fn place(address: IpAddr) -> Place {
+    match address {
+        IpAddr::V4(it) => place_v4(it),
+        IpAddr::V6(it) => place_v6(it),
+    }
+}
+
+fn place_v4(it: Ipv4Addr) -> Place {
+    match it.octets() {
+        // Alibaba, Azure and Oracle have theirs outside of the link-local range.
+        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => METADATA,
+        [169, 254, ..] => LINK_LOCAL,
+        [0, ..] | [224..=255, ..] => NO_HOST,
+        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Place::Private,
+        [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => Place::Private,
+        _ => Place::Public,
+    }
+}
+
+fn place_v6(it: Ipv6Addr) -> Place {
+    let parts = it.segments();
+    let tail = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match parts {
+        [0, 0, 0, 0, 0, 0, 0, 0] => NO_HOST,
+        [0, 0, 0, 0, 0, 0, 0, 1] => Place::Private,
+        // An IPv4 address in another dress is what it is underneath: mapped, compatible, translated, 6to4.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => place_v4(tail(high, low)),
+        [0x2002, high, low, ..] => place_v4(tail(high, low)),
+        // Amazon's and Google's metadata.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => METADATA,
+        [first, ..] if first & 0xffc0 == 0xfe80 => LINK_LOCAL,
+        [first, ..] if first & 0xff00 == 0xff00 => NO_HOST,
+        [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 => Place::Private,
+        [0x64, 0xff9b, 1, ..] => Place::Private,
+        _ => Place::Public,
+    }
+}
+
+/// Why an address is not asked; nothing where it may be.
+fn refusal(address: IpAddr, allow_private: bool) -> Option<&'static str> {
+    match place(address) {
+        Place::Public => None,
+        Place::Private if allow_private => None,
+        Place::Private => Some("an address of a private network or of this machine"),
+        Place::Never(why) => Some(why),
+    }
+}
+
+/// Asks, with the guard at every hop.
+pub async fn get(wanted: &Guarded) -> Result<Answered, GuardError> {
+    let host = wanted.url.host_str().unwrap_or_default().to_owned();
+    let seconds = wanted.within.as_secs_f32();
+    let late = move |_| GuardError::Unreachable { host, why: format!("no answer within {seconds} s") };
+    tokio::time::timeout(wanted.within, hops(wanted)).await.map_err(late)?
+}
+
+async fn hops(wanted: &Guarded) -> Result<Answered, GuardError> {
+    let mut url = wanted.url.clone();
+    for _ in 0..=HOPS {
+        let answered = hop(&url, wanted).await?;
+        let next = answered.leads_to.as_ref().filter(|_| wanted.follow);
+        match next.map(|to| url.join(to)) {
+            None => return Ok(answered),
+            Some(Ok(to)) => url = to,
+            Some(Err(_)) => return Err(GuardError::NotWeb { url: answered.leads_to.unwrap_or_default() }),
+        }
+    }
+    Err(GuardError::TooManyHops)
+}
+
+async fn hop(url: &Url, wanted: &Guarded) -> Result<Answered, GuardError> {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let unreachable =
+        |error: &reqwest::Error| GuardError::Unreachable { host: host.clone(), why: root_cause(error).to_string() };
+    let addresses = judged(url, wanted.allow_private).await?;
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .resolve_to_addrs(&host, &addresses)
+        .build()
+        .map_err(|error| unreachable(&error))?;
+    let mut answer = client.get(url.clone()).send().await.map_err(|error| unreachable(&error))?;
+    let leads_to = answer.headers().get("location").filter(|_| answer.status().is_redirection());
+    let leads_to = leads_to.and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let status = answer.status().as_u16();
+    let mut body = BytesMut::new();
+    while body.len() < wanted.limit
+        && let Some(piece) = answer.chunk().await.map_err(|error| unreachable(&error))?
+    {
+        body.extend_from_slice(&piece[..piece.len().min(wanted.limit - body.len())]);
+    }
+    Ok(Answered { status, body: body.to_vec(), leads_to })
+}
+
+/// The addresses of a host, if every one of them may be asked: which one is taken is not ours to say.
+async fn judged(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, GuardError> {
+    let not_web = || GuardError::NotWeb { url: url.to_string() };
+    let (Some(host), Some(port), "http" | "https") = (url.host(), url.port_or_known_default(), url.scheme()) else {
+        return Err(not_web());
+    };
+    let name = host.to_string();
+    let addresses: Vec<SocketAddr> = match host {
+        Host::Ipv4(it) => vec![(it, port).into()],
+        Host::Ipv6(it) => vec![(it, port).into()],
+        Host::Domain(domain) => {
+            let why = |error: std::io::Error| crate::domain::plainly(&error);
+            let found = tokio::net::lookup_host((domain, port)).await;
+            found.map_err(|error| GuardError::Unreachable { host: name.clone(), why: why(error) })?.collect()
+        }
+    };
+    let refused = addresses.iter().find_map(|it| Some((it.ip(), refusal(it.ip(), allow_private)?)));
+    match refused {
+        Some((address, why)) => Err(GuardError::Refused { host: name, address, why }),
+        None => Ok(addresses),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, expected: Place) {
+        let found = place(address.parse().unwrap());
+        let is_it = matches!(
+            (found, expected),
+            (Place::Public, Place::Public) | (Place::Private, Place::Private) | (Place::Never(_), Place::Never(_))
+        );
+        assert!(is_it, "{address}: {found:?}");
+    }
+
+    #[test]
+    fn addresses_are_judged_by_what_they_are_underneath() {
+        for public in ["93.184.216.34", "8.8.8.8", "172.32.0.1", "100.63.0.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
+            check(public, Place::Public);
+        }
+        for private in [
+            "10.1.2.3",
+            "127.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd12::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:7f00:1::1",
+        ] {
+            check(private, Place::Private);
+        }
+        for never in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+        ] {
+            check(never, Place::Never(""));
+        }
+    }
+
+    fn guarded(url: &str, allow_private: bool) -> Guarded {
+        let (within, limit) = (Duration::from_secs(5), 1024);
+        Guarded { url: url.parse().unwrap(), allow_private, follow: true, within, limit }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_resolves_to() {
+        for host in ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1"] {
+            let refused = get(&guarded(&format!("http://{host}:1/"), false)).await.unwrap_err();
+            assert!(matches!(refused, GuardError::Refused { .. }), "{host}: {refused}");
+        }
+        let refused = get(&guarded("http://169.254.169.254/latest", true)).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`169.254.169.254` is 169.254.169.254, a link-local address, where clouds tell machines their secrets"
+        );
+        let refused = get(&guarded("ftp://example.com/", true)).await.unwrap_err();
+        assert_eq!(refused.to_string(), "`ftp://example.com/` is no address by http or https");
+    }
+}
