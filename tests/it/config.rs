@@ -4,7 +4,6 @@
 mod codedeploy;
 mod gates;
 mod github;
-mod holds;
 mod on_github;
 mod promotions;
 
@@ -167,11 +166,11 @@ fn walk(path: &str, value: &toml::Value, into: &mut BTreeSet<String>) {
         toml::Value::Table(table) if !(table.contains_key("env") || table.contains_key("file")) => {
             for (key, value) in table {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                into.insert(path.clone());
-                // The names of variables and of tags are a person's own.
-                if path != "people" && ![".variables", ".s3.tags"].iter().any(|it| path.ends_with(it)) {
+                // The names of people, of variables and of tags are a person's own.
+                if path != "people" && !path.ends_with(".variables") && !path.ends_with(".s3.tags") {
                     walk(&path, value, into);
                 }
+                into.insert(path);
             }
         }
         toml::Value::Array(items) => items.iter().for_each(|item| walk(path, item, into)),

@@ -1,5 +1,7 @@
 //! What a configuration may require of checks, and what is found in one that can never be met.
 
+mod holds;
+
 use expect_test::expect;
 
 use super::{HEAD, check, parse, place};

@@ -2,14 +2,8 @@
 
 use expect_test::expect;
 
-use super::{HEAD, check, parse, place};
-
-fn target(lines: &str) -> String {
-    format!(
-        "[[target]]\nname = \"site\"\nrepository = \"acme/site\"\nbranches = [\"main\"]\n{lines}\n\
-         engine = {{ kind = \"host\" }}\n"
-    )
-}
+use super::super::{HEAD, check, parse, place};
+use super::target;
 
 #[test]
 fn windows_of_all_targets_and_of_one_are_both_heeded() {
