@@ -202,6 +202,7 @@ async fn a_deployment_has_its_whole_story() {
                       "delivery": "72d3162e-cc78-11e3-81ab-d1d1d1d1d1d1",
                       "kind": "push"
                     },
+                    "pusher": "mia",
                     "ref": "refs/heads/main",
                     "repository": {
                       "id": 7,

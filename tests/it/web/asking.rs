@@ -71,7 +71,7 @@ async fn a_request_that_cannot_be_taken_says_why() {
         422 `key` is not a text of 1 to 200 characters without control characters
         422 `key` is not a text of 1 to 200 characters without control characters
         413 payload reached size limit
-        422 unknown variant `explode`, expected one of `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `lock`, `unlock`, `lock-all`, `unlock-all`, `pause`, `resume`, `replay` at line 1 column 34
+        422 unknown variant `explode`, expected one of `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `reject`, `lock`, `unlock`, `lock-all`, `unlock-all`, `pause`, `resume`, `replay` at line 1 column 34
         422 missing field `target` at line 1 column 33
         422 unknown field `actor`, expected `key` or `what` at line 1 column 41
         404 there is no deployment `01KDYAMXQ81C7GGHJD5E15E0PZ`
