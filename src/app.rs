@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, Service};
 use actix_web::{App as HttpApp, HttpServer, web as http};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::board::Board;
+use crate::board::{Board, Figures};
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
@@ -155,11 +155,13 @@ impl App {
             config.public_url.as_deref(),
             &config.github.api_url,
         );
+        let figures = Figures::new(board.clone());
         let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
         let hear: Hear = Arc::new(hear);
         let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
         let missed = intake.missed(&github);
-        let door = Door { ledger: &ledger, config: &config, clock: &clock, board: &board, tokens: &tokens };
+        let door =
+            Door { ledger: &ledger, config: &config, clock: &clock, board: &board, figures: &figures, tokens: &tokens };
         let (address, server) = door.open(intake, asks.clone(), upkeep.clone(), sns, &stop)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
@@ -171,6 +173,7 @@ impl App {
             tokio::spawn(conductor.run(stop.clone())),
             tokio::spawn(catch_up.run(stop.clone())),
             tokio::spawn(upkeep.clone().run(stop.clone())),
+            tokio::spawn(figures.follow(ledger.clone(), stop.clone()).map(Ok)),
         ];
         let stop_reports = CancellationToken::new();
         let reports = Reports::new(ledger.clone(), Sink::all(&github), clock, config.public_url.clone());
@@ -264,6 +267,7 @@ struct Door<'a> {
     config: &'a Arc<Config>,
     clock: &'a Clock,
     board: &'a Board,
+    figures: &'a Figures,
     tokens: &'a Arc<Tokens>,
 }
 
@@ -278,6 +282,7 @@ impl Door<'_> {
     ) -> Result<(SocketAddr, ServerHandle), AppError> {
         let web = http::Data::new(WebState {
             board: self.board.clone(),
+            figures: self.figures.clone(),
             asks: Arc::new(Desk(asks, upkeep, self.ledger.clone())),
             tokens: self.tokens.clone(),
             clock: self.clock.clone(),
@@ -285,9 +290,23 @@ impl Door<'_> {
             secure: self.config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
             stop: stop.clone(),
         });
+        let figures = self.figures.clone();
         let routes = move || {
-            let (intake, sns, web) = (intake.clone(), sns.clone(), web.clone());
+            let (intake, sns, web, figures) = (intake.clone(), sns.clone(), web.clone(), figures.clone());
             HttpApp::new()
+                .wrap_fn(move |request, service| {
+                    let (figures, door) = (figures.clone(), door_of(request.path()));
+                    let answer = service.call(request);
+                    async move {
+                        let answer = answer.await;
+                        let status = match &answer {
+                            Ok(answer) => answer.status(),
+                            Err(error) => error.as_response_error().status_code(),
+                        };
+                        figures.answered(door, status.as_u16());
+                        answer
+                    }
+                })
                 .configure(|routes| intake::routes(routes, intake))
                 .configure(|routes| sns::routes(routes, sns))
                 .configure(|routes| web::routes(routes, web))
@@ -301,6 +320,17 @@ impl Door<'_> {
         let handle = running.handle();
         tokio::spawn(running);
         Ok((address, handle))
+    }
+}
+
+/// Which part of the bot a path leads to, as the figures call it.
+fn door_of(path: &str) -> &'static str {
+    match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
+        "webhooks" if path == "/webhooks/github" => "github",
+        "webhooks" if path == "/webhooks/sns" => "sns",
+        "api" => "api",
+        "healthz" | "readyz" | "metrics" => "probes",
+        _ => "pages",
     }
 }
 

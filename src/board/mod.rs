@@ -5,6 +5,7 @@
 
 mod approving;
 mod audit;
+mod figures;
 mod query;
 mod reading;
 mod sentence;
@@ -13,6 +14,7 @@ mod views;
 
 pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
+pub use figures::Figures;
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};
 pub use sentence::sentence;

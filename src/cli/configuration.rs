@@ -31,13 +31,14 @@ impl ConfigArgs {
 
     /// The configuration. Its warnings are shown; with errors they all are, and there is none.
     pub fn load(&self, environment: &Environment) -> Result<Config, Trouble> {
-        match Config::load(&self.path(), environment) {
-            Ok(config) => {
-                show(&config.warnings);
-                Ok(config)
-            }
-            Err(findings) => Err(refused(&self.path(), &findings)),
-        }
+        let config = self.load_quietly(environment)?;
+        show(&config.warnings);
+        Ok(config)
+    }
+
+    /// The same, and its warnings are the caller's to show.
+    pub(super) fn load_quietly(&self, environment: &Environment) -> Result<Config, Trouble> {
+        Config::load(&self.path(), environment).map_err(|findings| refused(&self.path(), &findings))
     }
 
     /// The same, for a verb that needs none of the secrets: nothing is said of them, nor of what is only a warning.
@@ -73,6 +74,6 @@ fn refused(path: &Path, findings: &Findings) -> Trouble {
         .help("correct the findings above; `landfall check` shows them again")
 }
 
-fn show(findings: &Findings) {
+pub(super) fn show(findings: &Findings) {
     talk(&render(findings, Format::Human, &|file| fs::read_to_string(file).ok()));
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::configuration::ConfigArgs;
+use super::configuration::{ConfigArgs, show};
 use super::exit::{Exit, Outcome, Trouble};
 use crate::app::{App, AppError, Parts};
 use crate::config::{Config, Environment};
@@ -24,17 +24,32 @@ pub(super) struct ServeArgs {
     /// Listen here instead of where the configuration says
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// How to write the log to stderr: lines for people, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// How the log is written. In JSON, names of fields stay as they are: `deployment.id`, `delivery.id`, `target.name` and
+/// others stand in an event's `fields` or in the `spans` around it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 /// Serves until `SIGTERM` or `SIGINT` (exit 0), or until the ledger closes itself (exit 3, for a supervisor). Hooks may run
 /// as the same user and must not find the secrets: neither its memory nor its variables are theirs to read.
 pub(super) fn run(args: &ServeArgs, environment: &Environment) -> Outcome {
     let private = set_dumpable(false);
-    let mut config = args.config.load(environment)?;
+    let mut config = args.config.load_quietly(environment)?;
     if let Some(listen) = args.listen {
         config.server.listen = listen;
     }
-    log(environment);
+    log(environment, args.log_format);
+    match args.log_format {
+        LogFormat::Text => show(&config.warnings),
+        LogFormat::Json => config.warnings.0.iter().for_each(|it| warn!(code = it.code, "{it}")),
+    }
     if let Err(error) = private {
         warn!("what runs as this user may read this process's memory: {}", plainly(&error));
     }
@@ -48,12 +63,15 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
 }
 
 /// Sends the log to stderr: `LANDFALL_LOG` chooses what (`info`, `landfall=debug`), colours only where somebody looks.
-fn log(environment: &Environment) {
+fn log(environment: &Environment, format: LogFormat) {
     let filter = EnvFilter::new(environment.get("LANDFALL_LOG").unwrap_or("info,actix_server=warn"));
     let colours = std::io::stderr().is_terminal();
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second one would be the only way to fail.
-    let _ = logger.try_init();
+    let _ = match format {
+        LogFormat::Text => logger.try_init(),
+        LogFormat::Json => logger.json().try_init(),
+    };
 }
 
 async fn serve(config: Config) -> Outcome {

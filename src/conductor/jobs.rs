@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::domain::{
-    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress, Ready,
-    Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Target, Weighed, backoff,
+    Cause, CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress,
+    Ready, Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Target, Weighed, backoff,
 };
 use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
@@ -71,6 +71,7 @@ impl Job {
     /// Runs one step to its end.
     pub(super) async fn run(mut self, step: Step) -> Done {
         self.at("before-effect");
+        tracing::debug!(state = self.deployment.state().name(), "a step begins");
         self.tell_of_beginning().await?;
         self.lock_after_rollback().await?;
         // Apart from the task itself: one that watches for hours must not keep room for all that the others need.
@@ -83,6 +84,23 @@ impl Job {
             Step::Watch(running) => self.watch(running).await,
             Step::Verify(outcome) => self.verify(outcome).await,
         }
+    }
+
+    /// What stands in the log beside all that is done for this deployment: it leads back to the delivery.
+    pub(super) fn span(&self) -> tracing::Span {
+        let order = self.order();
+        let delivery = match &order.cause {
+            Cause::Push { delivery } | Cause::Replay { delivery, .. } => Some(delivery.as_str()),
+            Cause::CatchUp | Cause::Request { .. } | Cause::Chosen { .. } | Cause::Redeploy { .. } => None,
+            Cause::Rollback { .. } | Cause::Restart { .. } | Cause::Promotion { .. } => None,
+        };
+        tracing::info_span!(
+            "deployment",
+            deployment.id = %self.id(),
+            target.name = %order.target.name,
+            commit.sha = order.sha.as_str(),
+            delivery.id = delivery,
+        )
     }
 
     /// Writes one event that was decided without a step.

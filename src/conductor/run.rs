@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use crate::domain::{
     BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
@@ -290,7 +290,8 @@ impl Conductor {
         let Some(deployment) = self.desk.get(id).cloned() else { return };
         let (ledger, world, targets) = (self.ledger.clone(), self.world.clone(), self.targets.clone());
         let job = Job { ledger, world, targets, deployment, looked: self.desk.last_look(id).cloned() };
-        let handle = self.jobs.spawn(run(job));
+        let span = job.span();
+        let handle = self.jobs.spawn(run(job).instrument(span));
         self.at_work.insert(handle.id(), (id, work));
         if work != Work::Stop {
             self.desk.begin(id, work == Work::Release);

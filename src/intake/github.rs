@@ -183,6 +183,8 @@ async fn accept(state: &IntakeState, verified: Verified, parts: Parts<'_>) -> Re
     drop(share);
     match stored {
         Ok(accepted) => {
+            let born: Vec<_> = accepted.plans.iter().filter_map(|it| it.deployment).map(|id| id.to_string()).collect();
+            tracing::info!(delivery.id = %accepted.delivery, repeat = accepted.repeat, deployments = born.join(" "), "push taken");
             gone.into_iter().for_each(|it| (state.hear)(it));
             Ok(answer::accepted(&accepted))
         }

@@ -20,6 +20,7 @@ type Taken = Result<Bytes, actix_web::Error>;
 
 /// The longest key of a request: a UUID, a URL of a comment, a sentence.
 const LONGEST_KEY: usize = 200;
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// An example of what is expected, for whoever sent something else.
 const EXAMPLE: &str =
     r#"send `{"key":"any text, new for each request","what":{"ask":"redeploy","deployment":"01J…"}}`"#;
@@ -46,6 +47,12 @@ pub(super) async fn readyz(state: Data<WebState>) -> HttpResponse {
     let status = if why_not.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = why_not.map_or_else(|| "ready\n".to_owned(), |why| format!("not ready: {why}\n"));
     answer(status).content_type("text/plain; charset=utf-8").body(text)
+}
+
+/// `GET /metrics`: the figures for Prometheus.
+pub(super) async fn metrics(_: Reader, state: Data<WebState>) -> Answer {
+    let text = state.figures.text().await?;
+    Ok(answer(StatusCode::OK).content_type(OPEN_METRICS).body(text))
 }
 
 /// `GET /api/v1/targets`.

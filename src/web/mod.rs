@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use asks::{AskError, Asked, Asks};
 
-use crate::board::Board;
+use crate::board::{Board, Figures};
 use crate::clients::Clock;
 use access::Tokens;
 
@@ -41,6 +41,8 @@ const LARGEST_BODY: usize = 64 << 10;
 pub struct WebState {
     /// What is read.
     pub board: Board,
+    /// What is counted.
+    pub figures: Figures,
     /// Who carries out what is asked.
     pub asks: Arc<dyn Asks>,
     /// Who may ask.
@@ -64,6 +66,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .app_data(web::Data::new(Streams(Arc::new(Semaphore::new(STREAMS)))))
         .service(web::resource("/healthz").get(api::healthz).route(web::head().to(api::healthz)))
         .service(web::resource("/readyz").get(api::readyz).route(web::head().to(api::readyz)))
+        .service(web::resource("/metrics").get(api::metrics))
         .service(
             web::scope("/api/v1")
                 .service(only(web::get().to(api::targets), "/targets"))

@@ -155,7 +155,7 @@ fn a_code_is_explained_and_a_mistyped_one_is_asked_back() {
     let ran = landfall(dir.path(), &["explain", "web", "--json"]);
     let value: Value = serde_json::from_str(&ran.out).unwrap();
     let codes: Vec<&str> = value["codes"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["web/random", "web/token-file", "web/token-open", "web/token-short"]);
+    assert_eq!(codes, ["web/access-file", "web/random", "web/token-file", "web/token-open", "web/token-short"]);
 }
 
 #[test]

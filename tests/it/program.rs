@@ -3,6 +3,7 @@
 
 mod moved;
 mod secrets;
+mod seeing;
 mod tokens;
 
 use std::fs;
@@ -84,9 +85,7 @@ impl Place {
         let address = until("the server is ready", || {
             assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
             let lines = BufReader::new(fs::File::open(&log).unwrap()).lines().map_while(Result::ok);
-            lines
-                .filter(|line| line.contains("is ready"))
-                .find_map(|line| line.split("address=").nth(1)?.split(' ').next().map(str::to_owned))
+            lines.filter(|line| line.contains("is ready")).find_map(|line| address_in(&line))
         });
         Server { child, address, log }
     }
@@ -162,6 +161,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The address in a line of the log, which is text or JSON.
+fn address_in(line: &str) -> Option<String> {
+    let said = line.split_once("address=").or_else(|| line.split_once("\"address\":\""))?.1;
+    said.split([' ', '"']).next().map(str::to_owned)
 }
 
 fn ran(command: &mut Command) -> Ran {

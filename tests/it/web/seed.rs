@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
-use landfall::board::Board;
+use landfall::board::{Board, Figures};
 use landfall::clients::Clock;
 use landfall::domain::{
     Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
@@ -69,6 +69,7 @@ impl World {
         let tokens = Arc::new(Tokens::open(directory.path()).unwrap());
         let token = std::fs::read_to_string(directory.path().join("token")).unwrap().trim().to_owned();
         let state = Data::new(WebState {
+            figures: Figures::new(board.clone()),
             board,
             asks: Arc::new(Straight(ledger.clone())),
             tokens,
@@ -87,9 +88,10 @@ impl World {
 
     /// The same, as a new process would find it.
     pub(crate) fn restarted(&self) -> Self {
-        let WebState { board, asks, clock, public_reads, secure, stop, tokens: _ } = self.state.get_ref();
+        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _ } = self.state.get_ref();
         let state = WebState {
             board: board.clone(),
+            figures: figures.clone(),
             asks: asks.clone(),
             tokens: Arc::new(Tokens::open(self.directory.path()).unwrap()),
             clock: clock.clone(),

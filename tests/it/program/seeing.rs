@@ -1,0 +1,97 @@
+//! What an administrator sees of a push: its way through the log, and in the figures.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Place;
+
+/// The names in `README.md`'s table of figures.
+fn documented() -> BTreeSet<String> {
+    let readme = include_str!("../../../README.md");
+    let table =
+        readme.split("| figure |").nth(1).expect("the README has a table of figures").split("\n\n").next().unwrap();
+    table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(|it| it.split('{').next().unwrap().to_owned())
+        .collect()
+}
+
+/// The names of the families in a text of figures.
+fn families(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let name = |line: &str| {
+        let (name, kind) = line.split_once(' ').unwrap();
+        // The text form names a counter without its ending, and people write what they ask for.
+        match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        }
+    };
+    types.map(name).collect()
+}
+
+#[test]
+fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
+    let place = Place::new();
+    let mut command = place.program(&["serve", "--log-format", "json"]);
+    command.env("LANDFALL_LOG", "landfall=debug");
+    let server = place.serve_as(command);
+    place.let_go();
+    place.push(&server, "one");
+    place.settle(&server);
+    let live = place.asked(&server, &["status"])["targets"][0]["live"]["deployment"].as_str().unwrap().to_owned();
+    let figures = place.figures(&server);
+    let log = server.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+
+    let taken = lines.iter().find(|it| it["fields"]["message"] == "push taken").expect("the log tells of the push");
+    assert_eq!(taken["fields"]["deployments"], live.as_str());
+    let delivery = taken["fields"]["delivery.id"].as_str().unwrap();
+    let within = |line: &Value, key: &str, value: &str| {
+        let spans = line["spans"].as_array().into_iter().flatten();
+        line["fields"][key] == value || spans.into_iter().any(|span| span[key] == value)
+    };
+    // What is said of the deployment and names no other leads back to the delivery by the span that it stands in.
+    let events: Vec<&str> = lines
+        .iter()
+        .filter(|it| it["fields"]["deployment.id"] == live.as_str())
+        .filter_map(|it| it["fields"]["event"].as_str())
+        .collect();
+    assert!(events.starts_with(&["planned", "weighing", "weighed", "prepared", "releasing"]), "{events:?}");
+    assert_eq!(events.last(), Some(&"succeeded"), "{events:?}");
+    let at_work: Vec<&Value> =
+        lines.iter().filter(|it| within(it, "delivery.id", delivery) && within(it, "deployment.id", &live)).collect();
+    let steps: Vec<&str> = at_work.iter().filter_map(|it| it["fields"]["state"].as_str()).collect();
+    assert_eq!(steps, ["planned", "preparing", "preparing", "running", "verifying"], "{log}");
+
+    for (name, value) in [
+        ("landfall_deployments_planned_total{target=\"site\"}", "1"),
+        ("landfall_deployments_ended_total{target=\"site\",outcome=\"succeeded\"}", "1"),
+        ("landfall_deployment_duration_seconds_count{target=\"site\",outcome=\"succeeded\"}", "1"),
+        ("landfall_http_answers_total{door=\"github\",status=\"202\"}", "1"),
+        ("landfall_accepting", "1"),
+        ("landfall_paused", "0"),
+        ("landfall_deployments_running{target=\"site\"}", "0"),
+    ] {
+        let line = format!("{name} {value}");
+        assert!(figures.lines().any(|it| it == line), "`{line}` is not in\n{figures}");
+    }
+    assert_eq!(families(&figures), documented(), "the README's table of figures and the figures themselves");
+}
+
+impl Place {
+    /// `GET /metrics`, once the push is counted.
+    fn figures(&self, server: &super::Server) -> String {
+        let url = format!("http://{}/metrics", server.address);
+        let token = std::fs::read_to_string(self.path("data/token")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        super::until("the end to be counted", || {
+            let asked = reqwest::Client::new().get(&url).bearer_auth(token.trim());
+            let text = runtime.block_on(async { asked.send().await.unwrap().text().await.unwrap() });
+            text.contains("landfall_deployments_ended_total").then_some(text)
+        })
+    }
+}
