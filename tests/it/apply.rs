@@ -13,4 +13,4 @@ mod revisions;
 mod room;
 mod samples;
 mod stand;
-mod things;
+pub(crate) mod things;

@@ -3,6 +3,10 @@
 //! The test executable runs the bot in a child of itself. A probe kills that child at the n-th passing of a seam; the
 //! next child opens what lay on disk, and the sender sends again, as senders do.
 
+mod judge;
+mod load;
+mod storm;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
