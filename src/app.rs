@@ -3,7 +3,9 @@
 //! Order of the end (`SIGTERM`): the door stops taking deliveries; no new step begins and running ones get their grace;
 //! reports flush; the ledger closes. A ledger that closes itself (a storage error) ends the program with 3.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use actix_web::{App as HttpApp, HttpServer, web as http};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -90,6 +93,14 @@ pub enum AppError {
     /// Something it needs is not there.
     #[error("{}", .0.message)]
     Need(Failure),
+    /// A part of it ended by itself, and nobody does its work any more.
+    #[error("{part} ended: {why}")]
+    Fallen {
+        /// Which.
+        part: &'static str,
+        /// Why.
+        why: String,
+    },
 }
 
 impl AppError {
@@ -99,6 +110,9 @@ impl AppError {
             Self::Ledger(error) => error.failure().help,
             Self::Listen { .. } => Some("end what listens there, or choose another `server.listen`".into()),
             Self::Need(failure) => failure.help.clone(),
+            Self::Fallen { .. } => {
+                Some("start it again: it goes on from the ledger, or says what is wrong with it".into())
+            }
         }
     }
 }
@@ -118,6 +132,7 @@ pub struct App {
     /// Takes away what nobody needs.
     pub upkeep: Upkeep,
     stop: CancellationToken,
+    fallen: watch::Receiver<Option<(&'static str, String)>>,
     server: ServerHandle,
     tasks: Vec<JoinHandle<Result<(), LedgerError>>>,
     reports: JoinHandle<Result<(), ReportError>>,
@@ -169,22 +184,34 @@ impl App {
             async move { missed.once().await }.boxed()
         });
         let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every, before, hear };
+        let (fall, fallen) = watch::channel(None);
+        let crew = Crew { stop: stop.clone(), fall };
         let tasks = vec![
-            tokio::spawn(conductor.run(stop.clone())),
-            tokio::spawn(catch_up.run(stop.clone())),
-            tokio::spawn(upkeep.clone().run(stop.clone())),
+            crew.begin("the conductor", conductor.run(stop.clone())),
+            crew.begin("the comparison of heads", catch_up.run(stop.clone())),
+            crew.begin("upkeep", upkeep.clone().run(stop.clone())),
             tokio::spawn(figures.follow(ledger.clone(), stop.clone()).map(Ok)),
         ];
         let stop_reports = CancellationToken::new();
         let reports = Reports::new(ledger.clone(), Sink::all(&github), clock, config.public_url.clone());
-        let reports = tokio::spawn(reports.paced(report_pace).probed(probe).run(stop_reports.clone()));
+        let reports = reports.paced(report_pace).probed(probe).run(stop_reports.clone());
+        let reports = crew.begin("what tells GitHub", reports);
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
-        Ok(Self { address, ledger, board, tokens, asks, stop, server, tasks, upkeep, reports, stop_reports })
+        Ok(Self { address, ledger, board, tokens, asks, stop, fallen, server, tasks, upkeep, reports, stop_reports })
     }
 
-    /// Returns when the ledger closed itself: nothing can be promised any more.
-    pub async fn broken(&self) -> LedgerError {
-        LedgerError::Closed { why: self.ledger.closed().await }
+    /// Returns when the ledger closed itself, or a part of the bot ended: nothing can be promised any more, and a
+    /// supervisor has to start it again.
+    pub async fn broken(&self) -> AppError {
+        let mut fallen = self.fallen.clone();
+        tokio::select! {
+            biased;
+            why = self.ledger.closed() => LedgerError::Closed { why }.into(),
+            Ok(fallen) = fallen.wait_for(Option::is_some) => {
+                let (part, why) = fallen.clone().unwrap_or_default();
+                AppError::Fallen { part, why }
+            }
+        }
     }
 
     /// Ends everything in order.
@@ -211,6 +238,35 @@ impl App {
         }
         self.ledger.close().await;
         result
+    }
+}
+
+/// Who is at work until the bot is told to end.
+struct Crew {
+    stop: CancellationToken,
+    fall: watch::Sender<Option<(&'static str, String)>>,
+}
+
+impl Crew {
+    /// Sets a part to work. One that ends before its time is told of: pushes would be taken, and nothing done for them.
+    fn begin<E: Display + Send + 'static>(
+        &self,
+        part: &'static str,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> JoinHandle<Result<(), E>> {
+        let (stop, fall) = (self.stop.clone(), self.fall.clone());
+        tokio::spawn(async move {
+            let ended = AssertUnwindSafe(work).catch_unwind().await;
+            let why = match &ended {
+                Ok(Ok(())) => "it had nothing more to do".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked, which is a bug of ours".to_owned(),
+            };
+            if !stop.is_cancelled() {
+                fall.send_if_modified(|first| first.is_none() && first.replace((part, why)).is_none());
+            }
+            ended.unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 }
 
@@ -380,5 +436,36 @@ impl web::Asks for Desk {
             Ok(serde_json::to_value(report).expect("a report has string keys only"))
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of parts that end so, before the bot is told to end or after.
+    async fn told(is_ending: bool, work: impl Future<Output = Result<(), String>> + Send + 'static) -> Option<String> {
+        let (fall, fallen) = watch::channel(None);
+        let crew = Crew { stop: CancellationToken::new(), fall };
+        if is_ending {
+            crew.stop.cancel();
+        }
+        // How it went is what is told.
+        let _ = crew.begin("a part", work).await;
+        fallen.borrow().as_ref().map(|(part, why)| format!("{part}: {why}"))
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_before_its_time_is_told_of_and_at_the_end_none_is() {
+        for is_ending in [false, true] {
+            let cases = [
+                (told(is_ending, async { Ok(()) }).await, "it had nothing more to do"),
+                (told(is_ending, async { Err("no log".into()) }).await, "no log"),
+                (told(is_ending, async { panic!("boom") }).await, "it panicked, which is a bug of ours"),
+            ];
+            for (found, why) in cases {
+                assert_eq!(found, (!is_ending).then(|| format!("a part: {why}")));
+            }
+        }
     }
 }

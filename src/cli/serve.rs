@@ -84,8 +84,8 @@ async fn serve(config: Config) -> Outcome {
         error = app.broken() => Some(error),
     };
     if let Some(error) = broken {
-        error!("the ledger closed itself: {error}");
-        return Err(AppError::from(error).into());
+        error!("the bot cannot go on: {error}");
+        return Err(error.into());
     }
     app.stop().await.map_err(AppError::from)?;
     info!("ended");

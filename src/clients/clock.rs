@@ -13,7 +13,14 @@ pub struct Clock(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     System,
-    Manual(Arc<watch::Sender<Timestamp>>),
+    Manual(Arc<watch::Sender<Manual>>),
+}
+
+/// A clock in hand: what it shows, and how far it has gone by itself. Like a machine, it sleeps by the latter.
+#[derive(Clone, Copy, Debug)]
+struct Manual {
+    shows: Timestamp,
+    gone: SignedDuration,
 }
 
 impl Clock {
@@ -24,7 +31,7 @@ impl Clock {
 
     /// One that stands at `start` until it is moved.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Kind::Manual(Arc::new(watch::channel(start).0)))
+        Self(Kind::Manual(Arc::new(watch::channel(Manual { shows: start, gone: SignedDuration::ZERO }).0)))
     }
 
     /// The time now.
@@ -32,14 +39,22 @@ impl Clock {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the clock")]
             Kind::System => Timestamp::now(),
-            Kind::Manual(time) => *time.borrow(),
+            Kind::Manual(time) => time.borrow().shows,
         }
     }
 
     /// Moves a manual clock; the machine's own goes its way.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(time) = &self.0 {
-            time.send_modify(|now| *now += SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX));
+            let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+            time.send_modify(|now| *now = Manual { shows: now.shows + by, gone: now.gone + by });
+        }
+    }
+
+    /// Sets a manual clock, back too, as a machine's is when it turns out to have been wrong.
+    pub fn set(&self, to: Timestamp) {
+        if let Kind::Manual(time) = &self.0 {
+            time.send_modify(|now| now.shows = to);
         }
     }
 
@@ -52,8 +67,10 @@ impl Clock {
             }
             Kind::Manual(time) => {
                 let mut time = time.subscribe();
+                let Manual { shows, gone } = *time.borrow();
+                let rest = until.duration_since(shows);
                 // The sender lives in `self`, so waiting cannot fail.
-                let _ = time.wait_for(|now| *now >= until).await;
+                let _ = time.wait_for(|now| now.gone - gone >= rest).await;
             }
         }
     }

@@ -42,13 +42,23 @@ impl CatchUp {
     /// Compares at once and then again and again, until `stop`. An error means that the ledger is closed.
     pub async fn run(self, stop: CancellationToken) -> Result<(), LedgerError> {
         loop {
-            (self.before)().await?;
-            self.once().await?;
+            match self.round().await {
+                // What has no room now is found again.
+                Err(error @ LedgerError::Full { .. }) => {
+                    warn!("heads are compared again in {} s: {error}", self.every.as_secs());
+                }
+                ended => ended?,
+            }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.world.clock.sleep(self.every) => {}
             }
         }
+    }
+
+    async fn round(&self) -> Result<(), LedgerError> {
+        (self.before)().await?;
+        self.once().await
     }
 
     /// Compares every watched ref of every target once. A source that cannot be asked is told of and asked next time.

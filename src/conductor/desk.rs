@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::looks::{Look, Looks};
 use crate::domain::{
     Approval, Calendar, Deployment, DeploymentEvent, DeploymentId, Destination, Failure, Hearsay, HoldKind, Misplaced,
-    OnNewPush, Order, RefName, Releases, State, Step, TargetName, TargetState, spell,
+    OnNewPush, Order, RefName, Releases, State, Step, TargetName, TargetState, due, spell,
 };
 
 /// How many of a lane are awake at most because of their sleep being over; others follow as these end.
@@ -292,8 +292,9 @@ impl Desk {
             if now >= given_up {
                 return Decision::Write(Box::new(give_up(deployment, &stumble.failure)));
             }
-            if now < stumble.next_at {
-                return Decision::Wait(stumble.next_at.min(given_up));
+            let next_at = due(stumble.next_at, now);
+            if now < next_at {
+                return Decision::Wait(next_at.min(given_up));
             }
         }
         let doubted = self.doubted.get(&id).filter(|_| matches!(deployment.state(), State::ReadyHeld { .. }));
@@ -314,7 +315,7 @@ impl Desk {
             None => Decision::Rest,
             Some(Step::Release(_)) => self.release(deployment, now),
             Some(Step::Weigh) if self.is_weighed_elsewhere(deployment) => Decision::Rest,
-            Some(Step::Weigh) => match self.rests_until(deployment).filter(|until| now < *until) {
+            Some(Step::Weigh) => match self.rests_until(deployment, now).filter(|until| now < *until) {
                 Some(until) => Decision::Wait(until),
                 None => Decision::Run(Box::new(Step::Weigh)),
             },
@@ -381,9 +382,11 @@ impl Desk {
     }
 
     /// Until when the ref of one that nothing was done for yet is left alone, because another one was just weighed.
-    fn rests_until(&self, deployment: &Deployment) -> Option<Timestamp> {
+    /// A weighing that is yet to come was told by a clock that has been set back since.
+    fn rests_until(&self, deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
         let is_first = matches!(deployment.state(), State::Planned) && !queues_all(deployment);
-        let last = is_first.then(|| self.weighed.get(&lane_and_ref(deployment))).flatten()?;
+        let last =
+            is_first.then(|| self.weighed.get(&lane_and_ref(deployment))).flatten().filter(|last| **last <= now)?;
         last.checked_add(BETWEEN_WEIGHINGS).ok()
     }
 }

@@ -12,7 +12,7 @@ use tracing::{Instrument, debug, error, info, warn};
 
 use crate::domain::{
     BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
-    TargetName,
+    TargetName, due,
 };
 use crate::ledger::{Ledger, LedgerError};
 use crate::steps::World;
@@ -28,6 +28,7 @@ const PAGE: usize = 512;
 /// How many words may wait to be heard.
 const WORDS: usize = 1024;
 /// When a step that could not be written down is tried again.
+const LOOKS_UP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 const UNWRITTEN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Moves every deployment forward until it is over.
@@ -114,7 +115,7 @@ impl Conductor {
             touched.extend(self.take_news().await?);
             touched.extend(self.wake().await?);
             self.decide(std::mem::take(&mut touched));
-            let next = self.due.first().map_or(Timestamp::MAX, |(at, _)| *at);
+            let next = self.due.first().map_or(Timestamp::MAX, |(at, _)| (*at).min(self.looks_up_at()));
             let clock = self.world.clock.clone();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -234,8 +235,15 @@ impl Conductor {
 
     fn now_due(&mut self) -> Vec<DeploymentId> {
         let now = self.world.clock.now();
-        let later = self.due.split_off(&(now, DeploymentId::MAX));
-        std::mem::replace(&mut self.due, later).into_iter().map(|(_, id)| id).collect()
+        let (now_due, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| due(*at, now) <= now);
+        self.due = later;
+        let now_due: BTreeSet<_> = now_due;
+        now_due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// When it looks at the clock at the latest, which may have been set back.
+    fn looks_up_at(&self) -> Timestamp {
+        self.world.clock.now().saturating_add(LOOKS_UP_EVERY).unwrap_or(Timestamp::MAX)
     }
 
     fn decide(&mut self, touched: BTreeSet<DeploymentId>) {

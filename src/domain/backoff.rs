@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// The first wait, at its longest.
@@ -17,6 +18,15 @@ pub fn backoff(stumbles: u32, who: &str) -> Duration {
     let digest = Sha256::digest(format!("{who} {stumbles}"));
     let scatter = u32::from(u16::from_be_bytes([digest[0], digest[1]]));
     whole - whole / 2 * scatter / u32::from(u16::MAX)
+}
+
+/// The longest that anything waits to be tried again: GitHub's hour, and some minutes.
+const FURTHEST: SignedDuration = SignedDuration::from_mins(70);
+
+/// When to try again, of a time that was written down or waited for. One that lies further ahead than any wait of ours
+/// comes from a clock that was wrong: it is now.
+pub fn due(at: Timestamp, now: Timestamp) -> Timestamp {
+    if at.duration_since(now) > FURTHEST { now } else { at }
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ mod wording;
 pub use access::{Act, Denied, Grant, Role, Subject};
 pub use aftermath::{Declined, Rollback};
 pub use approval::Approval;
-pub use backoff::backoff;
+pub use backoff::{backoff, due};
 pub use check::{Check, CheckHint, CheckState, Gate, OWN_CHECKS, is_own, look_again, named_checks};
 pub use checkup::{Checkup, Reach, Standing};
 pub use codedeploy::{

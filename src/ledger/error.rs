@@ -112,7 +112,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// The index does not do as it is told.
-    #[error("the ledger's index is unusable: {0}")]
+    #[error("the ledger's index is unusable: {}", said(.0))]
     Index(#[from] sled::Error),
     /// A run of the index is not as it was written.
     #[error("the ledger's index is unusable: `{}` was altered at byte {byte}", .file.display())]
@@ -171,6 +171,14 @@ impl LedgerError {
                 .help("stop the program and delete `ledger/index`; it is made again from the log"),
         }
     }
+}
+
+/// What sled says, in the words that other troubles of the disk are told with. It wraps what the system said in a text.
+pub(super) fn said(error: &sled::Error) -> String {
+    let sled::Error::Io(error) = error else { return error.to_string() };
+    let text = error.to_string();
+    let code = text.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+    code.map_or_else(|| plainly(error).to_string(), |code| plainly(&io::Error::from_raw_os_error(code)).to_string())
 }
 
 impl From<LedgerError> for Failure {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sled::{Batch, Db, IVec};
 
-use super::error::LedgerError;
+use super::error::{LedgerError, said};
 use super::keys;
 use super::log::sync_dir;
 use super::run::Entry;
@@ -156,7 +156,7 @@ fn open_sled(path: &Path) -> Result<Db, String> {
             Ok(Err(error)) if error.to_string().contains("could not acquire lock") => {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(said(&error)),
             Err(_) => return Err("sled gave up on its files".into()),
         }
     }

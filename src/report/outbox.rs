@@ -20,7 +20,7 @@ use crate::clients::Clock;
 use crate::clients::github::Voice;
 use crate::domain::{
     Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
-    SinkEvent, State, Stream,
+    SinkEvent, State, Stream, due,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -166,7 +166,7 @@ impl Reports {
         self.catch_up().await?;
         let now = self.clock.now();
         // Of all that may be said now, what is over goes first: it is what people wait for.
-        let next = self.waiting().min_by_key(|(_, due)| (due.at.max(now), !due.is_end, due.at, due.id));
+        let next = self.waiting(now).min_by_key(|(_, due)| (due.at.max(now), !due.is_end, due.at, due.id));
         match next.map(|(place, due)| (place.clone(), due)) {
             None => Ok(Turn::Idle),
             Some((_, due)) if due.at > now => Ok(Turn::Until(due.at)),
@@ -175,19 +175,20 @@ impl Reports {
     }
 
     /// What waits for each sink, by when it may be said there.
-    fn waiting(&self) -> impl Iterator<Item = (&Place, Due)> {
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (&Place, Due)> {
         self.lines.iter().flat_map(move |(place, line)| {
-            line.next(&self.pace).map(move |due| {
-                let at = self.free_at(place, due.is_end).map_or(due.at, |free| free.max(due.at));
-                (place, Due { at, ..due })
+            line.next(&self.pace).map(move |next| {
+                let at = due(next.at, now);
+                let at = self.free_at(place, next.is_end, now).map_or(at, |free| free.max(at));
+                (place, Due { at, ..next })
             })
         })
     }
 
     /// When a sink may speak next: of what is over, or of what goes on.
-    fn free_at(&self, Place { sink, voice }: &Place, is_end: bool) -> Option<Timestamp> {
+    fn free_at(&self, Place { sink, voice }: &Place, is_end: bool, now: Timestamp) -> Option<Timestamp> {
         let voice = voice.as_ref()?;
-        let paced = self.ways.get(voice).and_then(|way| way.free_at(is_end, &self.pace));
+        let paced = self.ways.get(voice).and_then(|way| way.free_at(is_end, &self.pace, now));
         paced.max(self.sinks[*sink].held_until(voice, is_end))
     }
 

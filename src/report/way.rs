@@ -35,12 +35,14 @@ impl Way {
     }
 
     /// When it may be written to next: of what is over, or of what goes on.
-    pub(super) fn free_at(&self, is_end: bool, pace: &Pace) -> Option<Timestamp> {
-        let last = self.writes.back().map(|last| pace::after(*last, pace.between));
+    /// What was written by a clock that was ahead counts for nothing.
+    pub(super) fn free_at(&self, is_end: bool, pace: &Pace, now: Timestamp) -> Option<Timestamp> {
+        let past = self.writes.partition_point(|it| *it <= now);
+        let last = self.writes.range(..past).next_back().map(|last| pace::after(*last, pace.between));
         let windows = [(pace.per_minute, MINUTE), (pace.per_hour, HOUR)];
         let budgets = windows.into_iter().filter_map(|(allowed, window)| {
             let allowed = if is_end { allowed } else { allowed - allowed / KEPT_FOR_ENDS };
-            let first_of_full = self.writes.len().checked_sub(allowed.max(1) as usize)?;
+            let first_of_full = past.checked_sub(allowed.max(1) as usize)?;
             Some(pace::after(*self.writes.get(first_of_full)?, window))
         });
         budgets.chain(last).chain(self.down_until).max()
@@ -52,6 +54,7 @@ impl Way {
         while self.writes.front().is_some_and(|first| an_hour_ago.is_some_and(|before| *first <= before)) {
             self.writes.pop_front();
         }
+        self.writes.truncate(self.writes.partition_point(|it| *it <= now));
         self.writes.push_back(now);
     }
 
@@ -89,7 +92,7 @@ mod tests {
     fn writes(way: &mut Way, is_end: bool, count: usize, pace: &Pace) -> Vec<i64> {
         let mut now = second(0);
         let mut write = || {
-            now = way.free_at(is_end, pace).map_or(now, |free| free.max(now));
+            now = way.free_at(is_end, pace, now).map_or(now, |free| free.max(now));
             way.write(now);
             now.as_second()
         };
@@ -113,10 +116,10 @@ mod tests {
         let (pace, mut way) = (Pace::default(), Way::default());
         assert_eq!(writes(&mut way, false, 65, &pace)[63..], [63, 64], "a second apart is slow enough for a minute");
         let mut way = Way::after((0..400).map(second).collect());
-        assert_eq!(way.free_at(false, &pace), Some(second(3600)));
-        assert_eq!(way.free_at(true, &pace), Some(second(400)));
+        assert_eq!(way.free_at(false, &pace, second(399)), Some(second(3600)));
+        assert_eq!(way.free_at(true, &pace, second(399)), Some(second(400)));
         way.write(second(3700));
-        assert_eq!(way.free_at(false, &pace), Some(second(3701)), "what was an hour ago is forgotten");
+        assert_eq!(way.free_at(false, &pace, second(3700)), Some(second(3701)), "what was an hour ago is forgotten");
     }
 
     #[test]
@@ -124,8 +127,18 @@ mod tests {
         let (pace, mut way) = (Pace::default(), Way::default());
         assert_eq!((way.stumble(), way.stumble(), way.seems_up()), (1, 2, false));
         way.down_until(second(30));
-        assert_eq!(way.free_at(true, &pace), Some(second(30)));
+        assert_eq!(way.free_at(true, &pace, second(0)), Some(second(30)));
         way.is_up();
-        assert_eq!((way.free_at(true, &pace), way.seems_up()), (None, true));
+        assert_eq!((way.free_at(true, &pace, second(0)), way.seems_up()), (None, true));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_stops_nobody_and_the_limits_hold_on() {
+        let pace = Pace::default();
+        let mut way = Way::after((0..500).map(|it| second(1_000_000_000 + it)).collect());
+        assert_eq!(way.free_at(true, &pace, second(0)), None, "what is to come was never written");
+        way.write(second(0));
+        assert_eq!(way.free_at(true, &pace, second(0)), Some(second(1)));
+        assert_eq!(way.writes, [second(0)]);
     }
 }

@@ -79,7 +79,12 @@ impl Upkeep {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                round = self.round(false) => drop(round?),
+                round = self.round(false) => match round {
+                    Ok(_) => {}
+                    // What was deleted and could not be written down is found gone by the next round.
+                    Err(error @ LedgerError::Full { .. }) => warn!("upkeep makes its round another time: {error}"),
+                    Err(error) => return Err(error),
+                },
             }
             wait = self.pace.every;
         }

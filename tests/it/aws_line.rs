@@ -197,10 +197,10 @@ fn bot_at(dir: &Path) -> Bot {
 }
 
 /// A clock that runs so many times as fast, until it is dropped.
-struct Fast(Arc<AtomicBool>);
+pub(crate) struct Fast(Arc<AtomicBool>);
 
 impl Fast {
-    fn run(clock: &Clock, times: u32) -> Self {
+    pub(crate) fn run(clock: &Clock, times: u32) -> Self {
         let (ends, clock) = (Arc::new(AtomicBool::new(false)), clock.clone());
         let end = Arc::clone(&ends);
         std::thread::spawn(move || {

@@ -11,6 +11,7 @@ mod bundle;
 mod bundle_verb;
 mod check;
 mod cli;
+mod clock;
 mod codedeploy;
 mod config;
 mod crash;

@@ -1,6 +1,8 @@
 //! The shipped program as an administrator meets it: started, in the way of itself, ended, killed, damaged on disk.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod copied;
+mod full;
 mod moved;
 mod secrets;
 mod seeing;
@@ -46,9 +48,13 @@ struct Server {
 
 impl Place {
     fn new() -> Self {
+        Self::configured(&Extra::default())
+    }
+
+    fn configured(extra: &Extra) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repo = Repository::lasting(&dir.path().join("repo"));
-        fs::write(dir.path().join("landfall.toml"), configuration(dir.path(), &repo, &Extra::default())).unwrap();
+        fs::write(dir.path().join("landfall.toml"), configuration(dir.path(), &repo, extra)).unwrap();
         let at = dir.path().display();
         let hook = format!("#!/bin/sh\necho run >> {at}/runs\nuntil [ -e {at}/go ]; do sleep 0.02; done\n");
         repo.write("scripts/wait.sh", &hook, 0o755);
@@ -143,6 +149,12 @@ impl Server {
     fn terminate(mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);
         until("the server ends", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// Waits until it ends by itself. Gives the exit code, and what it said.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let status = until("the server ends by itself", || self.child.try_wait().unwrap());
+        (status.code(), self.log())
     }
 
     fn kill(mut self) {

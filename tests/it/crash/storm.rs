@@ -130,7 +130,7 @@ impl Stage {
             )
         };
         format!(
-            "data_dir = \"{dir}/data\"\npublic_url = \"https://deploy.example.com\"\n\
+            "data_dir = \"{dir}/data\"\ncatch_up_every = \"3s\"\npublic_url = \"https://deploy.example.com\"\n\
              [server]\nlisten = \"127.0.0.1:{port}\"\n\
              [github]\napi_url = \"{api}\"\nwebhook_secrets = [{{ file = \"{dir}/secret\" }}]\n\
              token = {{ file = \"{}\" }}\nbetween_writes = \"5ms\"\n\
