@@ -42,7 +42,10 @@ impl Told {
     fn listed(&self, filter: &Filter) -> Vec<&Deployment> {
         let takes = |it: &&Deployment| {
             filter.target.as_ref().is_none_or(|target| *target == it.order().target.name)
-                && filter.sha.as_ref().is_none_or(|sha| it.order().sha.as_str().starts_with(sha))
+                && filter.sha.as_ref().is_none_or(|sha| {
+                    let commits = [Some(&it.order().sha), it.weighed().map(|it| &it.commit)];
+                    commits.into_iter().flatten().any(|it| it.as_str().starts_with(sha))
+                })
                 && filter.state.as_ref().is_none_or(|state| state == it.state().name())
                 && filter.before.is_none_or(|before| it.id() < before)
         };
