@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `@` | [`Reached`](super::index::Reached) |
 //! | `a` segment | what a sealed segment looked like when it was checked |
-//! | `b` | [`Releases`](crate::domain::Releases), where there is something to say; empty while paused by an earlier version |
+//! | `b` | [`Releases`], where there is something to say; empty while paused by an earlier version |
 //! | `c` commit `P` body digest | offset of the delivery that pushes the commit; its plans name their deployments |
 //! | `c` commit `D` deployment | nothing: deployments of a commit that come from no delivery |
 //! | `d` deployment | its birth's offset and its snapshot; not there while only born |
