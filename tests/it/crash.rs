@@ -77,7 +77,8 @@ fn crash_at(orders: &str, expected: &str) -> bool {
     let died = !child(CHILD, dir.path(), orders).success();
     assert!(child(CHILD, dir.path(), "").success(), "after {orders}:\n{}", log(dir.path()));
     let outcome = fs::read_to_string(dir.path().join("outcome")).unwrap();
-    assert_eq!(outcome, expected, "after {orders}:\n{}", log(dir.path()));
+    let reason = fs::read_to_string(dir.path().join("reason")).unwrap();
+    assert_eq!(outcome, expected, "after {orders}: {reason}\n{}", log(dir.path()));
     died
 }
 

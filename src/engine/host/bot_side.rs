@@ -168,13 +168,16 @@ impl HostEngine {
 
     /// One look at a run that was begun: at work, ended, or dead.
     fn look(dir: &RunDir) -> Result<Option<Story>, HostError> {
-        // The lock first: a run that ends between the two looks is then seen as ended, never as dead.
-        let locked = is_locked(dir);
         let story = Story::read(dir)?;
         if !story.started {
             return Ok(None);
         }
-        Ok(Some(if locked || story.end.is_some() { story } else { story.interrupted() }))
+        if story.end.is_some() || is_locked(dir) {
+            return Ok(Some(story));
+        }
+        // Whoever wrote `started` held the lock before and has it no more: its last word is there now, or never comes.
+        let story = Story::read(dir)?;
+        Ok(Some(if story.end.is_some() { story } else { story.interrupted() }))
     }
 
     async fn watch(&self, run: &RunId, last: &Progress) -> Result<Observation, Failure> {
@@ -334,4 +337,43 @@ impl Engine for HostEngine {
 
 fn panicked(error: &tokio::task::JoinError) -> Failure {
     Failure::setup("host/bug", format!("the engine stopped working: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Verdict;
+    use crate::engine::host::carry_out::{open_lock, try_lock};
+    use crate::engine::host::journal::{End, Journal, Line};
+
+    /// A run as its child does it: under the lock, from `started` to `ended`.
+    fn is_done_at_once(dir: &RunDir) {
+        let at = Timestamp::UNIX_EPOCH;
+        let lock = open_lock(&dir.lock()).unwrap();
+        while !try_lock(&lock, &dir.lock()).unwrap() {}
+        let mut journal = Journal::open(dir).unwrap();
+        journal.tell(&Line::Started { at, pid: 1, events: vec![] }).unwrap();
+        std::thread::sleep(Duration::from_micros(200));
+        journal.tell(&Line::Ended { at, end: End::stopped() }).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_begins_or_ends_while_it_is_looked_at_is_never_told_to_be_dead() {
+        let kept = tempfile::tempdir().unwrap();
+        for number in 0..100 {
+            let dir = RunDir::at(kept.path().join(number.to_string()));
+            fs::create_dir(dir.path()).unwrap();
+            let at_work = std::thread::spawn({
+                let dir = dir.clone();
+                move || is_done_at_once(&dir)
+            });
+            let end = loop {
+                if let Some(end) = HostEngine::look(&dir).unwrap().and_then(|story| story.end) {
+                    break end;
+                }
+            };
+            assert_eq!(end.verdict, Verdict::Stopped, "run {number}: {:?}", end.failure);
+            at_work.join().unwrap();
+        }
+    }
 }

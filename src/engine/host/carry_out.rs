@@ -193,11 +193,11 @@ fn at_work(layout: &Layout, intent: &RunIntent, own: &RunDir) -> String {
     name.map_or_else(|| "another deployment of the group".to_owned(), |name| format!("deployment {name} of the group"))
 }
 
-fn open_lock(path: &Path) -> Result<File, HostError> {
+pub(super) fn open_lock(path: &Path) -> Result<File, HostError> {
     File::options().create(true).truncate(false).write(true).open(path).map_err(HostError::on("open", path))
 }
 
-fn try_lock(file: &File, path: &Path) -> Result<bool, HostError> {
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, HostError> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),

@@ -26,6 +26,8 @@ pub(super) struct Load<'a> {
     pub(super) accepted: BTreeSet<String>,
     /// Requests that were answered so.
     pub(super) asked: BTreeSet<String>,
+    /// Whether it may leave it at a request whose answer never came.
+    gives_up: bool,
 }
 
 impl<'a> Load<'a> {
@@ -33,7 +35,7 @@ impl<'a> Load<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
         let (sent, accepted, asked) = (vec![], BTreeSet::new(), BTreeSet::new());
-        Self { stage, dice: Dice(seed), runtime, client, sent, number: 0, accepted, asked }
+        Self { stage, dice: Dice(seed), runtime, client, sent, number: 0, accepted, asked, gives_up: true }
     }
 
     /// One thing happens, and then nothing for a moment.
@@ -43,11 +45,16 @@ impl<'a> Load<'a> {
             6..11 => self.push_shop(over),
             11..13 => self.repeat(over),
             13..15 => self.lock(over),
-            15 => self.ask(json!({ "ask": "rollback", "target": "site" }), over),
-            16 => self.ask(json!({ "ask": "deploy", "target": "site", "ref": "refs/heads/main" }), over),
-            17 => self.ask(json!({ "ask": "rollback", "target": "shop" }), over),
             18 => self.stop(over),
-            _ => self.ask(json!({ "ask": "deploy", "target": "shop", "ref": "refs/heads/main" }), over),
+            other => {
+                let ask = match other {
+                    15 => json!({ "ask": "rollback", "target": "site" }),
+                    16 => json!({ "ask": "deploy", "target": "site", "ref": "refs/heads/main" }),
+                    17 => json!({ "ask": "rollback", "target": "shop" }),
+                    _ => json!({ "ask": "deploy", "target": "shop", "ref": "refs/heads/main" }),
+                };
+                self.ask(ask, over);
+            }
         }
         let pause = self.dice.below(200);
         std::thread::sleep(Duration::from_millis(pause));
@@ -56,8 +63,10 @@ impl<'a> Load<'a> {
     /// Nothing is left that waits for a person.
     pub(super) fn comes_to_rest(&mut self) {
         let never = AtomicBool::new(false);
+        self.gives_up = false;
         for target in ["site", "shop", "world"] {
-            self.ask(json!({ "ask": "unlock", "target": target }), &never);
+            let answer = self.ask(json!({ "ask": "unlock", "target": target }), &never);
+            assert!(matches!(answer, Some((200 | 202, _))), "{target} is not unlocked: {answer:?}");
         }
     }
 
@@ -133,16 +142,17 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn ask(&mut self, what: Value, over: &AtomicBool) {
+    fn ask(&mut self, what: Value, over: &AtomicBool) -> Option<(u16, Value)> {
         self.number += 1;
         let key = format!("key-{}", self.number);
         let url = format!("http://127.0.0.1:{}/api/v1/requests", self.stage.port);
         let body = json!({ "key": key, "what": what });
         let answer = self.insist(|load| load.client.post(&url).bearer_auth(load.token()).json(&body), over);
         // What is not possible as things stand is refused, and that is that.
-        if let Some((200 | 202, _)) = answer {
+        if let Some((200 | 202, _)) = &answer {
             self.asked.insert(key);
         }
+        answer
     }
 
     fn token(&self) -> String {
@@ -166,7 +176,7 @@ impl<'a> Load<'a> {
                 // A bot that is on its way down, or has no token yet, says so.
                 Ok((401 | 503, _)) => {}
                 Ok(answer) => return Some(answer),
-                Err(error) if !error.is_connect() && self.dice.one_in(4) => return None,
+                Err(error) if !error.is_connect() && self.gives_up && self.dice.one_in(4) => return None,
                 Err(_) => {}
             }
             std::thread::sleep(Duration::from_millis(15));
