@@ -1,5 +1,5 @@
 //! The bot is killed again and again amid a mixed load: the shipped program by SIGKILL at any moment, and the same bot at
-//! each seam of its own. GitHub, S3, CodeDeploy and the hooks live on and remember what reached them; after each series
+//! each seam of its own, now and then with what a power cut takes away: whatever of the log was not synced. GitHub, S3, CodeDeploy and the hooks live on and remember what reached them; after each series
 //! they are asked whether anything was lost, done twice, or left without an end.
 //!
 //! A sample runs with the tests. `CRASH_KILLS=2000 cargo test --test it crash::storm -- --nocapture` runs it whole, and
@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use landfall::clients::Clock;
@@ -143,6 +143,8 @@ impl Stage {
     }
 
     fn begin(&self, life: Life, orders: &str) -> Child {
+        // What lies there now survives: whoever opens the log syncs it first.
+        note_synced(&self.dir);
         if life == Life::Bot {
             return child_begins(CHILD, &self.dir, orders);
         }
@@ -159,6 +161,22 @@ impl Stage {
             .stderr(log)
             .spawn()
             .unwrap()
+    }
+
+    /// The power fails together with the bot: of the log is left what was synced, and of the index now and then nothing.
+    /// Says whether anything went that was written.
+    fn power_fails(&self, dice: &mut Dice) -> bool {
+        if dice.one_in(6) {
+            let _ = fs::remove_dir_all(self.dir.join("data/ledger/index"));
+        }
+        let Ok(synced) = fs::read_to_string(self.dir.join(SYNCED)) else { return false };
+        let (bytes, path) = synced.split_once(' ').unwrap();
+        let (bytes, file) = (bytes.parse().unwrap(), fs::File::options().write(true).open(path).unwrap());
+        let is_longer = file.metadata().unwrap().len() > bytes;
+        if is_longer {
+            file.set_len(bytes).unwrap();
+        }
+        is_longer
     }
 
     /// Waits until somebody answers at the door, unless the child ends before.
@@ -184,6 +202,19 @@ impl Stage {
     }
 }
 
+/// How much of the log would survive a power cut: the length of its last segment, and its path.
+const SYNCED: &str = "synced";
+
+fn note_synced(dir: &Path) {
+    let Ok(log) = fs::read_dir(dir.join("data/ledger/log")) else { return };
+    let Some(last) = log.map(|it| it.unwrap().path()).filter(|it| it.extension().unwrap() == "log").max() else {
+        return;
+    };
+    let length = fs::metadata(&last).unwrap().len();
+    fs::write(dir.join("synced.new"), format!("{length} {}", last.display())).unwrap();
+    fs::rename(dir.join("synced.new"), dir.join(SYNCED)).unwrap();
+}
+
 const CHILD: &str = "crash::storm::child_of_the_storm";
 
 /// Not a test of its own: a bot that lives until it is killed, or told to end. Run without orders, it has nothing to do.
@@ -192,7 +223,15 @@ fn child_of_the_storm() {
     let Some((dir, probe)) = orders() else { return };
     let text = fs::read_to_string(dir.join("landfall.toml")).unwrap();
     let mut bot = Bot::configured(&dir, Repository::lasting(&dir), text);
-    bot.start_with(probe);
+    bot.start_with(Arc::new({
+        let dir = dir.clone();
+        move |seam| {
+            if seam == "after-sync" {
+                note_synced(&dir);
+            }
+            probe(seam);
+        }
+    }));
     while !dir.join("end").exists() {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -225,7 +264,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |f: &mut fmt::Formatter<'_>, how: &str, kills: &dyn fmt::Display, cells: Vec<String>| {
-            writeln!(f, "{how:<22}{kills:>6}{}", cells.iter().map(|it| format!("{it:>11}")).collect::<String>())
+            writeln!(f, "{how:<26}{kills:>6}{}", cells.iter().map(|it| format!("{it:>11}")).collect::<String>())
         };
         line(f, "killed at", &"kills", STATES.map(str::to_owned).to_vec())?;
         for (how, row) in &self.met {
@@ -311,13 +350,13 @@ fn one_death(stage: &Stage, life: Life, dice: &mut Dice) -> String {
     // What a seam did not end ends like everything else.
     let _ = child.kill();
     child.wait().unwrap();
-    match (seam, died) {
-        (Some((seam, _)), true) => seam.to_owned(),
-        (Some(_) | None, _) => match life {
-            Life::Program => "SIGKILL, the program".into(),
-            Life::Bot => "SIGKILL".into(),
-        },
-    }
+    let how = match (seam, life) {
+        (Some((seam, _)), _) if died => seam,
+        (_, Life::Program) => "SIGKILL, the program",
+        (_, Life::Bot) => "SIGKILL",
+    };
+    let is_cut = life == Life::Bot && dice.one_in(2) && stage.power_fails(dice);
+    if is_cut { format!("{how}, power cut") } else { how.to_owned() }
 }
 
 /// Waits until nothing is wrong any more. Gives what still is.
