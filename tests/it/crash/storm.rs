@@ -163,6 +163,11 @@ impl Stage {
             .unwrap()
     }
 
+    /// Nobody looks until CodeDeploy is done with what it was given: its group being busy saves nobody from a second call.
+    fn stays_away(&self) {
+        (0..100).for_each(|_| self.codedeploy.tick());
+    }
+
     /// The power fails together with the bot: of the log is left what was synced, and of the index now and then nothing.
     /// Says whether anything went that was written.
     fn power_fails(&self, dice: &mut Dice) -> bool {
@@ -355,6 +360,9 @@ fn one_death(stage: &Stage, life: Life, dice: &mut Dice) -> String {
         (_, Life::Program) => "SIGKILL, the program",
         (_, Life::Bot) => "SIGKILL",
     };
+    if dice.one_in(2) {
+        stage.stays_away();
+    }
     let is_cut = life == Life::Bot && dice.one_in(2) && stage.power_fails(dice);
     if is_cut { format!("{how}, power cut") } else { how.to_owned() }
 }
