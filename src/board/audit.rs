@@ -39,7 +39,7 @@ impl AuditEntry {
     pub(crate) fn of(record: &Record) -> Option<Self> {
         let (actor, text, deployments) = match &record.event {
             Event::Bot(BotEvent::Requested { request, deployments }) => {
-                (&request.actor, format!("asked to {}", asked(&request.what)), deployments.clone())
+                (&request.actor, asked(&request.what), deployments.clone())
             }
             Event::Bot(BotEvent::Administered { actor, act }) => (actor, did(act), vec![]),
             Event::Bot(BotEvent::Started { .. } | BotEvent::Stopping) => return None,

@@ -44,6 +44,7 @@ struct Inside {
     ended: Family<Labels, Counter>,
     took: Seconds,
     told: Family<Labels, Counter>,
+    denied: Family<Labels, Counter>,
 }
 
 impl Figures {
@@ -63,13 +64,20 @@ impl Figures {
         registry.register_with_unit("deployment_duration", help, Unit::Seconds, took.clone());
         let told = Family::default();
         registry.register("reports", "Messages to the world, by sink and what came of them", told.clone());
+        let denied = Family::default();
+        registry.register("denied", "Requests turned away for who asked, by why", denied.clone());
         let (began, from) = (board.now(), *board.follow().borrow());
-        Self(Arc::new(Inside { board, began, from, registry, answers, planned, requests, ended, took, told }))
+        Self(Arc::new(Inside { board, began, from, registry, answers, planned, requests, ended, took, told, denied }))
     }
 
     /// Counts an answer of a door: `github`, `sns`, `api`, `probes` or `pages`.
     pub fn answered(&self, door: &'static str, status: u16) {
         self.0.answers.get_or_create(&vec![("door", door.into()), ("status", status.to_string())]).inc();
+    }
+
+    /// Counts somebody who was turned away: `unknown`, `role`, `target`, `form` or `sign-in`.
+    pub fn denied(&self, why: &'static str) {
+        self.0.denied.get_or_create(&vec![("why", why.into())]).inc();
     }
 
     /// Counts every record from now on, until it is told to stop or the ledger is closed.

@@ -241,7 +241,7 @@ fn of_bot(event: &BotEvent) -> String {
     match event {
         BotEvent::Started { version } => format!("Landfall {version} started"),
         BotEvent::Stopping => "Landfall is stopping".into(),
-        BotEvent::Requested { request, .. } => format!("{} asked to {}", request.actor, asked(&request.what)),
+        BotEvent::Requested { request, .. } => format!("{} {}", request.actor, asked(&request.what)),
         BotEvent::Administered { actor, act } => format!("{actor} {}", did(act)),
     }
 }
@@ -262,9 +262,12 @@ pub(super) fn did(act: &Act) -> String {
     }
 }
 
-/// What somebody asked for, after «to».
+/// What somebody asked for, or said of what waits for their word.
 pub(super) fn asked(what: &Ask) -> String {
-    match what {
+    let wish = match what {
+        Ask::Approve { deployment, of: None, .. } => return format!("approved {deployment}"),
+        Ask::Approve { deployment, of: Some(of), .. } => return format!("approved {of} of {deployment}"),
+        Ask::Reject { deployment, .. } => return format!("rejected {deployment}"),
         Ask::Deploy { target, reference, sha, options } => {
             let what = match (sha, reference) {
                 (Some(sha), _) => sha.as_str(),
@@ -278,9 +281,6 @@ pub(super) fn asked(what: &Ask) -> String {
         Ask::Restart { target, options } => format!("restart {target}{}", chosen(options)),
         Ask::Stop { deployment, rollback: false } => format!("stop {deployment}"),
         Ask::Stop { deployment, rollback: true } => format!("stop {deployment} and roll back"),
-        Ask::Approve { deployment, of: None, .. } => format!("go on with {deployment}"),
-        Ask::Approve { deployment, of: Some(of), .. } => format!("approve {of} of {deployment}"),
-        Ask::Reject { deployment, .. } => format!("reject {deployment}"),
         Ask::Lock { target, .. } => format!("lock {target}"),
         Ask::Unlock { target } => format!("unlock {target}"),
         Ask::LockAll { reason, until, warns } => {
@@ -291,7 +291,8 @@ pub(super) fn asked(what: &Ask) -> String {
         Ask::Pause { reason } => format!("pause{}", for_how_long(reason.as_deref(), None)),
         Ask::Resume => "resume".into(),
         Ask::Replay { delivery } => format!("plan delivery {delivery} again"),
-    }
+    };
+    format!("asked to {wish}")
 }
 
 /// What a person chose for one deployment, as the end of a sentence.

@@ -1,5 +1,7 @@
 //! `landfall status`: what is live where; one target with its last deployments; one deployment with its events.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -240,8 +242,10 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         if let Some(freeze) = &target.next_freeze {
             text += &format!("{} {}: {freeze}\n", styled(DIM, "freeze"), target.name);
         }
-        for hold in &target.holds {
-            let reason = hold["reason"].as_str().or(hold.as_str()).unwrap_or("held");
+        // What holds a target stands with each deployment that waits for it, too.
+        let mut told = BTreeSet::new();
+        let reasons = target.holds.iter().map(|hold| hold["reason"].as_str().or(hold.as_str()).unwrap_or("held"));
+        for reason in reasons.filter(|it| told.insert(*it)) {
             text += &format!("{} {}: {reason}\n", styled(WAITS, "waits"), target.name);
         }
     }

@@ -6,5 +6,6 @@ pub mod fetch;
 pub mod github;
 pub mod guard;
 pub mod process;
+pub mod span;
 
 pub use clock::Clock;

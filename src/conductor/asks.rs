@@ -160,8 +160,12 @@ impl Asks {
         self.unfinished(id).await?;
         let deployment = self.deployment(id).await?;
         let meant = approval::meant(&deployment, of, &request.actor, reason.as_deref());
-        let (of, said) = meant.map_err(AskError::Refused)?;
-        Ok((DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of), reason }, said))
+        let (of, mut said) = meant.map_err(AskError::Refused)?;
+        let event = DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of), reason };
+        if let Some(reason) = self.holds_after(deployment, &event).await? {
+            said += &format!("\nwaits still: {reason}");
+        }
+        Ok((event, said))
     }
 
     async fn unfinished(&self, id: DeploymentId) -> Result<(), AskError> {

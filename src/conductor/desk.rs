@@ -439,5 +439,7 @@ fn give_up(deployment: &Deployment, last: &Failure) -> DeploymentEvent {
 }
 
 mod release;
+pub(super) use release::held;
+
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,15 @@
 //! Locks, pauses and their ends: what is written for them, and the words that say what comes of it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::asks::{AskError, Asks};
-use super::desk::{is_held_on_its_own, queues_all};
+use super::desk::{held, is_held_on_its_own, queues_all};
 use super::jobs::blocking;
 use crate::domain::{
-    Deployment, DeploymentEvent, Event, Failure, Lock, Order, Releases, Request, Stream, TargetEvent, TargetName,
-    TargetState,
+    Deployment, DeploymentEvent, Event, Failure, HoldKind, Lock, Order, Releases, Request, State, Stream, TargetEvent,
+    TargetName, TargetState,
 };
 
 /// What a request brings with it, and what it does in words.
@@ -61,16 +63,20 @@ impl Asks {
     /// is wanted. A target that queues all keeps all.
     pub(super) async fn resume(&self) -> Result<Meant, AskError> {
         let ledger = self.ledger.clone();
-        let (releases, open) = blocking(move || {
-            let mut open = Vec::new();
+        let (mut releases, open, states) = blocking(move || {
+            let (mut open, mut states) = (Vec::new(), BTreeMap::new());
             for id in ledger.unfinished()? {
                 open.extend(ledger.deployment(id)?.filter(|it| it.state().is_before_release()));
             }
+            for it in &open {
+                let name = it.order().target.name.clone();
+                states.insert(name.clone(), ledger.target(&name)?);
+            }
             open.sort_by_key(Deployment::id);
-            Ok((ledger.releases()?, open))
+            Ok((ledger.releases()?, open, states))
         })
         .await?;
-        let Some(pause) = releases.paused else { return Ok((vec![], Some("releases were not paused".into()))) };
+        let Some(pause) = releases.paused.take() else { return Ok((vec![], Some("releases were not paused".into()))) };
         let mut passed = Vec::new();
         for older in &open {
             if let Some(newest) = open.iter().rev().find(|it| replaces(it, older)) {
@@ -80,17 +86,49 @@ impl Asks {
             }
         }
         let is_passed = |it: &Deployment| passed.iter().any(|(stream, ..)| *stream == Stream::Deployment(it.id()));
-        let going: Vec<String> = open.iter().filter(|it| !is_passed(it)).map(short).collect();
+        let (mut going, mut waiting) = (vec![], vec![]);
+        for it in open.iter().filter(|it| !is_passed(it)) {
+            match self.still_holds(it, (&releases, &states[&it.order().target.name])) {
+                Some(reason) => waiting.push(format!("\nwaits still: {}: {reason}", short(it))),
+                None => going.push(short(it)),
+            }
+        }
         let mut told = format!("resumed; releases were paused {}", pause.by());
-        told += &match going.is_empty() {
-            true => "\nnothing waits".to_owned(),
-            false => format!("\ngoing on: {}", going.join(", ")),
+        told += &match (going.is_empty(), waiting.is_empty()) {
+            (true, true) => "\nnothing waits".to_owned(),
+            (true, false) => String::new(),
+            (false, _) => format!("\ngoing on: {}", going.join(", ")),
         };
+        told += &waiting.concat();
         if !passed.is_empty() {
             let names: Vec<&str> = passed.iter().map(|(.., name)| name.as_str()).collect();
             told += &format!("\nsuperseded by newer pushes: {}", names.join(", "));
         }
         Ok((passed.into_iter().map(|(stream, event, _)| (stream, event)).collect(), Some(told)))
+    }
+
+    /// What holds a deployment besides what was just taken away.
+    fn still_holds(&self, it: &Deployment, standing: (&Releases, &TargetState)) -> Option<String> {
+        if let State::Held { hold } = it.state() {
+            return Some(hold.reason.clone());
+        }
+        held(it, standing, &self.world.calendar, self.world.clock.now()).map(|hold| hold.reason)
+    }
+
+    /// What still holds a deployment once this was said of it; approvals that are missing are told with that.
+    pub(super) async fn holds_after(
+        &self,
+        mut it: Deployment,
+        event: &DeploymentEvent,
+    ) -> Result<Option<String>, AskError> {
+        let now = self.world.clock.now();
+        if !it.state().is_before_release() || it.apply(now, event).is_err() {
+            return Ok(None);
+        }
+        let (ledger, name) = (self.ledger.clone(), it.order().target.name.clone());
+        let (releases, state) = blocking(move || Ok((ledger.releases()?, ledger.target(&name)?))).await?;
+        let hold = held(&it, (&releases, &state), &self.world.calendar, now);
+        Ok(hold.filter(|it| it.kind != HoldKind::Approval).map(|it| it.reason))
     }
 
     /// What a deployment to this target will wait for, besides what every deployment does.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::clients::span;
 use crate::domain::{
-    Cause, CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress,
-    Ready, Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Target, Weighed, backoff,
+    CommitSha, Deployment, DeploymentEvent, DeploymentId, Failure, Hold, HoldKind, Observation, Order, Progress, Ready,
+    Revision, RunId, RunOutcome, Running, Step, StepName, Stream, Target, Weighed, backoff,
 };
 use crate::engine::{Found, Intent, StartError};
 use crate::ledger::{Append, Birth, Filter, Ledger, LedgerError};
@@ -84,23 +85,6 @@ impl Job {
             Step::Watch(running) => self.watch(running).await,
             Step::Verify(outcome) => self.verify(outcome).await,
         }
-    }
-
-    /// What stands in the log beside all that is done for this deployment: it leads back to the delivery.
-    pub(super) fn span(&self) -> tracing::Span {
-        let order = self.order();
-        let delivery = match &order.cause {
-            Cause::Push { delivery } | Cause::Replay { delivery, .. } => Some(delivery.as_str()),
-            Cause::CatchUp | Cause::Request { .. } | Cause::Chosen { .. } | Cause::Redeploy { .. } => None,
-            Cause::Rollback { .. } | Cause::Restart { .. } | Cause::Promotion { .. } => None,
-        };
-        tracing::info_span!(
-            "deployment",
-            deployment.id = %self.id(),
-            target.name = %order.target.name,
-            commit.sha = order.sha.as_str(),
-            delivery.id = delivery,
-        )
     }
 
     /// Writes one event that was decided without a step.
@@ -412,5 +396,5 @@ impl Job {
 pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<T, LedgerError> {
-    tokio::task::spawn_blocking(read).await.expect("a read of the ledger does not panic")
+    span::blocking(read).await.expect("a read of the ledger does not panic")
 }

@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, info, warn};
 
+use crate::clients::span;
 use crate::domain::{
     BotEvent, DeploymentEvent, DeploymentId, Event, Hearsay, Offset, Record, Step, Stream, StreamKind, Target,
     TargetName, due,
@@ -173,13 +174,15 @@ impl Conductor {
                     return self.fetch(id).await;
                 }
                 // One that is over has left its lane after this event. A birth touches nobody else.
-                let mates = self.desk.mates(id);
+                let (mates, before) = (self.desk.mates(id), self.desk.get(id).map(span::of));
                 if let Err(misplaced) = self.desk.apply(id, record.at, event) {
                     self.reload(id, &misplaced.to_string()).await?;
                 }
                 touched.extend(mates);
                 touched.insert(id);
-                self.note(id, event);
+                // A birth is known only now, and what is over no longer.
+                let span = before.or_else(|| self.desk.get(id).map(span::of)).unwrap_or_else(Span::none);
+                span.in_scope(|| self.note(id, event));
             }
             (Stream::Target(name), Event::Target(_)) => {
                 let (ledger, of) = (self.ledger.clone(), name.clone());
@@ -298,7 +301,7 @@ impl Conductor {
         let Some(deployment) = self.desk.get(id).cloned() else { return };
         let (ledger, world, targets) = (self.ledger.clone(), self.world.clone(), self.targets.clone());
         let job = Job { ledger, world, targets, deployment, looked: self.desk.last_look(id).cloned() };
-        let span = job.span();
+        let span = span::of(&job.deployment);
         let handle = self.jobs.spawn(run(job).instrument(span));
         self.at_work.insert(handle.id(), (id, work));
         if work != Work::Stop {
@@ -312,15 +315,17 @@ impl Conductor {
         &mut self,
         ended: Result<(Id, Result<(), JobError>), JoinError>,
     ) -> Result<Vec<DeploymentId>, LedgerError> {
-        let (task, done) = match ended {
-            Ok((task, done)) => (task, done),
-            Err(lost) if lost.is_panic() => {
-                error!("a step ended in a panic, which is a bug of ours: {lost}");
-                (lost.id(), Err(JobError::Panicked))
-            }
-            Err(aborted) => (aborted.id(), Ok(())),
-        };
+        let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some((id, work)) = self.at_work.remove(&task) else { return Ok(vec![]) };
+        let _within = self.desk.get(id).map_or_else(Span::none, span::of).entered();
+        let done = match ended {
+            Ok((_, done)) => done,
+            Err(lost) if lost.is_panic() => {
+                error!(deployment.id = %id, "a step ended in a panic, which is a bug of ours: {lost}");
+                Err(JobError::Panicked)
+            }
+            Err(_aborted) => Ok(()),
+        };
         if work != Work::Stop {
             self.desk.end(id);
             self.handles.remove(&id);

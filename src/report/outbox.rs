@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::brief::{self, Brief};
 use super::line::{Due, Line, Stumbled};
@@ -16,8 +17,8 @@ use super::sink::{Message, Said, Sink};
 use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
 use super::way::Way;
-use crate::clients::Clock;
 use crate::clients::github::Voice;
+use crate::clients::{Clock, span};
 use crate::domain::{
     Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
     SinkEvent, State, Stream, due,
@@ -329,9 +330,15 @@ impl Reports {
                 return Ok(());
             }
         };
-        let sink = &self.sinks[index];
+        let span = span::of(&deployment);
+        self.say(place, deployment, message).instrument(span).await
+    }
+
+    /// Says it, and writes down what came of it.
+    async fn say(&mut self, place: &Place, deployment: Deployment, message: Message) -> Result<(), ReportError> {
+        let sink = &self.sinks[place.sink];
         (self.probe)("report-before-send");
-        let said = sink.say(&deployment, &message, now).await;
+        let said = sink.say(&deployment, &message, self.clock.now()).await;
         (self.probe)("report-sent");
         if let Some(voice) = &place.voice {
             self.ways.entry(voice.clone()).or_default().write(self.clock.now());
@@ -340,7 +347,7 @@ impl Reports {
             Ok(said) => self.was_said(place, &deployment, message, said),
             Err(unsaid) => self.stumble(place, &deployment, message, unsaid),
         };
-        self.write_down(index, event).await
+        self.write_down(place.sink, event).await
     }
 
     /// What is in memory is right already: where the ledger is full, nothing is said twice for it.
@@ -367,6 +374,7 @@ impl Reports {
         let (state, text, deployment, is_over) =
             (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
         let is_all = notice == wanted;
+        tracing::debug!(sink = self.sinks[place.sink].name(), notice = notice.state.as_str(), "told");
         line.settle(deployment, is_over && is_all, Some(notice), now);
         if !is_all {
             line.goes_on(deployment, now);
@@ -392,13 +400,13 @@ impl Reports {
                 }
                 let sink = sink.name();
                 let help = failure.help.as_deref().unwrap_or_default();
-                tracing::error!(deployment.id = %id, sink, code, help, "gave up telling: {}", failure.message);
+                tracing::error!(sink, code, help, "gave up telling: {}", failure.message);
                 line.settle(id, deployment.state().is_over(), Some(notice), now);
                 SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }
             }
             Stumbled::Again(next_at, attempt) => {
                 let sink = sink.name();
-                tracing::warn!(deployment.id = %id, sink, code, attempt, %next_at, "not told yet: {}", failure.message);
+                tracing::warn!(sink, code, attempt, %next_at, "not told yet: {}", failure.message);
                 SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth }
             }
         }
@@ -409,7 +417,7 @@ impl Reports {
         read: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, ReportError> {
         let ledger = self.ledger.clone();
-        Ok(tokio::task::spawn_blocking(move || read(&ledger)).await??)
+        Ok(span::blocking(move || read(&ledger)).await??)
     }
 }
 

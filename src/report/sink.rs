@@ -224,7 +224,7 @@ impl Sink {
             }
             (Self::GitHubComment(_), Matter::Story(story)) => comment::say(client, deployment, message, story).await,
             (Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_), _) => {
-                Self::show(deployment, message);
+                Self::show(message);
                 Ok(Said::all(None, message))
             }
         };
@@ -232,12 +232,10 @@ impl Sink {
         said.map_err(|error| Unsaid::of(&error, &self.right(), young))
     }
 
-    fn show(deployment: &Deployment, message: &Message) {
+    fn show(message: &Message) {
         tracing::info!(
-            deployment.id = %deployment.id(),
             status.context = message.context,
             status.state = message.notice.state.as_str(),
-            commit.sha = message.sha.as_str(),
             "{}: {}",
             message.context,
             message.notice.text

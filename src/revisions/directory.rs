@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
-use tokio::task::spawn_blocking;
 
+use crate::clients::span;
 use crate::domain::Location;
 
 use super::error::RevisionError;
@@ -161,7 +161,7 @@ async fn blocking<T: Send + 'static>(
     action: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, RevisionError> {
-    let done = spawn_blocking(work).await.map_err(io::Error::other);
+    let done = span::blocking(work).await.map_err(io::Error::other);
     done.and_then(|it| it).map_err(|source| disk(path, action, source))
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use crate::clients::span;
 use crate::domain::{Location, RevisionsSpec, TargetName};
 
 use super::claims::{Claim, Closed};
@@ -99,7 +100,7 @@ fn name_of(location: &Location) -> String {
 
 async fn remove_file(path: &Path, bytes: u64) -> Result<Removed, RevisionError> {
     let (of, from) = (path.to_owned(), path.to_owned());
-    let removed = tokio::task::spawn_blocking(move || {
+    let removed = span::blocking(move || {
         let found = match std::fs::symlink_metadata(&of) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removed::Gone),
             found => found?,

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::appspec::{AppSpec, EcsSpec, Filled, Os, ServerSpec};
 use crate::bundle::{self, BundleError, Bundled, Limits};
+use crate::clients::span;
 use crate::domain::{
     ArchiveFacts, BundleFormat, CommitSha, EngineSpec, Failure, Finding, Location, Order, Platform, Revision,
     RevisionForm, RevisionsSpec, Severity, Weighed,
@@ -232,7 +233,7 @@ async fn stream(
 ) -> Result<(Bundled, Location), Failure> {
     let (raw_in, raw_out) = mpsc::channel(BUFFERS);
     let (made_in, made_out) = mpsc::channel(BUFFERS);
-    let bundler = tokio::task::spawn_blocking(move || {
+    let bundler = span::blocking(move || {
         let mut output = Output { buffer: Vec::with_capacity(CHUNK), to: made_in };
         let input = Input { from: raw_out, rest: Bytes::new() };
         let bundled = bundle::rebundle(input, &mut output, &request, &Limits::default());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{Prepared, World, prepare};
+use crate::clients::span;
 use crate::domain::{ArchiveFacts, DeploymentId, Failure, Location, Order, Platform, Revision, Weighed};
 use crate::engine::Engine;
 use crate::revisions::Claim;
@@ -92,7 +93,7 @@ async fn is_intact(path: &Path, sha256: &str) -> bool {
         }
         Ok(hex::encode(hash.finalize()).eq_ignore_ascii_case(&expected))
     };
-    matches!(tokio::task::spawn_blocking(digest).await, Ok(Ok(true)))
+    matches!(span::blocking(digest).await, Ok(Ok(true)))
 }
 
 /// The failure of a revision that nobody has any more; a source that is away may be asked again.

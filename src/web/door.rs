@@ -1,6 +1,7 @@
 //! The door: who may read, who may ask. There is no exemption by address: behind a proxy, everybody is local.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -12,23 +13,59 @@ use subtle::ConstantTimeEq;
 use super::WebState;
 use super::access::{Known, Tokens, digest};
 use super::respond::{Problem, Refusal, Sorry, bounce, to_login};
-use crate::board::Board;
+use crate::board::{Board, Figures};
 use crate::domain::{Ask, Denied, Grant, Role, Subject};
 
 /// The header that carries the CSRF token where no form does.
 const CSRF_HEADER: &str = "X-CSRF-Token";
 
+/// How much of a path the log shows.
+const LONGEST_PATH: usize = 200;
+
 /// Proof that the request may be answered with what the bot knows.
 #[derive(Debug)]
-pub(super) struct Reader(Option<Known>);
+pub(super) struct Reader(Option<Known>, Attempt);
 
 /// A request to change something, by somebody who is known. Who it is shows only by [`Writer::proven`].
 #[derive(Debug)]
-pub(super) struct Writer(Known);
+pub(super) struct Writer(Known, Attempt);
 
 /// Somebody whom no other site made ask. Who it is shows only where the role is enough.
 #[derive(Debug)]
-pub(super) struct Proven(Grant);
+pub(super) struct Proven(Grant, Attempt);
+
+/// A request, as the log and the figures tell of it where somebody is turned away.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    address: Option<IpAddr>,
+    what: String,
+    figures: Figures,
+}
+
+impl Attempt {
+    pub(super) fn of(request: &HttpRequest, state: &WebState) -> Self {
+        let path: String = request.path().chars().take(LONGEST_PATH).collect();
+        let (what, figures) = (format!("{} {path}", request.method()), state.figures.clone());
+        Self { address: request.peer_addr().map(|it| it.ip()), what, figures }
+    }
+
+    /// Says in the log that whoever has this token was turned away, and counts it.
+    pub(super) fn denied(&self, why: &'static str, token: Option<&str>, told: &str) {
+        self.figures.denied(why);
+        let (address, request) = (self.address.map(tracing::field::display), self.what.as_str());
+        tracing::warn!(client.address = address, token.name = token, why, request, "turned away: {told}");
+    }
+
+    /// The refusal of somebody who may not.
+    fn refused(&self, denied: &Denied) -> Refusal {
+        let (why, actor) = match denied {
+            Denied::Role { actor, .. } => ("role", actor),
+            Denied::Target { actor, .. } | Denied::Everything { actor, .. } => ("target", actor),
+        };
+        self.denied(why, Some(actor), &denied.to_string());
+        Refusal::new(403, denied.to_string()).help("ask an administrator for a token that may: `landfall token new`")
+    }
+}
 
 impl Reader {
     /// What the forms of a page for this reader must carry; nothing where there is no session.
@@ -44,7 +81,8 @@ impl Reader {
     /// Whether the role reaches so far. Who is unknown, though reading is free, reaches nothing beyond that.
     pub(super) fn reaches(&self, needs: Role) -> Result<(), Refusal> {
         let unknown = || Refusal::new(401, "this needs a token or a session").help("sign in");
-        Ok(self.grant().ok_or_else(unknown)?.reaches(needs)?)
+        let grant = self.grant().ok_or_else(unknown)?;
+        grant.reaches(needs).map_err(|denied| self.1.refused(&denied))
     }
 }
 
@@ -54,11 +92,12 @@ impl Writer {
         if let Some(expected) = &self.0.csrf {
             let same = bool::from(digest(expected).as_bytes().ct_eq(digest(csrf.unwrap_or_default()).as_bytes()));
             if !same {
+                self.1.denied("form", Some(&self.0.grant.actor), "the form is not one of this session");
                 return Err(Refusal::new(403, "the form is not one of this session")
                     .help("go back, reload the page and try again"));
             }
         }
-        Ok(Proven(self.0.grant))
+        Ok(Proven(self.0.grant, self.1))
     }
 
     /// The same, with the secret in its header, as programs and scripts send it.
@@ -70,13 +109,13 @@ impl Writer {
 impl Proven {
     /// Who asks for what is about no target.
     pub(super) fn with(self, needs: Role) -> Result<String, Refusal> {
-        self.0.reaches(needs)?;
+        self.0.reaches(needs).map_err(|denied| self.1.refused(&denied))?;
         Ok(self.0.actor)
     }
 
     /// Who asks, where it is theirs to ask.
     pub(super) async fn who_asks(self, what: &Ask, board: &Board) -> Result<String, Refusal> {
-        self.0.reaches(what.role())?;
+        self.0.reaches(what.role()).map_err(|denied| self.1.refused(&denied))?;
         if self.0.is_held() {
             self.covers(what.subject(), board).await?;
         }
@@ -84,22 +123,16 @@ impl Proven {
     }
 
     async fn covers(&self, subject: Subject<'_>, board: &Board) -> Result<(), Refusal> {
-        match subject {
-            Subject::Target(target) => Ok(self.0.covers(Some(target))?),
-            Subject::Everything => Ok(self.0.covers(None)?),
+        let covered = match subject {
+            Subject::Target(target) => self.0.covers(Some(target)),
+            Subject::Everything => self.0.covers(None),
             Subject::Deployment(id) => match board.target_of(id).await? {
-                Some(target) => Ok(self.0.covers(Some(&target))?),
+                Some(target) => self.0.covers(Some(&target)),
                 // Whoever carries it out says that there is no such deployment.
                 None => Ok(()),
             },
-        }
-    }
-}
-
-impl From<Denied> for Refusal {
-    fn from(denied: Denied) -> Self {
-        tracing::warn!(%denied, "somebody asked for what they may not");
-        Self::new(403, denied.to_string()).help("ask an administrator for a token that may: `landfall token new`")
+        };
+        covered.map_err(|denied| self.1.refused(&denied))
     }
 }
 
@@ -109,9 +142,10 @@ impl FromRequest for Reader {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = state(request);
+        let attempt = Attempt::of(request, state);
         ready(match known(request, state) {
-            Some(known) => Ok(Self(Some(known))),
-            None if state.public_reads && has_no_credentials(request) => Ok(Self(None)),
+            Some(known) => Ok(Self(Some(known), attempt)),
+            None if state.public_reads && has_no_credentials(request) => Ok(Self(None, attempt)),
             None => Err(turned_away(request)),
         })
     }
@@ -122,7 +156,9 @@ impl FromRequest for Writer {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(known(request, state(request)).map(Self).ok_or_else(|| turned_away(request)))
+        let state = state(request);
+        let attempt = Attempt::of(request, state);
+        ready(known(request, state).map(|known| Self(known, attempt)).ok_or_else(|| turned_away(request)))
     }
 }
 
@@ -180,6 +216,10 @@ fn has_no_credentials(request: &HttpRequest) -> bool {
 
 /// What somebody unknown is answered: a program the reason, a browser the way in.
 fn turned_away(request: &HttpRequest) -> actix_web::Error {
+    // A browser that only came by without a session tried nothing.
+    if !has_no_credentials(request) || !request.method().is_safe() {
+        Attempt::of(request, state(request)).denied("unknown", None, "no token that is known came with it");
+    }
     if request.path().starts_with("/api/") {
         let refusal = Refusal::new(401, "this needs a token, and none that is known came with it")
             .help("send `Authorization: Bearer TOKEN`; the first start wrote one to `token` in the data directory");

@@ -154,6 +154,17 @@ fn is_of_target(hold: &HoldView) -> bool {
     hold.deployment.is_none() && hold.kind != HoldKind::Paused
 }
 
+/// When a hold ends, where its reason does not say so.
+fn until(hold: &HoldView) -> Option<&Timestamp> {
+    hold.until.as_ref().filter(|_| hold.kind != HoldKind::Freeze)
+}
+
+/// What holds a target, without what its deployments only wait for because all of it does.
+fn once(holds: &[HoldView]) -> impl Iterator<Item = &HoldView> {
+    let is_of_all = |it: &HoldView| holds.iter().any(|all| all.deployment.is_none() && all.reason == it.reason);
+    holds.iter().filter(move |it| it.deployment.is_none() || !is_of_all(it))
+}
+
 /// The program's version, which names the assets too.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -282,6 +293,25 @@ mod tests {
     fn code_is_set_apart_and_nothing_else_gets_through() {
         assert_eq!(ticked("`a<b>` & 'c'"), "<code>a&lt;b&gt;</code> &amp; &#39;c&#39;");
         assert_eq!(ticked("one ` alone <i>"), "one ` alone &lt;i&gt;");
+    }
+
+    #[test]
+    fn what_holds_a_target_is_said_once_and_its_end_too() {
+        let id = DeploymentId::derive(Timestamp::UNIX_EPOCH, &["push"]);
+        let hold = |kind, reason: &str, deployment| HoldView {
+            kind,
+            reason: reason.into(),
+            until: Some(Timestamp::UNIX_EPOCH),
+            deployment,
+        };
+        let frozen = hold(HoldKind::Freeze, "frozen until Monday", None);
+        let holds = [
+            frozen.clone(),
+            HoldView { deployment: Some(id), ..frozen },
+            hold(HoldKind::Approval, "waiting for ada", Some(id)),
+        ];
+        let said: Vec<_> = once(&holds).map(|it| (it.reason.as_str(), until(it).is_some())).collect();
+        assert_eq!(said, [("frozen until Monday", false), ("waiting for ada", true)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
-use super::door::{Writer, cookie_name, is_from_elsewhere, save, session_name};
+use super::door::{Attempt, Writer, cookie_name, is_from_elsewhere, save, session_name};
 use super::forms::Fields;
 use super::frame::LoginPage;
 use super::respond::{Refusal, Sorry, answer, page, see_other};
@@ -43,12 +43,13 @@ pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: B
     if let Some(pause) = state.tokens.way().must_wait(address, now) {
         let seconds = u64::try_from(pause.as_secs()).unwrap_or(0) + 1;
         let help = format!("wait {seconds} s and try again");
+        state.figures.denied("sign-in");
         return Err(Refusal::new(429, "too many wrong tokens").help(help).retry_after(seconds).into());
     }
     let token = fields.get("token").unwrap_or_default().trim();
     let Some((grant, name)) = state.tokens.sign_in(token, now) else {
         state.tokens.way().count_wrong(address, now);
-        tracing::warn!(client.address = %address, "somebody tried to sign in with a wrong token");
+        Attempt::of(&request, &state).denied("sign-in", None, "somebody tried to sign in with a wrong token");
         let mut response = page(&LoginPage { next, wrong: Some("this token is not known here") })?;
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(response);

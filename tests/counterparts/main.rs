@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "clippy's allowance covers `#[test]` functions, not what they share")]
 
 mod codedeploy_world;
+mod dashboard;
 mod emulate;
+mod figures;
 mod github;
 mod github_hooks;
 mod github_sayings;
@@ -11,7 +13,9 @@ mod moto;
 mod octokit;
 mod recorded;
 mod s3;
+mod sandbox;
 mod setup;
+mod shipped;
 mod sns;
 mod walkthrough;
 

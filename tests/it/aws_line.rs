@@ -20,6 +20,7 @@ mod serverless;
 mod stops;
 mod termination;
 mod upkeep;
+mod verified;
 
 use std::fs;
 use std::path::Path;

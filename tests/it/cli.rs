@@ -196,7 +196,8 @@ fn answer(request: &HttpRequest) -> HttpResponse {
         "/api/v1/targets" => HttpResponse::Ok().json(json!({"targets": [
             {"name": "blog", "repository": "acme/blog", "environment": "blog", "engine": "host", "rules": ["branch main"],
              "live": {"sha": "a".repeat(40), "deployment": ID, "at": "2010-01-02T03:04:05Z", "title": "Say hello"},
-             "seen": null, "running": ID, "waiting": [ID], "holds": [{"kind": "lock", "reason": "locked by ann"}]},
+             "seen": null, "running": ID, "waiting": [ID], "holds": [{"kind": "lock", "reason": "locked by ann"},
+                       {"kind": "lock", "reason": "locked by ann", "deployment": ID}]},
             {"name": "shop", "repository": "acme/shop", "environment": "shop", "engine": "codedeploy",
              "rules": ["branch *", "tag v*"], "live": null, "seen": null, "running": null, "waiting": [], "holds": []},
         ]})),

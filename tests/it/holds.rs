@@ -2,7 +2,7 @@
 
 mod approvals;
 mod freezes;
-mod verification;
+pub(crate) mod verification;
 
 use std::time::Duration;
 
@@ -119,7 +119,16 @@ fn locks_and_pauses_survive_a_restart() {
         holds(&bot)[..2],
         ["releases are paused by ada: the network moves", "`site` is locked by ada: the fair is on"]
     );
-    bot.ask("3", Ask::Resume).unwrap();
+    let resumed = told(bot.ask("3", Ask::Resume));
+    let (one, id) = (bot.deployments()[0].commit().short().to_owned(), bot.deployments()[0].id());
+    assert_eq!(
+        resumed,
+        format!(
+            "resumed; releases were paused by ada: the network moves\nwaits still: site {one} ({id}): `site` is locked \
+             by ada: the fair is on"
+        ),
+        "what the lock holds does not go on"
+    );
     bot.wait_for("the lock to hold it", |bot| bot.story().contains("held: `site` is locked by ada: the fair is on"));
     bot.ask("4", Ask::Unlock { target: site() }).unwrap();
     bot.settle();

@@ -7,6 +7,7 @@ mod moved;
 mod secrets;
 mod seeing;
 mod tokens;
+mod verified;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

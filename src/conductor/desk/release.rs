@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{Decision, Desk, awaits_approval, queues_all};
-use crate::domain::{Cause, Deployment, DeploymentEvent, DeploymentId, Hold, HoldKind, OnNewPush, State, TargetState};
+use crate::domain::{
+    Calendar, Cause, Deployment, DeploymentEvent, DeploymentId, Hold, HoldKind, OnNewPush, Releases, State, TargetState,
+};
 
 impl Desk {
     /// Whether a deployment whose revision is ready may be released now.
@@ -30,27 +32,11 @@ impl Desk {
         {
             return Some(hold.clone());
         }
-        if let Some(consent) = deployment.consent().filter(|it| it.missing() > 0) {
-            return Some(Hold { kind: HoldKind::Approval, reason: consent.awaited(), until: Some(consent.until) });
-        }
-        if let Cause::Promotion { from, .. } = &deployment.order().cause
-            && awaits_approval(deployment)
-        {
-            let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-            let reason = format!("waits for approval of the promotion{from}");
-            return Some(Hold { kind: HoldKind::Approval, reason, until: None });
-        }
-        let (target, is_rollback) = (&deployment.order().target.name, deployment.order().is_rollback());
         let nothing = TargetState::default();
-        let state = self.targets.get(target).unwrap_or(&nothing);
-        let of_all = self.releases.holds(target, state, is_rollback, now).into_iter().next();
-        if of_all.is_some() {
-            return of_all;
-        }
-        // What mends a failure is part of what was released before the window opened.
-        let heeds = !deployment.order().is_repair() && !deployment.overrides_freeze();
-        if let Some(frozen) = self.calendar.frozen(target, now).filter(|_| heeds) {
-            return Some(frozen);
+        let state = self.targets.get(&deployment.order().target.name).unwrap_or(&nothing);
+        let held = held(deployment, (&self.releases, state), &self.calendar, now);
+        if held.is_some() {
+            return held;
         }
         let before = self.before(deployment, now)?;
         Some(Hold { kind: HoldKind::Lane, reason: format!("waiting for {}", before.id()), until: None })
@@ -82,7 +68,8 @@ impl Desk {
 
     /// Whether nothing of its own keeps a ready deployment waiting. Locks and pauses hold a whole lane alike.
     fn is_free(&self, deployment: &Deployment, now: Timestamp) -> bool {
-        let waits = waits(deployment, now);
+        // One of its lane asks that no freeze holds: what a freeze does hold would keep it until the window closes.
+        let waits = waits(deployment, now) || frozen(deployment, &self.calendar, now).is_some();
         match deployment.state() {
             State::Ready { .. } => !waits,
             // One that was just approved is still held by that, until it is decided on.
@@ -103,6 +90,35 @@ impl Desk {
             self.lane_of(newer).find(|mate| mate.id() < id && matches!(mate.state(), State::Running { .. }))?;
         (wants && holder.stop_asked_by().is_none()).then_some(holder.id())
     }
+}
+
+/// What keeps a deployment from being released as far as people have said so: an approval that is missing, a pause, a
+/// lock, a freeze. What else goes on in its lane is not in it.
+pub(in crate::conductor) fn held(
+    deployment: &Deployment,
+    (releases, state): (&Releases, &TargetState),
+    calendar: &Calendar,
+    now: Timestamp,
+) -> Option<Hold> {
+    if let Some(consent) = deployment.consent().filter(|it| it.missing() > 0) {
+        return Some(Hold { kind: HoldKind::Approval, reason: consent.awaited(), until: Some(consent.until) });
+    }
+    if let Cause::Promotion { from, .. } = &deployment.order().cause
+        && awaits_approval(deployment)
+    {
+        let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+        let reason = format!("waits for approval of the promotion{from}");
+        return Some(Hold { kind: HoldKind::Approval, reason, until: None });
+    }
+    let (target, is_rollback) = (&deployment.order().target.name, deployment.order().is_rollback());
+    let of_all = releases.holds(target, state, is_rollback, now).into_iter().next();
+    of_all.or_else(|| frozen(deployment, calendar, now))
+}
+
+/// The freeze that holds it. What mends a failure is part of what was released before the window opened.
+fn frozen(deployment: &Deployment, calendar: &Calendar, now: Timestamp) -> Option<Hold> {
+    let heeds = !deployment.order().is_repair() && !deployment.overrides_freeze();
+    calendar.frozen(&deployment.order().target.name, now).filter(|_| heeds)
 }
 
 /// Whether a hold of this kind ends with the lane, a lock or a pause, and not with something of the deployment itself.

@@ -276,6 +276,18 @@ fn a_freeze_holds_what_is_ready_until_its_end() {
     desk.apply(back, at(0), &event("failed")).unwrap();
     desk.apply(ids[0], at(0), &approved(Approval::Freeze)).unwrap();
     assert_eq!(told(&desk, ids[0], at(0)), "release");
+    // A newer one that is frozen would keep it until the window closes, which is what it was to be spared.
+    let newer = DeploymentId::derive(at(10), &["push"]);
+    desk.apply(newer, at(0), &event("planned")).unwrap();
+    READY.split(' ').for_each(|word| desk.apply(newer, at(0), &event(word)).unwrap());
+    assert_eq!(told(&desk, ids[0], at(0)), "release");
+    let Decision::Write(held) = desk.decide(newer, at(0)) else { panic!("it is frozen") };
+    desk.apply(newer, at(0), &held).unwrap();
+    assert_eq!(told(&desk, ids[0], at(0)), "release");
+    assert!(
+        told(&desk, ids[0], at(60)).starts_with("held: waiting for "),
+        "both are free then, and the newer goes first"
+    );
 }
 
 /// A desk with one deployment at its engine or none, and promotions of these states, oldest first.

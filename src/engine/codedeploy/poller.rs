@@ -138,7 +138,8 @@ impl Account {
                 Ok(Closer::NotBegun) => watched.see_closer(&run, None, &self.pace, now),
                 Ok(Closer::OutOfCalls) => return watched.keep(&run, asking),
                 Err(trouble) => {
-                    tracing::warn!(error = %trouble, run = %run, "could not look at the instances");
+                    let of = watched.span(&run);
+                    of.in_scope(|| tracing::warn!(error = %trouble, run = %run, "could not look at the instances"));
                     watched.stumble_closer(&run, &trouble, &self.pace, now);
                 }
             }
@@ -210,7 +211,8 @@ impl Account {
                 missing.remove(run);
                 if lock(&self.watched).wants_listing(run, &reading, &self.pace, self.clock.now()) {
                     reading.rolled_back_by = self.listed_rollback(&reading).await.unwrap_or_else(|trouble| {
-                        tracing::warn!(error = %trouble, run = %run, "could not look for its rollback");
+                        let of = lock(&self.watched).span(run);
+                        of.in_scope(|| tracing::warn!(error = %trouble, run = %run, "could not look for its rollback"));
                         None
                     });
                 }

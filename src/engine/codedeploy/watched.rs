@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Span;
 
 use super::account::Pace;
 use super::budget::{Budget, For};
@@ -56,6 +57,8 @@ pub(super) enum Want {
 }
 
 struct Run {
+    /// The deployment that it is of, for the log.
+    span: Span,
     told: watch::Sender<Option<Look>>,
     first_at: Timestamp,
     next_at: Timestamp,
@@ -93,6 +96,7 @@ pub(super) enum Due {
 impl Run {
     fn new(now: Timestamp) -> Self {
         Self {
+            span: Span::current(),
             told: watch::channel(None).0,
             first_at: now,
             next_at: now,
@@ -188,6 +192,11 @@ impl Watched {
     /// Listens to a run.
     pub(super) fn listen(&mut self, id: &RunId, now: Timestamp) -> Looks {
         self.runs.entry(id.clone()).or_insert_with(|| Run::new(now)).told.subscribe()
+    }
+
+    /// What stands in the log beside what is told of a run.
+    pub(super) fn span(&self, id: &RunId) -> Span {
+        self.runs.get(id).map_or_else(Span::none, |run| run.span.clone())
     }
 
     /// Whether nobody is left.

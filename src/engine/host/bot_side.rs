@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::carry_out::{give_up, is_locked, prepare_run};
 use super::error::HostError;
@@ -18,7 +19,7 @@ use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
 use super::log;
 use super::trial::Trial;
-use crate::clients::{Clock, process};
+use crate::clients::{Clock, process, span};
 use crate::domain::{
     Approval, DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId,
     StepStatus, plainly,
@@ -266,9 +267,13 @@ impl Engine for HostEngine {
         within: Duration,
     ) -> Answer<'a, Result<(), Failure>> {
         let (layout, program, clock) = (self.layout.clone(), self.program.clone(), self.clock.clone());
-        let trial = Trial { layout, program, clock, run: run.clone(), command: command.to_vec(), timeout: within };
+        let (run, command, let_go) = (run.clone(), command.to_vec(), CancellationToken::new());
+        let kept = let_go.clone().drop_guard();
+        let trial = Trial { layout, program, clock, run, command, timeout: within, let_go };
         Box::pin(async move {
-            let tried = tokio::task::spawn_blocking(move || trial.run()).await;
+            // Whoever drops this wait (a stop, the end of the bot) has the script ended.
+            let _kept = kept;
+            let tried = span::blocking(move || trial.run()).await;
             tried.expect("a trial does not panic").map_err(|failure| failure.masked(&self.mask))
         })
     }
@@ -285,7 +290,7 @@ impl Engine for HostEngine {
     fn start<'a>(&'a self, intent: &'a Intent) -> Answer<'a, Result<Started, StartError>> {
         Box::pin(async move {
             let (engine, intent) = (self.clone(), intent.clone());
-            let started = tokio::task::spawn_blocking(move || engine.start_now(&intent)).await;
+            let started = span::blocking(move || engine.start_now(&intent)).await;
             started.unwrap_or_else(|error| Err(StartError::Unknown(panicked(&error))))
         })
     }
@@ -293,7 +298,7 @@ impl Engine for HostEngine {
     fn find<'a>(&'a self, intent: &'a Intent, _since: Timestamp) -> Answer<'a, Result<Found, Failure>> {
         Box::pin(async move {
             let (engine, intent) = (self.clone(), intent.clone());
-            let found = tokio::task::spawn_blocking(move || engine.find_now(&intent)).await;
+            let found = span::blocking(move || engine.find_now(&intent)).await;
             found.unwrap_or_else(|error| Err(panicked(&error)))
         })
     }

@@ -345,6 +345,7 @@ impl<'a> Course<'a> {
             program: &self.means.program,
             kill_after: self.means.kill_after,
             clock: &self.means.clock,
+            keeper: None,
         };
         let mut warnings = Vec::new();
         let (told, failure) = hook::run(&hook, &mut self.log, &mut warnings);

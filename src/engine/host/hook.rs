@@ -48,6 +48,16 @@ pub(super) struct HookScript<'a> {
     pub(super) kill_after: Duration,
     /// The time.
     pub(super) clock: &'a Clock,
+    /// Who holds on to it, where somebody does.
+    pub(super) keeper: Option<&'a dyn Keeper>,
+}
+
+/// Whoever has to know of a script's process, and may want it ended before its time.
+pub(super) trait Keeper {
+    /// It has begun, as the first of a process group of this id.
+    fn begun(&self, group: u32);
+    /// Whether nobody wants its answer any more.
+    fn lets_go(&self) -> bool;
 }
 
 /// How a script's process ended.
@@ -55,6 +65,7 @@ enum Ending {
     Exit(ExitStatus),
     TimeUp,
     OutputsHeld(String),
+    LetGo,
 }
 
 /// Runs it. What is told is told also of a script that failed; a warning is pushed where something was mended.
@@ -254,18 +265,21 @@ fn attend(
     told: &mut ScriptTold,
 ) -> Option<Failure> {
     let group = child.id();
+    if let Some(keeper) = hook.keeper {
+        keeper.begun(group);
+    }
     let mut outputs = Outputs::of(child);
     let deadline = began + SignedDuration::try_from(hook.timeout).unwrap_or(SignedDuration::MAX);
     let ending = wait(hook, &mut outputs, deadline, log, told);
     let failure = match ending {
         Ending::Exit(status) => of_status(hook, status)?,
-        Ending::TimeUp => {
-            told.timed_out = true;
-            let late = too_late(hook, group);
+        ending @ (Ending::TimeUp | Ending::LetGo) => {
+            told.timed_out = matches!(ending, Ending::TimeUp);
+            let ended = if told.timed_out { too_late(hook, group) } else { let_go(hook) };
             let status = end_group(hook, group, &mut outputs, log);
             told.exit_code = status.and_then(|it| it.code());
             told.signal = status.and_then(|it| it.signal());
-            late
+            ended
         }
         Ending::OutputsHeld(holders) => {
             told.timed_out = true;
@@ -278,6 +292,12 @@ fn attend(
         }
     };
     Some(failure.detail(&log.tail()))
+}
+
+/// The failure of a script that was ended because nobody waits for it.
+fn let_go(hook: &HookScript<'_>) -> Failure {
+    let text = format!("`{}` was ended in {}: nobody waits for it any more", hook.location, hook.event);
+    Failure::setup("host/script-let-go", text).help("nothing to do: the deployment was stopped, or the bot was ended")
 }
 
 /// The failure of a script whose time is up, with what it is waiting for (R39).
@@ -305,6 +325,9 @@ fn wait(
     let mut ended: Option<(ExitStatus, Timestamp)> = None;
     loop {
         let now = hook.clock.now();
+        if hook.keeper.is_some_and(Keeper::lets_go) {
+            return Ending::LetGo;
+        }
         if let Some((status, at)) = ended {
             let given_up = !status.success() && now.duration_since(at) > LAST_WORDS;
             if outputs.all_closed() || given_up {

@@ -200,6 +200,11 @@ impl RunDir {
         self.0.join("logs/scripts.log")
     }
 
+    /// The process of a script that is being tried out.
+    pub(super) fn trial(&self) -> PathBuf {
+        self.0.join("trial")
+    }
+
     /// What the child itself says, when it cannot say it in the journal.
     pub(super) fn output(&self) -> PathBuf {
         self.0.join("logs/child.log")

@@ -25,6 +25,13 @@ pub(super) fn of_group(group: u32) -> Vec<Process> {
     all().filter_map(|pid| in_group(pid, group)).collect()
 }
 
+/// When a process began, in the system's ticks: with its id that is it, and no later one of the same id.
+pub(super) fn began(pid: u32) -> Option<u64> {
+    const FIELD: usize = 19; // of those after the name
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')')?.1.split_whitespace().nth(FIELD)?.parse().ok()
+}
+
 fn all() -> impl Iterator<Item = u32> {
     let listing = fs::read_dir("/proc").into_iter().flatten().flatten();
     listing.filter_map(|it| it.file_name().to_str()?.parse().ok())

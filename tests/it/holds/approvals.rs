@@ -49,7 +49,13 @@ fn two_people_approve_and_neither_is_the_one_who_pushed() {
     });
     bot.stop();
     bot.start();
-    assert_eq!(told(ask(&bot, "cyd", "6", approve(&bot))), "approved the release: it releases it to `site`");
+    let lock = Ask::Lock { target: super::site(), reason: None, until: None, warns: false };
+    ask(&bot, "bob", "lock", lock).unwrap();
+    assert_eq!(
+        told(ask(&bot, "cyd", "6", approve(&bot))),
+        "approved the release: it releases it to `site`\nwaits still: `site` is locked by bob"
+    );
+    ask(&bot, "bob", "unlock", Ask::Unlock { target: super::site() }).unwrap();
     bot.settle();
     assert_eq!((bot.page().as_str(), bot.deployments()[0].approvers()), ("one", &["bob".into(), "cyd".into()][..]));
 }

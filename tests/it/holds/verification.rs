@@ -11,14 +11,14 @@ use landfall::domain::Ask;
 use crate::bot::{Bot, Extra};
 
 /// A site that answers what the page says that was deployed to it.
-struct Site {
+pub(crate) struct Site {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Site {
     /// Answers with the status and the headers that `says` has for the nth request.
-    fn new(says: impl Fn(usize) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) fn new(says: impl Fn(usize) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = asked.clone();
@@ -37,7 +37,7 @@ impl Site {
         Self { address, asked }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/healthz", self.address)
     }
 
@@ -163,4 +163,78 @@ fn a_script_of_the_bundle_says_whether_it_works() {
     assert!(late.contains("failed to complete in 1 seconds in Verify"), "{late}");
     std::thread::sleep(std::time::Duration::from_millis(2500));
     assert!(!left.exists(), "what it had started is ended with it");
+}
+
+/// A stop ends the script at once with all that it had started, and so does the end of the bot.
+#[test]
+fn a_stop_and_the_end_of_the_bot_end_a_script() {
+    let target = "verify = { command = [\"scripts/smoke.sh\"], timeout = \"50s\" }";
+    let mut bot = Bot::with(&Extra { target: target.into(), ..Extra::default() });
+    let at = bot.dir.clone();
+    bot.repo.write("scripts/smoke.sh", &format!("#!/bin/sh\necho $$ >> {}/pids\nsleep 50\n", at.display()), 0o755);
+    let begun = |count: usize| {
+        let text = std::fs::read_to_string(at.join("pids")).unwrap_or_default();
+        let pids: Vec<i32> = text.lines().map(|it| it.parse().unwrap()).collect();
+        (pids.len() == count).then(|| pids[count - 1])
+    };
+    // One that ended and that nobody has fetched yet does not live.
+    let lives =
+        |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|it| !it.contains("State:\tZ"));
+    let sha = bot.commit("one");
+    bot.deliver("delivery-one", &sha);
+    bot.wait_for("the script to run", |_| begun(1).is_some());
+    let first = begun(1).unwrap();
+    assert!(lives(first));
+    bot.stop();
+    // Nothing that begins later ends it: the bot that is started again is only the one who waits.
+    bot.start();
+    bot.wait_for("the script to run again", |_| begun(2).is_some());
+    bot.wait_for("the first script to be gone, as the bot that began it is", |_| !lives(first));
+    let second = begun(2).unwrap();
+    bot.ask("stop", Ask::Stop { deployment: bot.deployments()[0].id(), rollback: false }).unwrap();
+    bot.settle();
+    bot.wait_for("the script to be gone", |_| !lives(second));
+    assert_eq!(bot.deployments()[0].state().name(), "stopped");
+}
+
+const CHILD: &str = "holds::verification::child_of_the_crash_test";
+
+/// Whenever the bot dies while it looks, the good one is live in the end, and the bad one failed.
+#[test]
+fn a_crash_around_a_look_changes_no_outcome() {
+    let cases = crate::crash::each_passing(&[("verify:after-look", 3)]);
+    let crashes = crate::crash::side_by_side(&cases, |orders| {
+        let kept = tempfile::tempdir().unwrap();
+        let died = !crate::crash::child(CHILD, kept.path(), orders).success();
+        assert!(crate::crash::child(CHILD, kept.path(), "").success(), "{}", crate::crash::log(kept.path()));
+        let outcome = std::fs::read_to_string(kept.path().join("outcome")).unwrap();
+        assert_eq!(outcome, "good live: succeeded failed succeeded", "after {orders}");
+        died
+    });
+    assert_eq!(crashes, cases.len());
+}
+
+/// Not a test of its own: a good page, a bad one, and the rollback of it.
+#[test]
+fn child_of_the_crash_test() {
+    let Some((dir, probe)) = crate::crash::orders() else { return };
+    let target = "verify = { command = [\"scripts/smoke.sh\"], for = \"100ms\", every = \"100ms\" }";
+    let mut bot =
+        Bot::asleep_at(&dir, &Extra { target: target.into(), engine: "auto_rollback = true", ..Extra::default() });
+    bot.repo.write("scripts/smoke.sh", "#!/bin/sh\ngrep -q good index.html\n", 0o755);
+    bot.start_with(probe);
+    for page in ["good", "bad"] {
+        let noted = dir.join(page);
+        let sha = std::fs::read_to_string(&noted).unwrap_or_else(|_| {
+            let sha = bot.commit(page);
+            std::fs::write(&noted, &sha).unwrap();
+            sha
+        });
+        bot.deliver(&format!("delivery-{page}"), &sha);
+        bot.settle();
+    }
+    let mut all = bot.deployments();
+    all.sort_by_key(landfall::domain::Deployment::id);
+    let states: Vec<&str> = all.iter().map(|it| it.state().name()).collect();
+    std::fs::write(dir.join("outcome"), format!("{} live: {}", bot.page(), states.join(" "))).unwrap();
 }

@@ -43,6 +43,8 @@ fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
     place.push(&server, "one");
     place.settle(&server);
     let live = place.asked(&server, &["status"])["targets"][0]["live"]["deployment"].as_str().unwrap().to_owned();
+    let url = format!("http://{}", server.address);
+    super::says(&place.run(&["status", "--url", &url, "--token", "guess"]), 3, &["does not know this token"]);
     let figures = place.figures(&server);
     let log = server.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -66,6 +68,22 @@ fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
         lines.iter().filter(|it| within(it, "delivery.id", delivery) && within(it, "deployment.id", &live)).collect();
     let steps: Vec<&str> = at_work.iter().filter_map(|it| it["fields"]["state"].as_str()).collect();
     assert_eq!(steps, ["planned", "preparing", "preparing", "running", "verifying"], "{log}");
+    // By its id alone everything is found: what happened, what was done, and what was told of it.
+    let sha = place.repo.git(&["rev-parse", "HEAD"]);
+    let astray: Vec<&str> = log.lines().filter(|it| it.contains(&sha) && !it.contains(&live)).collect();
+    assert!(astray.is_empty(), "{astray:#?}");
+    for (line, text) in lines.iter().zip(log.lines()).filter(|(_, text)| text.contains(&live)) {
+        let is_whole = within(line, "delivery.id", delivery) && within(line, "target.name", "site");
+        assert!(is_whole || line["fields"]["message"] == "push taken", "{text}");
+    }
+    let told = at_work.iter().filter(|it| it["fields"]["message"] == "told").count();
+    assert!(told >= 2, "what was reported stands there, too: {log}");
+
+    let away = lines.iter().find(|it| it["fields"]["why"] == "unknown").expect("who was turned away is told of");
+    assert_eq!(
+        (&away["fields"]["request"], &away["fields"]["client.address"], &away["fields"]["token.name"]),
+        (&"GET /api/v1/targets".into(), &"127.0.0.1".into(), &Value::Null)
+    );
 
     for (name, value) in [
         ("landfall_deployments_planned_total{target=\"site\"}", "1"),

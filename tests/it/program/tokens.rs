@@ -26,6 +26,9 @@ fn a_token_is_made_used_and_revoked_and_the_trail_says_by_whom() {
     says(&place.with(&url, &token, &["upkeep"]), 2, &["this needs `admin`", "landfall token new"]);
     says(&place.with(&url, &token, &["token", "list"]), 2, &["this needs `admin`"]);
 
+    let away: Vec<String> = server.log().lines().filter(|it| it.contains("turned away")).map(str::to_owned).collect();
+    assert!(away.len() == 3 && away[0].contains("wall") && away[1].contains("mia"), "{away:?}");
+
     // It is known to the next process, too, and its secret is in nothing that was written.
     assert_eq!(server.terminate(), Some(0));
     let server = place.serve();

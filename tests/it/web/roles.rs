@@ -226,6 +226,29 @@ async fn what_cannot_be_a_token_is_told() {
 }
 
 #[actix_web::test]
+async fn whoever_is_turned_away_is_counted_by_why() {
+    let world = World::new(Setup::default());
+    let held = world.token(json!({ "name": "ci", "role": "deploy", "targets": ["b*"] })).await;
+    let read = world.token(json!({ "name": "wall", "role": "read" })).await;
+    assert_eq!(world.send(TestRequest::get().uri("/")).await.status, 303, "who only comes by tried nothing");
+    assert_eq!(world.with("guess", Method::GET, "/api/v1/targets", &json!(null)).await.status, 401);
+    assert_eq!(world.lock(&read, "1", "blog").await.status, 403);
+    assert_eq!(world.lock(&held, "2", "shop-production").await.status, 403);
+    assert_eq!(world.with(&read, Method::GET, "/api/v1/tokens", &json!(null)).await.status, 403);
+    assert!(world.sign_in_with("guess").await.is_none());
+    let cookie = world.sign_in().await;
+    let form = TestRequest::post().uri("/targets/blog/lock").insert_header((COOKIE, cookie)).set_form([("key", "k")]);
+    assert_eq!(world.send(form).await.status, 403);
+    let figures = world.get("/metrics").await.body;
+    let denied: Vec<&str> = figures.lines().filter_map(|line| line.strip_prefix("landfall_denied_total")).collect();
+    let mut denied = denied;
+    denied.sort_unstable();
+    let expected =
+        ["{why=\"form\"} 1", "{why=\"role\"} 2", "{why=\"sign-in\"} 1", "{why=\"target\"} 1", "{why=\"unknown\"} 1"];
+    assert_eq!(denied, expected);
+}
+
+#[actix_web::test]
 async fn who_did_what_is_told_to_those_who_are_known() {
     let world = World::new(Setup { public_reads: true, ..Setup::default() });
     let token = world

@@ -1,0 +1,105 @@
+//! The dashboard in a real browser: each button of holds and approvals does what it says, a page of somebody else's
+//! presses none of them, and what was smuggled into a page does not run.
+
+use std::path::PathBuf;
+
+use landfall::clients::process;
+use serde_json::Value;
+
+use crate::shipped::Shipped;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/counterparts/dashboard.js");
+/// Frozen from each January on, but for its last hour of the year.
+const TARGET: &str = "approvals = 1\nfreeze = [{ cron = \"0 0 1 1 *\", for = \"8759h\", reason = \"the fair\" }]";
+
+/// Somebody at a browser.
+struct Person<'a> {
+    bot: &'a Shipped,
+    shots: PathBuf,
+}
+
+impl Person<'_> {
+    /// Plays a scene: what was seen.
+    fn plays(&self, words: &[&str]) -> Value {
+        let playwright = format!("{}/node_modules/playwright-core", crate::counterpart("LANDFALL_TEST_NODE_DIR"));
+        let output = process::blocking_program("node")
+            .arg(SCRIPT)
+            .args(words)
+            .env("PLAYWRIGHT", playwright)
+            .env("CHROMIUM", crate::counterpart("LANDFALL_TEST_CHROMIUM"))
+            .env("SHOTS", &self.shots)
+            .env("LANDFALL_URL", self.bot.url())
+            .env("LANDFALL_TOKEN", self.bot.token())
+            .output()
+            .unwrap();
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {talk}\n{}", self.bot.log());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Plays a scene, and finds these words on the page that it ends with.
+    fn sees(&self, words: &[&str], parts: &[&str]) {
+        let seen = self.plays(words);
+        let main = seen["main"].as_str().unwrap();
+        for part in parts {
+            assert!(main.contains(part), "{words:?}: `{part}` is not in\n{main}");
+        }
+    }
+}
+
+/// The newest deployment, once it is held for this.
+fn held(bot: &Shipped, reason: &str) -> String {
+    let mut id = String::new();
+    bot.waits(reason, |bot| {
+        let site = bot.asked(&["status", "site"]);
+        let newest = &site["deployments"][0];
+        id = newest["id"].as_str().unwrap_or_default().to_owned();
+        newest["reason"].as_str().is_some_and(|it| it.contains(reason))
+    });
+    id
+}
+
+#[test]
+fn the_buttons_of_holds_do_what_they_say_and_only_here() {
+    let mut bot = Shipped::configured("[people]\nadmin = \"mia\"\n", TARGET);
+    bot.serve();
+    let shots = bot.shots();
+    let person = Person { bot: &bot, shots };
+    let seen = person.plays(&["login"]);
+    assert!(seen["at"].as_str().unwrap().ends_with("/targets/site"), "{seen}");
+
+    // Nobody else's page does it for them.
+    let foreign = person.plays(&["foreign"]);
+    assert_eq!(foreign["site"]["status"], 401, "{foreign}");
+    assert_eq!((&foreign["site"]["cookie"], &foreign["port"]["cookie"]), (&false.into(), &true.into()), "{foreign}");
+    assert_eq!((&foreign["port"]["status"], &foreign["login"]["status"]), (&403.into(), &403.into()), "{foreign}");
+    assert_eq!(foreign["framed"], false, "{foreign}");
+    assert_eq!(bot.asked(&["status"])["targets"][0]["locks"].as_array().map_or(0, Vec::len), 0);
+
+    person.sees(&["lock", "the fair is on"], &["locked by admin: the fair is on", "Unlock"]);
+    let evil = "</title><script>window.ran = 'message'</script> & `<b>one</b>`";
+    let sha = bot.push(evil);
+    let id = held(&bot, "waiting for the approval of 1 person");
+    // Each press leads to a page at once; what the bot makes of it may be on the next one only.
+    let page = format!("/deployments/{id}");
+    person.sees(&["see", &page], &["<script>window.ran = 'message'</script>", "Approve the release…"]);
+    person.sees(&["word", &id, "Yes, approve"], &["approved by admin"]);
+    held(&bot, "locked by admin: the fair is on");
+    person.sees(&["press", "/targets/site", "Unlock"], &["Lock…"]);
+    held(&bot, "frozen until");
+    person.sees(&["word", &id, "Yes, approve", "the fix for the fair"], &["the fix for the fair"]);
+    bot.goes_live(&sha);
+
+    person
+        .sees(&["pause", "the network moves"], &["Releases are paused by admin: the network moves", "Resume releases"]);
+    bot.push("two");
+    let id = held(&bot, "waiting for the approval of");
+    person.sees(&["word", &id, "Reject", "not today"], &["rejected by admin: not today"]);
+    person.sees(&["press", "/", "Resume releases"], &["Pause releases"]);
+    person.sees(&["see", "/audit"], &["rejected", "asked to pause: the network moves", "approved the release"]);
+
+    let seen = person.plays(&["injected", "/targets/site"]);
+    assert_eq!((&seen["ran"], &seen["shown"], &seen["live"]), (&Value::Null, &true.into(), &true.into()), "{seen}");
+    assert!(seen["refused"].as_u64().unwrap() >= 5 && seen["at"].as_str().unwrap().starts_with(&bot.url()), "{seen}");
+    assert_eq!(bot.ends(), Some(0));
+}
