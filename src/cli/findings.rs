@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::config::INLINE_SECRET;
+use crate::config::{INLINE_SECRET, veiled};
 use crate::domain::{Finding, Findings, Place, Severity};
 
 /// How findings are written.
@@ -64,6 +64,7 @@ fn human(finding: &Finding, text_of: &dyn Fn(&str) -> Option<String>) -> String 
     };
     let shown = finding.place.as_ref().filter(|_| finding.code != INLINE_SECRET);
     let text = shown.and_then(|place| text_of(&place.file));
+    let text = text.map(|it| if finding.code.starts_with("config/") { veiled(&it) } else { it });
     let group = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
     let mut group = match (shown, &text) {
         (Some(place), Some(text)) => group.element(

@@ -31,7 +31,7 @@ mod written;
 pub use as_meant::{Chat, ChatKind, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
 pub use check::EXAMPLE;
 pub use environment::Environment;
-pub use secret::{Secret, SecretError, SecretRef, Stamp};
+pub use secret::{Secret, SecretError, SecretRef, Stamp, veiled};
 pub use topic::Topic;
 pub use values::{duration, size};
 pub use whereabouts::Whereabouts;

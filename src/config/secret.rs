@@ -45,6 +45,31 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Words in the names of keys whose values nobody is shown, right or wrong as they may be.
+const SECRET_WORDS: [&str; 6] = ["secret", "token", "password", "private_key", "webhook", "credential"];
+
+/// The text of a configuration to show its lines from: a `*` stands for each character of what may be a secret that
+/// somebody wrote into the file itself.
+pub fn veiled(text: &str) -> String {
+    let mut in_block = false;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let was_in_block = in_block;
+        in_block ^= (line.matches("\"\"\"").count() + line.matches("'''").count()) % 2 == 1;
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let is_secret = SECRET_WORDS.iter().any(|word| key.to_lowercase().contains(word));
+        let is_elsewhere = value.trim_start().trim_start_matches(['[', ' ']).starts_with('{');
+        let from = match (was_in_block, is_secret && !is_elsewhere) {
+            (true, _) => 0,
+            (false, true) => line.len() - value.len(),
+            (false, false) => line.len(),
+        };
+        let hidden =
+            line[from..].chars().map(|it| if it.is_alphanumeric() || "+/-_=.".contains(it) { '*' } else { it });
+        format!("{}{}", &line[..from], hidden.collect::<String>())
+    });
+    lines.collect()
+}
+
 /// Where a secret lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretRef {

@@ -14,6 +14,7 @@ use super::codedeploy::DeployOptions;
 use super::failure::Failure;
 use super::finding::Finding;
 use super::ids::{CommitPrefix, CommitSha, DeliveryId, DeploymentId, RefName, RunId, TargetName};
+use super::plain::harmless;
 use super::plan::{NoDeployment, Order};
 use super::progress::{Hold, Progress, RunOutcome, Verdict};
 use super::push::{CaughtUp, Push};
@@ -54,11 +55,11 @@ pub struct PlanLine {
 impl PlanLine {
     /// Why, in words.
     pub fn reason(&self) -> String {
-        match (&self.nothing, &self.rule) {
+        harmless(&match (&self.nothing, &self.rule) {
             (Some(why), _) => why.to_string(),
             (None, Some(rule)) => format!("{rule} takes it"),
             (None, None) => "planned".into(),
-        }
+        })
     }
 }
 

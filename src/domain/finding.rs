@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::plain::one_line;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,9 +52,10 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding that refuses.
+    /// A finding that refuses. What it says may be quoted from a stranger's file, and is shown in terminals.
     pub fn error(code: &str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), message: message.into(), place: None, help: None }
+        let message = one_line(&message.into(), usize::MAX);
+        Self { severity: Severity::Error, code: code.into(), message, place: None, help: None }
     }
 
     /// A finding that surprises.
@@ -80,7 +83,7 @@ impl Finding {
     /// The same, with a line that says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(one_line(&help.into(), usize::MAX));
         self
     }
 }

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use ulid::Ulid;
 
+use super::plain::one_line;
+
 /// A text that cannot be the name it was given as: what was expected, and what came.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{found}` is not {expected}")]
@@ -21,7 +23,7 @@ pub struct Unfit {
 impl Unfit {
     /// What was expected, with its article, and what came.
     pub(super) fn of(expected: &'static str, found: &str) -> Self {
-        Self { expected, found: found.chars().take(80).collect() }
+        Self { expected, found: one_line(found, 80) }
     }
 }
 

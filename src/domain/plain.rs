@@ -39,6 +39,24 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |it| Error::source(*it))
 }
 
+/// What a stranger wrote, as text that does nothing: without what terminals obey, and without what turns the direction of
+/// writing. Line ends and tabs stay.
+pub fn harmless(text: &str) -> String {
+    text.chars().filter(|it| matches!(it, '\n' | '\t') || does_nothing(*it)).collect()
+}
+
+/// The same on one line, of so many characters at most.
+pub fn one_line(text: &str, longest: usize) -> String {
+    let told = text.trim().chars().map(|it| if it.is_whitespace() { ' ' } else { it });
+    told.filter(|it| does_nothing(*it)).take(longest).collect()
+}
+
+/// Whether a character only stands where it stands. Those of Unicode's that join letters are needed by whole languages.
+pub fn does_nothing(it: char) -> bool {
+    !it.is_control()
+        && !matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}')
+}
+
 /// A length of time in the largest unit that says it well: `45 s`, `90 min`, `12 h`.
 pub fn spell(time: std::time::Duration) -> String {
     match time.as_secs() {
@@ -71,6 +89,14 @@ mod tests {
         assert_eq!(plainly(&io::Error::from_raw_os_error(13)), "permission denied");
         let wrapped = |text| plainly(&io::Error::other(text));
         assert_eq!(wrapped("DNS: Refused (os error 111) by (os error 2) it"), "DNS: Refused by it");
+    }
+
+    #[test]
+    fn what_strangers_write_does_nothing() {
+        let text = "\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2J\u{202e}evil\u{0}\r\n\tzw\u{200d}nj é 🚢";
+        assert_eq!(harmless(text), "[31mred]0;title2Jevil\n\tzw\u{200d}nj é 🚢");
+        assert_eq!(one_line(" a\r\nb\u{2028}c ", 9), "a  b c");
+        assert_eq!(one_line(&"🚢".repeat(1000), 3), "🚢🚢🚢");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::homes::blocking;
 use super::payload::{Malformed, repository_name};
 use crate::domain::{
     Ask, Cause, CommitPrefix, CommitSha, DeliveryId, DeployOptions, NoDeployment, Order, PlanLine, RefName, Repository,
-    Request, Target,
+    Request, Target, harmless,
 };
 use crate::ledger::{Accepted, Birth, Ledger, LedgerError};
 
@@ -132,7 +132,8 @@ impl Wish {
             });
         }
         if plans.is_empty() {
-            return Ok(Answered::NoTarget(format!("no target is for the environment `{}`", self.environment)));
+            let environment = harmless(&self.environment);
+            return Ok(Answered::NoTarget(format!("no target is for the environment `{environment}`")));
         }
         let repeat = repeat && plans.iter().any(|it| it.deployment.is_some());
         Ok(Answered::Accepted(Accepted { repeat, delivery: delivery.clone(), plans }))

@@ -22,4 +22,4 @@ pub use body::{LARGEST_BODY, Verified};
 pub use github::{Hear, IntakeState, routes};
 pub use missed::Missed;
 pub use payload::{Malformed, push};
-pub use signature::Voice;
+pub use signature::{Claim, Hearing, Keys, Voice};

@@ -25,13 +25,13 @@ struct Current {
 
 /// Every secret that could have signed.
 #[derive(Clone)]
-pub(super) struct Keys(Arc<[Key]>);
+pub struct Keys(Arc<[Key]>);
 
 /// The SHA-256 that the header claims.
-pub(super) struct Claim([u8; 32]);
+pub struct Claim([u8; 32]);
 
 /// Signatures under way: one for each secret, fed with the body as it comes.
-pub(super) struct Hearing {
+pub struct Hearing {
     claim: Claim,
     keys: Keys,
     macs: Vec<(usize, Hmac<Sha256>)>,
@@ -46,7 +46,7 @@ pub struct Voice {
 
 impl Keys {
     /// The secrets of the configuration. Each is read when it is first needed.
-    pub(super) fn new(github: &GitHub) -> Self {
+    pub fn new(github: &GitHub) -> Self {
         let global = github.webhook_secrets.iter().map(|it| Key::new(it.clone(), None));
         let bound = github
             .hooks
@@ -56,7 +56,7 @@ impl Keys {
     }
 
     /// Begins to check a body against a claim.
-    pub(super) fn hear(&self, claim: Claim) -> Hearing {
+    pub fn hear(&self, claim: Claim) -> Hearing {
         let macs = self.0.iter().enumerate().filter_map(|(at, key)| Some((at, key.mac()?))).collect();
         Hearing { claim, keys: self.clone(), macs }
     }
@@ -97,7 +97,7 @@ impl Key {
 
 impl Claim {
     /// Reads `sha256=` and 64 hex digits.
-    pub(super) fn parse(header: &str) -> Option<Self> {
+    pub fn parse(header: &str) -> Option<Self> {
         let mut claimed = [0; 32];
         hex::decode_to_slice(header.strip_prefix("sha256=")?, &mut claimed).ok()?;
         Some(Self(claimed))
@@ -106,14 +106,14 @@ impl Claim {
 
 impl Hearing {
     /// Takes the next bytes of the body.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         for (_, mac) in &mut self.macs {
             mac.update(bytes);
         }
     }
 
     /// The voice that spoke; nothing where none of ours did. Takes the same time whichever it was.
-    pub(super) fn judge(self) -> Option<Voice> {
+    pub fn judge(self) -> Option<Voice> {
         let Self { claim, keys, macs } = self;
         let signed: Vec<usize> =
             macs.into_iter().filter_map(|(at, mac)| mac.verify_slice(&claim.0).is_ok().then_some(at)).collect();

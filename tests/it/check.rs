@@ -55,6 +55,29 @@ fn help_of(dir: &Path) -> String {
 }
 
 #[test]
+fn no_wrong_line_of_a_configuration_shows_the_secret_in_it() {
+    for line in [
+        "webhook_secrets = [\"hunter2\"]",
+        "webhook_secrets = \"hunter2\"",
+        "webhook_secret = \"hunter2\"",
+        "token = \"hunter2",
+        "token = hunter2",
+        "Token = [\"hunter2\"]",
+        "app = 1\nprivate_key = \"\"\"\nhunter2",
+        "token = { environment = \"TOKEN\", value = 1 }",
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        put(home.path(), "landfall.toml", &format!("data_dir = \"d\"\n[github]\n{line}\n"));
+        for format in ["human", "github", "json"] {
+            let ran = landfall(home.path(), &["check", "--format", format]);
+            assert_eq!(ran.exit, 2, "{line}: {}", ran.talk);
+            let told = format!("{}{}", ran.out, ran.talk);
+            assert!(told.contains("landfall.toml") && !told.contains("hunter2"), "{line}: {told}");
+        }
+    }
+}
+
+#[test]
 fn what_is_clean_is_one_line() {
     for (in_git, whose) in [(true, "git has"), (false, "the disk has")] {
         let home = site(in_git);

@@ -1,7 +1,12 @@
-//! What is read from outside, changed at random: AppSpecs and archives, from the seeds that the fuzz targets begin with.
+//! What is read from outside, changed at random, from the seeds that the fuzz targets begin with: AppSpecs, archives,
+//! messages, requests at the door, configurations.
 //!
 //! The changes are the same in every run, so that a failure comes again. `MUTATION_SECONDS` lets each test go on for as
 //! long as that, with other changes than the usual ones behind them.
+
+#[path = "../../fuzz/looks/mod.rs"]
+mod looks;
+mod words;
 
 use std::fs;
 use std::io::Read;
@@ -23,69 +28,6 @@ const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Changed inputs grow no further.
 const LARGEST: usize = 64 << 10;
-
-/// What an AppSpec is made of, and what YAML trips over.
-const WORDS: &[&str] = &[
-    "version: 0.0\n",
-    "os: linux\n",
-    "files:\n",
-    "hooks:\n",
-    "permissions:\n",
-    "Resources:\n",
-    "Hooks:\n",
-    "  - source: /\n",
-    "    destination: /x\n",
-    "  AfterInstall:\n",
-    "    - location: a.sh\n",
-    "      timeout: 010\n",
-    "  - object: /x\n",
-    "    mode: 04755\n",
-    "    type: [file, directory]\n",
-    "    except: [a/b, \"*\"]\n",
-    "    acls: [\"u:a:rw\"]\n",
-    "\t",
-    "  ",
-    "\n",
-    "\r\n",
-    ": ",
-    "- ",
-    "? ",
-    "| \n",
-    "> \n",
-    "&a ",
-    "*a",
-    "<<: *a\n",
-    "!!str ",
-    "!x ",
-    "---\n",
-    "...\n",
-    "%YAML 1.1\n",
-    "[",
-    "]",
-    "{",
-    "}",
-    ",",
-    "\"",
-    "'",
-    "#",
-    "~",
-    "null",
-    "\u{feff}",
-    "\u{a0}",
-    "“",
-    "–",
-    "\0",
-    "\u{85}",
-    "\u{2028}",
-    "𝔘",
-    "\\",
-    "@",
-    "`",
-    "0x10",
-    "1:30",
-    "x:y",
-    "é",
-];
 
 /// A small generator: the same numbers from the same seed on every machine.
 struct Dice(u64);
@@ -112,7 +54,7 @@ impl Dice {
 }
 
 /// One change of `bytes`.
-fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], dice: &mut Dice) {
+fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[String], dice: &mut Dice) {
     let at = dice.below(bytes.len() + 1);
     match dice.below(10) {
         0 | 1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
@@ -133,11 +75,11 @@ fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], dice: &mut Dice) {
         6 => bytes.truncate(at),
         7 => {
             let most = 1 << dice.below(8);
-            let word = WORDS[dice.below(WORDS.len())].repeat(1 + dice.below(most));
+            let word = words[dice.below(words.len())].repeat(1 + dice.below(most));
             bytes.splice(at..at, word.into_bytes());
         }
         _ => {
-            let word = WORDS[dice.below(WORDS.len())].as_bytes().to_vec();
+            let word = words[dice.below(words.len())].as_bytes().to_vec();
             bytes.splice(at..at, word);
         }
     }
@@ -197,6 +139,7 @@ fn tell(text: &str) {
 fn mutate(room: &str, usual: u64, look: impl Fn(&[u8])) {
     let seeds = seeds(room);
     seeds.iter().for_each(|seed| look(seed));
+    let words = words::of(room);
     let (began, budget) = (now(), budget());
     let mut slowest = Duration::ZERO;
     let mut turn = 0;
@@ -204,7 +147,7 @@ fn mutate(room: &str, usual: u64, look: impl Fn(&[u8])) {
         let mut dice = Dice(turn);
         let mut bytes = seeds[dice.below(seeds.len())].clone();
         for _ in 0..=dice.below(6) {
-            change(&mut bytes, &seeds, &mut dice);
+            change(&mut bytes, &seeds, &words, &mut dice);
         }
         let start = now();
         let looked = catch_unwind(AssertUnwindSafe(|| look(&bytes)));
@@ -249,6 +192,26 @@ fn no_bytes_confuse_the_reader_of_messages() {
         }
     });
     assert!(understood.get() > 100, "only {} were messages at all", understood.get());
+}
+
+#[test]
+fn no_header_but_the_true_one_is_a_signature() {
+    mutate("signature", 3000, looks::signature::look);
+}
+
+#[test]
+fn no_payload_brings_a_commit_that_is_none() {
+    mutate("payload", 4000, looks::payload::look);
+}
+
+#[test]
+fn no_request_at_the_door_is_taken_unsigned_or_answered_with_harm() {
+    mutate("intake", 1000, looks::intake::look);
+}
+
+#[test]
+fn no_text_confuses_the_reader_of_configurations() {
+    mutate("configuration", 1500, looks::configuration::look);
 }
 
 #[test]
@@ -320,11 +283,11 @@ fn no_bytes_make_a_host_unpack_anything_elsewhere() {
 #[test]
 fn no_text_confuses_who_shows_it() {
     let home = tempfile::tempdir().unwrap();
-    let seeds = seeds("appspec");
+    let (seeds, words) = (seeds("appspec"), words::of("appspec"));
     for turn in 0..60 {
         let mut dice = Dice(turn << 32);
         let mut bytes = seeds[dice.below(seeds.len())].clone();
-        (0..=dice.below(4)).for_each(|_| change(&mut bytes, &seeds, &mut dice));
+        (0..=dice.below(4)).for_each(|_| change(&mut bytes, &seeds, &words, &mut dice));
         fs::write(home.path().join("appspec.yml"), &bytes).unwrap();
         let format = ["human", "github", "json"][dice.below(3)];
         let ran = landfall(home.path(), &["check", "appspec.yml", "--format", format]);

@@ -76,7 +76,7 @@ fn rooms_use_only_the_floors_below() {
 #[test]
 fn every_file_says_what_it_is_for_and_stays_short() {
     let mut wrong = BTreeSet::new();
-    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
+    for (path, text) in ["src", "tests", "benches", "fuzz/looks"].into_iter().flat_map(rust_files) {
         if !text.starts_with("//! ") {
             wrong.insert(format!("{}: begin with `//! ` and what it is for", path.display()));
         }
@@ -233,7 +233,8 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_files() -> Vec<PathBuf> {
-    let mut all: Vec<_> = ["src", "tests", "benches", "config", ".ci", ".cargo"].into_iter().flat_map(files).collect();
+    let mut all: Vec<_> =
+        ["src", "tests", "benches", "config", "fuzz/looks", ".ci", ".cargo"].into_iter().flat_map(files).collect();
     all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile"].map(PathBuf::from));
     all
 }
