@@ -4,8 +4,8 @@
 //! next child opens what lay on disk, and the sender sends again, as senders do.
 
 mod judge;
-mod load;
-mod storm;
+pub(crate) mod load;
+pub(crate) mod storm;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

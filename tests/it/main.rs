@@ -40,6 +40,7 @@ mod revisions;
 mod rollback;
 mod send;
 mod sns;
+mod soak;
 mod tidy;
 mod upkeep;
 mod web;

@@ -97,6 +97,11 @@ impl Proxy {
         rules[at].1.extend(breaks);
     }
 
+    /// Nothing more goes wrong with requests of this name.
+    pub(crate) fn forget(&self, name: &str) {
+        lock(&self.shared.rules).retain(|(known, _)| known != name);
+    }
+
     /// Nobody listens for so long, from now on.
     pub(crate) fn refuse_for(&self, long: Duration) {
         *lock(&self.shared.deaf_until) = Some(tokio::time::Instant::now() + long);

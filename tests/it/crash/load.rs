@@ -15,7 +15,7 @@ use crate::worlds::codedeploy::Scenario;
 use crate::worlds::push::{self, SECRET};
 
 /// Somebody who pushes and asks.
-pub(super) struct Load<'a> {
+pub(crate) struct Load<'a> {
     stage: &'a Stage,
     dice: Dice,
     runtime: Runtime,
@@ -31,7 +31,7 @@ pub(super) struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(stage: &'a Stage, seed: u64) -> Self {
+    pub(crate) fn new(stage: &'a Stage, seed: u64) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
         let (sent, accepted, asked) = (vec![], BTreeSet::new(), BTreeSet::new());
@@ -39,7 +39,7 @@ impl<'a> Load<'a> {
     }
 
     /// One thing happens, and then nothing for a moment.
-    pub(super) fn something_happens(&mut self, over: &AtomicBool) {
+    pub(crate) fn something_happens(&mut self, over: &AtomicBool) {
         match self.dice.below(20) {
             0..6 => self.push_site(over),
             6..11 => self.push_shop(over),
@@ -61,7 +61,7 @@ impl<'a> Load<'a> {
     }
 
     /// Nothing is left that waits for a person.
-    pub(super) fn comes_to_rest(&mut self) {
+    pub(crate) fn comes_to_rest(&mut self) {
         let never = AtomicBool::new(false);
         self.gives_up = false;
         for target in ["site", "shop", "world"] {

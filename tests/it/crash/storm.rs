@@ -60,7 +60,7 @@ const SEAMS: &[(&str, u64)] = &[
 
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
+pub(crate) enum Life {
     /// The shipped program.
     Program,
     /// The bot within this executable: it asks CodeDeploy faster, and has seams.
@@ -68,16 +68,16 @@ enum Life {
 }
 
 /// The outside of a bot, and the directory it lives in.
-pub(super) struct Stage {
-    pub(super) github: GitHubWorld,
+pub(crate) struct Stage {
+    pub(crate) github: GitHubWorld,
     /// Deployed by the host engine.
     pub(super) site: Repository,
     /// Deployed by CodeDeploy, and promoted there.
     pub(super) shop: Repository,
-    pub(super) codedeploy: World,
-    _s3: Buckets,
-    pub(super) dir: PathBuf,
-    pub(super) port: u16,
+    pub(crate) codedeploy: World,
+    pub(crate) s3: Buckets,
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
 }
 
 const HOOK: &str = r#"#!/bin/sh
@@ -88,7 +88,7 @@ case $page in bad*) exit 1 ;; esac
 "#;
 
 impl Stage {
-    fn set(dir: PathBuf) -> Self {
+    pub(crate) fn set(dir: PathBuf) -> Self {
         let github = GitHubWorld::start();
         let (site, shop) = (github.repository("acme/site"), github.repository("acme/shop"));
         let (s3, codedeploy) = (Buckets::start(), World::start(Clock::system()));
@@ -103,7 +103,7 @@ impl Stage {
         site.write("scripts/validate.sh", &HOOK.replace("HERE", &here), 0o755);
         shop.write("appspec.yml", &appspec("/srv/shop", ""), 0o644);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let this = Self { github, site, shop, codedeploy, _s3: s3, dir, port };
+        let this = Self { github, site, shop, codedeploy, s3, dir, port };
         for repository in [&this.site, &this.shop] {
             repository.commit("begin", &[("index.html", "begin")]);
             repository.push(MAIN);
@@ -125,7 +125,7 @@ impl Stage {
                  endpoint_url = \"{}\", force_path_style = true }}\n\
                  [target.engine]\nkind = \"codedeploy\"\napplication = \"shop\"\ndeployment_group = \"{group}\"\n\
                  region = \"eu-west-1\"\nendpoint_url = \"{}\"\n",
-                self._s3.url(),
+                self.s3.url(),
                 self.codedeploy.url(),
             )
         };
@@ -142,7 +142,7 @@ impl Stage {
         )
     }
 
-    fn begin(&self, life: Life, orders: &str) -> Child {
+    pub(crate) fn begin(&self, life: Life, orders: &str) -> Child {
         // What lies there now survives: whoever opens the log syncs it first.
         note_synced(&self.dir);
         if life == Life::Bot {
@@ -156,6 +156,7 @@ impl Stage {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &self.dir)
             .envs([("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "S")])
+            .envs(of_the_unit())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -185,7 +186,7 @@ impl Stage {
     }
 
     /// Waits until somebody answers at the door, unless the child ends before.
-    fn is_open(&self, child: &mut Child) -> bool {
+    pub(crate) fn is_open(&self, child: &mut Child) -> bool {
         loop {
             if child.try_wait().unwrap().is_some() {
                 return false;
@@ -198,7 +199,7 @@ impl Stage {
     }
 
     /// Ends a life in order.
-    fn end(&self, life: Life, mut child: Child) {
+    pub(crate) fn end(&self, life: Life, mut child: Child) {
         match life {
             Life::Program => kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap(),
             Life::Bot => fs::write(self.dir.join("end"), "").unwrap(),
@@ -218,6 +219,13 @@ fn note_synced(dir: &Path) {
     let length = fs::metadata(&last).unwrap().len();
     fs::write(dir.join("synced.new"), format!("{length} {}", last.display())).unwrap();
     fs::rename(dir.join("synced.new"), dir.join(SYNCED)).unwrap();
+}
+
+/// The variables that the systemd unit gives it.
+fn of_the_unit() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../../config/landfall.service");
+    let lines = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+    lines.flat_map(str::split_whitespace).filter_map(|it| it.split_once('='))
 }
 
 const CHILD: &str = "crash::storm::child_of_the_storm";
@@ -324,7 +332,7 @@ fn series(life: Life, kills: usize, seed: u64, table: &Mutex<Table>) {
 }
 
 /// Ends the load also where a series ends in a panic.
-struct Over<'a>(&'a AtomicBool);
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
@@ -368,7 +376,7 @@ fn one_death(stage: &Stage, life: Life, dice: &mut Dice) -> String {
 }
 
 /// Waits until nothing is wrong any more. Gives what still is.
-fn until_calm(stage: &Stage, load: &Load<'_>) -> Vec<String> {
+pub(crate) fn until_calm(stage: &Stage, load: &Load<'_>) -> Vec<String> {
     let begun = now();
     loop {
         let wrong = judge::wrong(stage, load);
