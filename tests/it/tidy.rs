@@ -2,6 +2,7 @@
 
 mod cases;
 mod inventory;
+mod threats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -42,6 +43,7 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "benches",
     "config",
     "fuzz",
@@ -165,7 +167,7 @@ fn the_top_level_holds_what_a_person_looks_for() {
 #[test]
 fn prose_is_a_sentence_a_line() {
     let mut wrong = BTreeSet::new();
-    for name in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
         let mut in_code = false;
         for (at, line) in read(name).lines().enumerate() {
             in_code ^= line.trim_start().starts_with("```");
@@ -235,7 +237,9 @@ fn files(folder: &str) -> Vec<PathBuf> {
 fn all_files() -> Vec<PathBuf> {
     let mut all: Vec<_> =
         ["src", "tests", "benches", "config", "fuzz/looks", ".ci", ".cargo"].into_iter().flat_map(files).collect();
-    all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile"].map(PathBuf::from));
+    all.extend(
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile"].map(PathBuf::from),
+    );
     all
 }
 
