@@ -21,6 +21,7 @@ use octocrab::service::middleware::reqwest_connector::ReqwestConnector;
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use url::Url;
 
 use super::budget::{Budget, Spend};
@@ -250,7 +251,16 @@ impl Answer {
 
     /// The body as JSON of the shape `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
-        serde_json::from_slice(&self.body).map_err(|error| unclear(misshapen(&error)))
+        serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
+            Category::Data => unclear(misshapen(&error)),
+            // GitHub writes JSON or nothing: it was cut off, or somebody on the way answered instead.
+            Category::Io | Category::Syntax | Category::Eof => GitHubError::Unavailable {
+                why: format!(
+                    "what came is no JSON ({}); if that stays so, check `[github] api_url`",
+                    misshapen(&error)
+                ),
+            },
+        })
     }
 
     /// Whether it is JSON although something else was asked for: a directory's listing instead of a file.

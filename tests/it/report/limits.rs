@@ -194,6 +194,27 @@ async fn a_lost_answer_counts_as_a_status_that_may_stand() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_spoiled_on_its_way_loses_no_status() {
+    for spoiled in ["{\"what\":", "", "<h1>Welcome to the guests' network</h1>"] {
+        let world = World::new();
+        let (sha, id) = world.pushed("first").await;
+        world.seconds(60 * 60);
+        world.run(id, &sha).await;
+        world.succeed(id).await;
+        world.github.script(Route::Status, [Trouble::Spoiled(spoiled)]);
+        let mut reports = world.reports();
+        let Turn::Until(again) = reports.run_to_idle().await.unwrap() else { panic!("it waits: {spoiled}") };
+        world.clock.advance(Duration::try_from(again.duration_since(world.clock.now())).unwrap());
+        assert_eq!(reports.run_to_idle().await.unwrap(), Turn::Idle);
+        let written = world.written("github-status");
+        let [SinkEvent::Stumbled { failure, .. }, SinkEvent::Sent { .. }] = &written[..] else {
+            panic!("{spoiled}: {written:?}")
+        };
+        assert!(failure.message.contains("no JSON"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_others_used_up_is_told_with_what_to_do() {
     let world = World::new();
     let (sha, id) = world.pushed("first").await;

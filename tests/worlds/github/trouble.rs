@@ -19,6 +19,8 @@ pub(crate) enum Trouble {
     CutAfter(usize),
     /// What was asked for happens, and the answer is lost.
     AnswerLost,
+    /// It is done, and the answer is replaced by this text on its way.
+    Spoiled(&'static str),
     /// This status, and what was shown for it (else the token) in all that comes with it, as a proxy may answer that tells
     /// what it was asked.
     Echo(u16),
@@ -41,6 +43,10 @@ impl Shared {
             Trouble::RateLimited { retry_after } => {
                 Answer::json(403, json!({ "message": "You have exceeded a secondary rate limit." }))
                     .with("retry-after", retry_after.to_string())
+            }
+            Trouble::Spoiled(text) => {
+                work();
+                Answer::bytes("application/json", text.into())
             }
             Trouble::CutAfter(bytes) => Answer { cut_after: Some(bytes), ..work() },
             Trouble::AnswerLost => {
