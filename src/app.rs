@@ -3,14 +3,16 @@
 //! Order of the end (`SIGTERM`): the door stops taking deliveries; no new step begins and running ones get their grace;
 //! reports flush; the ledger closes. A ledger that closes itself (a storage error) ends the program with 3.
 
+mod door;
+
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actix_web::dev::{ServerHandle, Service};
-use actix_web::{App as HttpApp, HttpServer, web as http};
+use actix_web::dev::ServerHandle;
+use actix_web::web as http;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -29,7 +31,7 @@ use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target,
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{self, Hear, IntakeState};
+use crate::intake::{Hear, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -38,6 +40,8 @@ use crate::steps::{Engines, Probe, World};
 use crate::upkeep::{self, Rules, Upkeep};
 use crate::web::access::Tokens;
 use crate::web::{self, WebState};
+
+use door::Door;
 
 /// What a bot is made of besides its configuration.
 pub struct Parts {
@@ -175,9 +179,18 @@ impl App {
         let hear: Hear = Arc::new(hear);
         let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
         let missed = intake.missed(&github);
-        let door =
-            Door { ledger: &ledger, config: &config, clock: &clock, board: &board, figures: &figures, tokens: &tokens };
-        let (address, server) = door.open(intake, asks.clone(), upkeep.clone(), sns, &stop)?;
+        let web = http::Data::new(WebState {
+            board: board.clone(),
+            figures: figures.clone(),
+            asks: Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone())),
+            tokens: tokens.clone(),
+            clock: clock.clone(),
+            public_reads: config.server.public_reads,
+            proxies: config.server.proxies.clone(),
+            secure: config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
+            stop: stop.clone(),
+        });
+        let (address, server) = Door { intake, sns, web, figures: figures.clone() }.open(config.server.listen)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
             let missed = missed.clone();
@@ -316,82 +329,6 @@ fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
     let message = format!("cannot use `{}`: {}", dir.display(), plainly(error));
     Failure::setup("app/directory", message).help("make it writable for the bot's user")
 }
-
-/// What faces the network.
-struct Door<'a> {
-    ledger: &'a Ledger,
-    config: &'a Arc<Config>,
-    clock: &'a Clock,
-    board: &'a Board,
-    figures: &'a Figures,
-    tokens: &'a Arc<Tokens>,
-}
-
-impl Door<'_> {
-    fn open(
-        &self,
-        intake: IntakeState,
-        asks: conductor::Asks,
-        upkeep: Upkeep,
-        sns: SnsState,
-        stop: &CancellationToken,
-    ) -> Result<(SocketAddr, ServerHandle), AppError> {
-        let web = http::Data::new(WebState {
-            board: self.board.clone(),
-            figures: self.figures.clone(),
-            asks: Arc::new(Desk(asks, upkeep, self.ledger.clone())),
-            tokens: self.tokens.clone(),
-            clock: self.clock.clone(),
-            public_reads: self.config.server.public_reads,
-            secure: self.config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
-            stop: stop.clone(),
-        });
-        let figures = self.figures.clone();
-        let routes = move || {
-            let (intake, sns, web, figures) = (intake.clone(), sns.clone(), web.clone(), figures.clone());
-            HttpApp::new()
-                .wrap_fn(move |request, service| {
-                    let (figures, door) = (figures.clone(), door_of(request.path()));
-                    let answer = service.call(request);
-                    async move {
-                        let answer = answer.await;
-                        let status = match &answer {
-                            Ok(answer) => answer.status(),
-                            Err(error) => error.as_response_error().status_code(),
-                        };
-                        figures.answered(door, status.as_u16());
-                        answer
-                    }
-                })
-                .configure(|routes| intake::routes(routes, intake))
-                .configure(|routes| sns::routes(routes, sns))
-                .configure(|routes| web::routes(routes, web))
-        };
-        let address = self.config.server.listen;
-        let listen = |source| AppError::Listen { address, source };
-        let server = HttpServer::new(routes).workers(WORKERS).disable_signals().shutdown_timeout(5);
-        let server = server.bind(address).map_err(listen)?;
-        let address = server.addrs().first().copied().unwrap_or(address);
-        let running = server.run();
-        let handle = running.handle();
-        tokio::spawn(running);
-        Ok((address, handle))
-    }
-}
-
-/// Which part of the bot a path leads to, as the figures call it.
-fn door_of(path: &str) -> &'static str {
-    match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
-        "webhooks" if path == "/webhooks/github" => "github",
-        "webhooks" if path == "/webhooks/sns" => "sns",
-        "api" => "api",
-        "healthz" | "readyz" | "metrics" => "probes",
-        _ => "pages",
-    }
-}
-
-/// Threads that take requests. They never read the ledger, so that two are enough for any rate that a disk can bear.
-const WORKERS: usize = 2;
 
 /// The web's way to ask.
 struct Desk(conductor::Asks, Upkeep, Ledger);

@@ -9,7 +9,7 @@
 //! * `bare file`: the limit: the same verification in front of a file with group-committed `fdatasync`, nothing else.
 //!
 //! `cargo bench --profile dist --bench intake -- [--seconds N] [--rounds N] [--only NAME]` measures the program as it is
-//! shipped; «cpu» is the server's own processor time for a request. `webhook` comes from `apt-get install
+//! shipped; `--siege` measures real deliveries alone and beside a flood of forged ones; «cpu» is the server's own processor time for a request. `webhook` comes from `apt-get install
 //! webhook`, and is left out, saying so, where it is missing.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the time and starts programs")]
@@ -19,6 +19,7 @@
 mod bare;
 mod load;
 mod servers;
+mod siege;
 
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ fn main() {
     let value = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
     let number = |name: &str, default: u64| value(name).map_or(default, |text| text.parse().unwrap());
     let (seconds, rounds) = (number("--seconds", 5), number("--rounds", 3));
+    if words.iter().any(|word| word == "--siege") {
+        return siege::run(rounds, Duration::from_secs(seconds));
+    }
     let only = value("--only");
 
     let mut rows: Vec<(Kind, Vec<Tally>)> = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
 use crate::config::{Environment, Secret};
-use crate::domain::{plainly, root_cause};
+use crate::domain::{harmless, plainly, root_cause};
 
 /// A server that does not answer within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -137,7 +137,7 @@ impl Server {
         let status = answer.status();
         let text = answer.text().await.map_err(|error| self.silent(&error))?;
         if status.is_success() {
-            return serde_json::from_str(&text).map_err(|error| {
+            return serde_json::from_str(&text).map(tamed).map_err(|error| {
                 Trouble::unreachable(format!("`{}` answered something that is not JSON: {error}", self.url))
                     .help("check that the address is landfall's")
             });
@@ -163,6 +163,16 @@ impl Server {
     }
 }
 
+/// An answer without what terminals obey: names, titles and the output of scripts are strangers' words.
+fn tamed(answer: Value) -> Value {
+    match answer {
+        Value::String(text) => Value::String(harmless(&text)),
+        Value::Array(all) => all.into_iter().map(tamed).collect(),
+        Value::Object(all) => all.into_iter().map(|(key, value)| (harmless(&key), tamed(value))).collect(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
+    }
+}
+
 /// An address as it can be asked.
 fn web_address(url: String) -> Result<String, Trouble> {
     let known = reqwest::Url::parse(&url).is_ok_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host());
@@ -174,7 +184,7 @@ fn web_address(url: String) -> Result<String, Trouble> {
 
 /// What any other refusal means.
 fn refusal(status: StatusCode, text: &str) -> Trouble {
-    let problem: Value = serde_json::from_str(text).unwrap_or_default();
+    let problem: Value = serde_json::from_str(text).map(tamed).unwrap_or_default();
     let told = |key: &str| problem[key].as_str().map(str::to_owned);
     let message = told("detail").or(told("title")).unwrap_or_else(|| format!("the server answered {status}"));
     let help = told("help");

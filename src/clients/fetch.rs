@@ -1,7 +1,7 @@
 //! Small things from the web by their address: no redirect is followed, and neither time nor length is the other side's to
-//! choose. It does not judge addresses: whoever calls it has.
+//! choose. Whoever calls it has judged the address; the guard judges what it resolves to.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,11 +10,17 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 use url::Url;
 
-use crate::domain::root_cause;
+use super::guard;
 
 /// Why there is no answer that can be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FetchError {
+    /// The guard refuses the address.
+    #[error("{why}")]
+    Refused {
+        /// Which, and why.
+        why: String,
+    },
     /// It could not be reached, or not in time.
     #[error("`{host}` could not be asked: {why}")]
     Unreachable {
@@ -44,11 +50,19 @@ pub enum FetchError {
 /// Fetches what lies at an address that the caller has checked. Tests hand in a web of their own.
 pub type Fetch = Arc<dyn Fn(Url) -> BoxFuture<'static, Result<Bytes, FetchError>> + Send + Sync>;
 
-/// The web as it is: at most `limit` bytes, `within` this time. Its client is made at its first use.
+/// The web as it is: at most `limit` bytes, `within` this time; no address of a private network or of this machine. It is
+/// asked so seldom that each time has a client of its own.
 pub fn from_the_web(limit: usize, within: Duration) -> Fetch {
-    let client: Arc<OnceLock<reqwest::Client>> = Arc::default();
+    fetching(limit, within, false)
+}
+
+/// The same, and private networks and this machine with it.
+pub fn from_anywhere(limit: usize, within: Duration) -> Fetch {
+    fetching(limit, within, true)
+}
+
+fn fetching(limit: usize, within: Duration, allow_private: bool) -> Fetch {
     Arc::new(move |url| {
-        let client = Arc::clone(&client);
         async move {
             let host = url.host_str().unwrap_or_default().to_owned();
             let unreachable = |error: &reqwest::Error| FetchError::Unreachable {
@@ -56,16 +70,13 @@ pub fn from_the_web(limit: usize, within: Duration) -> Fetch {
                 why: if error.is_timeout() {
                     format!("no answer within {} s", within.as_secs_f32())
                 } else {
-                    root_cause(error).to_string()
+                    guard::why(error)
                 },
             };
-            let client = match client.get() {
-                Some(client) => client.clone(),
-                None => {
-                    let made = client_that_follows_nothing(within).map_err(|error| unreachable(&error))?;
-                    client.get_or_init(|| made).clone()
-                }
-            };
+            let refused = |error: guard::GuardError| FetchError::Refused { why: error.to_string() };
+            let client =
+                guard::held(client_that_follows_nothing(within), &url, allow_private).await.map_err(refused)?;
+            let client = client.build().map_err(|error| unreachable(&error))?;
             let mut answer = client.get(url).send().await.map_err(|error| unreachable(&error))?;
             let status = answer.status().as_u16();
             if status != 200 {
@@ -84,11 +95,10 @@ pub fn from_the_web(limit: usize, within: Duration) -> Fetch {
     })
 }
 
-fn client_that_follows_nothing(within: Duration) -> reqwest::Result<reqwest::Client> {
+fn client_that_follows_nothing(within: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .timeout(within)
-        .build()
 }

@@ -1,11 +1,15 @@
 //! The guard of outgoing requests: what somebody wrote into a configuration must not make the bot ask what only the bot
 //! can reach. Addresses are judged after names are resolved, and the connection goes to the very address that was judged;
-//! each redirect is judged again. No proxy is used: behind one nobody could say who is asked.
+//! each redirect is judged again. Where a person configured an address to be looked at, no proxy is used: behind one nobody
+//! could say who is asked. What GitHub and Amazon name goes by the machine's proxy, where it has one, and is judged as far
+//! as this machine knows the name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use reqwest::ClientBuilder;
+use rustls::CertificateError;
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -156,8 +160,7 @@ async fn hops(wanted: &Guarded) -> Result<Answered, GuardError> {
 
 async fn hop(url: &Url, wanted: &Guarded) -> Result<Answered, GuardError> {
     let host = url.host_str().unwrap_or_default().to_owned();
-    let unreachable =
-        |error: &reqwest::Error| GuardError::Unreachable { host: host.clone(), why: root_cause(error).to_string() };
+    let unreachable = |error: &reqwest::Error| GuardError::Unreachable { host: host.clone(), why: why(error) };
     let addresses = judged(url, wanted.allow_private).await?;
     let client = reqwest::Client::builder()
         .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
@@ -178,6 +181,50 @@ async fn hop(url: &Url, wanted: &Guarded) -> Result<Answered, GuardError> {
         body.extend_from_slice(&piece[..piece.len().min(wanted.limit - body.len())]);
     }
     Ok(Answered { status, body: body.to_vec(), leads_to })
+}
+
+/// The client for an address that somebody outside named: it connects to the addresses that were judged. A name that this
+/// machine does not know is left to its proxy, if it has one; without, it is asked in vain.
+pub(super) async fn held(client: ClientBuilder, url: &Url, allow_private: bool) -> Result<ClientBuilder, GuardError> {
+    let host = url.host_str().unwrap_or_default();
+    match judged(url, allow_private).await {
+        Ok(addresses) => Ok(client.resolve_to_addrs(host, &addresses)),
+        Err(GuardError::Unreachable { .. }) => Ok(client),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Why a request came to nothing, as somebody would say it who can do something about it.
+pub(super) fn why(error: &reqwest::Error) -> String {
+    use rustls::Error;
+    let Some(tls) = of_tls(error) else {
+        return root_cause(error);
+    };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls' errors are open, and the rest says itself what it is")]
+    match tls {
+        Error::InvalidCertificate(it) => match it {
+            CertificateError::UnknownIssuer => "nobody whom this machine trusts has signed its certificate".into(),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the time of its certificate is over, by this machine's clock".into()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the time of its certificate has not come, by this machine's clock".into()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".into()
+            }
+            other => format!("its certificate is not accepted: {other}"),
+        },
+        Error::InvalidMessage(_) => "what answers there does not speak TLS: is it `http://`, or another port?".into(),
+        other => format!("TLS failed: {other}"),
+    }
+}
+
+/// What TLS complains of, wherever it is wrapped: what an I/O error holds is no source of it.
+fn of_tls(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    let held = || of_tls(error.downcast_ref::<std::io::Error>()?.get_ref()?);
+    let beneath = || of_tls(error.source()?);
+    error.downcast_ref().cloned().or_else(held).or_else(beneath)
 }
 
 /// The addresses of a host, if every one of them may be asked: which one is taken is not ours to say.

@@ -66,5 +66,8 @@ fn not_as_wanted(verify: &Verify, looked: Looked, how: &str) -> Failure {
     let text = format!("{verify} was {how} as wanted within {within} after the release: {}", looked.said);
     let failure =
         Failure::revision(NOT_VERIFIED, text).help("look at what was deployed, or correct `verify` of the target");
-    Failure { detail: looked.detail, ..failure }
+    match looked.detail {
+        Some(detail) => failure.detail(&detail),
+        None => failure,
+    }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
 use crate::domain::{Calendar, Findings, Mask, Retention, Target, TargetName};
@@ -50,6 +51,8 @@ pub struct Server {
     pub public_reads: bool,
     /// How many bytes of webhook bodies may be under way at once, over all connections; beyond it the answer is 503.
     pub bodies_in_flight_bytes: u64,
+    /// Whose word on who asks is taken.
+    pub proxies: Proxies,
 }
 
 /// GitHub, or an Enterprise server.

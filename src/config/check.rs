@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::as_meant::{Chat, ChatKind, Config, LedgerOptions, Server};
 use super::environment::{Environment, KNOWN};
+use super::proxies::Proxies;
 use super::raw::{Raw, RawChat, RawLedger, RawSecret, RawServer};
 use super::secret::{SecretError, SecretRef};
 use super::values::{duration, size, web_address};
@@ -196,8 +197,13 @@ impl Checker<'_> {
             None => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
         };
         let bodies = self.parsed(raw.and_then(|it| it.bodies_in_flight.as_ref()), "server.bodies_in_flight", size);
+        let mut proxies = Proxies::default();
+        for network in raw.and_then(|it| it.trusted_proxies.as_ref()).into_iter().flat_map(|it| &it.value) {
+            self.fit(&At::Span(network.span.clone()), "server.trusted_proxies", proxies.add(&network.value));
+        }
         Some(Server {
             listen: listen?,
+            proxies,
             public_reads: flag(raw.and_then(|it| it.public_reads.as_ref())),
             bodies_in_flight_bytes: bodies.unwrap_or(BODIES_IN_FLIGHT),
         })

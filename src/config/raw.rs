@@ -34,6 +34,7 @@ table! {
         listen: String,
         public_reads: bool,
         bodies_in_flight: String,
+        trusted_proxies: Texts,
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Findings;
 use super::masking::Mask;
+use super::plain::harmless;
 
 /// Written by earlier versions alone, before what a rule leaves out was `skipped`.
 const NO_NEED: &str = "domain/no-need";
@@ -101,10 +102,11 @@ impl Failure {
         Self { message, help, detail, findings, ..self.clone() }
     }
 
-    /// The same, with the last 4 KiB of `detail`, cut at a line where there is one.
+    /// The same, with the last 4 KiB of `detail`, cut at a line where there is one. Scripts wrote it: it does nothing.
     #[must_use]
     pub fn detail(mut self, detail: &str) -> Self {
         const KEPT: usize = 4096;
+        let detail = harmless(detail);
         let mut from = detail.len().saturating_sub(KEPT);
         while !detail.is_char_boundary(from) {
             from += 1;

@@ -3,11 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::body::Unread;
 use super::payload::Malformed;
-use crate::domain::{DeliveryId, DeploymentId, PlanLine, RepositoryName, TargetName, plainly};
+use super::telling::Telling;
+use crate::domain::{DeliveryId, DeploymentId, PlanLine, RepositoryName, TargetName, one_line, plainly};
 use crate::ledger::{Accepted, LedgerError};
 
 /// How long a sender should wait before it comes again, in seconds.
@@ -112,9 +114,12 @@ impl Problem {
         self
     }
 
-    /// As an answer. Refusals are logged here, once.
-    pub(super) fn answer(self) -> HttpResponse {
-        tracing::warn!(http.status = self.status, problem.code = self.code, "webhook refused: {}", self.detail);
+    /// As an answer. Refusals are logged here, once, and not all of a flood.
+    pub(super) fn answer(self, telling: &Telling, now: Timestamp) -> HttpResponse {
+        if let Some(untold) = telling.admit(self.code, now) {
+            let Self { status, code, detail, .. } = &self;
+            tracing::warn!(http.status = status, problem.code = code, untold, "webhook refused: {detail}");
+        }
         self.answer_quietly()
     }
 
@@ -224,7 +229,7 @@ impl Problem {
             "the body is not what its headers say",
             "send the event exactly as GitHub writes it",
         )
-        .expected(error.expected(), error.to_string())
+        .expected(error.expected(), one_line(&error.to_string(), 200))
     }
 
     pub(super) fn unread(error: &Unread) -> Self {
@@ -241,7 +246,7 @@ impl Problem {
             Unread::TooSlow => Self::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "intake/too-slow",
-                "the body did not come within 30 s",
+                "the body did not come within 30 s, or nothing of it for 6 s",
                 "deliver it again",
             ),
             Unread::Broken => Self::new(
@@ -273,5 +278,5 @@ impl Problem {
 
 /// What a stranger wrote, cut and made harmless for a log.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(80).map(|it| if it.is_control() { ' ' } else { it }).collect()
+    one_line(text, 80)
 }

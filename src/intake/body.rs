@@ -2,9 +2,7 @@
 //! nameless file that vanishes with the process. It understands nothing of what it holds.
 
 use std::io::{self, Read, Seek};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use actix_web::web;
@@ -12,27 +10,15 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
+use super::room::{SMALL, Share};
 use super::signature::{Hearing, Voice};
 
 /// GitHub sends no larger ones.
 pub const LARGEST_BODY: u64 = 25 << 20;
-/// Up to here a body is not worth a file.
-pub(super) const SMALL: usize = 64 << 10;
 /// GitHub gives up after 10 s; whoever takes longer only holds on to memory.
 const SLOWEST: Duration = Duration::from_secs(30);
-
-/// How many bytes of bodies may be under way in the whole process, and where the large ones go.
-#[derive(Clone)]
-pub(super) struct Room {
-    free: Arc<AtomicU64>,
-    spool: Arc<Path>,
-}
-
-/// A share of the room, given back when it is dropped.
-pub(super) struct Share {
-    room: Room,
-    bytes: u64,
-}
+/// How long it may say nothing meanwhile.
+const SILENT: Duration = Duration::from_secs(6);
 
 /// Why there is no verified body.
 #[derive(Debug)]
@@ -56,34 +42,6 @@ pub struct Verified {
     body: Bytes,
     voice: Voice,
     share: Share,
-}
-
-impl Room {
-    pub(super) fn new(bytes: u64, spool: PathBuf) -> Self {
-        Self { free: Arc::new(AtomicU64::new(bytes)), spool: spool.into() }
-    }
-
-    fn share(&self) -> Share {
-        Share { room: self.clone(), bytes: 0 }
-    }
-}
-
-impl Share {
-    /// Takes more of the room; false where it is full.
-    fn grow(&mut self, by: u64) -> bool {
-        let take = |free: u64| free.checked_sub(by);
-        let taken = self.room.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        if taken {
-            self.bytes += by;
-        }
-        taken
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.room.free.fetch_add(self.bytes, Ordering::Relaxed);
-    }
 }
 
 impl Verified {
@@ -112,51 +70,47 @@ enum Kept {
 }
 
 /// Reads a body, hashing while it comes, and checks the signature at its end.
-pub(super) async fn read(payload: web::Payload, room: &Room, hearing: Hearing) -> Result<Verified, Unread> {
-    match tokio::time::timeout(SLOWEST, receive(payload, room, hearing)).await {
-        Ok(result) => result,
-        Err(_) => Err(Unread::TooSlow),
-    }
+pub(super) async fn read(payload: web::Payload, share: Share, hearing: Hearing) -> Result<Verified, Unread> {
+    tokio::time::timeout(SLOWEST, receive(payload, share, hearing)).await.unwrap_or(Err(Unread::TooSlow))
 }
 
 /// Reads a body that stays in memory, whoever wrote it: it is no more than `limit` bytes.
-pub(super) async fn read_small(payload: web::Payload, room: &Room, limit: usize) -> Result<(Bytes, Share), Unread> {
-    tokio::time::timeout(SLOWEST, receive_small(payload, room, limit)).await.unwrap_or(Err(Unread::TooSlow))
+pub(super) async fn read_small(payload: web::Payload, share: Share, limit: u64) -> Result<(Bytes, Share), Unread> {
+    tokio::time::timeout(SLOWEST, receive_small(payload, share, limit)).await.unwrap_or(Err(Unread::TooSlow))
 }
 
-async fn receive_small(mut payload: web::Payload, room: &Room, limit: usize) -> Result<(Bytes, Share), Unread> {
-    let (mut share, mut bytes) = (room.share(), BytesMut::new());
-    while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(|_| Unread::Broken)?;
-        if bytes.len() + piece.len() > limit {
-            return Err(Unread::TooLarge);
-        }
-        if !share.grow(piece.len() as u64) {
-            return Err(Unread::NoRoom);
-        }
+async fn receive_small(mut payload: web::Payload, mut share: Share, limit: u64) -> Result<(Bytes, Share), Unread> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = next(&mut payload, &mut share, limit).await? {
         bytes.extend_from_slice(&piece);
     }
     Ok((bytes.freeze(), share))
 }
 
-async fn receive(mut payload: web::Payload, room: &Room, mut hearing: Hearing) -> Result<Verified, Unread> {
-    let mut share = room.share();
+async fn receive(mut payload: web::Payload, mut share: Share, mut hearing: Hearing) -> Result<Verified, Unread> {
     let mut kept = Kept::Piece(Bytes::new());
-    while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(|_| Unread::Broken)?;
-        let bytes = piece.len() as u64;
-        if share.bytes + bytes > LARGEST_BODY {
-            return Err(Unread::TooLarge);
-        }
-        if !share.grow(bytes) {
-            return Err(Unread::NoRoom);
-        }
+    while let Some(piece) = next(&mut payload, &mut share, LARGEST_BODY).await? {
         hearing.update(&piece);
-        kept = kept.with(piece, &room.spool).await.map_err(Unread::Spool)?;
+        kept = kept.with(piece, share.spool()).await.map_err(Unread::Spool)?;
     }
     let voice = hearing.judge().ok_or(Unread::BadSignature)?;
-    let body = kept.into_bytes(share.bytes).await.map_err(Unread::Spool)?;
+    share.keep();
+    let body = kept.into_bytes(share.bytes()).await.map_err(Unread::Spool)?;
     Ok(Verified { body, voice, share })
+}
+
+/// The next piece of a body, which has its room; nothing at its end.
+async fn next(payload: &mut web::Payload, share: &mut Share, limit: u64) -> Result<Option<Bytes>, Unread> {
+    let piece = tokio::select! {
+        biased;
+        () = share.cut() => return Err(Unread::NoRoom),
+        piece = tokio::time::timeout(SILENT, payload.next()) => piece.map_err(|_| Unread::TooSlow)?,
+    };
+    let Some(piece) = piece.transpose().map_err(|_| Unread::Broken)? else { return Ok(None) };
+    if share.bytes() + piece.len() as u64 > limit {
+        return Err(Unread::TooLarge);
+    }
+    if share.grow(piece.len() as u64).await { Ok(Some(piece)) } else { Err(Unread::NoRoom) }
 }
 
 impl Kept {
@@ -170,7 +124,7 @@ impl Kept {
                 return Ok(Self::Spool(file));
             }
         };
-        if bytes.len() + piece.len() <= SMALL {
+        if (bytes.len() + piece.len()) as u64 <= SMALL {
             bytes.extend_from_slice(&piece);
             return Ok(Self::Memory(bytes));
         }

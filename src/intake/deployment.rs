@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::homes::blocking;
-use super::payload::{Malformed, repository_name};
+use super::payload::{LONGEST_NAME, Malformed, repository_name};
 use crate::domain::{
     Ask, Cause, CommitPrefix, CommitSha, DeliveryId, DeployOptions, NoDeployment, Order, PlanLine, RefName, Repository,
-    Request, Target, harmless,
+    Request, Target, one_line,
 };
 use crate::ledger::{Accepted, Birth, Ledger, LedgerError};
 
@@ -93,7 +93,8 @@ pub(super) fn wanted(json: &str) -> Result<Wanted, Malformed> {
     }
     let sha = CommitSha::parse(sha).map_err(|unfit| Malformed::Name { field: "deployment.sha", unfit })?;
     let repository = Repository { id: Some(repository.id), name: repository_name(repository.full_name)? };
-    let actor = format!("{} on GitHub", creator.map_or_else(|| "somebody".to_owned(), |it| it.login));
+    let login = creator.map_or_else(|| "somebody".to_owned(), |it| one_line(&it.login, LONGEST_NAME));
+    let actor = format!("{login} on GitHub");
     Ok(Wanted::This(Wish { repository, number: id, sha, reference, environment, actor }.into()))
 }
 
@@ -132,7 +133,7 @@ impl Wish {
             });
         }
         if plans.is_empty() {
-            let environment = harmless(&self.environment);
+            let environment = one_line(&self.environment, LONGEST_NAME);
             return Ok(Answered::NoTarget(format!("no target is for the environment `{environment}`")));
         }
         let repeat = repeat && plans.iter().any(|it| it.deployment.is_some());

@@ -1,22 +1,26 @@
 //! `POST /webhooks/github`. It answers after the ledger is durable, and asks nobody else.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::answer::{self, Problem};
-use super::body::{self, LARGEST_BODY, Room, SMALL, Verified};
+use super::body::{self, LARGEST_BODY, Unread, Verified};
 use super::checks::{self, Said};
 use super::deployment::{self, Answered, Wanted, Wish};
 use super::missed::Missed;
 use super::payload::{self, Encoding, Malformed};
 use super::reception::Reception;
 use super::repository;
+use super::room::{Room, SMALL};
 use super::signature::{Claim, Keys};
+use super::sources::Sources;
+use super::telling::Telling;
 use crate::clients::Clock;
 use crate::clients::github::GitHubClients;
 use crate::config::Config;
@@ -32,6 +36,8 @@ pub struct IntakeState {
     reception: Reception,
     keys: Keys,
     room: Room,
+    sources: Sources,
+    telling: Telling,
     clock: Clock,
     hear: Hear,
 }
@@ -60,7 +66,8 @@ impl IntakeState {
         let keys = Keys::new(&config.github);
         let room = Room::new(config.server.bodies_in_flight_bytes, spool);
         let reception = Reception::open(ledger, config).map_err(std::io::Error::other)?;
-        Ok(Self { reception, keys, room, clock, hear: Arc::new(|_| ()) })
+        let (sources, telling) = (Sources::new(clock.clone()), Telling::default());
+        Ok(Self { reception, keys, room, sources, telling, clock, hear: Arc::new(|_| ()) })
     }
 
     /// The same, and what only somebody else can look into goes here.
@@ -68,9 +75,12 @@ impl IntakeState {
     pub fn hearing(self, hear: Hear) -> Self {
         Self { hear, ..self }
     }
-}
 
-impl IntakeState {
+    /// What is known of those who send.
+    pub fn sources(&self) -> Sources {
+        self.sources.clone()
+    }
+
     /// What looks for the deliveries that never came to this door.
     pub fn missed(&self, clients: &GitHubClients) -> Missed {
         Missed::new(self.reception.clone(), clients, self.clock.clone())
@@ -93,27 +103,49 @@ pub fn routes(config: &mut web::ServiceConfig, state: IntakeState) {
 }
 
 async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<IntakeState>) -> HttpResponse {
-    match take(request.headers(), payload, &state).await {
+    match take(&request, payload, &state).await {
         Ok(answer) => answer,
-        Err(problem) => problem.answer(),
+        Err(problem) => problem.answer(&state.telling, state.clock.now()),
     }
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    Problem::wrong_method(request.method()).answer()
+    Problem::wrong_method(request.method()).answer_quietly()
 }
 
-async fn take(headers: &HeaderMap, payload: web::Payload, state: &IntakeState) -> Result<HttpResponse, Problem> {
-    let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
+/// Whose request it is: who made the connection, or whom a configured proxy saw.
+fn source(request: &HttpRequest, state: &IntakeState) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let lines = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok());
+    state.reception.config.server.proxies.asks(peer, lines.collect::<Vec<_>>().into_iter())
+}
+
+async fn take(request: &HttpRequest, payload: web::Payload, state: &IntakeState) -> Result<HttpResponse, Problem> {
+    let headers = request.headers();
+    let text = |name: &str| {
+        let mut lines = headers.get_all(name);
+        let only = lines.next().filter(|_| lines.next().is_none());
+        only.and_then(|it| it.to_str().ok())
+    };
     let announced = text(CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<u64>().ok());
     if let Some(bytes) = announced.filter(|bytes| *bytes > LARGEST_BODY) {
         return Err(Problem::too_large(Some(bytes)));
     }
-    let claim = match text("x-hub-signature-256") {
-        Some(header) => Claim::parse(header).ok_or_else(Problem::broken_signature)?,
-        None => return Err(Problem::no_signature(headers.contains_key("x-hub-signature"))),
+    let mut signatures = headers.get_all("x-hub-signature-256");
+    let claim = match (signatures.next(), signatures.next()) {
+        (None, _) => return Err(Problem::no_signature(headers.contains_key("x-hub-signature"))),
+        (Some(one), None) => one.to_str().ok().and_then(Claim::parse).ok_or_else(Problem::broken_signature)?,
+        // Which one counts would be anybody's guess.
+        (Some(_), Some(_)) => return Err(Problem::broken_signature()),
     };
-    let verified = body::read(payload, &state.room, state.keys.hear(claim)).await;
+    let source = source(request, state);
+    let share = state.room.share(state.sources.standing(source));
+    let verified = body::read(payload, share, state.keys.hear(claim)).await;
+    match &verified {
+        Ok(_) => state.sources.prove(source),
+        Err(Unread::BadSignature) => state.sources.suspect(source),
+        Err(_) => {}
+    }
     let verified = verified.map_err(|error| Problem::unread(&error))?;
     let content_type = text(CONTENT_TYPE.as_str()).unwrap_or_default();
     let encoding = Encoding::of(content_type).ok_or_else(|| Problem::wrong_content_type(content_type))?;
@@ -199,7 +231,7 @@ fn is_event(name: &str) -> bool {
 
 /// Reads a body; a large one away from the worker, which others are waiting for.
 async fn understand(body: &Bytes, encoding: Encoding, event: &str) -> Result<Understood, Malformed> {
-    if body.len() <= SMALL {
+    if body.len() as u64 <= SMALL {
         return parse(body, encoding, event);
     }
     let (body, event) = (body.clone(), event.to_owned());

@@ -15,11 +15,15 @@ mod missed;
 mod payload;
 mod reception;
 mod repository;
+mod room;
 mod signature;
 pub mod sns;
+mod sources;
+mod telling;
 
 pub use body::{LARGEST_BODY, Verified};
 pub use github::{Hear, IntakeState, routes};
 pub use missed::Missed;
 pub use payload::{Malformed, push};
 pub use signature::{Claim, Hearing, Keys, Voice};
+pub use sources::{Sources, Visit};

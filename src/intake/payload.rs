@@ -7,12 +7,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Skip, Unfit};
+use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Skip, Unfit, does_nothing, one_line};
 
 /// GitHub lists this many commits of a push and drops the rest without saying so.
 const MOST_COMMITS: usize = 2048;
 /// Longer titles are cut: they are for one line of a list.
 const LONGEST_TITLE: usize = 200;
+/// GitHub's names have 39 characters; those in git are anybody's.
+pub(super) const LONGEST_NAME: usize = 100;
 
 /// A body that is not what its headers say.
 #[derive(Debug, Error)]
@@ -145,7 +147,7 @@ pub fn push(json: &str) -> Result<Push, Malformed> {
     let head = payload.head_commit.as_ref();
     Ok(Push {
         repository: Repository { id: payload.repository.id, name: repository_name(payload.repository.full_name.0)? },
-        reference: RefName::parse(payload.reference.0).map_err(|unfit| Malformed::Name { field: "ref", unfit })?,
+        reference: reference(payload.reference.0.into_owned())?,
         before,
         after,
         forced: payload.forced,
@@ -160,6 +162,17 @@ pub fn push(json: &str) -> Result<Push, Malformed> {
 /// The repository's name as the payload has it.
 pub(super) fn repository_name(full_name: impl Into<String>) -> Result<RepositoryName, Malformed> {
     RepositoryName::parse(full_name).map_err(|unfit| Malformed::Name { field: "repository.full_name", unfit })
+}
+
+/// The ref as the payload has it. Git allows names that turn the direction of writing, or that some terminals obey; they
+/// stand in what people read, and nobody deploys from them.
+fn reference(text: String) -> Result<RefName, Malformed> {
+    let malformed = |unfit| Malformed::Name { field: "ref", unfit };
+    if !text.chars().all(does_nothing) {
+        let expected = "a full ref name of characters that people can see";
+        return Err(malformed(Unfit { expected, found: one_line(&text, 80) }));
+    }
+    RefName::parse(text).map_err(malformed)
 }
 
 /// A commit, or none for forty zeros.
@@ -190,15 +203,15 @@ fn changed(commits: &[Commit<'_>]) -> Option<Vec<String>> {
 }
 
 fn title(message: &str) -> Option<String> {
-    let line = message.lines().next().unwrap_or_default().trim();
-    (!line.is_empty()).then(|| line.chars().take(LONGEST_TITLE).collect())
+    let line = one_line(message.lines().next().unwrap_or_default(), LONGEST_TITLE);
+    (!line.is_empty()).then_some(line)
 }
 
 impl Person<'_> {
     /// The name on GitHub, else the name in git.
     fn name(&self) -> Option<String> {
         let text = self.username.as_ref().or(self.name.as_ref())?;
-        Some(text.0.clone().into_owned()).filter(|name| !name.is_empty())
+        Some(one_line(&text.0, LONGEST_NAME)).filter(|name| !name.is_empty())
     }
 }
 
@@ -286,6 +299,21 @@ mod tests {
         let long = "é".repeat(300);
         let it = push(&payload(&format!(r#""head_commit":{{"message":"{long}"}},"#))).unwrap();
         assert_eq!(it.title.unwrap().chars().count(), 200);
+    }
+
+    #[test]
+    fn what_people_wrote_is_cut_and_does_nothing() {
+        let ship = "🚢".repeat(1000);
+        let it = push(&payload(&format!(
+            r#""head_commit":{{"message":"\u001b[2J\u202eFix {ship}","author":{{"name":"{ship}"}}}},"pusher":{{"name":"\u0007bob"}},"#
+        )))
+        .unwrap();
+        assert_eq!(it.title.unwrap(), format!("[2JFix {}", "🚢".repeat(193)));
+        assert_eq!((it.author.unwrap().chars().count(), it.pusher.as_deref()), (LONGEST_NAME, Some("bob")));
+        for name in ["a\\u202eb", "a\\u009bb", "a\\u001bb"] {
+            let told = push(&payload("").replace("heads/main", &format!("heads/{name}"))).unwrap_err().to_string();
+            assert!(told.starts_with("`ref`: `refs/heads/ab` is not a full ref name"), "{told}");
+        }
     }
 
     #[test]

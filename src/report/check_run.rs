@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::sink::{Message, Said};
 use crate::clients::github::{GitHubClient, GitHubError};
-use crate::domain::{Deployment, DeploymentEvent, Event, Finding, Notice, NoticeState, Record, Severity, Stream};
+use crate::domain::{
+    Deployment, DeploymentEvent, Event, Finding, Notice, NoticeState, Record, Severity, Stream, one_line,
+};
 use crate::ledger::{Ledger, LedgerError};
 
 /// GitHub takes so many with one request.
@@ -161,10 +163,14 @@ fn annotation(finding: &Finding) -> Option<Annotation<'_>> {
     })
 }
 
+/// What stands in a block of code must not end it.
+const LONGEST_LINE: usize = 1000;
+
 /// What stands beside no line, and how much there is no room for.
 fn summary(findings: &[Finding]) -> String {
     let (placed, others): (Vec<_>, Vec<_>) = findings.iter().partition(|it| it.place.is_some());
-    let mut lines: Vec<String> = others.iter().take(ANNOTATIONS).map(|it| format!("    {it}")).collect();
+    let mut lines: Vec<String> =
+        others.iter().take(ANNOTATIONS).map(|it| format!("    {}", one_line(&it.to_string(), LONGEST_LINE))).collect();
     if let Some(more) = placed.len().checked_sub(ANNOTATIONS + 1) {
         lines.push(format!("\nand {} more: `landfall check` in the repository shows all of them.", more + 1));
     }

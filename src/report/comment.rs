@@ -10,7 +10,7 @@ use super::sink::{Message, Said};
 use crate::clients::github::{GitHubClient, GitHubError};
 use crate::domain::{
     Blame, Deployment, DeploymentEvent, Event, Lifecycle, Notice, NoticeState, Record, SinkEvent, State, StepStatus,
-    Stream,
+    Stream, harmless,
 };
 use crate::ledger::{Filter, Ledger, LedgerError};
 
@@ -199,19 +199,16 @@ fn tail(text: &str) -> String {
     text.chars().skip(skipped).collect()
 }
 
-/// Text as it is, in a block that it cannot end: the fence is longer than any run of backticks in it. What turns the
-/// direction of writing, and what terminals understand, is left out.
+/// Text as it is, in a block that it cannot end: the fence is longer than any run of backticks in it.
 fn fenced(text: &str) -> String {
-    let turns = |it: char| matches!(it, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let plain: String =
-        text.chars().filter(|it| matches!(it, '\n' | '\t') || !(it.is_control() || turns(*it))).collect();
+    let plain = harmless(text);
     let fence = "`".repeat(longest_run(&plain).max(2) + 1);
     format!("{fence}text\n{}\n{fence}", plain.trim_end())
 }
 
 /// A word as it is, in a span that it cannot end.
 fn code(text: &str) -> String {
-    let plain: String = line(text).chars().filter(|it| !it.is_control()).collect();
+    let plain = harmless(&line(text));
     match longest_run(&plain) {
         0 => format!("`{plain}`"),
         run => {

@@ -39,7 +39,7 @@ pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: B
     }
     let fields = Fields::parse(&body);
     let (now, next) = (state.clock.now(), local(fields.get("next").unwrap_or("/")));
-    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let address = whose(&request, &state);
     if let Some(pause) = state.tokens.way().must_wait(address, now) {
         let seconds = u64::try_from(pause.as_secs()).unwrap_or(0) + 1;
         let help = format!("wait {seconds} s and try again");
@@ -56,6 +56,13 @@ pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: B
     };
     welcome(&state, &grant).await;
     Ok(signed_in(&name, state.secure, next))
+}
+
+/// Who asks: who made the connection, or whom a configured proxy saw.
+fn whose(request: &HttpRequest, state: &WebState) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let lines: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok()).collect();
+    state.proxies.asks(peer, lines.into_iter())
 }
 
 /// Writes down that somebody was let in. Whoever comes to mend a full disk is let in although it cannot be.

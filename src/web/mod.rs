@@ -30,10 +30,12 @@ pub use asks::{AskError, Asked, Asks};
 
 use crate::board::{Board, Figures};
 use crate::clients::Clock;
+use crate::config::Proxies;
 use access::Tokens;
 
-/// How many event streams a worker may hold open at once: each keeps a connection and a few kilobytes.
-const STREAMS: usize = 256;
+/// How many event streams a worker may hold open at once: each keeps a connection and a few kilobytes. Those of both
+/// workers are a quarter of all connections.
+const STREAMS: usize = 128;
 /// The largest body of a form or a request, in bytes: some hundred times what one needs.
 const LARGEST_BODY: usize = 64 << 10;
 
@@ -51,6 +53,8 @@ pub struct WebState {
     pub clock: Clock,
     /// Whether reading needs no token.
     pub public_reads: bool,
+    /// Whose word on who asks is taken.
+    pub proxies: Proxies,
     /// Whether browsers reach the dashboard by https: then the cookie is never sent without it.
     pub secure: bool,
     /// Cancelled when the bot drains: `/readyz` says so, and event streams end.

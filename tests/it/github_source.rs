@@ -178,6 +178,26 @@ async fn a_cut_archive_ends_in_an_error() {
     assert_eq!(unpack(world.source.archive(&commit).await.unwrap()).await.unwrap().1["noise"], noise);
 }
 
+/// Where the API says that an archive lies is somebody else's word: only the configured server may be in a private network,
+/// and nothing where clouds tell their secrets.
+#[tokio::test]
+async fn an_archive_is_not_fetched_from_where_only_this_machine_can_look() {
+    let (world, commit) = World::with_a_commit();
+    for (to, why) in [
+        ("http://169.254.169.254/latest/meta-data", "a link-local address, where clouds tell machines their secrets"),
+        ("http://[fd00:ec2::254]/latest", "where a cloud tells machines their secrets"),
+        ("http://localhost:9/x", "`localhost` is "),
+        ("http://10.1.2.3/x", "an address of a private network or of this machine"),
+        ("http://2130706434/x", "an address of a private network or of this machine"),
+    ] {
+        world.github.script(Route::Tarball, [Trouble::LeadsTo(to)]);
+        let Err(error) = world.source.archive(&commit).await else { panic!("{to} was asked") };
+        let told = format!("{error:?}");
+        assert!(told.contains("a redirect that is not followed") && told.contains(why), "{to}: {told}");
+    }
+    assert!(world.source.archive(&commit).await.is_ok(), "the configured server is believed wherever it is");
+}
+
 #[tokio::test]
 async fn refusals_are_told_apart() {
     let (world, commit) = World::with_a_commit();

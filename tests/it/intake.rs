@@ -12,7 +12,6 @@ use landfall::ledger::{Ledger, Options};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 
 use crate::worlds::push::{self, signature as sign};
 
@@ -312,37 +311,5 @@ async fn a_large_body_that_cannot_be_kept_is_said_plainly() {
     let detail = told["detail"].as_str().unwrap();
     assert!(detail.starts_with("the body cannot be kept: no such file or directory"), "{told}");
     assert!(!told.to_string().contains("os error"), "{told}");
-    door.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_under_way_have_a_budget_and_beyond_it_the_sender_shall_come_again() {
-    let door = Door::open().await;
-    // A raw connection that sends 20 of the 30 MiB and then falls silent.
-    let address = door.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: {}\r\nContent-Length: 26000000\r\n\r\n",
-        sign("new", b"")
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
-    slow.write_all(&vec![b'x'; 20 << 20]).await.unwrap();
-    let deadline = std::time::Duration::from_secs(10);
-    let large = padded(20 << 20);
-    let refused = async {
-        loop {
-            let answer = door.request(&Delivery { body: large.clone(), ..push() }).send().await.unwrap();
-            if answer.status() == 503 {
-                break answer;
-            }
-        }
-    };
-    let refused = tokio::time::timeout(deadline, refused).await.unwrap();
-    assert_eq!(refused.headers()["retry-after"], "10");
-    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "intake/busy");
-    assert!(door.send(push()).await.0 < 300, "small ones still fit");
-    drop(slow);
-    let freed = async { while door.send(Delivery { body: large.clone(), ..push() }).await.0 == 503 {} };
-    tokio::time::timeout(deadline, freed).await.unwrap();
     door.close().await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use expect_test::expect;
 use landfall::clients::Clock;
-use landfall::clients::fetch::from_the_web;
+use landfall::clients::fetch::{from_anywhere, from_the_web};
 use landfall::config::{Config, Environment, Sns};
 use landfall::intake::sns::{LARGEST_MESSAGE, SnsState};
 use serde_json::{Value, json};
@@ -299,7 +299,7 @@ async fn headers_raw_delivery_and_size_are_looked_at_first() {
     let mut other = request(&good).build().unwrap();
     other.headers_mut().insert("x-amz-sns-topic-arn", "arn:aws:sns:eu-west-1:123456789012:other".parse().unwrap());
     assert_eq!(door.client.execute(other).await.unwrap().status(), 400);
-    let large = json!({"Type": "Notification", "Message": "x".repeat(LARGEST_MESSAGE)});
+    let large = json!({"Type": "Notification", "Message": "x".repeat(usize::try_from(LARGEST_MESSAGE).unwrap())});
     assert_eq!(door.told(&large).await, "413 intake/sns-too-large");
     // In pieces, so that its length is not announced.
     let pieces =
@@ -397,7 +397,7 @@ async fn what_is_fetched_is_neither_redirected_nor_long_nor_late() {
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
-    let fetch = from_the_web(4096, Duration::from_millis(300));
+    let fetch = from_anywhere(4096, Duration::from_millis(300));
     let get = async |path: &str| match fetch(format!("http://{address}/{path}").parse().unwrap()).await {
         Ok(body) => String::from_utf8(body.to_vec()).unwrap(),
         Err(error) => error.to_string(),
@@ -406,5 +406,8 @@ async fn what_is_fetched_is_neither_redirected_nor_long_nor_late() {
     assert_eq!(get("away").await, "`127.0.0.1` answered 302, expected 200");
     assert_eq!(get("long").await, "`127.0.0.1` answered more than 4096 bytes");
     assert_eq!(get("late").await, "`127.0.0.1` could not be asked: no answer within 0.3 s");
+    let guarded = from_the_web(4096, Duration::from_secs(3))(format!("http://{address}/good").parse().unwrap()).await;
+    let told = guarded.unwrap_err().to_string();
+    assert_eq!(told, "`127.0.0.1` is 127.0.0.1, an address of a private network or of this machine");
     handle.stop(false).await;
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod inventory;
+mod programs;
 mod threats;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -27,7 +27,7 @@ use url::Url;
 use super::budget::{Budget, Spend};
 use super::error::GitHubError;
 use super::seen::Seen;
-use crate::clients::Clock;
+use crate::clients::{Clock, guard};
 use crate::domain::{Mask, root_cause};
 
 /// GitHub answers within 10 s or not at all; a proxy in between may be slower.
@@ -45,8 +45,6 @@ const LONGEST_ANSWER: usize = 16 << 20;
 pub(super) struct Wire {
     pub(super) api_url: Url,
     octocrab: Octocrab,
-    /// For archives: follows redirects, has never seen a token.
-    plain: reqwest::Client,
     pub(super) clock: Clock,
     /// How far GitHub's clock was ahead of ours at its last answer.
     ahead: Mutex<Option<SignedDuration>>,
@@ -91,18 +89,9 @@ impl Wire {
         if !matches!(api.scheme(), "http" | "https") {
             return Err(unusable("it begins with neither `https://` nor `http://`".into()));
         }
-        let client = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_WITHIN)
-                .read_timeout(SILENT_AT_MOST)
-                .referer(false)
-        };
-        let stays = client().redirect(reqwest::redirect::Policy::none()).build().map_err(unclear)?;
-        let plain = client().redirect(reqwest::redirect::Policy::limited(REDIRECTS)).build().map_err(unclear)?;
-        let Ok(octocrab) =
-            OctocrabBuilder::new_empty().with_service(ReqwestConnector::new(stays)).with_auth(AuthState::None).build();
-        Ok(Self { api_url: api, octocrab, plain, clock, ahead: Mutex::default(), seen: Seen::default() })
+        let connector = ReqwestConnector::new(client().build().map_err(unclear)?);
+        let Ok(octocrab) = OctocrabBuilder::new_empty().with_service(connector).with_auth(AuthState::None).build();
+        Ok(Self { api_url: api, octocrab, clock, ahead: Mutex::default(), seen: Seen::default() })
     }
 
     /// What GitHub's clock says now, as far as its last answer told.
@@ -126,18 +115,41 @@ impl Wire {
                 Ok(chunks.map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
             }
             Reply::Elsewhere(url) => {
-                if self.api_url.scheme() == "https" && url.scheme() != "https" {
-                    return Err(GitHubError::Unclear { why: "a redirect from https to http".into() });
-                }
-                let response = self.plain.get(url).send().await.map_err(|error| unavailable(&error))?;
-                let (status, headers) = (response.status(), response.headers().clone());
-                if !status.is_success() {
-                    return Err(self.refused(status, &headers, b""));
-                }
+                let response = self.elsewhere(url).await?;
                 Ok(response.bytes_stream().map(|chunk| chunk.map_err(|error| unavailable(&error))).boxed())
             }
             Reply::Unchanged => Err(unclear("nothing has changed, which was not asked")),
         }
+    }
+
+    /// Asks where an archive is said to lie, as nobody. Each address is judged by the guard, and asked at what was judged.
+    async fn elsewhere(&self, mut url: Url) -> Result<reqwest::Response, GitHubError> {
+        for _ in 0..=REDIRECTS {
+            if self.api_url.scheme() == "https" && url.scheme() != "https" {
+                return Err(GitHubError::Unclear { why: "a redirect from https to http".into() });
+            }
+            let client = guard::held(client(), &url, self.is_of_the_same_house(&url)).await;
+            let client = client.map_err(|error| unclear(format!("a redirect that is not followed: {error}")))?;
+            let client = client.build().map_err(unclear)?;
+            let response = client.get(url.clone()).send().await.map_err(|error| unavailable(&error))?;
+            let (status, headers) = (response.status(), response.headers());
+            if status.is_success() {
+                return Ok(response);
+            }
+            match redirect(status, headers.get(LOCATION), &url)? {
+                Some(next) => url = next,
+                None => return Err(self.refused(status, headers, b"")),
+            }
+        }
+        Err(GitHubError::Unclear { why: format!("more than {REDIRECTS} redirects") })
+    }
+
+    /// Whether it is the configured server or a part of it, such as `codeload.` of an Enterprise server: these alone may
+    /// be in a private network.
+    fn is_of_the_same_house(&self, url: &Url) -> bool {
+        let (Some(own), Some(other)) = (self.api_url.host_str(), url.host_str()) else { return false };
+        let house = own.strip_prefix("api.").unwrap_or(own);
+        other == own || other == house || other.strip_suffix(house).is_some_and(|it| it.ends_with('.'))
     }
 
     /// Sends the request, and again to where a renamed repository answers, as long as that is the API too.
@@ -211,6 +223,16 @@ impl Wire {
         let beneath = url.path().strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
         self.api_url.origin() == url.origin() && beneath && url.username().is_empty()
     }
+}
+
+/// A client that follows nothing by itself.
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENT_AT_MOST)
+        .referer(false)
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 impl<'a> Asked<'a, ()> {

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
 use std::process::{Child, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use super::processes::{Process, holding};
 
 /// Longer lines are cut into several, so that no output can fill the memory.
 const LONGEST_LINE: u64 = 16 * 1024;
+/// How many lines may wait to be written down; a script that says more waits.
+const AHEAD: usize = 256;
 
 /// What is heard of a script.
 pub(super) enum Said {
@@ -32,7 +34,7 @@ pub(super) struct Outputs {
 impl Outputs {
     /// Begins to listen. The threads end when the streams and the process do.
     pub(super) fn of(mut child: Child) -> Self {
-        let (say, said) = channel();
+        let (say, said) = sync_channel(AHEAD);
         let mut open = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             open.push(("stdout", pipe_name(&stdout)));
@@ -83,7 +85,7 @@ impl Outputs {
     }
 }
 
-fn follow(stream: &'static str, from: impl Read + Send + 'static, say: Sender<Said>) {
+fn follow(stream: &'static str, from: impl Read + Send + 'static, say: SyncSender<Said>) {
     let body = move || {
         let mut reader = BufReader::new(from);
         let mut line = Vec::new();

@@ -26,7 +26,7 @@ pub(super) async fn receive(request: HttpRequest, payload: web::Payload, state: 
     };
     match take(request.headers(), payload, state, secret).await {
         Ok(reason) => HttpResponse::Ok().json(Told { reason }),
-        Err(problem) => problem.answer(),
+        Err(problem) => problem.answer(&state.telling, state.clock.now()),
     }
 }
 
@@ -46,7 +46,7 @@ async fn take(
         return Err(Problem::wrong_event_secret());
     }
     let unread = |error| Problem::sns_unread(&error, LARGEST_MESSAGE);
-    let (body, _share) = body::read_small(payload, &state.room, LARGEST_MESSAGE).await.map_err(unread)?;
+    let (body, _share) = body::read_small(payload, state.share(), LARGEST_MESSAGE).await.map_err(unread)?;
     let meaning = meaning(&String::from_utf8_lossy(&body), "");
     Ok(state.hear(meaning, "EventBridge"))
 }

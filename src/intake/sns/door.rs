@@ -22,10 +22,13 @@ use crate::clients::fetch::Fetch;
 use crate::config::{Sns, Topic};
 use crate::domain::Hint;
 use crate::intake::answer::Problem;
-use crate::intake::body::{self, Room};
+use crate::intake::body;
+use crate::intake::room::{Room, Share};
+use crate::intake::sources::Standing;
+use crate::intake::telling::Telling;
 
 /// SNS takes messages of 256 KiB. In its envelope every quote of one is escaped, and the envelope itself is small.
-pub const LARGEST_MESSAGE: usize = (2 * 256 + 16) << 10;
+pub const LARGEST_MESSAGE: u64 = (2 * 256 + 16) << 10;
 /// Bodies under way at once.
 const ROOM: u64 = 16 << 20;
 /// SNS tries for an hour at most.
@@ -46,9 +49,10 @@ pub(super) struct Inner {
     pub(super) sns: Sns,
     certificates: Certificates,
     seen: Mutex<Seen>,
-    pub(super) room: Room,
+    room: Room,
+    pub(super) telling: Telling,
     hear: Hear,
-    clock: Clock,
+    pub(super) clock: Clock,
     has_told: AtomicBool,
 }
 
@@ -76,6 +80,7 @@ impl SnsState {
             seen: Mutex::default(),
             // Nothing that is small enough is spooled.
             room: Room::new(ROOM, std::path::PathBuf::new()),
+            telling: Telling::default(),
             hear,
             clock,
             has_told: AtomicBool::new(false),
@@ -99,7 +104,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: SnsState) {
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    Problem::wrong_method(request.method()).answer()
+    Problem::wrong_method(request.method()).answer_quietly()
 }
 
 async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<SnsState>) -> HttpResponse {
@@ -112,11 +117,16 @@ async fn receive(request: HttpRequest, payload: web::Payload, state: web::Data<S
     }
     match state.believe(request.headers(), payload).await {
         Ok(believed) => state.act(&believed),
-        Err(problem) => problem.answer(),
+        Err(problem) => problem.answer(&state.telling, state.clock.now()),
     }
 }
 
 impl Inner {
+    /// Room for one message. All that send any are Amazon's, or nobody.
+    pub(super) fn share(&self) -> Share {
+        self.room.share(Standing::Unknown)
+    }
+
     /// A message that a configured topic signed, of now. The cheapest questions come first.
     async fn believe(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Believed, Problem> {
         let envelope = self.read(headers, payload).await?;
@@ -150,14 +160,14 @@ impl Inner {
     async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Envelope, Problem> {
         let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
         let unread = |error| Problem::sns_unread(&error, LARGEST_MESSAGE);
-        let announced = text(CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<usize>().ok());
+        let announced = text(CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > LARGEST_MESSAGE) {
             return Err(unread(body::Unread::TooLarge));
         }
         if text("x-amz-sns-rawdelivery").is_some_and(|it| it.eq_ignore_ascii_case("true")) {
             return Err(Problem::raw_delivery());
         }
-        let (body, _share) = body::read_small(payload, &self.room, LARGEST_MESSAGE).await.map_err(unread)?;
+        let (body, _share) = body::read_small(payload, self.share(), LARGEST_MESSAGE).await.map_err(unread)?;
         let envelope = Envelope::parse(&body).map_err(|unfit| Problem::not_an_envelope(&unfit))?;
         let kind = text("x-amz-sns-message-type");
         if kind != Some(envelope.kind.word()) {

@@ -53,7 +53,7 @@ impl Problem {
         .come_again()
     }
 
-    pub(super) fn sns_unread(error: &Unread, limit: usize) -> Self {
+    pub(super) fn sns_unread(error: &Unread, limit: u64) -> Self {
         match error {
             Unread::TooLarge => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

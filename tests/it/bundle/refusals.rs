@@ -182,6 +182,31 @@ fn limits_are_held() {
     assert_eq!(zip.unwrap_err().failure().code, "bundle/too-many");
 }
 
+/// A hundred thousand entries are a large repository and no attack; what is more than git has of a mode is not kept.
+#[test]
+fn many_entries_pass_and_no_mode_is_more_than_git_has() {
+    let archive = hand(|tar| {
+        tar.file("top/suid", "#!/bin/sh\n");
+        let mut header = Header::new_ustar();
+        header.as_mut_bytes().copy_from_slice(&tar.0[tar.0.len() - 1024..tar.0.len() - 512]);
+        header.set_mode(0o6777);
+        header.set_cksum();
+        let at = tar.0.len() - 1024;
+        tar.0[at..at + 512].copy_from_slice(header.as_bytes());
+        for number in 0..100_000 {
+            tar.file(&format!("top/many/{number}"), "");
+        }
+    });
+    let (out, bundled) = bundle(&archive, &request(SHA, BundleFormat::Tar)).unwrap();
+    let listed = super::list(&out);
+    assert!(listed.lines().any(|line| line.starts_with("755 ") && line.ends_with(" suid")), "{}", &listed[..300]);
+    assert_eq!(listed.lines().filter(|line| line.contains(" many/") && !line.ends_with('/')).count(), 100_000);
+    drop(bundled);
+    let few = Limits { entries: 100_000, ..Limits::default() };
+    let error = rebundle(&archive[..], std::io::sink(), &request(SHA, BundleFormat::Tar), &few).unwrap_err();
+    assert_eq!(error.failure().code, "bundle/too-many");
+}
+
 #[test]
 fn a_bomb_is_stopped_on_its_way() {
     let mut tar = Hand::new();

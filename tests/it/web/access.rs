@@ -130,6 +130,24 @@ async fn behind_https_the_cookie_never_travels_without_it() {
     assert!(cookie.starts_with("__Host-landfall=") && cookie.ends_with("SameSite=Strict; Secure"), "{cookie}");
 }
 
+/// Behind a configured proxy each guesses for themselves; what anybody else says in the header counts for nothing.
+#[actix_web::test]
+async fn one_who_guesses_behind_a_proxy_holds_up_nobody_else() {
+    let world = World::new(Setup::default());
+    let try_it = |peer: &str, forwarded: &'static str, token: &str| {
+        let form = TestRequest::post().uri("/login").peer_addr(peer.parse().unwrap());
+        world.send(form.insert_header(("X-Forwarded-For", forwarded)).set_form([("token", token.to_owned())]))
+    };
+    let (proxy, stranger) = ("127.0.0.1:1000", "203.0.113.7:1000");
+    for _ in 0..10 {
+        assert_eq!(try_it(proxy, "6.6.6.6, 203.0.113.1", "guess").await.status, 401);
+        assert_eq!(try_it(stranger, "203.0.113.2", "guess").await.status, 401);
+    }
+    assert_eq!(try_it(proxy, "203.0.113.1", &world.token).await.status, 429);
+    assert_eq!(try_it(stranger, "203.0.113.9", &world.token).await.status, 429);
+    assert_eq!(try_it(proxy, "203.0.113.2", &world.token).await.status, 303);
+}
+
 #[actix_web::test]
 async fn signing_in_is_not_for_other_sites_nor_for_guessers() {
     let world = World::new(Setup::default());

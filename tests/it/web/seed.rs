@@ -8,6 +8,7 @@ use actix_web::web::Data;
 use futures_util::future::BoxFuture;
 use landfall::board::{Board, Figures};
 use landfall::clients::Clock;
+use landfall::config::Proxies;
 use landfall::domain::{
     Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
     DeploymentId, EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState, Instances,
@@ -38,6 +39,13 @@ pub(crate) struct World {
 pub(crate) struct Setup {
     pub(crate) public_reads: bool,
     pub(crate) secure: bool,
+}
+
+/// This machine, where a test says that the connection is from there.
+fn proxy() -> Proxies {
+    let mut proxies = Proxies::default();
+    proxies.add("127.0.0.1").unwrap();
+    proxies
 }
 
 impl World {
@@ -75,6 +83,7 @@ impl World {
             tokens,
             clock: clock.clone(),
             public_reads: setup.public_reads,
+            proxies: proxy(),
             secure: setup.secure,
             stop: CancellationToken::new(),
         });
@@ -88,7 +97,8 @@ impl World {
 
     /// The same, as a new process would find it.
     pub(crate) fn restarted(&self) -> Self {
-        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _ } = self.state.get_ref();
+        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _, proxies } =
+            self.state.get_ref();
         let state = WebState {
             board: board.clone(),
             figures: figures.clone(),
@@ -96,6 +106,7 @@ impl World {
             tokens: Arc::new(Tokens::open(self.directory.path()).unwrap()),
             clock: clock.clone(),
             public_reads: *public_reads,
+            proxies: proxies.clone(),
             secure: *secure,
             stop: stop.clone(),
         };
