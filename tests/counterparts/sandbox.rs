@@ -59,13 +59,18 @@ fn a_push_goes_live_in_the_units_sandbox_and_its_hook_reaches_nothing_else() {
         println!("skipped: only root, with the right to make namespaces, can build a sandbox");
         return;
     }
+    let hidden = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+    if hidden.iter().any(|it| Path::new(env!("CARGO_TARGET_TMPDIR")).starts_with(it)) {
+        println!("skipped: the sandbox hides {hidden:?}, and this checkout lies there");
+        return;
+    }
     let mut bot = Shipped::new();
     bot.repo.write("check.sh", &hook(&bot.path("site")), 0o755);
     fs::set_permissions(bot.path(""), Permissions::from_mode(0o755)).unwrap();
     for name in ["state", "site"] {
         chown(bot.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let mut command = bot.command(Path::new(&crate::counterpart("LANDFALL_TEST_PYTHON")));
+    let mut command = bot.command(Path::new("python3"));
     command.args([STAND_IN, UNIT, &NOBODY.to_string()]).args([bot.path("state"), bot.path("site")]);
     command.arg("--").arg(bot.path("landfall")).arg("serve");
     bot.serve_as(command);
