@@ -17,7 +17,7 @@ use landfall::domain::{
 };
 use landfall::ledger::{Append, Birth, Filter, Ledger, LedgerError};
 
-use made::{Dir, accept, append, at, delivery, deploy, main_branch, name, order, sha};
+use made::{Dir, accept, append, append_after, at, delivery, deploy, main_branch, name, order, sha};
 
 #[tokio::test]
 async fn a_delivery_and_its_deployments_are_one_commit() {
@@ -143,9 +143,10 @@ async fn only_the_quicker_of_two_writers_appends() {
     let dir = Dir::new();
     let ledger = dir.open();
     let id = accept(&ledger, 1, 1).await;
+    // Both have seen one event, however quick the first is.
     let (one, two) = tokio::join!(
-        append(&ledger, id, DeploymentEvent::Weighing),
-        append(&ledger, id, DeploymentEvent::StopAsked { actor: "ada".into(), rollback: false }),
+        append_after(&ledger, id, 1, DeploymentEvent::Weighing),
+        append_after(&ledger, id, 1, DeploymentEvent::StopAsked { actor: "ada".into(), rollback: false }),
     );
     let Err(LedgerError::Overtaken { expected: Some(1), found: 2, .. }) = one.and(two) else { panic!("both wrote") };
     assert_eq!(ledger.deployment(id).unwrap().unwrap().events(), 2);

@@ -164,7 +164,17 @@ pub(crate) async fn accept(ledger: &Ledger, n: u64, commit: u64) -> DeploymentId
 }
 
 pub(crate) async fn append(ledger: &Ledger, id: DeploymentId, event: DeploymentEvent) -> Result<(), LedgerError> {
-    let expect = Some(ledger.deployment(id).unwrap().unwrap().events());
+    let seen = ledger.deployment(id).unwrap().unwrap().events();
+    append_after(ledger, id, seen, event).await
+}
+
+/// The same by somebody who has seen so many events of it.
+pub(crate) async fn append_after(
+    ledger: &Ledger,
+    id: DeploymentId,
+    seen: u64,
+    event: DeploymentEvent,
+) -> Result<(), LedgerError> {
     let (stream, event) = (Stream::Deployment(id), Event::Deployment(event));
-    ledger.append(Append { stream, expect, event, births: vec![] }).await.map(|_| ())
+    ledger.append(Append { stream, expect: Some(seen), event, births: vec![] }).await.map(|_| ())
 }
