@@ -289,7 +289,7 @@ async fn write(ledger: &Ledger, event: BotEvent) -> Result<(), LedgerError> {
 
 async fn open_ledger(config: &Config, clock: &Clock, probe: &Probe) -> Result<Ledger, LedgerError> {
     let (reserve_bytes, segment_bytes) = (config.ledger.reserve_bytes, config.ledger.segment_bytes);
-    let options = Options { reserve_bytes, segment_bytes, ..Options::default() };
+    let options = Options::of(reserve_bytes, segment_bytes);
     let (dir, clock) = (config.data_dir.join("ledger"), clock.clone());
     let seams = Seams { probe: probe.clone(), ..Seams::default() };
     let open = move || Ledger::open_with(&dir, options, Arc::new(move || clock.now()), seams);

@@ -62,7 +62,8 @@ impl BundleError {
             Self::Input(_) => Failure::passing("bundle/input", self.to_string()),
             Self::Output(_) => Failure::passing("bundle/output", self.to_string()),
             Self::Truncated { .. } => Failure::passing("bundle/truncated", self.to_string()),
-            Self::Unreadable { .. } => Failure::setup("bundle/unreadable", self.to_string())
+            // What a proxy answers instead of the source comes like this, and the next answer may be the source's own.
+            Self::Unreadable { .. } => Failure::passing("bundle/unreadable", self.to_string())
                 .help("check that `source` or `api_url` names a git repository or GitHub itself"),
             Self::OtherCommit { .. } => Failure::passing("bundle/other-commit", self.to_string())
                 .help("look for a cache between the bot and the source; nothing else changes an archive"),

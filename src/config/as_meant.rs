@@ -130,7 +130,7 @@ pub enum ChatKind {
 pub struct LedgerOptions {
     /// Free bytes under which nothing more is accepted.
     pub reserve_bytes: u64,
-    /// How long a segment of the log becomes before the next one is begun.
+    /// How long a segment of the log becomes before the next one is begun, and roughly how long the young part of the index.
     pub segment_bytes: u64,
     /// For how many days everything stays in it; nothing where that is for ever.
     pub keep_days: Option<u32>,

@@ -1,6 +1,7 @@
 //! The ledger as others hold it: opened once, cloned freely, written to by three verbs. It decides nothing itself.
 
 use std::fs::{self, File};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,9 +34,20 @@ pub struct Options {
     pub index_bytes: u64,
 }
 
+/// How long sled's file becomes: an empty one has half a megabyte, and what it holds is in memory, too.
+const INDEX_BYTES: RangeInclusive<u64> = 4 << 20..=64 << 20;
+
+impl Options {
+    /// With an index whose file becomes as long as a segment, as far as that is good for it.
+    pub fn of(reserve_bytes: u64, segment_bytes: u64) -> Self {
+        let index_bytes = segment_bytes.clamp(*INDEX_BYTES.start(), *INDEX_BYTES.end());
+        Self { reserve_bytes, segment_bytes, index_bytes }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { reserve_bytes: 256 << 20, segment_bytes: 64 << 20, index_bytes: 64 << 20 }
+        Self::of(256 << 20, 64 << 20)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceError;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
-use crate::clients::github::{GitHubClient, GitHubError};
+use crate::clients::github::{Answer, GitHubClient, GitHubError};
 use crate::domain::{CommitPrefix, CommitSha, RefName, Relation, Repository, RepositoryName};
 
 /// A tag of a tag of a tag is legal, and nobody makes more of them.
@@ -171,14 +171,14 @@ impl GitHubSource {
 
     pub(super) async fn peek(&self, commit: &CommitSha, path: &str) -> Result<Option<Bytes>, SourceError> {
         let address = self.path(&format!("contents/{}?ref={commit}", encode(path)));
-        match self.client.get(&address, "application/vnd.github.raw+json").await {
-            Ok(answer) if answer.is_plain_json() => Ok(None),
-            Ok(answer) => {
-                let bytes = answer.body.len() as u64;
+        match self.client.get(&address, "application/vnd.github.raw+json").await.and_then(Answer::file) {
+            Ok(None) => Ok(None),
+            Ok(Some(file)) => {
+                let bytes = file.len() as u64;
                 if bytes > PEEK_AT_MOST {
                     return Err(SourceError::TooLarge { path: path.into(), bytes, limit: PEEK_AT_MOST });
                 }
-                Ok(Some(answer.body))
+                Ok(Some(file))
             }
             Err(GitHubError::NotFound) => self.must_have(commit).await.map(|()| None),
             Err(error) => Err(self.error(error)),

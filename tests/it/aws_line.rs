@@ -374,6 +374,9 @@ fn an_archive_that_cannot_be_had_yet_is_asked_for_again() {
         (Route::Contents, Trouble::Status(503), "source/unavailable"),
         (Route::Archive, Trouble::Status(502), "source/unavailable"),
         (Route::Archive, Trouble::CutAfter(100), "source/cut"),
+        // Somebody on the way answered instead.
+        (Route::Contents, Trouble::Spoiled("{\"what\":"), "source/unavailable"),
+        (Route::Archive, Trouble::Spoiled("<h1>Welcome to the guests' network</h1>"), "bundle/unreadable"),
     ] {
         let line = Line::new();
         line.outside.github.script(route, [trouble]);

@@ -143,6 +143,17 @@ async fn a_peek_reads_one_file_of_that_commit() {
 }
 
 #[tokio::test]
+async fn what_was_spoiled_on_its_way_is_taken_for_no_file_and_no_absence() {
+    let (world, commit) = World::with_a_commit();
+    for spoiled in ["{\"what\":", "", "<h1>Welcome to the guests' network</h1>"] {
+        world.github.script(Route::Contents, [Trouble::Spoiled(spoiled)]);
+        let error = world.source.peek(&commit, "appspec.yml").await.unwrap_err();
+        assert!(error.is_passing(), "{spoiled}: {error:?}");
+    }
+    assert_eq!(world.source.peek(&commit, "appspec.yml").await, Ok(Some("os: linux\n".into())));
+}
+
+#[tokio::test]
 async fn the_archives_address_never_sees_the_token() {
     let (world, commit) = World::with_a_commit();
     let (named, files) = unpack(world.source.archive(&commit).await.unwrap()).await.unwrap();

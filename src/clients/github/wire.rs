@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use octocrab::service::middleware::reqwest_connector::ReqwestConnector;
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use url::Url;
 
@@ -285,10 +285,17 @@ impl Answer {
         })
     }
 
-    /// Whether it is JSON although something else was asked for: a directory's listing instead of a file.
-    pub fn is_plain_json(&self) -> bool {
+    /// The file that was asked for as it is; nothing where there is something else at its path, such as a directory, of
+    /// which JSON tells. A page is neither: somebody on the way answered instead.
+    pub fn file(self) -> Result<Option<Bytes>, GitHubError> {
         let kind = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        kind.split(';').next().is_some_and(|kind| kind.trim() == JSON)
+        match kind.split(';').next().unwrap_or_default().trim() {
+            JSON => self.json::<IgnoredAny>().map(|_| None),
+            "text/html" => Err(GitHubError::Unavailable {
+                why: "a web page came instead of a file; if that stays so, check `[github] api_url`".into(),
+            }),
+            _ => Ok(Some(self.body)),
+        }
     }
 
     /// One of GitHub's headers.

@@ -28,8 +28,7 @@ pub(super) fn of_group(group: u32) -> Vec<Process> {
 /// When a process began, in the system's ticks: with its id that is it, and no later one of the same id.
 pub(super) fn began(pid: u32) -> Option<u64> {
     const FIELD: usize = 19; // of those after the name
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    text.rsplit_once(')')?.1.split_whitespace().nth(FIELD)?.parse().ok()
+    stat(pid)?.1.split_whitespace().nth(FIELD)?.parse().ok()
 }
 
 fn all() -> impl Iterator<Item = u32> {
@@ -37,13 +36,17 @@ fn all() -> impl Iterator<Item = u32> {
     listing.filter_map(|it| it.file_name().to_str()?.parse().ok())
 }
 
-/// `4711 (a name) S 1 4700 …`: the name may hold anything, so what follows begins after the last `)`.
 fn in_group(pid: u32, group: u32) -> Option<Process> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (before, after) = text.rsplit_once(')')?;
+    let (name, after) = stat(pid)?;
     let mut fields = after.split_whitespace();
     let lives = fields.next()? != "Z";
     let is_of_it = fields.nth(1)?.parse() == Ok(group);
-    let name = before.split_once('(')?.1.to_owned();
     (lives && is_of_it).then_some(Process { pid, name })
+}
+
+/// `4711 (a name) S 1 4700 …`: the name, which may hold anything, and what follows after the last `)`.
+fn stat(pid: u32) -> Option<(String, String)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (before, after) = text.rsplit_once(')')?;
+    Some((before.split_once('(')?.1.to_owned(), after.to_owned()))
 }

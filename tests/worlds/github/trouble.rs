@@ -19,7 +19,7 @@ pub(crate) enum Trouble {
     CutAfter(usize),
     /// What was asked for happens, and the answer is lost.
     AnswerLost,
-    /// It is done, and the answer is replaced by this text on its way.
+    /// It is done, and the answer is replaced by this text on its way: by a page where it begins as one.
     Spoiled(&'static str),
     /// A redirect to there.
     LeadsTo(&'static str),
@@ -49,7 +49,8 @@ impl Shared {
             }
             Trouble::Spoiled(text) => {
                 work();
-                Answer::bytes("application/json", text.into())
+                let kind = if text.starts_with('<') { "text/html; charset=utf-8" } else { "application/json" };
+                Answer::bytes(kind, text.into())
             }
             Trouble::CutAfter(bytes) => Answer { cut_after: Some(bytes), ..work() },
             Trouble::AnswerLost => {
