@@ -21,6 +21,7 @@ mod findings;
 mod hold;
 mod import;
 mod init;
+mod log;
 mod pushed;
 mod send;
 mod serve;

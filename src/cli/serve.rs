@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::configuration::{ConfigArgs, show};
 use super::exit::{Exit, Outcome, Trouble};
+use super::log::Lines;
 use crate::app::{App, AppError, Parts};
 use crate::config::{Config, Environment};
 use crate::domain::plainly;
@@ -65,8 +66,9 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
 /// Sends the log to stderr: `LANDFALL_LOG` chooses what (`info`, `landfall=debug`), colours only where somebody looks.
 fn log(environment: &Environment, format: LogFormat) {
     let filter = EnvFilter::new(environment.get("LANDFALL_LOG").unwrap_or("info,actix_server=warn"));
-    let colours = std::io::stderr().is_terminal();
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let coloured = std::io::stderr().is_terminal();
+    let lines = move || Lines { coloured };
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(lines);
     // A second one would be the only way to fail.
     let _ = match format {
         LogFormat::Text => logger.try_init(),

@@ -43,11 +43,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Something in the set-up (configuration, rights, services) that stays wrong until a person acts.
+    /// Something in the set-up (configuration, rights, services) that stays wrong until a person acts. What it quotes of
+    /// others does nothing.
     pub fn setup(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),
-            message: message.into(),
+            message: harmless(&message.into()),
             help: None,
             passing: false,
             blame: Blame::Setup,
@@ -86,7 +87,7 @@ impl Failure {
     /// The same, with a line that says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(harmless(&help.into()));
         self
     }
 

@@ -98,7 +98,7 @@ pub use lock::{Lock, Pause, Releases};
 pub use masking::Mask;
 pub use on_github::{OnGitHub, names_in};
 pub use pattern::Pattern;
-pub use plain::{causes, does_nothing, harmless, one_line, plainly, root_cause, size, spell};
+pub use plain::{causes, does_nothing, escaped, harmless, one_line, plainly, root_cause, size, spell};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
     Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Traffic, Verdict,

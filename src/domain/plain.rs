@@ -1,6 +1,7 @@
 //! Small things said plainly: what the operating system complains of, how large something is. Nothing of deployments.
 
 use std::error::Error;
+use std::fmt::Write;
 
 /// An error in the house's manner: lowercase, without the operating system's number.
 pub fn plainly(error: &dyn Error) -> String {
@@ -45,7 +46,20 @@ pub fn harmless(text: &str) -> String {
     text.chars().filter(|it| matches!(it, '\n' | '\t') || does_nothing(*it)).collect()
 }
 
-/// The same on one line, of so many characters at most.
+/// The same with nothing left out: what does something is escaped as JSON does it, so that JSON means what it meant.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for it in text.chars() {
+        if matches!(it, '\n' | '\t') || does_nothing(it) {
+            escaped.push(it);
+        } else {
+            write!(escaped, "\\u{:04x}", u32::from(it)).expect("memory takes every text");
+        }
+    }
+    escaped
+}
+
+/// Text that does nothing, on one line, of so many characters at most.
 pub fn one_line(text: &str, longest: usize) -> String {
     let told = text.trim().chars().map(|it| if it.is_whitespace() { ' ' } else { it });
     told.filter(|it| does_nothing(*it)).take(longest).collect()
@@ -95,6 +109,9 @@ mod tests {
     fn what_strangers_write_does_nothing() {
         let text = "\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2J\u{202e}evil\u{0}\r\n\tzw\u{200d}nj é 🚢";
         assert_eq!(harmless(text), "[31mred]0;title2Jevil\n\tzw\u{200d}nj é 🚢");
+        assert_eq!(escaped("é\u{1b}[31m\n\t\u{202e}"), "é\\u001b[31m\n\t\\u202e");
+        let json = serde_json::json!({ "said": "\u{202e}\u{9b}\u{7f}\n\"" });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped(&json.to_string())).unwrap(), json);
         assert_eq!(one_line(" a\r\nb\u{2028}c ", 9), "a  b c");
         assert_eq!(one_line(&"🚢".repeat(1000), 3), "🚢🚢🚢");
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::{Deployment, THE_ENGINE};
 use super::failure::Blame;
+use super::plain::one_line;
 use super::progress::{Progress, StepStatus, SubState};
 use super::state::State;
 
@@ -190,9 +191,9 @@ fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Cuts to what GitHub takes, on a character, with an ellipsis; line ends become spaces.
+/// Cuts to what GitHub takes, on a character, with an ellipsis; line ends become spaces. It does nothing.
 fn shorten(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "), usize::MAX);
     if line.chars().count() <= LONGEST {
         return line;
     }
@@ -210,7 +211,7 @@ mod tests {
         let long = "é".repeat(200);
         assert_eq!(shorten(&long).chars().count(), 140);
         assert!(shorten(&long).ends_with('…'));
-        assert_eq!(shorten("two\n  lines"), "two lines");
+        assert_eq!(shorten("two\n  \u{202e}lines\u{1b}[2J"), "two lines[2J");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::asks::AskError;
 use super::frame::{BouncePage, ErrorPage};
 use crate::board::{BadQuery, BoardError};
-use crate::domain::{Failure, Unfit};
+use crate::domain::{Failure, Unfit, escaped, harmless};
 
 /// Only what comes from here is loaded, nothing runs inline, nobody frames us, forms go nowhere else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -32,9 +32,12 @@ pub(super) fn answer(status: StatusCode) -> HttpResponseBuilder {
     answer
 }
 
-/// JSON.
+/// JSON, whose texts do nothing to whoever reads it as it is.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    answer(status).json(body)
+    match serde_json::to_string(body) {
+        Ok(text) => answer(status).content_type("application/json").body(escaped(&text)),
+        Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR).finish(),
+    }
 }
 
 /// A page.
@@ -61,7 +64,7 @@ pub(super) fn bounce(wanted: &Uri) -> Redirect {
 }
 
 fn rendered(status: StatusCode, page: &impl Template) -> askama::Result<HttpResponse> {
-    Ok(answer(status).content_type("text/html; charset=utf-8").body(page.render()?))
+    Ok(answer(status).content_type("text/html; charset=utf-8").body(harmless(&page.render()?)))
 }
 
 /// An answer that leads elsewhere, where a handler never runs.
@@ -222,7 +225,9 @@ impl ResponseError for Problem {
         if let Some(code) = code {
             body["code"] = json!(code);
         }
-        self.0.with_headers(answer(self.status_code()).content_type("application/problem+json").body(body.to_string()))
+        self.0.with_headers(
+            answer(self.status_code()).content_type("application/problem+json").body(escaped(&body.to_string())),
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use super::respond::{Problem, Refusal, answer};
 use super::{Streams, WebState};
 use crate::board::{Board, EventView};
 use crate::clients::Clock;
-use crate::domain::{Offset, Stream};
+use crate::domain::{Offset, Stream, escaped};
 
 /// Proxies cut connections that are silent for a minute, some for half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -113,6 +113,6 @@ impl Following {
 
 /// One event on the wire. JSON has no line ends of its own.
 fn block(event: EventView) -> String {
-    let data = serde_json::to_string(&event).unwrap_or_default();
+    let data = escaped(&serde_json::to_string(&event).unwrap_or_default());
     format!("id: {}\ndata: {data}\n\n", event.offset)
 }

@@ -258,6 +258,9 @@ fn bodies_that_are_signed_and_hostile_get_their_answer() {
 /// What a push can bring: every text in it would like to be more.
 const TITLE: &str = "\u{1b}]0;pwn\u{7}\u{9b}2J\u{202e}<script>alert(1)</script> @all [x](javascript:1) `";
 const AUTHOR: &str = "\u{1b}[31m<img src=x onerror=alert(1)>\u{202e}";
+/// A script's name that git takes, and as YAML writes it.
+pub(crate) const SCRIPT: &str = "scripts/\u{1b}]0;pwn\u{7}\u{9b}2J\u{202e}<img src=x>@all.sh";
+pub(crate) const SCRIPT_IN_YAML: &str = "\"scripts/\\e]0;pwn\\a\\x9b2J\\u202e<img src=x>@all.sh\"";
 /// A branch that git takes, and a shell or a page should not.
 const BRANCH: &str = "$(touch${IFS}pwned);`id`&<b>'\"|--upload-pack=touch";
 
@@ -267,6 +270,9 @@ fn what_people_read_shows_hostile_text_and_does_nothing_else() {
     bot.take("[\"**\"]");
     let noise = "printf '\\033]0;pwn\\007\\033[31m<script>alert(2)</script> @all\\302\\233 ```\\n'";
     bot.write_site(&format!("{noise}\n{noise} >&2\nexit 7"));
+    std::fs::rename(bot.repo.work().join("scripts/validate.sh"), bot.repo.work().join(SCRIPT)).unwrap();
+    let appspec = std::fs::read_to_string(bot.repo.work().join("appspec.yml")).unwrap();
+    bot.repo.write("appspec.yml", &appspec.replace("scripts/validate.sh", SCRIPT_IN_YAML), 0o644);
     bot.start();
     let sha = bot.repo.commit(TITLE, &[("index.html", "x")]).to_string();
     let reference = format!("refs/heads/{BRANCH}");
@@ -308,6 +314,8 @@ fn what_people_read_shows_hostile_text_and_does_nothing_else() {
     }
     let shown = read.iter().filter(|(_, text)| text.contains("alert(1)")).count();
     assert!(shown >= 6, "what was pushed is shown in {shown} places");
+    let scripts = read.iter().filter(|(_, text)| text.contains("src=x")).count();
+    assert!(scripts >= 4, "the script's name is shown in {scripts} places");
     for (place, text) in &read {
         let bad: String = text.chars().filter(|it| !does_nothing(*it) && !matches!(it, '\n' | '\t')).collect();
         assert!(bad.is_empty(), "{place} has {bad:?}:\n{text}");

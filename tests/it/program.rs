@@ -3,6 +3,7 @@
 
 mod copied;
 mod full;
+mod hostile;
 mod moved;
 mod secrets;
 mod seeing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::terminal::{BAD, DIM, GOOD, WAITS, say, styled, talk};
-use crate::domain::{StepStatus, Verdict};
+use crate::domain::{StepStatus, Verdict, harmless};
 use crate::engine::host::{End, EventTold, RunDir, RunIntent, Story};
 
 /// How many of a failed script's last lines are shown; all of them are in its log.
@@ -53,7 +53,7 @@ impl Teller {
         }
         if self.at_work.as_ref().is_some_and(|(_, ran)| *ran >= LONG) && !self.told_at_work {
             self.told_at_work = true;
-            talk(&styled(DIM, &format!("{:<20} runs {script}\n", event.name)));
+            talk(&styled(DIM, &format!("{:<20} runs {}\n", event.name, harmless(script))));
         }
     }
 }
@@ -70,13 +70,14 @@ fn line_of(event: &EventTold) -> Option<String> {
     let seconds = Duration::from_millis(event.took_ms.unwrap_or(0)).as_secs_f64();
     let scripts: Vec<&str> = event.scripts.iter().map(|script| script.location.as_str()).collect();
     let scripts = if scripts.is_empty() { String::new() } else { format!("  {}", scripts.join(", ")) };
+    let scripts = harmless(&scripts);
     Some(format!("{:<20} {} {seconds:.1} s{scripts}\n", event.name, styled(style, &format!("{word:<7}"))))
 }
 
 /// Tells how it ended, and of a failure what its script said last, where the rest is, and what to do.
 pub(super) fn tell_end(intent: &RunIntent, dir: &RunDir, story: &Story) {
     for warning in &story.warnings {
-        talk(&format!("warning: {warning}\n"));
+        talk(&format!("warning: {}\n", harmless(warning)));
     }
     let Some(End { verdict, failure, .. }) = &story.end else { return };
     let (style, word) = match verdict {
@@ -143,4 +144,25 @@ fn event_json(event: &EventTold) -> serde_json::Value {
         })
         .collect();
     json!({ "name": event.name, "status": status, "ignored": event.ignored, "scripts": scripts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::ScriptTold;
+
+    #[test]
+    fn a_scripts_name_is_told_as_text() {
+        let script = ScriptTold { location: "a\u{1b}[2J\u{202e}b.sh".into(), ..ScriptTold::default() };
+        let event = EventTold {
+            name: "Install".into(),
+            status: StepStatus::Succeeded,
+            ignored: false,
+            scripts: vec![script],
+            at_work: None,
+            took_ms: None,
+        };
+        let line = anstream::adapter::strip_str(&line_of(&event).unwrap()).to_string();
+        assert_eq!(line, "Install              ok      0.0 s  a[2Jb.sh\n");
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     AnswerLost,
     /// It is done, and the answer is replaced by this text on its way: by a page where it begins as one.
     Spoiled(&'static str),
+    /// This status, and this message.
+    Says(u16, &'static str),
     /// A redirect to there.
     LeadsTo(&'static str),
     /// This status, and what was shown for it (else the token) in all that comes with it, as a proxy may answer that tells
@@ -42,6 +44,7 @@ impl Shared {
             Trouble::None => work(),
             Trouble::Echo(status) => echo(status, shown),
             Trouble::Status(status) => Answer::json(status, json!({ "message": "as the script says" })),
+            Trouble::Says(status, message) => Answer::json(status, json!({ "message": message })),
             Trouble::LeadsTo(address) => Answer::json(302, json!({})).with("location", address.to_owned()),
             Trouble::RateLimited { retry_after } => {
                 Answer::json(403, json!({ "message": "You have exceeded a secondary rate limit." }))
