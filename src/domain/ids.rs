@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use ulid::Ulid;
 
-use super::plain::one_line;
+use super::plain::{does_nothing, one_line};
 
 /// A text that cannot be the name it was given as: what was expected, and what came.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -198,6 +198,16 @@ impl RepositoryName {
 }
 
 impl RefName {
+    /// Reads a name that others gave. Git allows names that turn the direction of writing, or that some terminals obey;
+    /// they stand in what people read, and nobody deploys from them.
+    pub fn parse_visible(text: impl Into<String>) -> Result<Self, Unfit> {
+        let text = text.into();
+        if text.chars().all(does_nothing) {
+            return Self::parse(text);
+        }
+        Err(Unfit::of("a full ref name of characters that people can see", &text))
+    }
+
     /// The branch's name, when it is one.
     pub fn branch(&self) -> Option<&str> {
         self.0.strip_prefix("refs/heads/")

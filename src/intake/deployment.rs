@@ -162,10 +162,10 @@ impl Wish {
     /// What the wish may mean by its ref. One that names a bare commit means whatever branch of the rule has it: which one
     /// that is, is found out when it is weighed.
     fn refs(&self, target: &Target) -> Vec<RefName> {
-        let branch = |name: &str| RefName::parse(format!("refs/heads/{name}")).ok();
-        let tag = RefName::parse(format!("refs/tags/{}", self.reference)).ok();
+        let branch = |name: &str| RefName::parse_visible(format!("refs/heads/{name}")).ok();
+        let tag = RefName::parse_visible(format!("refs/tags/{}", self.reference)).ok();
         let mut refs: Vec<_> = branch(&self.reference).into_iter().chain(tag).collect();
-        refs.extend(RefName::parse(self.reference.clone()));
+        refs.extend(RefName::parse_visible(self.reference.clone()));
         if self.sha.as_str() == self.reference {
             refs.extend(target.rule.plain_branches().filter_map(branch));
         }
@@ -174,7 +174,7 @@ impl Wish {
 
     /// The ref as a name, for a refusal.
     fn shown(&self) -> RefName {
-        let name = RefName::parse(format!("refs/heads/{}", self.reference));
+        let name = RefName::parse_visible(format!("refs/heads/{}", self.reference));
         name.unwrap_or_else(|_| RefName::parse("refs/heads/unknown").expect("this is a name"))
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Skip, Unfit, does_nothing, one_line};
+use crate::domain::{CommitSha, Push, RefName, Repository, RepositoryName, Skip, Unfit, one_line};
 
 /// GitHub lists this many commits of a push and drops the rest without saying so.
 const MOST_COMMITS: usize = 2048;
@@ -164,15 +164,9 @@ pub(super) fn repository_name(full_name: impl Into<String>) -> Result<Repository
     RepositoryName::parse(full_name).map_err(|unfit| Malformed::Name { field: "repository.full_name", unfit })
 }
 
-/// The ref as the payload has it. Git allows names that turn the direction of writing, or that some terminals obey; they
-/// stand in what people read, and nobody deploys from them.
+/// The ref as the payload has it.
 fn reference(text: String) -> Result<RefName, Malformed> {
-    let malformed = |unfit| Malformed::Name { field: "ref", unfit };
-    if !text.chars().all(does_nothing) {
-        let expected = "a full ref name of characters that people can see";
-        return Err(malformed(Unfit { expected, found: one_line(&text, 80) }));
-    }
-    RefName::parse(text).map_err(malformed)
+    RefName::parse_visible(text).map_err(|unfit| Malformed::Name { field: "ref", unfit })
 }
 
 /// A commit, or none for forty zeros.

@@ -66,6 +66,14 @@ pub enum SourceError {
         /// Why.
         why: String,
     },
+    /// Its server leads to another one, of which nobody said that it may be asked.
+    #[error("`{what}` leads to another server, `{to}`, which is not followed")]
+    LeadsAway {
+        /// The repository.
+        what: String,
+        /// Where to, without user and password.
+        to: String,
+    },
     /// An archive ended before its end.
     #[error("the archive was cut after {bytes} bytes: {why}")]
     Cut {
@@ -109,6 +117,7 @@ impl SourceError {
             Self::App(trouble) => trouble.is_passing(),
             Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::NotFound { .. } => false,
             Self::UnknownCommit { .. } | Self::TooLarge { .. } | Self::Broken { .. } | Self::NoGit { .. } => false,
+            Self::LeadsAway { .. } => false,
         }
     }
 
@@ -137,6 +146,9 @@ impl SourceError {
                 ("source/rate-limited", "wait, or use a token that other programs do not use up")
             }
             Self::Unavailable { .. } => ("source/unavailable", "wait, or check the network and the server's status"),
+            Self::LeadsAway { .. } => {
+                ("source/leads-away", "write the new address as the target's `source`, if it is the right one")
+            }
             Self::Cut { .. } => ("source/cut", "wait: it is asked for again"),
             Self::TooLarge { .. } => ("source/too-large", "make the file shorter"),
             Self::Broken { .. } => ("source/broken", "check that the address is the right server's"),

@@ -14,8 +14,12 @@ use url::Url;
 use super::between::{MOST_COMMITS, too_many};
 use super::git_command::Git;
 use super::kind::{ByteStream, PEEK_AT_MOST, RefHead};
+use super::moved::{self, Moved};
 use super::{Between, Changed, SourceError};
 use crate::domain::{CommitPrefix, CommitSha, RefName, Relation, plainly};
+
+/// How often a server may say that a repository is elsewhere.
+const HOPS: usize = 5;
 
 /// One git repository.
 #[derive(Clone, Debug)]
@@ -78,7 +82,7 @@ impl GitSource {
         // A name that no push of ours can have is no branch of ours.
         let parsed = |line: &String| {
             let (name, sha) = line.split_once(' ')?;
-            Some((RefName::parse(name).ok()?, CommitSha::parse(sha).ok()?))
+            Some((RefName::parse_visible(name).ok()?, CommitSha::parse(sha).ok()?))
         };
         Ok(listed.iter().filter_map(parsed).collect())
     }
@@ -186,14 +190,30 @@ impl GitSource {
         if !dir.join("HEAD").is_file() {
             self.make_mirror(dir).await?;
         }
-        let Err(complaint) = git.fetch(&self.url).await? else { return Ok(()) };
+        let Err(complaint) = self.fetch_into(&git).await? else { return Ok(()) };
         if !complaint.contains(&*dir.to_string_lossy()) {
             return Err(git.complaint(&complaint));
         }
         // The mirror itself is at fault: a lock left by a killed fetch, a half-written file. Nothing is only there.
         tracing::warn!(mirror = %dir.display(), "the mirror of {} is made anew", git.what());
         self.make_mirror(dir).await?;
-        git.fetch(&self.url).await?.map_err(|complaint| git.complaint(&complaint))
+        self.fetch_into(&git).await?.map_err(|complaint| git.complaint(&complaint))
+    }
+
+    /// Fetches from where the repository is, or from where its own server says that it is now. Inside, git's complaint.
+    async fn fetch_into(&self, git: &Git) -> Result<Result<(), String>, SourceError> {
+        let mut url = self.url.clone();
+        for _ in 0..HOPS {
+            let fetched = git.fetch(&url).await?;
+            let is_led = fetched.as_ref().is_err_and(|complaint| moved::is_redirect(complaint));
+            let Some(from) = Url::parse(&url).ok().filter(|_| is_led) else { return Ok(fetched) };
+            let unavailable = |why| SourceError::Unavailable { what: git.what().into(), why };
+            match moved::ask(&from).await.map_err(unavailable)? {
+                Moved::Here(to) => url = to.into(),
+                Moved::Away(to) => return Err(SourceError::LeadsAway { what: git.what().into(), to }),
+            }
+        }
+        Err(git.broken(format!("more than {HOPS} redirects")))
     }
 
     /// Makes an empty mirror, whatever lay there. It gets its name when it is whole.

@@ -176,6 +176,8 @@ impl Git {
             // The bot need not own the repository that it reads.
             .args(["-c", "safe.directory=*", "-c", "core.autocrlf=false", "-c", "core.attributesFile=/dev/null"])
             .args(["-c", "tar.umask=0022", "-c", "core.fsmonitor=false"])
+            // Where a redirect leads is judged before it is followed.
+            .args(["-c", "http.followRedirects=false"])
             .arg("--git-dir")
             .arg(&self.dir)
             .args(args)

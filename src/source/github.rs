@@ -123,7 +123,8 @@ impl GitHubSource {
             let listed = self.client.poll_json::<Vec<Branch>>(&path).await.map_err(|error| self.error(error))?;
             let is_last = listed.len() < BRANCHES_A_PAGE;
             // A name that no push of ours can have is no branch of ours.
-            let parsed = |it: Branch| Some((RefName::parse(format!("refs/heads/{}", it.name)).ok()?, it.commit.sha));
+            let parsed =
+                |it: Branch| Some((RefName::parse_visible(format!("refs/heads/{}", it.name)).ok()?, it.commit.sha));
             all.extend(listed.into_iter().filter_map(parsed));
             if is_last {
                 break;

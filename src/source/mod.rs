@@ -9,6 +9,7 @@ mod git;
 mod git_command;
 mod github;
 mod kind;
+mod moved;
 
 pub use between::Between;
 pub use changes::Changed;

@@ -1,8 +1,11 @@
 //! The git source, against real repositories that are really pushed to.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use landfall::clients::Clock;
@@ -96,6 +99,7 @@ async fn branches_are_listed_and_tags_are_not() {
     assert_eq!(world.source().branches().await, Ok(vec![]));
     let first = world.repository.commit_and_push("first", &[("a", "1")]);
     world.repository.push(&["HEAD:refs/heads/release/1", "HEAD:refs/tags/v1"]);
+    world.repository.push(&["HEAD:refs/heads/niam\u{202e}"]);
     let release = RefName::parse("refs/heads/release/1").unwrap();
     assert_eq!(world.source().branches().await, Ok(vec![(main_branch(), first.clone()), (release, first)]));
 }
@@ -271,6 +275,88 @@ async fn a_password_in_the_url_is_not_told() {
     let error = source.head(&main_branch()).await.unwrap_err();
     assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2secret"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_followed_on_its_own_server_and_to_no_other() {
+    crate::bot::install_tls();
+    let world = World::new();
+    let first = world.repository.commit_and_push("first", &[("a", "1")]);
+    let bare = world.repository.bare();
+    world.repository.git(&["--git-dir", bare.to_str().unwrap(), "update-server-info"]);
+    let head = async |web: &Web| world.source_at(format!("{}/old.git", web.url)).head(&main_branch()).await;
+
+    let renamed = Web::start(bare, "/bare.git");
+    assert_eq!(head(&renamed).await.unwrap().unwrap().commit, first);
+
+    let other = Web::start(bare, "/bare.git");
+    let away = Web::start(bare, &format!("{}/bare.git", other.url.replace("127.0.0.1", "ada:key@localhost")));
+    let error = head(&away).await.unwrap_err();
+    let to = format!("{}/bare.git", other.url.replace("127.0.0.1", "localhost"));
+    assert_eq!(error, SourceError::LeadsAway { what: format!("{}/old.git", away.url), to });
+    assert_eq!((error.failure().code.as_str(), other.asked()), ("source/leads-away", 0), "nobody was asked there");
+
+    let round = Web::start(bare, "/old.git");
+    let error = head(&round).await.unwrap_err();
+    assert!(matches!(&error, SourceError::Broken { why, .. } if why == "more than 5 redirects"), "{error}");
+    let login = Web::start(bare, "/login?");
+    let error = head(&login).await.unwrap_err();
+    assert!(error.is_passing() && error.to_string().ends_with("a redirect to what is no repository"), "{error}");
+}
+
+/// The files beside a repository over http, and what `/old.git` leads to; ended with this.
+struct Web {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Web {
+    fn start(bare: &Path, leads_to: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let this = Self { url, asked: asked.clone(), is_over: is_over.clone() };
+        let (root, leads_to) = (bare.parent().unwrap().to_owned(), leads_to.to_owned());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                asked.fetch_add(1, Ordering::Relaxed);
+                let mut stream = stream.unwrap();
+                let answer = answer(&mut stream, &root, &leads_to);
+                let _ = stream.write_all(&answer);
+            }
+        });
+        this
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
+    }
+}
+
+fn answer(stream: &mut TcpStream, root: &Path, leads_to: &str) -> Vec<u8> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let line = lines.next().unwrap_or_default();
+    let _rest: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let asked = line.split(' ').nth(1).unwrap_or_default();
+    if let Some(rest) = asked.strip_prefix("/old.git") {
+        let head = "HTTP/1.1 301 Moved Permanently\r\nConnection: close\r\nContent-Length: 0\r\n";
+        return format!("{head}Location: {leads_to}{rest}\r\n\r\n").into_bytes();
+    }
+    let path = asked.split('?').next().unwrap_or_default().trim_start_matches('/');
+    let (status, body) = std::fs::read(root.join(path)).map_or(("404 Not Found", vec![]), |body| ("200 OK", body));
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), &body].concat()
 }
 
 /// `git daemon` on a free port of loopback, ended with this.
