@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::board::{Board, Figures};
-use crate::clients::Clock;
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
+use crate::clients::{Clock, Telling};
 use crate::conductor::{self, Before, CatchUp, Conductor};
 use crate::config::Config;
 use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
@@ -184,13 +184,15 @@ impl App {
             figures: figures.clone(),
             asks: Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone())),
             tokens: tokens.clone(),
+            telling: Telling::default(),
             clock: clock.clone(),
             public_reads: config.server.public_reads,
             proxies: config.server.proxies.clone(),
             secure: config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
             stop: stop.clone(),
         });
-        let (address, server) = Door { intake, sns, web, figures: figures.clone() }.open(config.server.listen)?;
+        let (address, server) =
+            Door { intake, sns, web, figures: figures.clone() }.open(config.server.listen)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
             let missed = missed.clone();

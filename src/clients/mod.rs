@@ -7,5 +7,7 @@ pub mod github;
 pub mod guard;
 pub mod process;
 pub mod span;
+mod telling;
 
 pub use clock::Clock;
+pub use telling::Telling;

@@ -32,7 +32,7 @@ mod written;
 pub use as_meant::{Chat, ChatKind, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
 pub use check::EXAMPLE;
 pub use environment::Environment;
-pub use proxies::Proxies;
+pub use proxies::{Proxies, source_of};
 pub use secret::{Secret, SecretError, SecretRef, Stamp, veiled};
 pub use topic::Topic;
 pub use values::{duration, size};

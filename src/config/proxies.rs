@@ -1,7 +1,7 @@
 //! The reverse proxies whose word is taken on who asks: only what a configured one says in `X-Forwarded-For` counts, for
 //! anybody can write that header.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::domain::Unfit;
 
@@ -33,6 +33,14 @@ impl Proxies {
             asks = before.to_canonical();
         }
         asks
+    }
+}
+
+/// The source that an address is counted as: whoever has one address of IPv6 has 2^64 of them.
+pub fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(it) => Ipv6Addr::from_bits(it.to_bits() >> 64 << 64).into(),
+        it @ IpAddr::V4(_) => it,
     }
 }
 
@@ -85,6 +93,14 @@ mod tests {
         assert_eq!(asks(&proxies, "::ffff:127.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(asks(&proxies, "127.0.0.1", &["unknown"]), "127.0.0.1");
         assert_eq!(asks(&proxies, "fd12::1", &[]), "fd12::1");
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_source_and_mapped_addresses_are_what_they_are_underneath() {
+        let source = |text: &str| source_of(text.parse().unwrap());
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::9"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("::ffff:192.0.2.1").to_string(), "192.0.2.1");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::body::Unread;
 use super::payload::Malformed;
-use super::telling::Telling;
+use crate::clients::Telling;
 use crate::domain::{DeliveryId, DeploymentId, PlanLine, RepositoryName, TargetName, one_line, plainly};
 use crate::ledger::{Accepted, LedgerError};
 

@@ -19,7 +19,6 @@ mod room;
 mod signature;
 pub mod sns;
 mod sources;
-mod telling;
 
 pub use body::{LARGEST_BODY, Verified};
 pub use github::{Hear, IntakeState, routes};

@@ -7,12 +7,13 @@
 //! the rest is the number of connections: one source has a quarter of them, unless it has delivered what was signed.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clients::Clock;
+use crate::config::source_of;
 
 /// How long a signed delivery speaks for its source.
 const PROVEN_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -68,7 +69,7 @@ impl Sources {
 
     /// A connection is made; nothing where its source has so many already and has proven nothing.
     pub fn enter(&self, address: IpAddr, most_each: usize) -> Option<Visit> {
-        let (source, now) = (source(address), self.0.clock.now());
+        let (source, now) = (source_of(address), self.0.clock.now());
         let mut known = self.known();
         let is_proven = known.is_proven(source, now);
         let open = known.open.entry(source).or_default();
@@ -84,7 +85,7 @@ impl Sources {
         let now = self.0.clock.now();
         let mut known = self.known();
         forget(&mut known.proven, |at| now.duration_since(*at) < PROVEN_FOR);
-        known.proven.insert(source(address), now);
+        known.proven.insert(source_of(address), now);
     }
 
     /// What came from there was signed by nobody.
@@ -92,7 +93,7 @@ impl Sources {
         let now = self.0.clock.now();
         let mut known = self.known();
         forget(&mut known.forged, |it| now.duration_since(it.since) < MINUTE);
-        let forged = known.forged.entry(source(address)).or_insert(Forged { times: 0, since: now });
+        let forged = known.forged.entry(source_of(address)).or_insert(Forged { times: 0, since: now });
         if now.duration_since(forged.since) >= MINUTE {
             *forged = Forged { times: 0, since: now };
         }
@@ -100,7 +101,7 @@ impl Sources {
     }
 
     pub(super) fn standing(&self, address: IpAddr) -> Standing {
-        let (source, now) = (source(address), self.0.clock.now());
+        let (source, now) = (source_of(address), self.0.clock.now());
         let known = self.known();
         let is_forging = known
             .forged
@@ -133,14 +134,6 @@ fn forget<T>(remembered: &mut HashMap<IpAddr, T>, still: impl Fn(&T) -> bool) {
     }
     if remembered.len() >= REMEMBERED {
         remembered.clear();
-    }
-}
-
-/// The address as a source: whoever has one address of IPv6 has 2^64 of them.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(it) => Ipv6Addr::from_bits(it.to_bits() >> 64 << 64).into(),
-        it @ IpAddr::V4(_) => it,
     }
 }
 
@@ -179,13 +172,6 @@ mod tests {
         assert!(sources.enter(one, 2).is_some());
         drop(open);
         assert!(sources.known().open.is_empty(), "nothing is remembered of who has left");
-    }
-
-    #[test]
-    fn one_network_of_ipv6_is_one_source_and_mapped_addresses_are_what_they_are_underneath() {
-        assert_eq!(source(address("2001:db8:1:2::1")), source(address("2001:db8:1:2:ffff::9")));
-        assert_ne!(source(address("2001:db8:1:2::1")), source(address("2001:db8:1:3::1")));
-        assert_eq!(source(address("::ffff:192.0.2.1")), address("192.0.2.1"));
     }
 
     #[test]

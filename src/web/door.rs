@@ -1,19 +1,21 @@
 //! The door: who may read, who may ask. There is no exemption by address: behind a proxy, everybody is local.
 
 use std::future::{Ready, ready};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
 use super::WebState;
 use super::access::{Known, Tokens, digest};
 use super::respond::{Problem, Refusal, Sorry, bounce, to_login};
 use crate::board::{Board, Figures};
+use crate::clients::Telling;
 use crate::domain::{Ask, Denied, Grant, Role, Subject};
 
 /// The header that carries the CSRF token where no form does.
@@ -37,23 +39,28 @@ pub(super) struct Proven(Grant, Attempt);
 /// A request, as the log and the figures tell of it where somebody is turned away.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    address: Option<IpAddr>,
+    address: IpAddr,
     what: String,
+    at: Timestamp,
     figures: Figures,
+    telling: Telling,
 }
 
 impl Attempt {
     pub(super) fn of(request: &HttpRequest, state: &WebState) -> Self {
         let path: String = request.path().chars().take(LONGEST_PATH).collect();
-        let (what, figures) = (format!("{} {path}", request.method()), state.figures.clone());
-        Self { address: request.peer_addr().map(|it| it.ip()), what, figures }
+        let (what, at) = (format!("{} {path}", request.method()), state.clock.now());
+        let (figures, telling) = (state.figures.clone(), state.telling.clone());
+        Self { address: whose(request, state), what, at, figures, telling }
     }
 
-    /// Says in the log that whoever has this token was turned away, and counts it.
+    /// Counts that whoever has this token was turned away, and says so in the log; of a flood not all.
     pub(super) fn denied(&self, why: &'static str, token: Option<&str>, told: &str) {
         self.figures.denied(why);
-        let (address, request) = (self.address.map(tracing::field::display), self.what.as_str());
-        tracing::warn!(client.address = address, token.name = token, why, request, "turned away: {told}");
+        if let Some(untold) = self.telling.admit(why, self.at) {
+            let (address, request) = (self.address, self.what.as_str());
+            tracing::warn!(client.address = %address, token.name = token, why, request, untold, "turned away: {told}");
+        }
     }
 
     /// The refusal of somebody who may not.
@@ -160,6 +167,13 @@ impl FromRequest for Writer {
         let attempt = Attempt::of(request, state);
         ready(known(request, state).map(|known| Self(known, attempt)).ok_or_else(|| turned_away(request)))
     }
+}
+
+/// Who asks: who made the connection, or whom a configured proxy saw.
+pub(super) fn whose(request: &HttpRequest, state: &WebState) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let lines: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok()).collect();
+    state.proxies.asks(peer, lines.into_iter())
 }
 
 /// The name of the session that a browser says it has.

@@ -1,14 +1,12 @@
 //! Signing in and out with a browser: a token, or a link that works once, for a cookie.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, SET_COOKIE};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
-use super::door::{Attempt, Writer, cookie_name, is_from_elsewhere, save, session_name};
+use super::door::{Attempt, Writer, cookie_name, is_from_elsewhere, save, session_name, whose};
 use super::forms::Fields;
 use super::frame::LoginPage;
 use super::respond::{Refusal, Sorry, answer, page, see_other};
@@ -56,13 +54,6 @@ pub(super) async fn sign_in(state: Data<WebState>, request: HttpRequest, body: B
     };
     welcome(&state, &grant).await;
     Ok(signed_in(&name, state.secure, next))
-}
-
-/// Who asks: who made the connection, or whom a configured proxy saw.
-fn whose(request: &HttpRequest, state: &WebState) -> IpAddr {
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-    let lines: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok()).collect();
-    state.proxies.asks(peer, lines.into_iter())
 }
 
 /// Writes down that somebody was let in. Whoever comes to mend a full disk is let in although it cannot be.

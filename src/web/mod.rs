@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use asks::{AskError, Asked, Asks};
 
 use crate::board::{Board, Figures};
-use crate::clients::Clock;
+use crate::clients::{Clock, Telling};
 use crate::config::Proxies;
 use access::Tokens;
 
@@ -49,6 +49,8 @@ pub struct WebState {
     pub asks: Arc<dyn Asks>,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// Who of those turned away the log tells of.
+    pub telling: Telling,
     /// What time it is.
     pub clock: Clock,
     /// Whether reading needs no token.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::access::{digest, random_name};
+use crate::config::source_of;
 
 /// How long a session lives at most: a working week and a weekend.
 const LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -18,12 +19,12 @@ pub(super) const NOTED: SignedDuration = SignedDuration::from_mins(10);
 const MOST: usize = 1000;
 /// How many one-time links may be unused at once.
 const LINKS: usize = 16;
-/// How many wrong tokens an address may send in a minute.
+/// How many wrong tokens a source may send in a minute: an address, or a network of IPv6.
 const TRIES: u32 = 10;
-/// How long an address that sent more is not listened to.
+/// How long a source that sent more is not listened to.
 const PAUSE: SignedDuration = SignedDuration::from_secs(60);
-/// How many addresses are remembered for it.
-const ADDRESSES: usize = 10_000;
+/// How many sources are remembered for it.
+const SOURCES: usize = 10_000;
 
 /// One signed-in browser. Its name is a secret, and only the digest of it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ pub(super) fn csrf(name: &str) -> String {
     digest(&format!("form of {name}"))
 }
 
-/// Secrets that sign in once, and addresses that guess. None of it outlives the process.
+/// Secrets that sign in once, and sources that guess. None of it outlives the process.
 #[derive(Default)]
 pub(super) struct Way {
     links: Vec<String>,
@@ -134,20 +135,20 @@ impl Way {
 
     /// How long an address has to wait before it may try a token again.
     pub(super) fn must_wait(&self, address: IpAddr, now: Timestamp) -> Option<SignedDuration> {
-        let wrong = self.wrong.get(&address).filter(|wrong| wrong.tries >= TRIES)?;
+        let wrong = self.wrong.get(&source_of(address)).filter(|wrong| wrong.tries >= TRIES)?;
         let rest = PAUSE - now.duration_since(wrong.since);
         rest.is_positive().then_some(rest)
     }
 
     /// Counts a wrong token.
     pub(super) fn count_wrong(&mut self, address: IpAddr, now: Timestamp) {
-        if self.wrong.len() >= ADDRESSES {
+        if self.wrong.len() >= SOURCES {
             self.wrong.retain(|_, wrong| now.duration_since(wrong.since) < PAUSE);
         }
-        if self.wrong.len() >= ADDRESSES {
+        if self.wrong.len() >= SOURCES {
             self.wrong.clear();
         }
-        let wrong = self.wrong.entry(address).or_insert(Wrong { tries: 0, since: now });
+        let wrong = self.wrong.entry(source_of(address)).or_insert(Wrong { tries: 0, since: now });
         if now.duration_since(wrong.since) >= PAUSE {
             *wrong = Wrong { tries: 0, since: now };
         }
@@ -227,11 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_ipv6_guesses_as_one() {
+        let mut way = Way::default();
+        let (start, of) = (Timestamp::UNIX_EPOCH, |net: u16, host: u16| [0x2001, 0xdb8, 0, net, 0, 0, 0, host].into());
+        (0..10).for_each(|host| way.count_wrong(of(1, host), start));
+        assert_eq!(way.must_wait(of(1, 99), start), Some(PAUSE));
+        assert!(way.must_wait(of(2, 1), start).is_none());
+    }
+
+    #[test]
     fn addresses_that_guess_do_not_fill_the_memory() {
         let mut way = Way::default();
-        for address in 0..3 * ADDRESSES as u32 {
+        for address in 0..3 * SOURCES as u32 {
             way.count_wrong(IpAddr::from(address.to_be_bytes()), Timestamp::UNIX_EPOCH);
         }
-        assert!(way.wrong.len() <= ADDRESSES);
+        assert!(way.wrong.len() <= SOURCES);
     }
 }

@@ -17,15 +17,14 @@ use super::destination;
 use super::envelope::{Envelope, Kind};
 use super::meaning::{Meaning, meaning};
 use super::seen::Seen;
-use crate::clients::Clock;
 use crate::clients::fetch::Fetch;
+use crate::clients::{Clock, Telling};
 use crate::config::{Sns, Topic};
 use crate::domain::Hint;
 use crate::intake::answer::Problem;
 use crate::intake::body;
 use crate::intake::room::{Room, Share};
 use crate::intake::sources::Standing;
-use crate::intake::telling::Telling;
 
 /// SNS takes messages of 256 KiB. In its envelope every quote of one is escaped, and the envelope itself is small.
 pub const LARGEST_MESSAGE: u64 = (2 * 256 + 16) << 10;

@@ -100,16 +100,43 @@ fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
     assert_eq!(families(&figures), documented(), "the README's table of figures and the figures themselves");
 }
 
+/// Whoever guesses a million times shall not fill a disk with it.
+#[test]
+fn who_is_turned_away_is_named_behind_a_trusted_proxy_and_a_flood_is_told_a_few_times() {
+    let place = Place::new();
+    let toml = std::fs::read_to_string(place.path("landfall.toml")).unwrap();
+    let toml = toml.replace("[server]", "[server]\ntrusted_proxies = [\"127.0.0.1\"]");
+    std::fs::write(place.path("landfall.toml"), toml).unwrap();
+    let server = place.serve();
+    let (runtime, client) =
+        (tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), reqwest::Client::new());
+    for _ in 0..50 {
+        let guess = client.get(format!("http://{}/api/v1/targets", server.address)).bearer_auth("guess");
+        let answer = runtime.block_on(guess.header("X-Forwarded-For", "6.6.6.6, 203.0.113.9").send());
+        assert_eq!(answer.unwrap().status(), 401);
+    }
+    let log = server.log();
+    let told = log.lines().filter(|it| it.contains("turned away") && it.contains("client.address=203.0.113.9")).count();
+    assert_eq!((told, log.matches("turned away").count()), (20, 20), "{log}");
+    let figures = place.figures_with(&server, "landfall_denied_total{why=\"unknown\"}");
+    assert!(figures.contains("landfall_denied_total{why=\"unknown\"} 50"), "{figures}");
+}
+
 impl Place {
     /// `GET /metrics`, once the push is counted.
     fn figures(&self, server: &super::Server) -> String {
+        self.figures_with(server, "landfall_deployments_ended_total")
+    }
+
+    /// The same, once this is counted.
+    fn figures_with(&self, server: &super::Server, counted: &str) -> String {
         let url = format!("http://{}/metrics", server.address);
         let token = std::fs::read_to_string(self.path("data/token")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        super::until("the end to be counted", || {
+        super::until(&format!("{counted} is there"), || {
             let asked = reqwest::Client::new().get(&url).bearer_auth(token.trim());
             let text = runtime.block_on(async { asked.send().await.unwrap().text().await.unwrap() });
-            text.contains("landfall_deployments_ended_total").then_some(text)
+            text.contains(counted).then_some(text)
         })
     }
 }

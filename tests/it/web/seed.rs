@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
 use landfall::board::{Board, Figures};
-use landfall::clients::Clock;
+use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
 use landfall::domain::{
     Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
@@ -81,6 +81,7 @@ impl World {
             board,
             asks: Arc::new(Straight(ledger.clone())),
             tokens,
+            telling: Telling::default(),
             clock: clock.clone(),
             public_reads: setup.public_reads,
             proxies: proxy(),
@@ -97,13 +98,14 @@ impl World {
 
     /// The same, as a new process would find it.
     pub(crate) fn restarted(&self) -> Self {
-        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _, proxies } =
+        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _, telling: _, proxies } =
             self.state.get_ref();
         let state = WebState {
             board: board.clone(),
             figures: figures.clone(),
             asks: asks.clone(),
             tokens: Arc::new(Tokens::open(self.directory.path()).unwrap()),
+            telling: Telling::default(),
             clock: clock.clone(),
             public_reads: *public_reads,
             proxies: proxies.clone(),

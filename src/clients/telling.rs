@@ -1,4 +1,4 @@
-//! How often the log tells of the same refusal: whoever sends a million forgeries shall not fill a disk with them.
+//! How often the log tells of the same refusal: whoever is refused a million times shall not fill a disk with it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,10 @@ const TOLD: u32 = 20;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// What was told lately, by code, of which there is a fixed number. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Telling(Arc<Mutex<HashMap<&'static str, Lately>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Telling(Arc<Mutex<HashMap<&'static str, Lately>>>);
 
+#[derive(Debug)]
 struct Lately {
     since: Timestamp,
     times: u32,
@@ -20,7 +21,7 @@ struct Lately {
 
 impl Telling {
     /// Whether a refusal is told: how many like it were not told since the last one that was.
-    pub(super) fn admit(&self, code: &'static str, now: Timestamp) -> Option<u32> {
+    pub fn admit(&self, code: &'static str, now: Timestamp) -> Option<u32> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lately = all.entry(code).or_insert(Lately { since: now, times: 0 });
         let mut untold = 0;
