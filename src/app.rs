@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web as http;
@@ -41,7 +42,7 @@ use crate::upkeep::{self, Rules, Upkeep};
 use crate::web::access::Tokens;
 use crate::web::{self, WebState};
 
-use door::Door;
+use door::{Door, UNREAD};
 
 /// What a bot is made of besides its configuration.
 pub struct Parts {
@@ -59,6 +60,8 @@ pub struct Parts {
     pub report_pace: report::Pace,
     /// When upkeep makes its rounds.
     pub upkeep_pace: upkeep::Pace,
+    /// How long what was sent may lie unread at the other side.
+    pub unread: Duration,
     /// Whom certificates of Amazon SNS must lead to, and how they are fetched.
     pub trust: Trust,
 }
@@ -75,6 +78,7 @@ impl Parts {
             pace: codedeploy::Pace::default(),
             report_pace: report::Pace::default(),
             upkeep_pace: upkeep::Pace::default(),
+            unread: UNREAD,
             trust: Trust::of_this_machine(),
         }
     }
@@ -149,7 +153,7 @@ impl App {
         let config = Arc::new(config);
         let (clock, probe, report_pace) = (parts.clock.clone(), parts.probe.clone(), parts.report_pace);
         let report_pace = config.github.between_writes.map_or(report_pace, |it| report_pace.every(it));
-        let upkeep_pace = parts.upkeep_pace;
+        let (upkeep_pace, unread) = (parts.upkeep_pace, parts.unread);
         let ledger = open_ledger(&config, &clock, &probe).await?;
         let github = GitHubClients::for_targets(&config.github, &config.targets, clock.clone()).map_err(|error| {
             let help = "correct `github.api_url`";
@@ -192,7 +196,7 @@ impl App {
             stop: stop.clone(),
         });
         let (address, server) =
-            Door { intake, sns, web, figures: figures.clone() }.open(config.server.listen)?;
+            Door { intake, sns, web, figures: figures.clone(), unread }.open(config.server.listen)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
             let missed = missed.clone();
@@ -306,7 +310,7 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
 }
 
 fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
-    let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, trust: _ } = parts;
+    let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, unread: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

@@ -55,7 +55,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const BODY_WITHIN: Duration = Duration::from_secs(35);
 const SILENT: Duration = Duration::from_secs(8);
 /// How long what was sent may lie unread at the other side.
-const UNREAD: Duration = Duration::from_secs(30);
+pub(super) const UNREAD: Duration = Duration::from_secs(30);
 
 /// What the network reaches.
 #[derive(Clone)]
@@ -64,15 +64,16 @@ pub(super) struct Door {
     pub(super) sns: SnsState,
     pub(super) web: Data<WebState>,
     pub(super) figures: Figures,
+    pub(super) unread: Duration,
 }
 
 impl Door {
     /// Takes the port.
     pub(super) fn open(self, address: SocketAddr) -> Result<(SocketAddr, ServerHandle), AppError> {
         let listen = |source| AppError::Listen { address, source };
-        let (most, sources) = (connections(), self.intake.sources());
+        let (most, sources, unread) = (connections(), self.intake.sources(), self.unread);
         let routes = move || {
-            let Self { intake, sns, web, figures } = self.clone();
+            let Self { intake, sns, web, figures, unread: _ } = self.clone();
             let public_reads = web.public_reads;
             HttpApp::new()
                 .wrap_fn(move |mut request, service| {
@@ -105,7 +106,7 @@ impl Door {
                 let Some(connection) = connection.downcast_ref::<TcpStream>() else { return };
                 let socket = SockRef::from(connection);
                 // Where the system has no such setting, whoever reads nothing is bounded by the number of connections.
-                let _ = socket.set_tcp_user_timeout(Some(UNREAD));
+                let _ = socket.set_tcp_user_timeout(Some(unread));
                 let Ok(peer) = connection.peer_addr() else { return };
                 match sources.enter(peer.ip(), most / 4) {
                     Some(visit) => drop(kept.insert(visit)),

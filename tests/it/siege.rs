@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use landfall::app::Parts;
+
 use crate::bot::{Bot, Extra};
 use crate::worlds::push::{self, SECRET, signature};
 
@@ -97,6 +99,32 @@ fn what_trickles_is_cut_off_in_half_a_minute() {
             });
         }
     });
+}
+
+#[test]
+fn who_never_reads_an_answer_is_cut_off() {
+    let mut bot = Bot::asleep(&Extra::default());
+    bot.parts = |parts| Parts { unread: Duration::from_secs(2), ..parts };
+    bot.start();
+    let token = std::fs::read_to_string(bot.dir.join("data/token")).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&bot.app().address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    // Answers of which each is asked for once the one before lies there, until no more is heard.
+    let ask = head("GET", "/api/v1/targets", &format!("Authorization: Bearer {}\r\n", token.trim()));
+    let asked = std::iter::repeat_with(|| stream.write_all(&ask)).take_while(Result::is_ok).count();
+    assert!(asked > 1000, "{asked}");
+    let (client, server) = (stream.local_addr().unwrap().port(), bot.app().address.port());
+    bot.wait_for("the connection to be given up", |_| !is_open(server, client));
+    assert_eq!(bot.deliver("d-1", &"1".repeat(40)).0, 202);
+}
+
+/// Whether the system knows an open connection from one port of this machine to another.
+fn is_open(from: u16, to: u16) -> bool {
+    let ends = format!("0100007F:{from:04X} 0100007F:{to:04X} 01 ");
+    std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&ends)
 }
 
 #[test]

@@ -20,11 +20,17 @@ struct Stand {
 impl Stand {
     /// It has deployed one push already.
     fn new() -> Self {
+        Self::with("", |_| ())
+    }
+
+    /// The same with this in its configuration.
+    fn with(top: &'static str, change: impl FnOnce(&mut Bot)) -> Self {
         let github = GitHubWorld::start();
         let repository = github.repository("acme/site");
         let hook = github.hook("acme/site", SECRET);
-        let mut bot = Bot::asleep(&Extra::default());
+        let mut bot = Bot::asleep(&Extra { top, ..Extra::default() });
         bot.ask_github(&github);
+        change(&mut bot);
         bot.repo.git(&["remote", "add", "github", repository.bare().to_str().unwrap()]);
         bot.start();
         let this = Self { github, bot, hook };
@@ -44,6 +50,18 @@ impl Stand {
     fn send(&self, guid: &str, sha: &str) -> u16 {
         let (url, payload) = (self.bot.is_up().then(|| self.bot.url()), payload(sha));
         self.bot.runtime.block_on(self.github.send(self.hook, url.as_deref(), guid, "push", &payload))
+    }
+
+    /// GitHub tells of a push, and is told to come again.
+    fn send_in_vain(&self, guid: &str, payload: &Value, code: &str) {
+        let (url, client) = (self.bot.url(), reqwest::Client::new());
+        let (status, again, told) = self.bot.runtime.block_on(async {
+            let answer = push::delivery(&client, &url, SECRET, guid, payload.to_string()).send().await.unwrap();
+            (answer.status().as_u16(), answer.headers().get("retry-after").cloned(), answer.text().await.unwrap())
+        });
+        assert_eq!((status, again.unwrap().to_str().unwrap()), (503, "10"), "{told}");
+        assert!(told.contains(code), "{told}");
+        self.github.note(self.hook, status, guid, "push", payload);
     }
 
     /// A push of this page that GitHub tells nobody of.
@@ -201,6 +219,67 @@ fn what_the_door_turned_away_is_caught_up_too_and_what_another_hook_got_is_not()
     );
     assert!(!stand.knows("delivery-4") && !stand.knows("delivery-5") && !stand.knows("delivery-6"));
     assert_eq!(stand.bot.runs(), 2, "{}", stand.bot.story());
+}
+
+/// GitHub's body finds no room: the bot takes it from GitHub's list by itself, and what GitHub sends again is a repeat.
+#[test]
+fn a_push_for_which_there_was_no_room_is_deployed_once_by_itself_and_a_redelivery_changes_nothing() {
+    let top = "catch_up_every = \"1s\"";
+    let mut stand = Stand::with(top, |bot| bot.change("[server]", "[server]\nbodies_in_flight = \"1MiB\""));
+    let sha = stand.committed("two");
+    let mut payload = payload(&sha);
+    payload["padding"] = "x".repeat(2 << 20).into();
+    stand.send_in_vain("delivery-2", &payload, "intake/busy");
+    stand.settle("two", &["delivery-2"]);
+    assert_eq!(stand.caught_up("delivery-2"), Some("503".into()));
+    stand.bot.stop();
+    stand.bot.change("1MiB", "30MiB");
+    stand.bot.start();
+    let (status, told) = stand.bot.runtime.block_on(crate::bot::deliver(&stand.bot.url(), "delivery-2", &payload));
+    assert_eq!((status, &told["repeat"]), (200, &json!(true)), "{told}");
+    stand.bot.settle();
+    assert_eq!((stand.bot.runs(), stand.brought(&sha)), (2, 1), "{}", stand.bot.story());
+}
+
+/// The ledger has no space for a push. Once it has, GitHub's second sending or the bot's own look at GitHub's list brings
+/// it, whichever is first, and the other one changes nothing.
+#[test]
+fn a_push_that_the_ledger_refused_is_deployed_once_whoever_comes_back_to_it_first() {
+    for sent_again_first in [true, false] {
+        let mut stand = Stand::with("catch_up_every = \"1s\"\n[ledger]\nreserve = \"0B\"\n", |_| ());
+        stand.bot.stop();
+        let free = nix::sys::statvfs::statvfs(&stand.bot.dir).unwrap();
+        let free = free.blocks_available() * free.fragment_size();
+        // What is under way goes on down to an eighth of it, as the bot's own start does.
+        let reserve = format!("reserve = \"{}\"", 3 * free);
+        stand.bot.change("reserve = \"0B\"", &reserve);
+        stand.bot.start();
+        let sha = stand.committed("two");
+        stand.send_in_vain("delivery-2", &payload(&sha), "intake/not-stored");
+        let looked = stand.asked("/hooks/500/deliveries: ");
+        stand.bot.wait_for("a look at the list in vain", |_| stand.asked("/hooks/500/deliveries: ") > looked);
+        assert!(!stand.knows("delivery-2") && stand.bot.page() == "one", "{}", stand.bot.story());
+        stand.bot.stop();
+        stand.bot.change(&reserve, "reserve = \"0B\"");
+        if sent_again_first {
+            // The look after the start finds nothing out, and the next one is far away.
+            stand.bot.change("\"1s\"", "\"1h\"");
+            stand.github.script(Route::Hooks, [Trouble::Status(502)]);
+            stand.github.script(Route::Ref, [Trouble::Status(502)]);
+            stand.bot.start();
+            assert_eq!(stand.send("delivery-2", &sha), 202);
+        } else {
+            stand.bot.start();
+        }
+        stand.settle("two", &["delivery-2"]);
+        assert_eq!(stand.caught_up("delivery-2"), Some("503".to_owned()).filter(|_| !sent_again_first));
+        let looked = stand.asked("/hooks/500/deliveries: ");
+        stand.restart();
+        stand.bot.wait_for("another look at the list", |_| stand.asked("/hooks/500/deliveries: ") > looked);
+        assert_eq!(stand.send("delivery-2", &sha), 200, "what is known is a repeat");
+        stand.bot.settle();
+        assert_eq!((stand.bot.runs(), stand.brought(&sha)), (2, 1), "{}", stand.bot.story());
+    }
 }
 
 #[test]
