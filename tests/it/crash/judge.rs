@@ -92,15 +92,28 @@ fn lost(
     }
 }
 
-/// Nobody asked for it twice, so it is released once.
+/// Nobody asked for it twice, so it is released once; and what somebody asked for goes on to the next target once.
 fn by_itself_once(all: &BTreeMap<DeploymentId, Deployment>, wrong: &mut Vec<String>) {
     let mut once = BTreeSet::new();
     for it in all.values().filter(|it| it.run().is_some()) {
-        if matches!(it.order().cause, Cause::Push { .. } | Cause::CatchUp | Cause::Promotion { .. })
-            && !once.insert((it.order().target.name.clone(), it.order().sha.clone()))
+        if let Some(because_of) = by_itself(all, it)
+            && !once.insert((it.order().target.name.clone(), it.order().sha.clone(), because_of))
         {
             wrong.push(format!("{} was deployed to {} twice", it.order().sha, it.order().target.name));
         }
+    }
+}
+
+/// Nothing where a person asked for this very deployment; else the one that a person asked for and that led to it, if any.
+fn by_itself(all: &BTreeMap<DeploymentId, Deployment>, it: &Deployment) -> Option<Option<DeploymentId>> {
+    match it.order().cause {
+        Cause::Push { .. } | Cause::CatchUp => Some(None),
+        Cause::Promotion { .. } => {
+            let parent = it.order().parent?;
+            Some(by_itself(all, all.get(&parent)?).unwrap_or(Some(parent)))
+        }
+        Cause::Request { .. } | Cause::Chosen { .. } | Cause::Redeploy { .. } | Cause::Replay { .. } => None,
+        Cause::Rollback { .. } | Cause::Restart { .. } => None,
     }
 }
 
