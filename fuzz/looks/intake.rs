@@ -2,6 +2,7 @@
 //! a forgery, what was taken is known when it comes again, and no answer does harm to whoever shows it.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -44,6 +45,8 @@ struct Door {
     ledger: Ledger,
     state: IntakeState,
     taken: usize,
+    /// The ids that our repository was seen with, signed: it is followed by them, whatever it is called.
+    ids: BTreeSet<u64>,
     _dir: tempfile::TempDir,
 }
 
@@ -57,7 +60,7 @@ impl Door {
         let now = clock.clone();
         let ledger = Ledger::open(&config.data_dir, options, Arc::new(move || now.now())).unwrap();
         let state = IntakeState::new(ledger.clone(), Arc::new(config), clock).unwrap();
-        Self { system: System::new(), ledger, state, taken: 0, _dir: dir }
+        Self { system: System::new(), ledger, state, taken: 0, ids: BTreeSet::new(), _dir: dir }
     }
 
     /// Sends a request; its answer is the status and what is told.
@@ -101,10 +104,13 @@ pub(crate) fn look(bytes: &[u8]) {
             assert!(!matches!(code, "intake/no-signature" | "intake/broken-signature" | "intake/bad-signature"));
             assert!(status != 429, "{told}");
         }
+        if matches!(status, 200 | 202) {
+            open.ids.extend(id_of_ours(body));
+        }
         if status != 202 {
             return;
         }
-        is_planned(&told, body);
+        is_planned(&told, body, &open.ids);
         let (status, mut again) = open.ask(&headers, body);
         let repeat = again.as_object_mut().and_then(|it| it.remove("repeat"));
         let has_plans = told["plans"].as_array().is_some_and(|it| it.iter().any(|plan| !plan["deployment"].is_null()));
@@ -152,13 +158,24 @@ fn look_at(status: u16, told: &Value) {
     }
 }
 
+/// The id of our repository, where it is of that: it is called so, or was until now.
+fn id_of_ours(body: &[u8]) -> Option<u64> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    let repository = &said["repository"];
+    let is_called = repository["full_name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case("acme/blog"));
+    let was_called = said["changes"]["repository"]["name"]["from"].as_str();
+    let is_ours = is_called || was_called.is_some_and(|it| it.eq_ignore_ascii_case("blog"));
+    repository["id"].as_u64().filter(|_| is_ours)
+}
+
 /// A deployment is planned only of what stands in the payload: a repository of ours, and a commit.
-fn is_planned(told: &Value, body: &[u8]) {
+fn is_planned(told: &Value, body: &[u8], ids: &BTreeSet<u64>) {
     let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
     let planned = told["plans"].as_array().is_some_and(|it| it.iter().any(|plan| !plan["deployment"].is_null()));
-    let name = said["repository"]["full_name"].as_str();
-    if planned && let Some(name) = name {
-        assert!(name.eq_ignore_ascii_case("acme/blog"), "{told} was planned of {name}");
+    let repository = &said["repository"];
+    if planned && let Some(name) = repository["full_name"].as_str() {
+        let is_followed = repository["id"].as_u64().is_some_and(|it| ids.contains(&it));
+        assert!(name.eq_ignore_ascii_case("acme/blog") || is_followed, "{told} was planned of {name}");
         assert!(said["deleted"] != true, "{told} was planned of what is gone");
     }
 }
