@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web as http;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,14 +27,14 @@ use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::conductor::{self, Before, CatchUp, Conductor};
-use crate::config::Config;
+use crate::config::{Config, GitHub};
 use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::sns::{self, SnsState, Trust};
 use crate::intake::{Hear, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
-use crate::report::{self, ReportError, Reports, Sink};
+use crate::report::{self, ChatPlace, ReportError, Reports, Sink};
 use crate::revisions::Stores;
 use crate::source::Sources;
 use crate::steps::{Engines, Probe, World};
@@ -143,7 +143,8 @@ pub struct App {
     fallen: watch::Receiver<Option<(&'static str, String)>>,
     server: ServerHandle,
     tasks: Vec<JoinHandle<Result<(), LedgerError>>>,
-    reports: JoinHandle<Result<(), ReportError>>,
+    /// What tells GitHub, and one for each place in chat: none waits for another.
+    reports: Vec<JoinHandle<Result<(), ReportError>>>,
     stop_reports: CancellationToken,
 }
 
@@ -161,7 +162,8 @@ impl App {
         })?;
         let accounts = Accounts::paced(parts.aws.clone(), parts.pace.clone(), clock.clone()).masked(config.mask());
         let sns = hear_sns(&config, &parts, &accounts);
-        let world = Arc::new(world(&config, &github, parts, accounts)?);
+        let sources = Sources::new(&config.data_dir, github.clone());
+        let world = Arc::new(world(&config, &sources, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let (retention, ledger_days) = (config.retention.clone(), config.ledger.keep_days);
@@ -212,9 +214,15 @@ impl App {
             tokio::spawn(figures.follow(ledger.clone(), stop.clone()).map(Ok)),
         ];
         let stop_reports = CancellationToken::new();
-        let reports = Reports::new(ledger.clone(), Sink::all(&github), clock, config.public_url.clone());
-        let reports = reports.paced(report_pace).probed(probe).run(stop_reports.clone());
-        let reports = crew.begin("what tells GitHub", reports);
+        let tell = |part, sinks| {
+            let reports = Reports::new(ledger.clone(), sinks, clock.clone(), config.public_url.clone());
+            crew.begin(part, reports.paced(report_pace).probed(probe.clone()).run(stop_reports.clone()))
+        };
+        let mut reports = vec![tell("what tells GitHub", Sink::all(&github))];
+        for chat in &config.chat {
+            let place = ChatPlace::new(chat, &sources, &clock, &GitHub::site_of(&config.github.api_url));
+            reports.push(tell("what tells chat", vec![Sink::Chat(Arc::new(place))]));
+        }
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
         Ok(Self { address, ledger, board, tokens, asks, stop, fallen, server, tasks, upkeep, reports, stop_reports })
     }
@@ -247,10 +255,12 @@ impl App {
         }
         self.server.stop(true).await;
         self.stop_reports.cancel();
-        match self.reports.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!("some reports were not sent, and are sent at the next start: {error}"),
-            Err(panic) => error!("the reports ended in a panic, which is a bug of ours: {panic}"),
+        for ended in join_all(self.reports).await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!("some reports were not sent, and are sent at the next start: {error}"),
+                Err(panic) => error!("the reports ended in a panic, which is a bug of ours: {panic}"),
+            }
         }
         if result.is_ok() {
             result = write(&self.ledger, BotEvent::Stopping).await;
@@ -309,7 +319,7 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
     SnsState::new(config.sns.clone(), parts.trust.clone(), hear, parts.clock.clone())
 }
 
-fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
+fn world(config: &Config, sources: &Sources, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
     let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, unread: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
     let emptied = match std::fs::remove_dir_all(&spool) {
@@ -318,7 +328,6 @@ fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accoun
     };
     let made = emptied.and_then(|()| std::fs::create_dir_all(&spool));
     made.map_err(|error| AppError::Need(unusable(&spool, &error)))?;
-    let sources = Sources::new(&config.data_dir, github.clone());
     let stores = Stores::new(aws.clone());
     let engine_clock = clock.clone();
     let mask = config.mask();
@@ -328,7 +337,9 @@ fn world(config: &Config, github: &GitHubClients, parts: Parts, accounts: Accoun
             Arc::new(HostEngine::new(&spec.root, &program, engine_clock.clone()).masked(mask.clone()))
         }
     });
-    Ok(World::new(sources, stores, engines, clock, spool, probe).heeding(config.calendar.clone()).masked(config.mask()))
+    Ok(World::new(sources.clone(), stores, engines, clock, spool, probe)
+        .heeding(config.calendar.clone())
+        .masked(config.mask()))
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {

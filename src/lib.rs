@@ -6,7 +6,8 @@
 //! * [`domain`] says what a push, a plan and a deployment are, and what may happen next. It touches nothing.
 //! * [`appspec`] reads AppSpecs; [`config`] reads the configuration.
 //! * [`ledger`] keeps what happened; [`bundle`] makes bundles of archives; [`clients`] is the rim to the outside.
-//! * [`source`], [`revisions`] and [`engine`] are where commits come from, where they lie, and who deploys them.
+//! * [`source`], [`revisions`] and [`engine`] are where commits come from, where they lie, and who deploys them; [`chat`] is
+//!   how people are told.
 //! * [`steps`] are the effects, one each; [`board`] is what can be read.
 //! * [`intake`], [`conductor`], [`report`] and [`web`] face the world.
 //! * [`app`] puts them together; [`cli`] is the words typed.
@@ -15,6 +16,7 @@ pub mod app;
 pub mod appspec;
 pub mod board;
 pub mod bundle;
+pub mod chat;
 pub mod cli;
 pub mod clients;
 pub mod conductor;

@@ -20,7 +20,8 @@ use crate::clients::Clock;
 use crate::config::GitHub;
 use crate::domain::{
     Calendar, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding,
-    Fleet, Lifecycle, Live, Offset, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
+    Fleet, Lifecycle, Live, Offset, Order, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
+    in_chat,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -261,7 +262,7 @@ impl Inside {
             stages: stages(events(), self.clock.now()),
             lifecycle: lifecycle(events().map(|(_, event)| event)),
             fleet: fleet(events().map(|(_, event)| event)),
-            reports: self.reports(id)?,
+            reports: self.reports(id, deployment.order())?,
             findings: events().flat_map(|(_, event)| findings(event)).cloned().collect(),
             events: story.iter().map(EventView::of).collect(),
             summary,
@@ -290,10 +291,11 @@ impl Inside {
         Ok(found.into_values().collect())
     }
 
-    fn reports(&self, id: DeploymentId) -> Answer<Vec<ReportView>> {
+    fn reports(&self, id: DeploymentId, order: &Order) -> Answer<Vec<ReportView>> {
         let mut reports = Vec::new();
-        for sink in SINKS {
-            reports.extend(self.ledger.sent(sink, id)?.map(|told| ReportView::of(sink, told)));
+        let places = order.target.notify.iter().map(|name| in_chat(name));
+        for sink in SINKS.map(str::to_owned).into_iter().chain(places) {
+            reports.extend(self.ledger.sent(&sink, id)?.map(|told| ReportView::of(sink, told)));
         }
         Ok(reports)
     }

@@ -224,8 +224,8 @@ pub struct ChildView {
 /// What one place was told of a deployment last.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportView {
-    /// The place: `github-status`, or `shown` where there is nothing to tell it with.
-    pub sink: &'static str,
+    /// The place: `github-status`, `chat-ops`, or `shown` where there is nothing to tell it with.
+    pub sink: String,
     /// The status's state, or `stumbled`, or `gave-up`.
     pub state: &'static str,
     /// In which words, or why not.
@@ -383,7 +383,7 @@ impl ChildView {
 
 impl ReportView {
     /// The view of what a sink was told last.
-    pub(crate) fn of(sink: &'static str, event: SinkEvent) -> Self {
+    pub(crate) fn of(sink: String, event: SinkEvent) -> Self {
         match event {
             SinkEvent::Sent { state, text, .. } => Self { sink, state: state.as_str(), text },
             SinkEvent::Stumbled { failure, .. } => Self { sink, state: "stumbled", text: failure.message },

@@ -5,6 +5,7 @@ mod clock;
 pub mod fetch;
 pub mod github;
 pub mod guard;
+pub mod outbound;
 pub mod process;
 pub mod span;
 mod telling;

@@ -1,15 +1,17 @@
 //! The configuration as meant: parsed, checked, defaults filled in. It never holds a secret, only where one lies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Findings, Mask, Retention, Target, TargetName};
+use crate::domain::{Calendar, Findings, Mask, News, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -107,22 +109,70 @@ pub struct Sns {
     pub api_destination_secret: Option<SecretRef>,
 }
 
-/// A place in chat.
+/// Where people are told how deployments go.
 #[derive(Clone, Debug)]
 pub struct Chat {
     /// Its name, for `notify`.
     pub name: String,
     /// What it is.
     pub kind: ChatKind,
-    /// The address to post to; it is a secret.
-    pub webhook: SecretRef,
+    /// What is told there.
+    pub on: BTreeSet<News>,
+    /// Its names for people, by those of GitHub.
+    pub people: BTreeMap<String, String>,
 }
 
-/// A chat service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A service, and what it takes to be heard there.
+#[derive(Clone, Debug)]
 pub enum ChatKind {
     /// Slack, by an incoming webhook.
-    Slack,
+    Slack {
+        /// The address to post to; it is a secret.
+        webhook: SecretRef,
+    },
+    /// Slack, by the bot of an app.
+    SlackBot {
+        /// Its token, `xoxb-…`.
+        token: SecretRef,
+        /// The channel's id or name.
+        channel: String,
+        /// Where Slack's methods are.
+        api_url: Url,
+    },
+    /// Discord, by a channel's webhook.
+    Discord {
+        /// The address to post to; it is a secret.
+        webhook: SecretRef,
+    },
+    /// Mattermost, by an incoming webhook.
+    Mattermost {
+        /// The address to post to; it is a secret.
+        webhook: SecretRef,
+    },
+    /// Microsoft Teams, by a workflow's webhook.
+    Teams {
+        /// The address to post to; it is a secret.
+        webhook: SecretRef,
+    },
+    /// A webhook of whoever wants one, by Standard Webhooks.
+    Webhook {
+        /// The address to post to; it may be a secret.
+        webhook: SecretRef,
+        /// What messages are signed with, `whsec_…`.
+        secret: SecretRef,
+    },
+}
+
+impl ChatKind {
+    /// All that nobody may read in a log.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        match self {
+            Self::Slack { webhook } | Self::Discord { webhook } => vec![("chat webhook", webhook)],
+            Self::Mattermost { webhook } | Self::Teams { webhook } => vec![("chat webhook", webhook)],
+            Self::SlackBot { token, .. } => vec![("chat token", token)],
+            Self::Webhook { webhook, secret } => vec![("chat webhook", webhook), ("chat secret", secret)],
+        }
+    }
 }
 
 /// How the ledger treats its disk.
@@ -148,7 +198,8 @@ impl Config {
         let github = self.github.webhook_secrets.iter().chain(&self.github.token);
         let hooks = self.github.hooks.iter().flat_map(|hook| &hook.secrets);
         let keys = self.github.apps.iter().map(|app| &app.private_key);
-        let all = github.chain(hooks).chain(keys).chain(self.chat.iter().map(|chat| &chat.webhook));
+        let all =
+            github.chain(hooks).chain(keys).chain(self.chat.iter().flat_map(|chat| chat.kind.secrets()).map(|it| it.1));
         let all = all.chain(&self.sns.api_destination_secret);
         Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
     }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::as_meant::{Chat, ChatKind, Config, LedgerOptions, Server};
+use super::as_meant::{Config, LedgerOptions, Server};
 use super::environment::{Environment, KNOWN};
 use super::proxies::Proxies;
-use super::raw::{Raw, RawChat, RawLedger, RawSecret, RawServer};
+use super::raw::{Raw, RawLedger, RawSecret, RawServer};
 use super::secret::{SecretError, SecretRef};
 use super::values::{duration, size, web_address};
 use super::written::{Reader, Written, listed, nearest};
@@ -232,31 +232,6 @@ impl Checker<'_> {
             reserve_bytes: reserve.unwrap_or(usual.reserve_bytes),
             segment_bytes: segment.unwrap_or(usual.segment_bytes),
         }
-    }
-
-    fn chats(&mut self, raw: Option<&Written<Vec<Written<RawChat>>>>) -> Vec<Chat> {
-        let mut chats: Vec<Chat> = Vec::new();
-        for chat in raw.into_iter().flat_map(|it| &it.value) {
-            let name = self.required(chat.value.name.as_ref(), "name", "chat", &chat.span);
-            let kinds = [("slack", ChatKind::Slack)];
-            let kind = self.word(chat.value.kind.as_ref(), "chat.kind", &kinds);
-            if chat.value.kind.is_none() {
-                self.missing("kind", "chat", "add `kind = \"slack\"`", &chat.span);
-            }
-            let webhook = chat.value.webhook.as_ref().and_then(|it| self.secret(it));
-            if chat.value.webhook.is_none() {
-                self.missing("webhook", "chat", "add `webhook = { env = \"SLACK_WEBHOOK\" }`", &chat.span);
-            }
-            let finding = Finding::warning("config/not-yet", "chat messages are not sent yet");
-            self.reader.find(finding.help("keep it: it is checked, and will be used once they are"), &chat.span);
-            let (Some(name), Some(kind), Some(webhook)) = (name, kind, webhook) else { continue };
-            if chats.iter().any(|it| it.name == name.value) {
-                let finding = Finding::error("config/name-taken", format!("a chat `{}` exists already", name.value));
-                self.reader.find(finding.help("give each chat a name of its own"), &name.span);
-            }
-            chats.push(Chat { name: name.value, kind, webhook });
-        }
-        chats
     }
 
     fn unknown_variables(&mut self) {

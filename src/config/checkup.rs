@@ -16,7 +16,7 @@ impl Config {
         let token = self.github.token.iter().map(|it| ("GitHub token", it));
         let keys = self.github.apps.iter().map(|it| ("GitHub App's key", &it.private_key));
         let events = self.sns.api_destination_secret.iter().map(|it| ("EventBridge secret", it));
-        let chats = self.chat.iter().map(|it| ("chat webhook", &it.webhook));
+        let chats = self.chat.iter().flat_map(|it| it.kind.secrets());
         let secrets = webhooks
             .chain(token)
             .chain(keys)

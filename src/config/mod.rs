@@ -9,6 +9,7 @@ pub const INLINE_SECRET: &str = "config/inline-secret";
 
 mod as_meant;
 mod check;
+mod check_chat;
 mod check_codedeploy;
 mod check_freeze;
 mod check_gates;

@@ -318,6 +318,16 @@ impl Read for RawRollback {
     }
 }
 
+/// `people = { … }` of a chat: its names for people, by those of GitHub.
+#[derive(Clone, Debug)]
+pub(super) struct RawPeople(pub(super) Vec<(Written<String>, Written<String>)>);
+
+impl Read for RawPeople {
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        pairs(value, path, reader).map(Self)
+    }
+}
+
 /// `[target.engine.variables]`: whatever names a person gives.
 #[derive(Clone, Debug)]
 pub(super) struct RawVariables(pub(super) Vec<(Written<String>, Written<RawVariable>)>);
@@ -331,16 +341,25 @@ pub(super) enum RawVariable {
 
 impl Read for RawVariables {
     fn read(value: &Spanned<DeValue<'_>>, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
-        let Some(table) = value.get_ref().as_table() else {
-            reader.wrong_type(path, "a table of names and texts", value);
-            return None;
-        };
-        let pair = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-            let written = Written { value: name.get_ref().to_string(), span: name.span() };
-            Some((written, read_written(value, &join(path, name.get_ref()), reader)?))
-        };
-        Some(Self(table.iter().filter_map(pair).collect()))
+        pairs(value, path, reader).map(Self)
     }
+}
+
+/// A table of whatever names a person gives.
+fn pairs<T: Read>(
+    value: &Spanned<DeValue<'_>>,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<(Written<String>, Written<T>)>> {
+    let Some(table) = value.get_ref().as_table() else {
+        reader.wrong_type(path, "a table of names and texts", value);
+        return None;
+    };
+    let pair = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+        let written = Written { value: name.get_ref().to_string(), span: name.span() };
+        Some((written, read_written(value, &join(path, name.get_ref()), reader)?))
+    };
+    Some(table.iter().filter_map(pair).collect())
 }
 
 impl Read for RawVariable {
@@ -358,6 +377,12 @@ table! {
         name: String,
         kind: String,
         webhook: RawSecret,
+        token: RawSecret,
+        channel: String,
+        api_url: String,
+        secret: RawSecret,
+        on: Texts,
+        people: RawPeople,
     }
 }
 

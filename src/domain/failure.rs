@@ -103,6 +103,16 @@ impl Failure {
         Self { message, help, detail, findings, ..self.clone() }
     }
 
+    /// With which code the script ended, where that is why.
+    pub fn exit_code(&self) -> Option<i32> {
+        let of = |text: &str| {
+            let after = text.split_once("exit code ")?.1;
+            let end = after.find(|it: char| !it.is_ascii_digit()).unwrap_or(after.len());
+            after[..end].parse().ok()
+        };
+        of(&self.message).or_else(|| of(self.detail.as_deref()?))
+    }
+
     /// The same, with the last 4 KiB of `detail`, cut at a line where there is one. Scripts wrote it: it does nothing.
     #[must_use]
     pub fn detail(mut self, detail: &str) -> Self {

@@ -50,6 +50,7 @@ mod hint;
 mod ids;
 mod lock;
 mod masking;
+mod news;
 mod on_github;
 mod pattern;
 mod plain;
@@ -96,6 +97,7 @@ pub use ids::{
 };
 pub use lock::{Lock, Pause, Releases};
 pub use masking::Mask;
+pub use news::News;
 pub use on_github::{OnGitHub, names_in};
 pub use pattern::Pattern;
 pub use plain::{causes, does_nothing, escaped, harmless, one_line, plainly, root_cause, size, spell};
@@ -107,7 +109,7 @@ pub use push::{CaughtUp, Delivery, Push, Repository};
 pub use record::{Event, Record, Stream, StreamKind, UnreadableRecord};
 pub use revision::{ArchiveFacts, BundleFormat, Location, Retention, Revision};
 pub use s3_spec::{Encryption, S3Spec};
-pub use sink_event::SinkEvent;
+pub use sink_event::{SinkEvent, in_chat};
 pub use skip::Skip;
 pub use state::{Ready, Running, State, Step, StepName, Weighed};
 pub use target::{

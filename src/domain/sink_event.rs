@@ -29,6 +29,9 @@ pub enum SinkEvent {
         /// How many messages stand under this name at this commit, with this one; 0 where nobody counted.
         #[serde(default, skip_serializing_if = "is_zero")]
         nth: u32,
+        /// How many lifecycle events were told beneath it, where the other side takes lines there.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u32,
     },
     /// It could not be told yet.
     Stumbled {
@@ -65,6 +68,11 @@ pub enum SinkEvent {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// The name of a place in chat among the sinks.
+pub fn in_chat(name: &str) -> String {
+    format!("chat-{name}")
 }
 
 impl SinkEvent {

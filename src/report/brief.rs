@@ -63,7 +63,7 @@ fn weighed(
     if stand >= sink.only_ends_from() && !deployment.state().is_over() {
         return Ok(None);
     }
-    let matter = sink.matter(ledger, deployment, &message.sha)?;
+    let matter = sink.matter(ledger, deployment, &message)?;
     Ok(matter.map(|matter| Message { stand, matter, ..message }))
 }
 

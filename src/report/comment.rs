@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::sink::{Message, Said};
 use crate::clients::github::{GitHubClient, GitHubError};
 use crate::domain::{
-    Blame, Deployment, DeploymentEvent, Event, Lifecycle, Notice, NoticeState, Record, SinkEvent, State, StepStatus,
-    Stream, harmless,
+    Blame, Deployment, DeploymentEvent, Event, Failure, Lifecycle, Notice, NoticeState, Record, SinkEvent, State,
+    StepStatus, Stream, harmless,
 };
 use crate::ledger::{Filter, Ledger, LedgerError};
 
@@ -99,7 +99,7 @@ pub(super) async fn say(
         None => (format!("/repos/{repository}/commits/{}/comments", message.sha), "comments"),
     };
     let body = Body { body: text(deployment, message, story) };
-    let said = |id: String| Said { remote_id: Some(id), notice: message.notice.clone(), context: thread.clone() };
+    let said = |id: String| Said { context: thread.clone(), ..Said::all(Some(id), message) };
     let standing = match story.earlier.iter().find(|it| it.thread == thread) {
         Some(earlier) => Some(earlier.id.clone()),
         None => find(client, &list, deployment).await?,
@@ -160,12 +160,11 @@ fn text(deployment: &Deployment, message: &Message, story: &Story) -> String {
     let (target, commit) = (code(order.target.name.as_str()), code(message.sha.short()));
     parts.push(format!("### The deployment of {commit} to {target} {how}\n"));
     let step = story.step.as_ref().filter(|_| failure.is_some());
-    let code_of = failure.and_then(|it| exit_code(&it.message).or(exit_code(it.detail.as_deref()?)));
     let facts = [
         ("Event", step.map(|it| it.name.clone())),
         ("Instance", step.and_then(|it| it.instance.clone())),
         ("Script", step.and_then(|it| it.script.clone())),
-        ("Exit code", code_of.map(str::to_owned)),
+        ("Exit code", failure.and_then(Failure::exit_code).map(|it| it.to_string())),
     ];
     for (name, value) in facts {
         parts.extend(value.map(|value| format!("- {name}: {}", code(&value))));
@@ -179,13 +178,6 @@ fn text(deployment: &Deployment, message: &Message, story: &Story) -> String {
     }
     parts.extend(message.url.as_ref().map(|url| format!("\n[The whole story]({url})")));
     parts.join("\n")
-}
-
-/// The number in «exit code 7».
-fn exit_code(text: &str) -> Option<&str> {
-    let after = text.split_once("exit code ")?.1;
-    let end = after.find(|it: char| !it.is_ascii_digit()).unwrap_or(after.len());
-    Some(&after[..end]).filter(|it| !it.is_empty())
 }
 
 /// One line of bounded length.
@@ -234,7 +226,5 @@ mod tests {
         assert_eq!(code("scripts/`x`.sh\n# not a heading"), "`` scripts/`x`.sh # not a heading ``");
         assert_eq!(code("@ada"), "`@ada`");
         assert_eq!(tail(&"é".repeat(100_000)).chars().count(), LONGEST_LOG);
-        assert_eq!(exit_code("`x.sh` ended with exit code 127 in Install"), Some("127"));
-        assert_eq!((exit_code("exit code unknown"), exit_code("none")), (None, None));
     }
 }

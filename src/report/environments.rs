@@ -69,7 +69,7 @@ pub(super) async fn say(
         None => create(client, deployment, message).await?,
     };
     let made = Notice { state: NoticeState::Pending, text: "Created".into() };
-    Ok(Said { remote_id: Some(id.to_string()), notice: made, context: message.context.clone() })
+    Ok(Said { notice: made, ..Said::all(Some(id.to_string()), message) })
 }
 
 /// A GitHub deployment, as far as it matters here.

@@ -5,6 +5,7 @@
 //! again; what was passed over in between needs no telling.
 
 mod brief;
+mod chat;
 mod check_run;
 mod comment;
 mod environments;
@@ -17,6 +18,7 @@ mod unsaid;
 mod untold;
 mod way;
 
+pub use chat::ChatPlace;
 pub use outbox::{ReportError, Reports, Turn};
 pub use pace::Pace;
 pub use sink::Sink;

@@ -16,8 +16,7 @@ use super::pace::{self, Pace};
 use super::sink::{Message, Said, Sink};
 use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
-use super::way::Way;
-use crate::clients::github::Voice;
+use super::way::{Voice, Way};
 use crate::clients::{Clock, span};
 use crate::domain::{
     Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
@@ -252,7 +251,7 @@ impl Reports {
                 known.into_iter().for_each(|heard| self.remember(heard));
             }
             let risen: Vec<_> = records.iter().filter_map(|record| rises(record)).collect();
-            if !risen.is_empty() && self.sinks.iter().any(Sink::keeps_apart) {
+            if !risen.is_empty() && self.sinks.iter().any(Sink::says_what_is_gone) {
                 let sinks = self.sinks.clone();
                 let replaced = move |ledger: &Ledger| {
                     risen.into_iter().try_fold(vec![], |mut all, id| {
@@ -313,7 +312,7 @@ impl Reports {
         let denied = brief.as_ref().and_then(|it| self.denied(index, &it.deployment)).cloned();
         let (deployment, message) = match (brief, denied) {
             (Some(Brief { deployment, message: Some(message), last }), None) => {
-                if last.is_none() && self.sinks[index].keeps_apart() {
+                if last.is_none() && self.sinks[index].looks_for_its_own() {
                     self.write_down(index, being_made(id, &message)).await?;
                 }
                 (deployment, message)
@@ -370,7 +369,7 @@ impl Reports {
         }
         let (now, line) = (self.clock.now(), self.lines.entry(place.clone()).or_default());
         let Message { sha, notice: wanted, stand, .. } = message;
-        let Said { remote_id, notice, context } = said;
+        let Said { remote_id, notice, context, steps } = said;
         let (state, text, deployment, is_over) =
             (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
         let is_all = notice == wanted;
@@ -379,7 +378,7 @@ impl Reports {
         if !is_all {
             line.goes_on(deployment, now);
         }
-        SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1 }
+        SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1, steps }
     }
 
     /// What came of a message that could not be said.
@@ -426,7 +425,7 @@ impl Reports {
 fn being_made(deployment: DeploymentId, message: &Message) -> SinkEvent {
     let Message { context, sha, stand: nth, .. } = message.clone();
     let (state, text) = (NoticeState::Pending, "Being made".into());
-    SinkEvent::Sent { deployment, context, sha, state, text, remote_id: None, nth }
+    SinkEvent::Sent { deployment, context, sha, state, text, remote_id: None, nth, steps: 0 }
 }
 
 /// The deployment that something else at its target makes room for, where the record tells of it.

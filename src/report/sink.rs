@@ -1,11 +1,15 @@
 //! One place that is told things. It sends one message at a time, and keeps nothing.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
+use super::chat::{ChatPlace, Tidings};
 use super::comment::Story;
 use super::unsaid::Unsaid;
+use super::way::Voice;
 use super::{check_run, comment, environments, status};
-use crate::clients::github::{Feature, GitHubClients, Voice};
+use crate::clients::github::{Feature, GitHubClients};
 use crate::domain::{CommitSha, Deployment, Finding, Notice, Order, RepositoryName, SinkEvent, SourceSpec};
 use crate::ledger::{Ledger, LedgerError};
 
@@ -29,6 +33,8 @@ pub enum Sink {
     GitHubComment(GitHubClients),
     /// The log alone: what a commit status would say, of commits that lie elsewhere or for which we have no name at GitHub.
     Shown(GitHubClients),
+    /// A place in chat.
+    Chat(Arc<ChatPlace>),
 }
 
 /// What a sink is to say.
@@ -51,6 +57,7 @@ pub(super) enum Matter {
     Nothing,
     Findings(Vec<Finding>),
     Story(Story),
+    Tidings(Box<Tidings>),
 }
 
 /// What was said.
@@ -61,12 +68,14 @@ pub(super) struct Said {
     pub(super) notice: Notice,
     /// Under which name.
     pub(super) context: String,
+    /// How many lifecycle events stand beneath it.
+    pub(super) steps: u32,
 }
 
 impl Said {
     /// The whole message.
     pub(super) fn all(remote_id: Option<String>, message: &Message) -> Self {
-        Self { remote_id, notice: message.notice.clone(), context: message.context.clone() }
+        Self { remote_id, notice: message.notice.clone(), context: message.context.clone(), steps: 0 }
     }
 }
 
@@ -78,8 +87,9 @@ impl Sink {
     }
 
     /// Its name, under which the ledger keeps what it was told.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
+            Self::Chat(place) => place.name(),
             Self::GitHubStatus(_) => "github-status",
             Self::GitHubDeployment(_) => "github-deployment",
             Self::GitHubCheck(_) => "github-check",
@@ -90,49 +100,48 @@ impl Sink {
 
     /// Whether it hears of this deployment.
     pub(super) fn takes(&self, order: &Order) -> bool {
-        let client = self.clients().of(&order.target.repository);
+        let (clients, feature) = match self {
+            Self::Chat(place) => return place.takes(order),
+            Self::GitHubStatus(clients) | Self::Shown(clients) => (clients, Feature::Statuses),
+            Self::GitHubDeployment(clients) => (clients, Feature::Deployments),
+            Self::GitHubCheck(clients) => (clients, Feature::CheckRuns),
+            Self::GitHubComment(clients) => (clients, Feature::Comments),
+        };
+        let client = clients.of(&order.target.repository);
         let at_github = match order.target.source {
             SourceSpec::GitHub => client.is_somebody(),
             SourceSpec::Git { .. } => false,
         };
-        let is_wanted = Feature::of(&order.target, client.is_app()).contains(&self.feature());
+        let is_wanted = Feature::of(&order.target, client.is_app()).contains(&feature);
         match self {
             Self::Shown(_) => !at_github,
             // Whoever made one to have it deployed waits to hear how it goes.
             Self::GitHubDeployment(_) => at_github && (is_wanted || order.github_deployment().is_some()),
-            Self::GitHubStatus(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => at_github && is_wanted,
-        }
-    }
-
-    /// What it does at GitHub, or would do if the commits lay there.
-    fn feature(&self) -> Feature {
-        match self {
-            Self::GitHubStatus(_) | Self::Shown(_) => Feature::Statuses,
-            Self::GitHubDeployment(_) => Feature::Deployments,
-            Self::GitHubCheck(_) => Feature::CheckRuns,
-            Self::GitHubComment(_) => Feature::Comments,
-        }
-    }
-
-    fn clients(&self) -> &GitHubClients {
-        match self {
-            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) | Self::GitHubCheck(clients) => clients,
-            Self::GitHubComment(clients) | Self::Shown(clients) => clients,
+            Self::GitHubStatus(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Chat(_) => {
+                at_github && is_wanted
+            }
         }
     }
 
     /// In whose name it speaks of a repository, where that counts: the next message in that name waits a little.
     pub(super) fn voice(&self, repository: &RepositoryName) -> Option<Voice> {
         match self {
-            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) => Some(clients.voice(repository)),
-            Self::GitHubCheck(clients) | Self::GitHubComment(clients) => Some(clients.voice(repository)),
+            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) => Some(at_github(clients, repository)),
+            Self::GitHubCheck(clients) | Self::GitHubComment(clients) => Some(at_github(clients, repository)),
+            Self::Chat(place) => Some(Voice::InChat(place.name().to_owned())),
             Self::Shown(_) => None,
         }
     }
 
     /// Before when a message in this voice would be refused: one of what is over, or of what goes on.
     pub(super) fn held_until(&self, voice: &Voice, is_end: bool) -> Option<Timestamp> {
-        self.clients().held_until(voice, is_end)
+        match (self, voice) {
+            (Self::GitHubStatus(clients) | Self::GitHubDeployment(clients), Voice::AtGitHub(voice))
+            | (Self::GitHubCheck(clients) | Self::GitHubComment(clients), Voice::AtGitHub(voice)) => {
+                clients.held_until(voice, is_end)
+            }
+            (_, Voice::AtGitHub(_) | Voice::InChat(_)) => None,
+        }
     }
 
     /// From how many messages under one name at one commit on only ends are told.
@@ -140,15 +149,23 @@ impl Sink {
         match self {
             Self::GitHubStatus(_) => status::ONLY_ENDS_FROM,
             Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) => u32::MAX,
+            Self::Chat(_) => u32::MAX,
         }
     }
 
     /// Whether each deployment has its own place there; else the newest of a commit speaks for all of them.
     pub(super) fn keeps_apart(&self) -> bool {
-        match self {
-            Self::GitHubDeployment(_) => true,
-            Self::GitHubStatus(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) => false,
-        }
+        matches!(self, Self::GitHubDeployment(_) | Self::Chat(_))
+    }
+
+    /// Whether it says of what was live that it is not any more.
+    pub(super) fn says_what_is_gone(&self) -> bool {
+        matches!(self, Self::GitHubDeployment(_))
+    }
+
+    /// Whether it finds what it made where the answer was lost, once it is written down that it makes it.
+    pub(super) fn looks_for_its_own(&self) -> bool {
+        matches!(self, Self::GitHubDeployment(_))
     }
 
     /// For how long an end is news to it, if it never heard of the deployment.
@@ -156,6 +173,7 @@ impl Sink {
         match self {
             Self::GitHubStatus(_) | Self::Shown(_) => NEWS,
             Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => NEWS_OF_OTHERS,
+            Self::Chat(_) => NEWS_OF_OTHERS,
         }
     }
 
@@ -163,7 +181,7 @@ impl Sink {
     pub(super) fn context(&self, order: &Order) -> String {
         let status = || order.target.github.context_of(&order.target);
         match self {
-            Self::GitHubStatus(_) | Self::GitHubComment(_) | Self::Shown(_) => status(),
+            Self::GitHubStatus(_) | Self::GitHubComment(_) | Self::Shown(_) | Self::Chat(_) => status(),
             Self::GitHubDeployment(_) => order.target.environment.clone(),
             Self::GitHubCheck(_) => check_run::context(&status()),
         }
@@ -181,6 +199,7 @@ impl Sink {
             Self::GitHubDeployment(_) => environments::notice(ledger, deployment, last),
             Self::GitHubCheck(_) => Ok(check_run::notice(&check_run::findings(ledger, deployment)?)),
             Self::GitHubComment(_) => Ok(comment::notice(deployment)),
+            Self::Chat(place) => place.notice(ledger, deployment, last),
         }
     }
 
@@ -189,9 +208,14 @@ impl Sink {
         &self,
         ledger: &Ledger,
         deployment: &Deployment,
-        sha: &CommitSha,
+        message: &Message,
     ) -> Result<Option<Matter>, LedgerError> {
+        let sha = &message.sha;
         match self {
+            Self::Chat(place) => {
+                let tidings = place.tidings(ledger, deployment, message.url.as_deref())?;
+                Ok(tidings.map(|it| Matter::Tidings(Box::new(it))))
+            }
             Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::Shown(_) => Ok(Some(Matter::Nothing)),
             Self::GitHubCheck(_) => check_run::findings(ledger, deployment).map(|it| Some(Matter::Findings(it))),
             Self::GitHubComment(_) => {
@@ -200,22 +224,20 @@ impl Sink {
         }
     }
 
-    /// The permission that a message takes, in GitHub's words.
-    fn right(&self) -> String {
-        let needs: Vec<String> =
-            self.feature().needs().iter().map(|it| format!("{}: {}", it.name, it.access.as_str())).collect();
-        match self {
-            // A token may have it; those of an App are narrowed to reading.
-            Self::GitHubComment(_) => format!("{}, and Contents: write where no pull request is", needs.join(", ")),
-            Self::GitHubStatus(_) | Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::Shown(_) => {
-                needs.join(", ")
-            }
-        }
-    }
-
     /// Says it. May run twice: what was said already is said again in the same place.
     pub(super) async fn say(&self, deployment: &Deployment, message: &Message, now: Timestamp) -> Result<Said, Unsaid> {
-        let client = &self.clients().of(&deployment.order().target.repository);
+        let (clients, feature) = match self {
+            Self::Chat(place) => return in_chat(place, deployment, message).await,
+            Self::GitHubStatus(clients) => (clients, Feature::Statuses),
+            Self::GitHubDeployment(clients) => (clients, Feature::Deployments),
+            Self::GitHubCheck(clients) => (clients, Feature::CheckRuns),
+            Self::GitHubComment(clients) => (clients, Feature::Comments),
+            Self::Shown(_) => {
+                Self::show(message);
+                return Ok(Said::all(None, message));
+            }
+        };
+        let client = &clients.of(&deployment.order().target.repository);
         let said = match (self, &message.matter) {
             (Self::GitHubStatus(_), _) => status::set(client, deployment, message).await,
             (Self::GitHubDeployment(_), _) => environments::say(client, deployment, message).await,
@@ -223,13 +245,12 @@ impl Sink {
                 check_run::say(client, deployment, message, findings).await
             }
             (Self::GitHubComment(_), Matter::Story(story)) => comment::say(client, deployment, message, story).await,
-            (Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_), _) => {
-                Self::show(message);
+            (Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) | Self::Chat(_), _) => {
                 Ok(Said::all(None, message))
             }
         };
         let young = now.duration_since(deployment.created_at()) < YOUNG;
-        said.map_err(|error| Unsaid::of(&error, &self.right(), young))
+        said.map_err(|error| Unsaid::of(&error, &right(feature), young))
     }
 
     fn show(message: &Message) {
@@ -241,4 +262,21 @@ impl Sink {
             message.notice.text
         );
     }
+}
+
+fn at_github(clients: &GitHubClients, repository: &RepositoryName) -> Voice {
+    Voice::AtGitHub(clients.voice(repository))
+}
+
+/// The permission that a message takes, in GitHub's words.
+fn right(feature: Feature) -> String {
+    let needs: Vec<String> = feature.needs().iter().map(|it| format!("{}: {}", it.name, it.access.as_str())).collect();
+    let needs = needs.join(", ");
+    // A token may have it; those of an App are narrowed to reading.
+    if feature == Feature::Comments { format!("{needs}, and Contents: write where no pull request is") } else { needs }
+}
+
+async fn in_chat(place: &ChatPlace, deployment: &Deployment, message: &Message) -> Result<Said, Unsaid> {
+    let Matter::Tidings(tidings) = &message.matter else { return Ok(Said::all(None, message)) };
+    place.say(deployment, message, tidings).await.map_err(|error| Unsaid::of_chat(&error))
 }

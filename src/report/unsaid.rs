@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::chat::ChatError;
 use crate::clients::github::{AppTrouble, GitHubError};
 use crate::domain::Failure;
 
@@ -20,6 +21,17 @@ pub(super) struct Unsaid {
 }
 
 impl Unsaid {
+    /// What a chat service's error means.
+    pub(super) fn of_chat(error: &ChatError) -> Self {
+        Self {
+            failure: error.failure(),
+            until: error.until(),
+            for_all: error.is_for_all(),
+            may_be_taken: error.may_be_taken(),
+            is_denied: false,
+        }
+    }
+
     /// What GitHub's error means. `right`: the permission that the message needs, in GitHub's words. `young`: the push
     /// is so new that GitHub may not know its commit everywhere.
     pub(super) fn of(error: &GitHubError, right: &str, young: bool) -> Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::sink::Sink;
-use crate::clients::github::Voice;
+use super::way::Voice;
 use crate::domain::{Deployment, DeploymentId, Event, NoticeState, Offset, Record, SinkEvent, Stream};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
@@ -116,7 +116,7 @@ fn is_told(
 /// What this one replaced at its target, as far as a sink still says that it is live there.
 pub(super) fn replaced(ledger: &Ledger, sinks: &[Sink], by: DeploymentId) -> Result<Vec<Heard>, LedgerError> {
     let mut heard = Vec::new();
-    for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.keeps_apart()) {
+    for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.says_what_is_gone()) {
         let Some(newer) = ledger.deployment(by)?.filter(|it| sink.takes(it.order())) else { continue };
         heard.extend(standing(ledger, sink, &newer)?.map(|(older, last)| (index, older, Some(last))));
     }

@@ -10,6 +10,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::pace::{self, Pace};
+use crate::clients::github;
+
+/// In whose name a sink speaks: GitHub counts for each of its own, and who tells chat has one way for itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Voice {
+    /// GitHub's.
+    AtGitHub(github::Voice),
+    /// A place in chat.
+    InChat(String),
+}
 
 /// Of each budget, a fifth is kept for what is over: what goes on waits until there is more.
 const KEPT_FOR_ENDS: u32 = 5;

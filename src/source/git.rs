@@ -168,7 +168,7 @@ impl GitSource {
         }
     }
 
-    async fn must_have(&self, commit: &CommitSha) -> Result<CommitSha, SourceError> {
+    pub(super) async fn must_have(&self, commit: &CommitSha) -> Result<CommitSha, SourceError> {
         let unknown = || SourceError::UnknownCommit { what: self.git().what().into(), commit: commit.clone() };
         self.peel(commit).await?.ok_or_else(unknown)
     }
@@ -234,7 +234,7 @@ impl GitSource {
         renamed.map_err(|error| git.broken(format!("`{}` cannot be made: {}", dir.display(), plainly(&error))))
     }
 
-    fn git(&self) -> Git {
+    pub(super) fn git(&self) -> Git {
         let dir = match &self.place {
             Place::Here(path) if path.join(".git").exists() => path.join(".git"),
             Place::Here(path) => path.clone(),

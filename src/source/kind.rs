@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 
 use super::git::{GitSource, Place};
 use super::github::GitHubSource;
-use super::{Between, Changed, SourceError};
+use super::{Between, Changed, Since, SourceError};
 use crate::clients::github::GitHubClients;
 use crate::domain::{
     Check, CommitPrefix, CommitSha, RefName, Relation, Repository, RepositoryName, SourceSpec, Target,
@@ -184,6 +184,14 @@ impl Source {
         match self {
             Self::GitHub(it) => it.message(commit).await,
             Self::Git(it) => it.message(commit).await,
+        }
+    }
+
+    /// What came after `base` up to `head`; nothing where that is not how they stand to each other.
+    pub async fn since(&self, base: &CommitSha, head: &CommitSha) -> Result<Option<Since>, SourceError> {
+        match self {
+            Self::GitHub(it) => it.since(base, head).await,
+            Self::Git(it) => it.since(base, head).await,
         }
     }
 

@@ -10,8 +10,10 @@ mod git_command;
 mod github;
 mod kind;
 mod moved;
+mod since;
 
 pub use between::Between;
 pub use changes::Changed;
 pub use error::SourceError;
 pub use kind::{ByteStream, RefHead, Source, Sources};
+pub use since::{Since, Written};

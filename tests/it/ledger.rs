@@ -298,7 +298,8 @@ async fn a_follower_hears_of_every_durable_end() {
     assert_eq!(*ends.borrow_and_update(), Offset(3));
     let sent = |state, text: &str| {
         let (context, text) = ("landfall/blog".into(), text.into());
-        let event = SinkEvent::Sent { deployment: id, context, sha: sha(1), state, text, remote_id: None, nth: 0 };
+        let event =
+            SinkEvent::Sent { deployment: id, context, sha: sha(1), state, text, remote_id: None, nth: 0, steps: 0 };
         Append { stream: Stream::Sink("github".into()), expect: None, event: Event::Sink(event), births: vec![] }
     };
     ledger.append(sent(NoticeState::Pending, "Planned")).await.unwrap();

@@ -9,6 +9,7 @@ mod aws_setup;
 mod bot;
 mod bundle;
 mod bundle_verb;
+mod chat;
 mod check;
 mod cli;
 mod clock;

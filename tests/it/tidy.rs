@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["appspec"],
     &["config"],
     &["ledger", "bundle", "clients"],
-    &["source", "revisions", "engine"],
+    &["source", "revisions", "engine", "chat"],
     &["steps", "board"],
     &["intake", "conductor", "report", "web", "upkeep"],
     &["app"],

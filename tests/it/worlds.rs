@@ -1,5 +1,7 @@
 //! The fake worlds, shared with the counterpart tests, which hold them against real software.
 
+#[path = "../worlds/chat.rs"]
+pub(crate) mod chat;
 #[path = "../worlds/codedeploy.rs"]
 pub(crate) mod codedeploy;
 #[path = "../worlds/crowd.rs"]
@@ -12,6 +14,8 @@ pub(crate) mod github;
 pub(crate) mod github_graph;
 #[path = "../worlds/github_objects.rs"]
 mod github_objects;
+#[path = "../worlds/hostile.rs"]
+pub(crate) mod hostile;
 #[path = "../worlds/proxy.rs"]
 pub(crate) mod proxy;
 #[path = "../worlds/push.rs"]

@@ -130,7 +130,8 @@ fn live(log: &mut Log, number: u64, at: Timestamp, target: &Arc<Target>, is_firs
     }
     let Notice { state, text } = Notice::of(&whole);
     let context = format!("landfall/{name}");
-    let event = SinkEvent::Sent { deployment: id, context, sha: sha(number), state, text, remote_id: None, nth: 3 };
+    let event =
+        SinkEvent::Sent { deployment: id, context, sha: sha(number), state, text, remote_id: None, nth: 3, steps: 0 };
     log.commit(at, vec![(Stream::Sink("github-status".into()), event.into())]);
     id
 }

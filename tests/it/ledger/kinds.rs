@@ -349,6 +349,7 @@ fn sink_events() -> Vec<SinkEvent> {
             text: "Planned".into(),
             remote_id: Some("4711".into()),
             nth: 12,
+            steps: 4,
         }),
         Some(E::Sent { .. }) => Some(E::Stumbled {
             deployment: id(),

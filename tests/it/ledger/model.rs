@@ -134,8 +134,16 @@ pub(super) async fn happen(
         3 if !ids.is_empty() => {
             let (deployment, nth) = (some(ids, dice), 0);
             let (context, text, remote_id) = ("landfall/blog".into(), format!("Told {number}"), None);
-            let event =
-                SinkEvent::Sent { deployment, context, sha: sha(1), state: NoticeState::Pending, text, remote_id, nth };
+            let event = SinkEvent::Sent {
+                deployment,
+                context,
+                sha: sha(1),
+                state: NoticeState::Pending,
+                text,
+                remote_id,
+                nth,
+                steps: 0,
+            };
             let (stream, event) = (Stream::Sink("github".into()), Event::Sink(event));
             ledger.append(Append { stream, expect: None, event, births: vec![] }).await.unwrap();
         }

@@ -147,6 +147,7 @@ async fn stand(world: &World, id: DeploymentId, sha: &CommitSha, nth: u32) {
         text: "Install".into(),
         remote_id: None,
         nth,
+        steps: 0,
     };
     let stream = Stream::Sink("github-status".into());
     world.ledger.append(Append { stream, expect: None, event: Event::Sink(event), births: vec![] }).await.unwrap();

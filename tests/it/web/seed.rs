@@ -153,8 +153,16 @@ impl World {
         world.append(Stream::Target(TargetName::parse("docs").unwrap()), Event::Target(locked), None).await;
         let (context, text) = ("landfall/blog".into(), "Failed: `scripts/check.sh` ended with 7".into());
         let (deployment, state) = (blog, NoticeState::Failure);
-        let told =
-            SinkEvent::Sent { deployment, context, sha: sha("b1"), state, text, remote_id: Some("7".into()), nth: 3 };
+        let told = SinkEvent::Sent {
+            deployment,
+            context,
+            sha: sha("b1"),
+            state,
+            text,
+            remote_id: Some("7".into()),
+            nth: 3,
+            steps: 0,
+        };
         world.append(Stream::Sink("github-status".into()), Event::Sink(told), None).await;
         world.clock.advance(Duration::from_secs(180));
         world

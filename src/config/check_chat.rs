@@ -1,0 +1,190 @@
+//! Checks `[[chat]]`: where people are told, and of what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::Url;
+
+use super::as_meant::{Chat, ChatKind};
+use super::check::{At, Checker};
+use super::raw::{RawChat, RawSecret};
+use super::secret::SecretRef;
+use super::values::web_address;
+use super::written::{Written, listed, nearest};
+use crate::domain::{Finding, News};
+
+/// Where Slack's methods are.
+const SLACK_API: &str = "https://slack.com/api";
+/// What is told without a word of `on`: all but what a newer push makes of itself.
+const USUAL: [News; 9] = [
+    News::Held,
+    News::Started,
+    News::Progressing,
+    News::Succeeded,
+    News::Recovered,
+    News::Failed,
+    News::RolledBack,
+    News::Stopped,
+    News::Refused,
+];
+
+/// The services, as they are written.
+#[derive(Clone, Copy)]
+enum Kind {
+    Slack,
+    Discord,
+    Mattermost,
+    Teams,
+    Webhook,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("slack", Kind::Slack),
+    ("discord", Kind::Discord),
+    ("mattermost", Kind::Mattermost),
+    ("teams", Kind::Teams),
+    ("webhook", Kind::Webhook),
+];
+
+impl Checker<'_> {
+    pub(super) fn chats(&mut self, raw: Option<&Written<Vec<Written<RawChat>>>>) -> Vec<Chat> {
+        let mut chats: Vec<Chat> = Vec::new();
+        for chat in raw.into_iter().flat_map(|it| &it.value) {
+            let name = self.required(chat.value.name.as_ref(), "name", "chat", &chat.span);
+            let kind = self.chat_kind(chat);
+            let on = self.news(&chat.value);
+            let (Some(name), Some(kind)) = (name, kind) else { continue };
+            let people = self.people_there(&chat.value, &kind);
+            self.fit_chat_name(&name);
+            if chats.iter().any(|it| it.name == name.value) {
+                let finding = Finding::error("config/name-taken", format!("a chat `{}` exists already", name.value));
+                self.reader.find(finding.help("give each chat a name of its own"), &name.span);
+            }
+            chats.push(Chat { name: name.value, kind, on, people });
+        }
+        chats
+    }
+
+    /// Its name is part of a name in the ledger, and typed after `landfall notify test`.
+    fn fit_chat_name(&mut self, name: &Written<String>) {
+        let fits = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
+        if name.value.is_empty() || name.value.len() > 50 || !name.value.chars().all(fits) {
+            let help = "use letters, digits, `-`, `_` and `.`, at most 50";
+            self.bad(&name.span, format!("`chat.name` cannot be `{}`", name.value), help);
+        }
+    }
+
+    fn chat_kind(&mut self, chat: &Written<RawChat>) -> Option<ChatKind> {
+        let raw = &chat.value;
+        if raw.kind.is_none() {
+            let kinds: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+            self.missing(
+                "kind",
+                "chat",
+                format!("add `kind = \"slack\"`, or another of {}", listed(&kinds)),
+                &chat.span,
+            );
+        }
+        match self.word(raw.kind.as_ref(), "chat.kind", &KINDS)? {
+            Kind::Slack if raw.token.is_some() => {
+                let token = self.chat_secret(chat, "token", raw.token.as_ref(), "SLACK_TOKEN");
+                let channel = self.required(raw.channel.as_ref(), "channel", "chat", &chat.span);
+                let api_url = self.slack_api(raw)?;
+                Some(ChatKind::SlackBot { token: token?, channel: channel?.value, api_url })
+            }
+            Kind::Slack => {
+                let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "SLACK_WEBHOOK");
+                Some(ChatKind::Slack { webhook: webhook? })
+            }
+            Kind::Discord => {
+                let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "DISCORD_WEBHOOK");
+                Some(ChatKind::Discord { webhook: webhook? })
+            }
+            Kind::Mattermost => {
+                let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "MATTERMOST_WEBHOOK");
+                Some(ChatKind::Mattermost { webhook: webhook? })
+            }
+            Kind::Teams => {
+                let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "TEAMS_WEBHOOK");
+                Some(ChatKind::Teams { webhook: webhook? })
+            }
+            Kind::Webhook => {
+                let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "DEPLOY_HOOK");
+                let secret = self.chat_secret(chat, "secret", raw.secret.as_ref(), "DEPLOY_HOOK_SECRET");
+                Some(ChatKind::Webhook { webhook: webhook?, secret: secret? })
+            }
+        }
+    }
+
+    /// A secret that a service needs.
+    fn chat_secret(
+        &mut self,
+        chat: &Written<RawChat>,
+        key: &str,
+        written: Option<&Written<RawSecret>>,
+        example: &str,
+    ) -> Option<SecretRef> {
+        if written.is_none() {
+            self.missing(key, "chat", format!("add `{key} = {{ env = \"{example}\" }}`"), &chat.span);
+        }
+        self.secret(written?)
+    }
+
+    fn slack_api(&mut self, raw: &RawChat) -> Option<Url> {
+        let usual = || Url::parse(SLACK_API).ok();
+        let Some(written) = &raw.api_url else { return usual() };
+        let address = self.fit(&At::Span(written.span.clone()), "chat.api_url", web_address(&written.value))?;
+        Url::parse(&address).ok()
+    }
+
+    fn news(&mut self, raw: &RawChat) -> BTreeSet<News> {
+        let Some(on) = &raw.on else { return USUAL.into() };
+        let words = News::ALL.map(|it| (it.as_str(), it));
+        let mut found = BTreeSet::new();
+        for written in &on.value {
+            if let Some((_, news)) = words.iter().find(|(word, _)| *word == written.value) {
+                found.insert(*news);
+                continue;
+            }
+            let known = words.map(|(word, _)| word);
+            let help = match nearest(&written.value, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("use some of {}", listed(&known)),
+            };
+            self.bad(&written.span, format!("`chat.on` cannot have `{}`", written.value), help);
+        }
+        found
+    }
+
+    fn people_there(&mut self, raw: &RawChat, kind: &ChatKind) -> BTreeMap<String, String> {
+        let people: Vec<_> = raw.people.iter().flat_map(|it| &it.value.0).collect();
+        for (name, id) in &people {
+            if let Some(help) = no_person(kind, &id.value) {
+                let message = format!("`chat.people` cannot have `{}` for `{}`", id.value, name.value);
+                self.bad(&id.span, message, help);
+            }
+        }
+        people.into_iter().map(|(name, id)| (name.value.clone(), id.value.clone())).collect()
+    }
+}
+
+/// What to write instead where the service can know nobody by such a name.
+fn no_person(kind: &ChatKind, id: &str) -> Option<&'static str> {
+    let is = |fits: fn(u8) -> bool| !id.is_empty() && id.bytes().all(fits);
+    let (fits, help) = match kind {
+        ChatKind::Discord { .. } => {
+            let help = "write the person's number, which Discord gives by `Copy User ID` in developer mode";
+            (is(|it| it.is_ascii_digit()) && id.len() <= 20, help)
+        }
+        ChatKind::Mattermost { .. } => {
+            let is_name = is(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'.' | b'-' | b'_'));
+            (is_name && !matches!(id, "all" | "channel" | "here"), "write the person's username, without `@`")
+        }
+        ChatKind::Teams { .. } => {
+            let is_object = id.len() == 36 && is(|it| it.is_ascii_hexdigit() || it == b'-');
+            let help = "write the person's user principal name, `ada@example.com`, or their Entra object id";
+            (is_object || id.split_once('@').is_some_and(|(name, at)| !name.is_empty() && at.contains('.')), help)
+        }
+        ChatKind::Slack { .. } | ChatKind::SlackBot { .. } | ChatKind::Webhook { .. } => return None,
+    };
+    (!fits).then_some(help)
+}

@@ -1,0 +1,178 @@
+//! What a place in chat hears of deployments, in which order, and what becomes of it where the service is down.
+
+use std::sync::Arc;
+
+use landfall::clients::github::GitHubClients;
+use landfall::domain::{DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Progress, SinkEvent, StepStatus};
+use landfall::report::{ChatPlace, Reports, Sink, Turn as Reported};
+use landfall::source::Sources;
+
+use super::Place;
+use crate::worlds::chat::{Told, Turn};
+use crate::worlds::deployments::World;
+
+/// A place in chat, and a ledger of whose deployments it hears.
+struct Heard {
+    world: World,
+    place: Place,
+}
+
+impl Heard {
+    fn by(place: Place) -> Self {
+        Self { world: World::new(), place }
+    }
+
+    fn reports(&self) -> Reports {
+        let github = GitHubClients::new(&self.world.github.config(), self.world.clock.clone()).unwrap();
+        let sources = Sources::new(self.world.dir.path(), github);
+        let chat = ChatPlace::new(&self.place.chat, &sources, &self.world.clock, "https://github.com");
+        self.world.reports_to(vec![Sink::Chat(Arc::new(chat))])
+    }
+
+    async fn pushed(&self, title: &str) -> (landfall::domain::CommitSha, DeploymentId) {
+        let sha = self.world.repository.commit_and_push(title, &[("title", title)]);
+        let id = self.world.plan_with("refs/heads/main", &sha, |it| it.notify = vec!["ops".into()]).await;
+        (sha, id)
+    }
+
+    async fn fail(&self, id: DeploymentId) {
+        self.world
+            .append(id, E::Failed { failure: Failure::revision("host/script-failed", "no").help("mend it") })
+            .await;
+    }
+
+    /// What was told since the last time: how, and the line of its notification.
+    fn told(&self) -> Vec<String> {
+        let line = |it: Told| {
+            let way = it.path.rsplit('/').next().unwrap_or_default().to_owned();
+            let beneath = if it.body["thread_ts"].is_null() { "" } else { " beneath" };
+            format!("{way}{beneath}: {}", it.body["text"].as_str().unwrap())
+        };
+        self.place.chats.take().into_iter().map(line).collect()
+    }
+}
+
+fn webhook() -> Heard {
+    Heard::by(Place::of("slack", "U012AB3CD"))
+}
+
+fn bot() -> Heard {
+    Heard::by(super::slack::bot())
+}
+
+async fn steps(world: &World, id: DeploymentId, names: &[&str]) {
+    let step = |name: &&str| Lifecycle {
+        name: (*name).into(),
+        status: StepStatus::Succeeded,
+        instance: None,
+        script: None,
+        took_ms: Some(1500),
+    };
+    let progress =
+        Progress { phase: Some("Install".into()), lifecycle: names.iter().map(step).collect(), ..Progress::default() };
+    world.append(id, E::Progressed { progress }).await;
+}
+
+#[tokio::test]
+async fn who_cannot_edit_hears_of_the_beginning_and_of_the_end() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let (sha, id) = heard.pushed("first").await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(heard.told(), [""; 0], "what is merely planned is no news");
+    heard.world.append(id, E::Weighing).await;
+    let (head, commit) = (sha.clone(), sha.clone());
+    heard.world.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(heard.told(), [format!("xxxxxxxx: ⏳ blog: deploying {}: Preparing the revision", sha.short())]);
+    heard.fail(id).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(heard.told(), [format!("xxxxxxxx: ❌ blog failed {}: Failed: no", sha.short())]);
+}
+
+#[tokio::test]
+async fn who_can_edit_has_one_message_and_the_steps_beneath_it_once() {
+    let heard = bot();
+    let mut reports = heard.reports();
+    let (sha, id) = heard.pushed("first").await;
+    heard.world.run(id, &sha).await;
+    steps(&heard.world, id, &["BeforeInstall"]).await;
+    reports.run_to_idle().await.unwrap();
+    let first = heard.told();
+    assert!(first[0].starts_with("chat.postMessage: ⏳ blog: deploying"), "{first:?}");
+    assert_eq!(first[1], "chat.postMessage beneath: ✓ BeforeInstall done after 1.5 s");
+    steps(&heard.world, id, &["BeforeInstall", "Install"]).await;
+    // Another life of the bot knows what stands there.
+    let mut reports = heard.reports();
+    heard.world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    let then = heard.told();
+    assert!(then[0].starts_with("chat.update: ✅ blog is live"), "{then:?}");
+    assert_eq!(then[1..], ["chat.postMessage beneath: ✓ Install done after 1.5 s"]);
+    assert!(matches!(heard.world.written("chat-ops").last(), Some(SinkEvent::Sent { steps: 2, .. })));
+}
+
+#[tokio::test]
+async fn after_a_failure_a_success_is_a_recovery_and_says_what_changed() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let (_, live) = heard.pushed("live").await;
+    heard.world.run(live, &heard.world.repository.head()).await;
+    heard.world.succeed(live).await;
+    heard.world.seconds(1);
+    let (sha, id) = heard.pushed("breaks <it>").await;
+    heard.world.run(id, &sha).await;
+    heard.fail(id).await;
+    heard.world.seconds(1);
+    let (sha, id) = heard.pushed("mends it").await;
+    heard.world.run(id, &sha).await;
+    heard.world.succeed(id).await;
+    reports.run_to_idle().await.unwrap();
+    let told = heard.place.chats.take();
+    let last = told.iter().find(|it| it.body["text"].as_str().unwrap().contains("has recovered")).unwrap();
+    let changes = &last.body["attachments"][0]["blocks"][0]["elements"];
+    let list = changes.as_array().unwrap().iter().find(|it| it["type"] == "rich_text_list").unwrap().to_string();
+    let at = |title: &str| list.find(title).unwrap_or_else(|| panic!("{title} in {list}"));
+    assert!(at("mends it") < at("breaks <it>"), "the newest first, and none that was live: {list}");
+    assert!(!list.contains("\"live\""), "{list}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_for_an_hour_loses_no_last_word() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let (sha, id) = heard.pushed("first").await;
+    heard.world.run(id, &sha).await;
+    heard.world.succeed(id).await;
+    let mut tries = 0;
+    let began = heard.world.clock.now();
+    while heard.world.clock.now().duration_since(began).as_secs() < 3600 {
+        heard.place.chats.turn(if tries % 3 == 0 { Turn::Busy(20) } else { Turn::Says(503, "") });
+        let Reported::Until(next) = reports.run_to_idle().await.unwrap() else { panic!("it waits") };
+        let wait = u64::try_from(next.duration_since(heard.world.clock.now()).as_secs()).unwrap() + 1;
+        heard.world.seconds(wait);
+        tries += 1;
+    }
+    assert!((10..60).contains(&tries), "it is asked again, and not all the time: {tries}");
+    heard.place.chats.take();
+    assert_eq!(reports.run_to_idle().await.unwrap(), Reported::Idle);
+    let told = heard.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("is live"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_asked_for_is_not_told() {
+    let place = Place::written("slack", "U012AB3CD", |_| {
+        "webhook = { file = \"hook\" }\non = [\"failed\", \"recovered\"]".into()
+    });
+    let heard = Heard::by(place);
+    let mut reports = heard.reports();
+    let (sha, id) = heard.pushed("first").await;
+    heard.world.run(id, &sha).await;
+    heard.world.succeed(id).await;
+    let other = heard.world.repository.commit_and_push("other", &[("title", "other")]);
+    heard.world.plan("refs/heads/main", &other).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(heard.told(), [""; 0]);
+}

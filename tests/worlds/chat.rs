@@ -1,0 +1,214 @@
+//! Chat services over HTTP. Each refuses what its documentation says it refuses, as it would: what stands in `discord`,
+//! `mattermost` and `teams` is written from there, and knows nothing of how messages are made.
+
+#[path = "chat/discord.rs"]
+pub(crate) mod discord;
+#[path = "chat/mattermost.rs"]
+pub(crate) mod mattermost;
+#[path = "chat/reading.rs"]
+pub(crate) mod reading;
+#[path = "chat/slack.rs"]
+pub(crate) mod slack;
+#[path = "chat/teams.rs"]
+pub(crate) mod teams;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::thread;
+
+/// How a service takes the next message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    /// 429, with so many seconds in the header.
+    Busy(u32),
+    /// A status and a body of the service's own.
+    Says(u16, &'static str),
+    /// It never answers.
+    Hangs,
+}
+
+/// What a service was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) method: String,
+    /// With what stands after `?`.
+    pub(crate) path: String,
+    /// What stands beside the body under names that begin with `webhook-`, and the `authorization`.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
+}
+
+#[derive(Default)]
+struct State {
+    turns: VecDeque<Turn>,
+    told: Vec<Told>,
+    /// What was refused, and why.
+    refused: Vec<String>,
+    /// The messages of Discord and Slack that stand.
+    standing: BTreeSet<String>,
+}
+
+/// Running services, all at one address. They end when dropped.
+pub(crate) struct Chats {
+    state: Arc<Mutex<State>>,
+    url: String,
+    server: actix_web::dev::ServerHandle,
+}
+
+impl Drop for Chats {
+    fn drop(&mut self) {
+        drop(self.server.stop(false));
+    }
+}
+
+impl Chats {
+    /// On a thread of their own.
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let (url, server) = thread::serve(Arc::clone(&state), |it| {
+            it.app_data(web::PayloadConfig::new(64 << 20));
+            it.default_service(web::to(answer));
+        });
+        Self { state, url, server }
+    }
+
+    /// Where they all are.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where a service takes messages.
+    pub(crate) fn webhook(&self, service: &str) -> String {
+        let path = match service {
+            "discord" => "api/webhooks/223704706495545344/t0ken-of_the-hook",
+            "mattermost" => "hooks/xxxx-generatedkey-xxxx",
+            "slack" => "services/T000/B000/xxxxxxxx",
+            "webhook" => "here",
+            "teams" => "workflows/f0ad/triggers/manual/paths/invoke?api-version=2016-06-01&sig=k3y",
+            other => panic!("`{other}` is no service of this world"),
+        };
+        format!("{}/{service}/{path}", self.url)
+    }
+
+    /// What comes next is taken so.
+    pub(crate) fn turn(&self, turn: Turn) {
+        self.state().turns.push_back(turn);
+    }
+
+    /// Discord's message is deleted by somebody.
+    pub(crate) fn delete(&self, message: &str) {
+        assert!(self.state().standing.remove(message), "no message {message}");
+    }
+
+    /// What was told since the last time, oldest first. Nothing of it may have been refused.
+    pub(crate) fn take(&self) -> Vec<Told> {
+        let mut state = self.state();
+        assert!(state.refused.is_empty(), "{}", state.refused.join("\n"));
+        std::mem::take(&mut state.told)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<State>>) -> HttpResponse {
+    let turn = state.lock().unwrap().turns.pop_front();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let body = match serde_json::from_str(&text) {
+        Ok(body) => body,
+        Err(why) => return refuse(&state, format!("no JSON: {why}")),
+    };
+    let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let headers = request
+        .headers()
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("webhook-") || *name == actix_web::http::header::AUTHORIZATION);
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let method = request.method().to_string();
+    state.lock().unwrap().told.push(Told { method, path, headers, body, text });
+    match turn {
+        None => {}
+        Some(Turn::Busy(seconds)) => {
+            let answer = json!({ "message": "You are being rate limited.", "retry_after": seconds, "global": false });
+            return HttpResponse::TooManyRequests().insert_header(("retry-after", seconds.to_string())).json(answer);
+        }
+        Some(Turn::Says(status, body)) => {
+            let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+            return HttpResponse::build(status).content_type("application/json").body(body);
+        }
+        Some(Turn::Hangs) => std::future::pending().await,
+    }
+    let service = request.path().split('/').nth(1).unwrap_or_default().to_owned();
+    match service.as_str() {
+        "discord" => of_discord(&request, &state),
+        // Incoming webhooks: 200 and `ok`. A workflow: 202 and nothing.
+        "mattermost" => taken(&state, mattermost::check, HttpResponse::Ok().body("ok")),
+        "teams" => taken(&state, teams::check, HttpResponse::Accepted().finish()),
+        "slack" => slack::answer(&request, &state),
+        // Whatever stands there takes JSON, and says so by 2xx.
+        "webhook" => HttpResponse::NoContent().finish(),
+        other => refuse(&state, format!("nobody at /{other}")),
+    }
+}
+
+/// The answer, where the service takes the last that was told.
+fn taken(state: &Mutex<State>, check: fn(&Value) -> Result<(), String>, answer: HttpResponse) -> HttpResponse {
+    let body = state.lock().unwrap().told.last().unwrap().body.clone();
+    check(&body).err().map_or(answer, |why| refuse(state, why))
+}
+
+/// Whether a table has none but these keys.
+fn known(value: &Value, keys: &[&str], what: &str) -> Result<(), String> {
+    let table = value.as_object().ok_or(format!("no {what}: {value}"))?;
+    match table.keys().find(|it| !keys.contains(&it.as_str())) {
+        Some(key) => Err(format!("unknown key of the {what}: `{key}`")),
+        None => Ok(()),
+    }
+}
+
+/// A text without the blanks around it, which no service counts.
+fn trimmed<'v>(value: &'v Value, what: &str) -> Result<&'v str, String> {
+    if value.is_null() {
+        return Ok("");
+    }
+    value.as_str().map(str::trim).ok_or(format!("`{what}` is no text: {value}"))
+}
+
+fn refuse(state: &Mutex<State>, why: String) -> HttpResponse {
+    let answer = json!({ "message": "Invalid Form Body", "code": 50035, "errors": why });
+    state.lock().unwrap().refused.push(why);
+    HttpResponse::BadRequest().json(answer)
+}
+
+/// `POST /webhooks/{id}/{token}` and `PATCH …/messages/{id}`, by Discord's Webhook Resource: with `wait=true` the message
+/// that was made, without it 204 and nothing.
+fn of_discord(request: &HttpRequest, state: &Mutex<State>) -> HttpResponse {
+    let body = state.lock().unwrap().told.last().unwrap().body.clone();
+    if let Err(why) = discord::check(&body) {
+        return refuse(state, why);
+    }
+    let parts: Vec<&str> = request.path().split('/').skip(3).collect();
+    let mut state = state.lock().unwrap();
+    match (request.method().as_str(), parts.as_slice()) {
+        ("POST", ["webhooks", _, _]) if request.query_string().split('&').any(|it| it == "wait=true") => {
+            let id = format!("{}", 1_100_000_000_000_000_000_u64 + state.told.len() as u64);
+            state.standing.insert(id.clone());
+            HttpResponse::Ok().json(json!({ "id": id, "type": 0, "channel_id": "1" }))
+        }
+        ("POST", ["webhooks", _, _]) => HttpResponse::NoContent().finish(),
+        ("PATCH", ["webhooks", _, _, "messages", id]) if state.standing.contains(*id) => {
+            HttpResponse::Ok().json(json!({ "id": id }))
+        }
+        ("PATCH", ["webhooks", _, _, "messages", _]) => {
+            HttpResponse::NotFound().json(json!({ "message": "Unknown Message", "code": 10008 }))
+        }
+        _ => HttpResponse::NotFound().json(json!({ "message": "Unknown Webhook", "code": 10015 })),
+    }
+}

@@ -1,0 +1,166 @@
+//! What Slack takes, by the reference of Block Kit (blocks, elements and their limits), of `chat.postMessage`, `chat.update`
+//! and of incoming webhooks.
+
+use std::sync::Mutex;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use super::reading::Reading;
+use super::{State, known, refuse, taken, trimmed};
+
+/// «You can include up to 50 blocks in each message».
+const MOST_BLOCKS: usize = 50;
+/// `chat.postMessage`: «Slack will truncate messages containing more than 40,000 characters», and asks for 4,000.
+const LONGEST_TEXT: usize = 4_000;
+/// Actions block: «There is a maximum of 25 elements in each action block».
+const MOST_ACTIONS: usize = 25;
+/// Button element: text 75, `action_id` 255, url 3,000 characters.
+const LONGEST_BUTTON: usize = 75;
+const LONGEST_ID: usize = 255;
+const LONGEST_URL: usize = 3_000;
+
+/// Whether Slack takes the message; otherwise why not.
+pub(crate) fn check(body: &Value) -> Result<(), String> {
+    let keys = ["text", "attachments", "blocks", "channel", "ts", "thread_ts", "unfurl_links", "unfurl_media"];
+    known(body, &keys, "message")?;
+    let text = trimmed(&body["text"], "text")?;
+    if text.is_empty() || text.chars().count() > LONGEST_TEXT {
+        return Err(format!("a text of {} characters, {LONGEST_TEXT} at most", text.chars().count()));
+    }
+    if let Some(bad) = unescaped(text) {
+        return Err(format!("`{bad}` in the text is not escaped: {text}"));
+    }
+    let mut blocks: Vec<&Value> = body["blocks"].as_array().into_iter().flatten().collect();
+    for attachment in body["attachments"].as_array().into_iter().flatten() {
+        known(attachment, &["color", "fallback", "blocks"], "attachment")?;
+        blocks.extend(attachment["blocks"].as_array().into_iter().flatten());
+    }
+    if blocks.is_empty() || blocks.len() > MOST_BLOCKS {
+        return Err(format!("{} blocks, {MOST_BLOCKS} at most", blocks.len()));
+    }
+    blocks.into_iter().try_for_each(check_block)
+}
+
+/// An incoming webhook answers `ok`. A method answers JSON that says whether it did it: a message that is made is told by its
+/// channel and its time, by which it is edited and answered to.
+pub(super) fn answer(request: &HttpRequest, state: &Mutex<State>) -> HttpResponse {
+    let method = request.path().rsplit('/').next().unwrap_or_default();
+    if !request.path().starts_with("/slack/api/") {
+        return taken(state, check, HttpResponse::Ok().body("ok"));
+    }
+    let told = state.lock().unwrap().told.last().unwrap().clone();
+    if !told.headers.get("authorization").is_some_and(|it| it.starts_with("Bearer ")) {
+        return HttpResponse::Ok().json(json!({ "ok": false, "error": "not_authed" }));
+    }
+    if let Err(why) = check(&told.body) {
+        return refuse(state, why);
+    }
+    let mut state = state.lock().unwrap();
+    let (channel, at) = (told.body["channel"].clone(), told.body["ts"].as_str().unwrap_or_default());
+    match method {
+        "chat.postMessage" => {
+            let at = format!("1763812800.{:06}", state.told.len());
+            state.standing.insert(at.clone());
+            HttpResponse::Ok().json(json!({ "ok": true, "channel": channel, "ts": at }))
+        }
+        "chat.update" if state.standing.contains(at) => {
+            HttpResponse::Ok().json(json!({ "ok": true, "channel": channel, "ts": at }))
+        }
+        "chat.update" => HttpResponse::Ok().json(json!({ "ok": false, "error": "message_not_found" })),
+        _ => HttpResponse::Ok().json(json!({ "ok": false, "error": "unknown_method" })),
+    }
+}
+
+/// «Escaping text»: `&`, `<` and `>` are control characters, and stand as entities.
+fn unescaped(text: &str) -> Option<char> {
+    let plain = ["&amp;", "&lt;", "&gt;"].iter().fold(text.to_owned(), |text, it| text.replace(it, ""));
+    plain.chars().find(|it| "&<>".contains(*it))
+}
+
+fn check_block(block: &Value) -> Result<(), String> {
+    let elements = block["elements"].as_array().filter(|it| !it.is_empty()).ok_or("a block without elements")?;
+    match block["type"].as_str() {
+        Some("rich_text") => elements.iter().try_for_each(check_rich),
+        Some("actions") if elements.len() > MOST_ACTIONS => Err(format!("{} actions", elements.len())),
+        Some("actions") => elements.iter().try_for_each(check_button),
+        other => Err(format!("no block: {other:?}")),
+    }
+}
+
+fn check_rich(part: &Value) -> Result<(), String> {
+    let elements = part["elements"].as_array().filter(|it| !it.is_empty()).ok_or("rich text without elements")?;
+    match part["type"].as_str() {
+        Some("rich_text_section") => elements.iter().try_for_each(check_span),
+        Some("rich_text_preformatted") => match elements.iter().find(|it| it["type"] != "text" && it["type"] != "link")
+        {
+            Some(other) => Err(format!("preformatted takes text and links: {other}")),
+            None => elements.iter().try_for_each(check_span),
+        },
+        Some("rich_text_list") => {
+            known(part, &["type", "style", "elements"], "list")?;
+            match elements.iter().find(|it| it["type"] != "rich_text_section") {
+                Some(other) => Err(format!("a list takes sections: {other}")),
+                None => elements.iter().try_for_each(check_rich),
+            }
+        }
+        other => Err(format!("no rich text: {other:?}")),
+    }
+}
+
+fn check_span(span: &Value) -> Result<(), String> {
+    let full = |key: &str| span[key].as_str().filter(|it| !it.is_empty()).ok_or(format!("without `{key}`: {span}"));
+    match span["type"].as_str() {
+        Some("text") => {
+            known(span, &["type", "text", "style"], "text")?;
+            full("text").map(|_| ())
+        }
+        Some("link") => {
+            known(span, &["type", "url", "text", "style"], "link")?;
+            check_url(full("url")?)
+        }
+        Some("user") => full("user_id").map(|_| ()),
+        other => Err(format!("no element of rich text: {other:?}")),
+    }
+}
+
+fn check_button(button: &Value) -> Result<(), String> {
+    known(button, &["type", "action_id", "url", "text", "value", "style"], "button")?;
+    let text = button["text"]["text"].as_str().unwrap_or_default();
+    if button["type"] != "button" || button["text"]["type"] != "plain_text" || text.is_empty() {
+        return Err(format!("no button: {button}"));
+    }
+    if text.chars().count() > LONGEST_BUTTON || button["action_id"].as_str().is_none_or(|it| it.len() > LONGEST_ID) {
+        return Err(format!("a button too long: {button}"));
+    }
+    check_url(button["url"].as_str().unwrap_or("https://x"))
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    if is_web && url.len() <= LONGEST_URL { Ok(()) } else { Err(format!("no address for Slack: {url:.100}")) }
+}
+
+/// What people see of it: texts of rich text are text, and `text` is what a notification shows.
+pub(crate) fn read(body: &Value) -> Reading {
+    let mut seen = Reading::default();
+    look(body, &mut seen);
+    seen
+}
+
+fn look(value: &Value, seen: &mut Reading) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|it| look(it, seen)),
+        Value::Object(table) => match value["type"].as_str() {
+            Some("text") => seen.literally(value["text"].as_str().unwrap_or_default()),
+            Some("user") => seen.calls.extend(value["user_id"].as_str().map(str::to_owned)),
+            Some("link") => {
+                seen.literally(value["text"].as_str().unwrap_or_default());
+                seen.links.extend(value["url"].as_str().map(str::to_owned));
+            }
+            Some("button") => seen.links.extend(value["url"].as_str().map(str::to_owned)),
+            _ => table.values().for_each(|it| look(it, seen)),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
