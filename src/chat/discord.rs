@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::bulletin::Bulletin;
-use super::card::{Card, Span, text_of};
+use super::card::{Card, text_of};
 use super::fit::{fitted, units, web_address};
 use super::markdown::Dialect;
 use super::outlet::{Abilities, ChatError, Posted, Service};
@@ -70,10 +70,6 @@ impl Service for Discord {
             self.send(Method::PATCH, url, card).await.map(|_| ())
         }
         .boxed()
-    }
-
-    fn reply<'a>(&'a self, _: &'a str, _: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
     }
 }
 

@@ -11,10 +11,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::bulletin::Bulletin;
-use super::card::{Card, Span, text_of};
+use super::card::{Card, text_of};
 use super::fit::{fitted, units};
 use super::markdown::{APART, Dialect};
-use super::outlet::{Abilities, ChatError, Posted, Service};
+use super::outlet::{ChatError, Posted, Service};
 use super::post;
 use crate::clients::Clock;
 use crate::config::SecretRef;
@@ -46,20 +46,8 @@ impl Mattermost {
 }
 
 impl Service for Mattermost {
-    fn abilities(&self) -> Abilities {
-        Abilities::default()
-    }
-
     fn post<'a>(&'a self, _: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         self.send(card).boxed()
-    }
-
-    fn edit<'a>(&'a self, _: &'a str, _: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn reply<'a>(&'a self, _: &'a str, _: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -123,17 +124,23 @@ impl ChatError {
 
 /// A service that takes messages. It sends one at a time, and keeps nothing.
 pub trait Service: Send + Sync {
-    /// What it can do.
-    fn abilities(&self) -> Abilities;
+    /// What it can do: post alone, unless it says more.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
 
     /// Says something new. May run twice: a card of the same [`Card::id`] says the same.
     fn post<'a>(&'a self, bulletin: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>>;
 
-    /// Puts this in the place of what stands under its name.
-    fn edit<'a>(&'a self, standing: &'a str, card: &'a Card) -> BoxFuture<'a, Result<(), ChatError>>;
+    /// Puts this in the place of what stands under its name, where it can.
+    fn edit<'a>(&'a self, _standing: &'a str, _card: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
+        async { Ok(()) }.boxed()
+    }
 
-    /// Adds a line beneath what stands under its name.
-    fn reply<'a>(&'a self, standing: &'a str, line: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>>;
+    /// Adds a line beneath what stands under its name, where it can.
+    fn reply<'a>(&'a self, _standing: &'a str, _line: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
+        async { Ok(()) }.boxed()
+    }
 }
 
 /// The service that a configuration names.

@@ -44,20 +44,8 @@ impl SlackWebhook {
 }
 
 impl Service for SlackWebhook {
-    fn abilities(&self) -> Abilities {
-        Abilities::default()
-    }
-
     fn post<'a>(&'a self, _: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         self.send(card).boxed()
-    }
-
-    fn edit<'a>(&'a self, _: &'a str, _: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn reply<'a>(&'a self, _: &'a str, _: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
     }
 }
 

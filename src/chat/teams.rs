@@ -13,7 +13,7 @@ use super::bulletin::Bulletin;
 use super::card::{Card, Fact, Mood, Span};
 use super::fit::{fitted, web_address};
 use super::markdown::APART;
-use super::outlet::{Abilities, ChatError, Posted, Service};
+use super::outlet::{ChatError, Posted, Service};
 use super::post;
 use crate::clients::Clock;
 use crate::config::SecretRef;
@@ -42,20 +42,8 @@ impl Teams {
 }
 
 impl Service for Teams {
-    fn abilities(&self) -> Abilities {
-        Abilities::default()
-    }
-
     fn post<'a>(&'a self, _: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         self.send(card).boxed()
-    }
-
-    fn edit<'a>(&'a self, _: &'a str, _: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn reply<'a>(&'a self, _: &'a str, _: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::bulletin::Bulletin;
-use super::card::{Card, Span};
-use super::outlet::{Abilities, ChatError, Posted, Service};
+use super::card::Card;
+use super::outlet::{ChatError, Posted, Service};
 use super::post;
 use crate::clients::Clock;
 use crate::config::SecretRef;
@@ -63,19 +63,7 @@ impl Webhook {
 }
 
 impl Service for Webhook {
-    fn abilities(&self) -> Abilities {
-        Abilities::default()
-    }
-
     fn post<'a>(&'a self, bulletin: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         self.send(bulletin, card).boxed()
-    }
-
-    fn edit<'a>(&'a self, _: &'a str, _: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn reply<'a>(&'a self, _: &'a str, _: &'a [Span]) -> BoxFuture<'a, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
     }
 }

@@ -135,3 +135,15 @@ impl std::fmt::Display for Failure {
         write!(f, "{} ({})", self.message, self.code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_is_found_where_it_is_said() {
+        let of = |text: &str| Failure::setup("x/y", text).exit_code();
+        assert_eq!(of("`x.sh` ended with exit code 127 in Install"), Some(127));
+        assert_eq!((of("exit code unknown"), of("none")), (None, None));
+    }
+}

@@ -100,12 +100,9 @@ impl Sink {
 
     /// Whether it hears of this deployment.
     pub(super) fn takes(&self, order: &Order) -> bool {
-        let (clients, feature) = match self {
-            Self::Chat(place) => return place.takes(order),
-            Self::GitHubStatus(clients) | Self::Shown(clients) => (clients, Feature::Statuses),
-            Self::GitHubDeployment(clients) => (clients, Feature::Deployments),
-            Self::GitHubCheck(clients) => (clients, Feature::CheckRuns),
-            Self::GitHubComment(clients) => (clients, Feature::Comments),
+        let (clients, feature) = match self.at_github() {
+            Ok(it) => it,
+            Err(place) => return place.takes(order),
         };
         let client = clients.of(&order.target.repository);
         let at_github = match order.target.source {
@@ -123,24 +120,31 @@ impl Sink {
         }
     }
 
+    /// By whom it asks GitHub, and what it does there, or would do if the commits lay there; or else its place in chat.
+    fn at_github(&self) -> Result<(&GitHubClients, Feature), &ChatPlace> {
+        match self {
+            Self::GitHubStatus(clients) | Self::Shown(clients) => Ok((clients, Feature::Statuses)),
+            Self::GitHubDeployment(clients) => Ok((clients, Feature::Deployments)),
+            Self::GitHubCheck(clients) => Ok((clients, Feature::CheckRuns)),
+            Self::GitHubComment(clients) => Ok((clients, Feature::Comments)),
+            Self::Chat(place) => Err(place),
+        }
+    }
+
     /// In whose name it speaks of a repository, where that counts: the next message in that name waits a little.
     pub(super) fn voice(&self, repository: &RepositoryName) -> Option<Voice> {
-        match self {
-            Self::GitHubStatus(clients) | Self::GitHubDeployment(clients) => Some(at_github(clients, repository)),
-            Self::GitHubCheck(clients) | Self::GitHubComment(clients) => Some(at_github(clients, repository)),
-            Self::Chat(place) => Some(Voice::InChat(place.name().to_owned())),
-            Self::Shown(_) => None,
+        match self.at_github() {
+            _ if matches!(self, Self::Shown(_)) => None,
+            Ok((clients, _)) => Some(Voice::AtGitHub(clients.voice(repository))),
+            Err(place) => Some(Voice::InChat(place.name().to_owned())),
         }
     }
 
     /// Before when a message in this voice would be refused: one of what is over, or of what goes on.
     pub(super) fn held_until(&self, voice: &Voice, is_end: bool) -> Option<Timestamp> {
-        match (self, voice) {
-            (Self::GitHubStatus(clients) | Self::GitHubDeployment(clients), Voice::AtGitHub(voice))
-            | (Self::GitHubCheck(clients) | Self::GitHubComment(clients), Voice::AtGitHub(voice)) => {
-                clients.held_until(voice, is_end)
-            }
-            (_, Voice::AtGitHub(_) | Voice::InChat(_)) => None,
+        match (self.at_github(), voice) {
+            (Ok((clients, _)), Voice::AtGitHub(voice)) => clients.held_until(voice, is_end),
+            (Ok(_) | Err(_), Voice::AtGitHub(_) | Voice::InChat(_)) => None,
         }
     }
 
@@ -226,16 +230,9 @@ impl Sink {
 
     /// Says it. May run twice: what was said already is said again in the same place.
     pub(super) async fn say(&self, deployment: &Deployment, message: &Message, now: Timestamp) -> Result<Said, Unsaid> {
-        let (clients, feature) = match self {
-            Self::Chat(place) => return in_chat(place, deployment, message).await,
-            Self::GitHubStatus(clients) => (clients, Feature::Statuses),
-            Self::GitHubDeployment(clients) => (clients, Feature::Deployments),
-            Self::GitHubCheck(clients) => (clients, Feature::CheckRuns),
-            Self::GitHubComment(clients) => (clients, Feature::Comments),
-            Self::Shown(_) => {
-                Self::show(message);
-                return Ok(Said::all(None, message));
-            }
+        let (clients, feature) = match self.at_github() {
+            Ok(it) => it,
+            Err(place) => return in_chat(place, deployment, message).await,
         };
         let client = &clients.of(&deployment.order().target.repository);
         let said = match (self, &message.matter) {
@@ -246,6 +243,7 @@ impl Sink {
             }
             (Self::GitHubComment(_), Matter::Story(story)) => comment::say(client, deployment, message, story).await,
             (Self::GitHubCheck(_) | Self::GitHubComment(_) | Self::Shown(_) | Self::Chat(_), _) => {
+                Self::show(message);
                 Ok(Said::all(None, message))
             }
         };
@@ -262,10 +260,6 @@ impl Sink {
             message.notice.text
         );
     }
-}
-
-fn at_github(clients: &GitHubClients, repository: &RepositoryName) -> Voice {
-    Voice::AtGitHub(clients.voice(repository))
 }
 
 /// The permission that a message takes, in GitHub's words.
