@@ -216,7 +216,8 @@ impl App {
         let stop_reports = CancellationToken::new();
         let tell = |part, sinks| {
             let reports = Reports::new(ledger.clone(), sinks, clock.clone(), config.public_url.clone());
-            crew.begin(part, reports.paced(report_pace).probed(probe.clone()).run(stop_reports.clone()))
+            let reports = reports.paced(report_pace).probed(probe.clone()).showing(board.outages().clone());
+            crew.begin(part, reports.run(stop_reports.clone()))
         };
         let mut reports = vec![tell("what tells GitHub", Sink::all(&github))];
         for chat in &config.chat {

@@ -1,6 +1,7 @@
 //! The bot's figures for Prometheus: what was counted since the start, and how things stand now. Deployments and messages
 //! are counted from the ledger's records and nowhere else, so that the figures cannot say other than it does.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reading::{Board, BoardError};
 use super::views::{TargetView, TargetsPage};
-use crate::domain::{BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Record, SinkEvent, Stream};
+use crate::domain::{BotEvent, DeploymentEvent, DeploymentId, Event, Offset, Outage, Record, SinkEvent, Stream};
 use crate::ledger::{Health, Ledger};
 
 /// Names of labels and their values.
@@ -152,6 +153,7 @@ impl Figures {
         let end = i64::try_from(self.0.board.follow().borrow().0).unwrap_or(i64::MAX);
         gauge(&mut now, "ledger_records", "Records written to the ledger since it was begun", end);
         of_targets(&mut now, &targets);
+        of_places(&mut now, &self.0.board.outages().all());
         let mut process = Registry::with_prefix("process");
         of_process(&mut process, self.0.began);
         let mut text = String::new();
@@ -199,6 +201,19 @@ fn of_targets(registry: &mut Registry, targets: &[TargetView]) {
     each("live_timestamp_seconds", "Since when what is live has been live", &|it| {
         it.live.as_ref().map(|live| live.at.as_second())
     });
+}
+
+/// How things stand at each place that is told.
+fn of_places(registry: &mut Registry, places: &BTreeMap<String, Option<Outage>>) {
+    let (down, waiting) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    for (place, outage) in places {
+        let labels = vec![("place", place.clone())];
+        down.get_or_create(&labels).set(i64::from(outage.is_some()));
+        let many = outage.as_ref().map_or(0, |it| it.waiting);
+        waiting.get_or_create(&labels).set(i64::try_from(many).unwrap_or(i64::MAX));
+    }
+    registry.register("place_down", "Whether it takes no message: 1, or 0", down);
+    registry.register("place_waiting", "Deployments that a place which is down is not told of", waiting);
 }
 
 /// What Prometheus's own libraries tell of any process, as far as `/proc` has it.

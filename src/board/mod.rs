@@ -6,6 +6,7 @@
 mod approving;
 mod audit;
 mod figures;
+mod outages;
 mod query;
 mod reading;
 mod sentence;
@@ -15,6 +16,7 @@ mod views;
 pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
 pub use figures::Figures;
+pub use outages::Outages;
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};
 pub use sentence::sentence;

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::approving::ApprovalView;
 use super::audit::{AuditEntry, AuditPage};
+use super::outages::Outages;
 use super::query::DeploymentsQuery;
 use super::stages::stages;
 use super::views::{
@@ -51,6 +52,7 @@ struct Inside {
     calendar: Arc<Calendar>,
     base: String,
     github: String,
+    outages: Outages,
 }
 
 /// Why nothing could be shown.
@@ -86,9 +88,8 @@ impl Board {
         github_api: &str,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self {
-            inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github: GitHub::site_of(github_api) }),
-        }
+        let (github, outages) = (GitHub::site_of(github_api), Outages::default());
+        Self { inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github, outages }) }
     }
 
     /// Runs a question on a thread that may block.
@@ -161,6 +162,11 @@ impl Board {
         self.inside.ledger.health()
     }
 
+    /// Which places take no message now: who tells them says so here.
+    pub fn outages(&self) -> &Outages {
+        &self.inside.outages
+    }
+
     /// The time, by the bot's clock.
     pub fn now(&self) -> Timestamp {
         self.inside.clock.now()
@@ -177,7 +183,8 @@ impl Inside {
         let releases = self.ledger.releases()?;
         let targets = self.targets.iter().map(|target| self.target(target, &open, &releases)).collect::<Answer<_>>()?;
         let lock = releases.lock.filter(|it| it.lasts(self.clock.now()));
-        Ok(TargetsPage { paused: releases.paused.is_some(), pause: releases.paused, lock, targets })
+        let (paused, pause, outages) = (releases.paused.is_some(), releases.paused, self.outages.now());
+        Ok(TargetsPage { paused, pause, lock, outages, targets })
     }
 
     fn target(&self, target: &Target, open: &[Deployment], releases: &Releases) -> Answer<TargetView> {

@@ -10,7 +10,8 @@ use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind,
-    Lifecycle, Lock, Offset, Order, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target, TargetName,
+    Lifecycle, Lock, Offset, Order, Outage, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
+    TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -24,6 +25,9 @@ pub struct TargetsPage {
     /// The lock of all targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
+    /// The places that take no message now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
     /// The targets.
     pub targets: Vec<TargetView>,
 }

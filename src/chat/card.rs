@@ -2,9 +2,10 @@
 //! nothing from outside is anything but [`Span::Said`] or [`Span::Code`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::bulletin::{Bulletin, Commit, Step};
-use crate::domain::{News, StepStatus, harmless, one_line};
+use crate::domain::{News, StepStatus, harmless, one_line, took};
 
 /// Longer titles of commits, names and messages help nobody in chat.
 const LONGEST_WORDS: usize = 300;
@@ -241,21 +242,12 @@ fn facts(bulletin: &Bulletin, people: &BTreeMap<String, String>) -> Vec<Fact> {
         add("Environment", vec![Span::Said(words(&place.environment))]);
     }
     if bulletin.news.is_end() && bulletin.seconds > 0 {
-        add("Took", vec![Span::plain(spelled(bulletin.seconds))]);
+        add("Took", vec![Span::plain(took(Duration::from_secs(bulletin.seconds)))]);
     }
     if let Some(live) = bulletin.live.as_ref().filter(|it| it.sha != bulletin.commit.sha) {
         add("Live is", vec![commit(live)]);
     }
     facts
-}
-
-/// `1 min 12 s`
-fn spelled(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 fn commit(commit: &Commit) -> Span {

@@ -13,7 +13,7 @@ use super::server::{Server, ServerArgs};
 use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, of_state, say, say_json, styled, table};
 use crate::clients::Clock;
 use crate::config::{Environment, nearest};
-use crate::domain::{self, DeploymentId};
+use crate::domain::{self, DeploymentId, Outage};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -127,7 +127,10 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Outcome {
             if args.json {
                 say_json(&answer);
             } else {
+                let outages: Vec<Outage> =
+                    understood(answer["outages"].as_array().cloned().unwrap_or_default().into())?;
                 say(&overview(&targets_in(answer)?, now));
+                outages.iter().for_each(|it| say(&untold(it, now)));
             }
         }
         Some(id) if DeploymentId::parse(id).is_ok() => {
@@ -250,6 +253,13 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         }
     }
     text
+}
+
+/// A place that takes no message.
+fn untold(Outage { place, since, failure, waiting }: &Outage, now: Timestamp) -> String {
+    let (note, first) = (styled(WAITS, "untold"), ago(*since, now));
+    let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{note} {place}: {}{help} (first {first}, {waiting} waiting)\n", failure.message)
 }
 
 fn story(it: &Deployment, now: Timestamp) -> String {

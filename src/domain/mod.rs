@@ -29,6 +29,7 @@
 //! | role, grant | how far somebody may go; who that is, and at which targets | [`Role`], [`Grant`] |
 //! | record | one event of one stream at one offset, as the ledger keeps it | [`Record`] |
 //! | report | a message to the world about a deployment | [`Notice`] |
+//! | outage | that a place takes no report at all: since when, why, and how much waits for it | [`Outage`] |
 
 mod access;
 mod aftermath;
@@ -52,6 +53,7 @@ mod lock;
 mod masking;
 mod news;
 mod on_github;
+mod outage;
 mod pattern;
 mod plain;
 mod plan;
@@ -99,8 +101,9 @@ pub use lock::{Lock, Pause, Releases};
 pub use masking::Mask;
 pub use news::News;
 pub use on_github::{OnGitHub, names_in};
+pub use outage::Outage;
 pub use pattern::Pattern;
-pub use plain::{causes, does_nothing, escaped, harmless, one_line, plainly, root_cause, size, spell};
+pub use plain::{causes, does_nothing, escaped, harmless, one_line, plainly, root_cause, size, spell, took};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{
     Hold, HoldKind, Instances, Lifecycle, Observation, Progress, RunOutcome, StepStatus, SubState, Traffic, Verdict,

@@ -80,6 +80,15 @@ pub fn spell(time: std::time::Duration) -> String {
     }
 }
 
+/// How long something took, to the second: `1 min 12 s`.
+pub fn took(time: std::time::Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// Bytes in the unit that needs at most three digits, by thousands.
 pub fn size(bytes: u64) -> String {
     match bytes {

@@ -49,6 +49,9 @@ pub enum SinkEvent {
         /// How many messages may stand under this name at this commit: an answer that is lost leaves it open.
         #[serde(default, skip_serializing_if = "is_zero")]
         nth: u32,
+        /// Since when its place takes no message at all; nothing where others may go through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down_since: Option<Timestamp>,
     },
     /// It will not be told.
     GaveUp {

@@ -1,10 +1,12 @@
 //! What people read about a deployment: a commit status's state and description.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::deployment::{Deployment, THE_ENGINE};
 use super::failure::Blame;
-use super::plain::one_line;
+use super::plain::{one_line, took};
 use super::progress::{Progress, StepStatus, SubState};
 use super::state::State;
 
@@ -175,14 +177,10 @@ fn progress(progress: &Progress) -> String {
 }
 
 fn seconds(deployment: &Deployment) -> String {
-    let took = deployment.changed_at().duration_since(deployment.created_at());
-    let tenths = took.as_millis().max(0) / 100;
-    let took = took.as_secs().max(0);
-    match took {
-        0..10 if tenths % 10 > 0 => format!("{}.{} s", tenths / 10, tenths % 10),
-        0..60 => format!("{took} s"),
-        60..3600 => format!("{} min {} s", took / 60, took % 60),
-        _ => format!("{} h {} min", took / 3600, took % 3600 / 60),
+    let time = Duration::try_from(deployment.changed_at().duration_since(deployment.created_at())).unwrap_or_default();
+    match time.as_millis() / 100 {
+        tenths @ 0..100 if tenths % 10 > 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        _ => took(time),
     }
 }
 

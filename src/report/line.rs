@@ -117,6 +117,11 @@ impl Line {
         waiting.or_else(|| self.planned.first().copied())
     }
 
+    /// Of how many deployments there may be something to say, besides those that are merely planned.
+    pub(super) fn waiting(&self) -> usize {
+        self.agenda.len() + self.ends.len()
+    }
+
     /// It is about to be spoken of.
     pub(super) fn begin(&mut self, id: DeploymentId, now: Timestamp, pace: &Pace) {
         if self.planned.remove(&id) {
@@ -167,7 +172,7 @@ impl Line {
         }
         open.retries = true;
         let mut way = way.filter(|_| *for_all);
-        let attempt = open.attempts.max(way.as_mut().map_or(0, |way| way.stumble()));
+        let attempt = open.attempts.max(way.as_mut().map_or(0, |way| way.stumble(unsaid, now)));
         let next_at = pace::next_try(now, id, attempt).max(until.unwrap_or(now));
         if let Some(way) = way {
             way.down_until(next_at);

@@ -16,11 +16,12 @@ use super::pace::{self, Pace};
 use super::sink::{Message, Said, Sink};
 use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
-use super::way::{Voice, Way};
+use super::way::{Down, Voice, Way};
+use crate::board::Outages;
 use crate::clients::{Clock, span};
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
-    SinkEvent, State, Stream, due,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Outage, Record,
+    RepositoryName, SinkEvent, State, Stream, due, took,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -86,6 +87,7 @@ pub struct Reports {
     public_url: Option<String>,
     pace: Pace,
     probe: Probe,
+    outages: Outages,
     /// Read up to here; nothing before the first turn.
     next: Option<Offset>,
     /// What waits for each sink.
@@ -108,6 +110,7 @@ impl Reports {
             public_url,
             pace,
             probe,
+            outages: Outages::default(),
             next: None,
             lines: BTreeMap::new(),
             ways: BTreeMap::new(),
@@ -126,6 +129,14 @@ impl Reports {
     #[must_use]
     pub fn probed(mut self, probe: Probe) -> Self {
         self.probe = probe;
+        self
+    }
+
+    /// The same, saying in `outages` which places take no message.
+    #[must_use]
+    pub fn showing(mut self, outages: Outages) -> Self {
+        self.sinks.iter().filter(|sink| matches!(sink, Sink::Chat(_))).for_each(|sink| outages.set(sink.name(), None));
+        self.outages = outages;
         self
     }
 
@@ -235,11 +246,12 @@ impl Reports {
             let end = self.ledger.end();
             let (sinks, now) = (self.sinks.clone(), self.clock.now());
             let untold = self.read(move |ledger| untold::untold(ledger, &sinks, end, now)).await?;
-            let Untold { heard, writes } = untold;
+            let Untold { heard, writes, outages } = untold;
             heard.into_iter().for_each(|heard| self.remember(heard));
             let mut of_voices: BTreeMap<Voice, Vec<Timestamp>> = BTreeMap::new();
             writes.into_iter().for_each(|(voice, at)| of_voices.entry(voice).or_default().push(at));
             self.ways = of_voices.into_iter().map(|(voice, writes)| (voice, Way::after(writes))).collect();
+            outages.into_iter().for_each(|(voice, down)| self.was_down(voice, down));
             self.next = Some(end);
         }
         while let Some(from) = self.next.filter(|next| *next < self.ledger.end()) {
@@ -263,7 +275,36 @@ impl Reports {
             }
             self.next = Some(next);
         }
+        self.show();
         Ok(())
+    }
+
+    /// Shows which places take no message, and how much waits for each.
+    fn show(&self) {
+        for (voice, way) in &self.ways {
+            let place = voice.to_string();
+            let outage = way.down().map(|Down { since, failure }| {
+                let (since, failure, waiting) = (*since, failure.clone(), self.waiting_for(voice));
+                Outage { place: place.clone(), since, failure, waiting }
+            });
+            self.outages.set(&place, outage);
+        }
+    }
+
+    /// Of how many deployments there may be something to say in a voice.
+    fn waiting_for(&self, voice: &Voice) -> usize {
+        let lines = self.lines.iter().filter(|(place, _)| place.voice.as_ref() == Some(voice));
+        lines.map(|(_, line)| line.waiting()).sum()
+    }
+
+    /// A place was down when the program last ended: it is until it takes a message, unless there is none for it.
+    fn was_down(&mut self, voice: Voice, down: Down) {
+        let waiting = self.waiting_for(&voice);
+        if waiting > 0 {
+            let Failure { code, message, .. } = &down.failure;
+            tracing::warn!(place = %voice, code, waiting, since = %down.since, "not told since before the start: {message}");
+            self.ways.entry(voice).or_default().was(down);
+        }
     }
 
     /// Takes one more record. Gives the deployment where it goes on and is not known here.
@@ -346,6 +387,7 @@ impl Reports {
             Ok(said) => self.was_said(place, &deployment, message, said),
             Err(unsaid) => self.stumble(place, &deployment, message, unsaid),
         };
+        self.show();
         self.write_down(place.sink, event).await
     }
 
@@ -364,9 +406,7 @@ impl Reports {
     }
 
     fn was_said(&mut self, place: &Place, deployment: &Deployment, message: Message, said: Said) -> SinkEvent {
-        if let Some(way) = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice)) {
-            way.is_up();
-        }
+        self.is_up(place);
         let (now, line) = (self.clock.now(), self.lines.entry(place.clone()).or_default());
         let Message { sha, notice: wanted, stand, .. } = message;
         let Said { remote_id, notice, context, steps } = said;
@@ -381,12 +421,23 @@ impl Reports {
         SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1, steps }
     }
 
+    /// The place took a message: an outage of it is over, and said to be.
+    fn is_up(&mut self, place: &Place) {
+        let Some(voice) = &place.voice else { return };
+        let waited = self.waiting_for(voice);
+        let Some(Down { since, .. }) = self.ways.get_mut(voice).and_then(Way::is_up) else { return };
+        let away = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
+        tracing::info!(place = %voice, away_s = away.as_secs(), waited, "told again, after {}", took(away));
+    }
+
     /// What came of a message that could not be said.
     fn stumble(&mut self, place: &Place, deployment: &Deployment, message: Message, unsaid: Unsaid) -> SinkEvent {
         let (id, sink, now) = (deployment.id(), &self.sinks[place.sink], self.clock.now());
         let line = self.lines.entry(place.clone()).or_default();
-        let way = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice));
-        let stumbled = line.stumble(id, &unsaid, now, &self.pace, way);
+        let mut way = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice));
+        let was_down = way.as_ref().is_some_and(|it| it.down().is_some());
+        let stumbled = line.stumble(id, &unsaid, now, &self.pace, way.as_deref_mut());
+        let down_since = way.filter(|_| unsaid.for_all).and_then(|it| it.down()).map(|it| it.since);
         let Message { notice, remote_id, stand, .. } = message;
         let nth = stand + u32::from(unsaid.may_be_taken);
         let failure = unsaid.failure;
@@ -404,9 +455,16 @@ impl Reports {
                 SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }
             }
             Stumbled::Again(next_at, attempt) => {
-                let sink = sink.name();
-                tracing::warn!(sink, code, attempt, %next_at, "not told yet: {}", failure.message);
-                SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth }
+                let (sink, why) = (sink.name(), &failure.message);
+                let help = failure.help.as_deref().unwrap_or_default();
+                match down_since {
+                    Some(_) if !was_down => {
+                        tracing::warn!(sink, code, help, "not told until it takes messages again: {why}");
+                    }
+                    None if !unsaid.for_all => tracing::warn!(sink, code, attempt, %next_at, "not told yet: {why}"),
+                    Some(_) | None => tracing::debug!(sink, code, attempt, %next_at, "not told yet: {why}"),
+                }
+                SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth, down_since }
             }
         }
     }

@@ -1,11 +1,11 @@
 //! What the ledger says that sinks should hear of: at the start, and of deployments that nobody knows here. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::sink::Sink;
-use super::way::Voice;
+use super::way::{Down, Voice};
 use crate::domain::{Deployment, DeploymentId, Event, NoticeState, Offset, Record, SinkEvent, Stream};
 use crate::ledger::{Filter, Ledger, LedgerError};
 
@@ -35,17 +35,18 @@ pub(super) fn look_up(ledger: &Ledger, sinks: &[Sink], ids: BTreeSet<DeploymentI
     Ok(heard)
 }
 
-/// What the sinks were not told before the program last ended, and when they last spoke in which name.
+/// What the sinks were not told before the program last ended, when they last spoke in which name, and who was down.
 #[derive(Default)]
 pub(super) struct Untold {
     pub(super) heard: Vec<Heard>,
     pub(super) writes: Vec<(Voice, Timestamp)>,
+    pub(super) outages: Vec<(Voice, Down)>,
 }
 
 /// Looks for it: in what is unfinished, in the newest deployments, and at the end of the log.
 pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestamp) -> Result<Untold, LedgerError> {
     let mut looked_at = BTreeSet::new();
-    let Untold { heard: mut untold, mut writes } = Untold::default();
+    let Untold { heard: mut untold, mut writes, .. } = Untold::default();
     let mut look = |deployment: Deployment| -> Result<bool, LedgerError> {
         let mut all = true;
         if !looked_at.insert(deployment.id()) {
@@ -84,7 +85,28 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
             ledger.deployment(id)?.map(&mut look).transpose()?;
         }
     }
-    Ok(Untold { heard: untold, writes })
+    Ok(Untold { heard: untold, writes, outages: outages(ledger, sinks)? })
+}
+
+/// Who was down, by what came of the last message in each name.
+fn outages(ledger: &Ledger, sinks: &[Sink]) -> Result<Vec<(Voice, Down)>, LedgerError> {
+    let mut last = Vec::new();
+    for sink in sinks {
+        last.extend(ledger.latest(&Stream::Sink(sink.name().into()), None, 1)?);
+    }
+    last.sort_by_key(|record| record.offset);
+    let mut voices = BTreeMap::new();
+    for record in last {
+        let Some(voice) = voice_of(ledger, sinks, &record)? else { continue };
+        let down = match record.event {
+            Event::Sink(SinkEvent::Stumbled { failure, down_since, .. }) => {
+                down_since.map(|since| Down { since, failure })
+            }
+            Event::Sink(_) | Event::Delivery(_) | Event::Deployment(_) | Event::Target(_) | Event::Bot(_) => None,
+        };
+        voices.insert(voice, down);
+    }
+    Ok(voices.into_iter().filter_map(|(voice, down)| Some((voice, down?))).collect())
 }
 
 /// In whose name a message was sent, whatever came of it, where a record tells of one.

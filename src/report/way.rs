@@ -5,12 +5,15 @@
 //! of them may not say has nothing to do with the others.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::pace::{self, Pace};
+use super::unsaid::Unsaid;
 use crate::clients::github;
+use crate::domain::Failure;
 
 /// In whose name a sink speaks: GitHub counts for each of its own, and who tells chat has one way for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +22,16 @@ pub(super) enum Voice {
     AtGitHub(github::Voice),
     /// A place in chat.
     InChat(String),
+}
+
+impl fmt::Display for Voice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtGitHub(github::Voice::Usual) => f.write_str("github"),
+            Self::AtGitHub(github::Voice::App { owner, .. }) => write!(f, "github/{owner}"),
+            Self::InChat(name) => f.write_str(name),
+        }
+    }
 }
 
 /// Of each budget, a fifth is kept for what is over: what goes on waits until there is more.
@@ -35,6 +48,15 @@ pub(super) struct Way {
     down_until: Option<Timestamp>,
     /// How often in a row it failed.
     stumbles: u32,
+    down: Option<Down>,
+}
+
+/// That the other side takes no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Down {
+    pub(super) since: Timestamp,
+    /// Why, as it was last found.
+    pub(super) failure: Failure,
 }
 
 impl Way {
@@ -68,15 +90,31 @@ impl Way {
         self.writes.push_back(now);
     }
 
-    /// Its other side took a message.
-    pub(super) fn is_up(&mut self) {
+    /// Its other side took a message. Gives how it was down before.
+    pub(super) fn is_up(&mut self) -> Option<Down> {
         (self.stumbles, self.down_until) = (0, None);
+        self.down.take()
     }
 
     /// Its other side took none, and would take no other. Gives how often in a row that was.
-    pub(super) fn stumble(&mut self) -> u32 {
+    /// One that says when it takes more is busy, and not down before it says so again.
+    pub(super) fn stumble(&mut self, unsaid: &Unsaid, now: Timestamp) -> u32 {
         self.stumbles += 1;
+        if self.down.is_some() || unsaid.until.is_none() || self.stumbles > 1 {
+            let since = self.down.as_ref().map_or(now, |it| it.since);
+            self.down = Some(Down { since, failure: unsaid.failure.clone() });
+        }
         self.stumbles
+    }
+
+    /// It was down when the program last ended.
+    pub(super) fn was(&mut self, down: Down) {
+        self.down = Some(down);
+    }
+
+    /// Whether and why it takes no message.
+    pub(super) fn down(&self) -> Option<&Down> {
+        self.down.as_ref()
     }
 
     /// It would be the same sooner than this.
@@ -135,11 +173,28 @@ mod tests {
     #[test]
     fn what_is_down_is_down_for_ends_too() {
         let (pace, mut way) = (Pace::default(), Way::default());
-        assert_eq!((way.stumble(), way.stumble(), way.seems_up()), (1, 2, false));
+        let gone = unsaid(None);
+        assert_eq!((way.stumble(&gone, second(0)), way.stumble(&gone, second(1)), way.seems_up()), (1, 2, false));
         way.down_until(second(30));
         assert_eq!(way.free_at(true, &pace, second(0)), Some(second(30)));
-        way.is_up();
+        assert_eq!(way.is_up().map(|it| it.since), Some(second(0)));
         assert_eq!((way.free_at(true, &pace, second(0)), way.seems_up()), (None, true));
+    }
+
+    #[test]
+    fn who_is_busy_once_is_not_down_and_who_is_again_and_again_is() {
+        let (mut way, busy) = (Way::default(), unsaid(Some(second(30))));
+        way.stumble(&busy, second(0));
+        assert_eq!(way.down(), None);
+        assert_eq!(way.is_up(), None);
+        way.stumble(&busy, second(10));
+        way.stumble(&busy, second(40));
+        assert_eq!(way.down().map(|it| it.since), Some(second(40)));
+    }
+
+    fn unsaid(until: Option<Timestamp>) -> Unsaid {
+        let failure = Failure::passing("chat/down", "gone");
+        Unsaid { failure, until, for_all: true, may_be_taken: false, is_denied: false }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::board::{
     AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery,
     HoldView, Stage, TargetView,
 };
-use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Pause, Role, StepStatus};
+use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Outage, Pause, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
@@ -175,6 +175,7 @@ pub(super) struct TargetsSheet {
     pub(super) frame: Frame,
     pub(super) pause: Option<Pause>,
     pub(super) lock: Option<Lock>,
+    pub(super) outages: Vec<Outage>,
     pub(super) targets: Vec<TargetView>,
     pub(super) latest: Vec<DeploymentView>,
 }

@@ -17,9 +17,10 @@ type Answer = Result<HttpResponse, Sorry>;
 
 /// `GET /`: every target, and what happened last.
 pub(super) async fn targets(reader: Reader, state: Data<WebState>) -> Answer {
-    let TargetsPage { paused: _, pause, lock, targets } = state.board.targets().await?;
+    let TargetsPage { paused: _, pause, lock, outages, targets } = state.board.targets().await?;
     let latest = state.board.deployments(DeploymentsQuery::default()).await?.deployments;
-    page(&TargetsSheet { frame: Frame::new(&reader, state.clock.now(), "targets"), pause, lock, targets, latest })
+    let frame = Frame::new(&reader, state.clock.now(), "targets");
+    page(&TargetsSheet { frame, pause, lock, outages, targets, latest })
 }
 
 /// `GET /targets/{name}`: one target and its history.

@@ -13,10 +13,12 @@ pub(crate) mod slack;
 pub(crate) mod teams;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use super::thread;
 
@@ -47,6 +49,8 @@ pub(crate) struct Told {
 #[derive(Default)]
 struct State {
     turns: VecDeque<Turn>,
+    /// How everything is taken for which there is no turn.
+    mood: Option<Turn>,
     told: Vec<Told>,
     /// What was refused, and why.
     refused: Vec<String>,
@@ -67,11 +71,37 @@ impl Drop for Chats {
     }
 }
 
+/// The address of services that are not there: whoever connects is refused.
+pub(crate) struct Deserted(Socket);
+
+impl Deserted {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    /// Where they would be.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap().as_socket().unwrap())
+    }
+
+    /// They are there.
+    pub(crate) fn settle(self) -> Chats {
+        self.0.listen(128).unwrap();
+        Chats::start_on(self.0.into())
+    }
+}
+
 impl Chats {
     /// On a thread of their own.
     pub(crate) fn start() -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn start_on(listener: TcpListener) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let (url, server) = thread::serve(Arc::clone(&state), |it| {
+        let (url, server) = thread::serve_on(listener, Arc::clone(&state), |it| {
             it.app_data(web::PayloadConfig::new(64 << 20));
             it.default_service(web::to(answer));
         });
@@ -85,20 +115,17 @@ impl Chats {
 
     /// Where a service takes messages.
     pub(crate) fn webhook(&self, service: &str) -> String {
-        let path = match service {
-            "discord" => "api/webhooks/223704706495545344/t0ken-of_the-hook",
-            "mattermost" => "hooks/xxxx-generatedkey-xxxx",
-            "slack" => "services/T000/B000/xxxxxxxx",
-            "webhook" => "here",
-            "teams" => "workflows/f0ad/triggers/manual/paths/invoke?api-version=2016-06-01&sig=k3y",
-            other => panic!("`{other}` is no service of this world"),
-        };
-        format!("{}/{service}/{path}", self.url)
+        format!("{}/{}", self.url, path_of(service))
     }
 
     /// What comes next is taken so.
     pub(crate) fn turn(&self, turn: Turn) {
         self.state().turns.push_back(turn);
+    }
+
+    /// Everything is taken so from now on; well again with nothing.
+    pub(crate) fn mood(&self, mood: Option<Turn>) {
+        self.state().mood = mood;
     }
 
     /// Discord's message is deleted by somebody.
@@ -118,8 +145,24 @@ impl Chats {
     }
 }
 
+/// Where a service takes messages, below the address of all.
+pub(crate) fn path_of(service: &str) -> String {
+    let path = match service {
+        "discord" => "api/webhooks/223704706495545344/t0ken-of_the-hook",
+        "mattermost" => "hooks/xxxx-generatedkey-xxxx",
+        "slack" => "services/T000/B000/xxxxxxxx",
+        "webhook" => "here",
+        "teams" => "workflows/f0ad/triggers/manual/paths/invoke?api-version=2016-06-01&sig=k3y",
+        other => panic!("`{other}` is no service of this world"),
+    };
+    format!("{service}/{path}")
+}
+
 async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<State>>) -> HttpResponse {
-    let turn = state.lock().unwrap().turns.pop_front();
+    let turn = {
+        let mut state = state.lock().unwrap();
+        state.turns.pop_front().or(state.mood)
+    };
     let text = String::from_utf8_lossy(&body).into_owned();
     let body = match serde_json::from_str(&text) {
         Ok(body) => body,

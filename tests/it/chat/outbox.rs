@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use landfall::board::Outages;
 use landfall::clients::github::GitHubClients;
 use landfall::domain::{DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Progress, SinkEvent, StepStatus};
 use landfall::report::{ChatPlace, Reports, Sink, Turn as Reported};
@@ -33,6 +34,15 @@ impl Heard {
         let sha = self.world.repository.commit_and_push(title, &[("title", title)]);
         let id = self.world.plan_with("refs/heads/main", &sha, |it| it.notify = vec!["ops".into()]).await;
         (sha, id)
+    }
+
+    /// A deployment that began: what everybody is told.
+    async fn began(&self, title: &str) -> DeploymentId {
+        let (sha, id) = self.pushed(title).await;
+        self.world.append(id, E::Weighing).await;
+        let (head, commit) = (sha.clone(), sha);
+        self.world.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
+        id
     }
 
     async fn fail(&self, id: DeploymentId) {
@@ -159,6 +169,74 @@ async fn a_service_that_is_down_for_an_hour_loses_no_last_word() {
     let told = heard.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("is live"), "{told:?}");
+}
+
+/// The only place that is shown to be down: since when, why, and how much waits.
+fn shown(outages: &Outages) -> (i64, String, usize) {
+    let [outage] = &outages.now()[..] else { panic!("one place is down: {outages:?}") };
+    assert_eq!(outage.place, "chat-ops");
+    (outage.since.as_second(), outage.failure.code.clone(), outage.waiting)
+}
+
+#[tokio::test]
+async fn a_place_that_is_down_is_shown_until_it_takes_a_message_across_a_restart() {
+    let heard = webhook();
+    let outages = Outages::default();
+    let mut reports = heard.reports().showing(outages.clone());
+    assert_eq!(outages.all().into_iter().collect::<Vec<_>>(), [("chat-ops".to_owned(), None)]);
+    let began = heard.world.clock.now().as_second();
+    heard.began("first").await;
+    heard.place.chats.turn(Turn::Says(503, ""));
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(shown(&outages), (began, "chat/down".into(), 1));
+    heard.world.seconds(600);
+    heard.place.chats.turn(Turn::Says(404, ""));
+    reports.run_to_idle().await.unwrap();
+    heard.began("second").await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(shown(&outages), (began, "chat/denied".into(), 2), "as it was found last");
+    drop(reports);
+    let outages = Outages::default();
+    let mut reports = heard.reports().showing(outages.clone());
+    heard.place.chats.turn(Turn::Says(404, ""));
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(shown(&outages), (began, "chat/denied".into(), 2), "another life of the bot knows since when");
+    heard.place.chats.take();
+    heard.world.seconds(600);
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(outages.now(), [], "it is back");
+    assert_eq!(heard.told().len(), 2, "both deployments began");
+}
+
+#[tokio::test]
+async fn who_is_busy_once_is_shown_nowhere_and_who_is_again_and_again_is() {
+    let heard = webhook();
+    let outages = Outages::default();
+    let mut reports = heard.reports().showing(outages.clone());
+    heard.began("first").await;
+    heard.place.chats.mood(Some(Turn::Busy(20)));
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(outages.now(), []);
+    heard.world.seconds(21);
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(shown(&outages).1, "chat/busy");
+}
+
+#[tokio::test]
+async fn a_place_for_which_nothing_waits_any_more_is_not_said_to_be_down_after_a_restart() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let id = heard.began("first").await;
+    heard.place.chats.turn(Turn::Says(503, ""));
+    reports.run_to_idle().await.unwrap();
+    heard.fail(id).await;
+    heard.world.seconds(3 * 24 * 60 * 60);
+    heard.place.chats.turn(Turn::Says(503, ""));
+    reports.run_to_idle().await.unwrap();
+    assert!(matches!(heard.world.written("chat-ops").last(), Some(SinkEvent::GaveUp { .. })));
+    let outages = Outages::default();
+    heard.reports().showing(outages.clone()).run_to_idle().await.unwrap();
+    assert_eq!(outages.now(), []);
 }
 
 #[tokio::test]

@@ -358,6 +358,7 @@ fn sink_events() -> Vec<SinkEvent> {
             next_at: at(64),
             remote_id: Some("4711".into()),
             nth: 13,
+            down_since: Some(at(63)),
         }),
         Some(E::Stumbled { .. }) => {
             Some(E::GaveUp { deployment: id(), failure: failure(), remote_id: Some("4711".into()), nth: 13 })

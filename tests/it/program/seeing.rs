@@ -1,10 +1,12 @@
 //! What an administrator sees of a push: its way through the log, and in the figures.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
 use super::Place;
+use crate::worlds::chat::{self, Deserted};
 
 /// The names in `README.md`'s table of figures.
 fn documented() -> BTreeSet<String> {
@@ -35,7 +37,8 @@ fn families(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
-    let place = Place::new();
+    let (place, deserted) = (Place::new(), Deserted::new());
+    place.chat(&deserted);
     let mut command = place.program(&["serve", "--log-format", "json"]);
     command.env("LANDFALL_LOG", "landfall=debug");
     let server = place.serve_as(command);
@@ -100,6 +103,46 @@ fn one_push_is_followed_through_the_log_from_its_delivery_to_live() {
     assert_eq!(families(&figures), documented(), "the README's table of figures and the figures themselves");
 }
 
+#[test]
+fn a_chat_that_is_down_is_said_once_when_it_goes_and_once_when_it_is_back() {
+    let (place, deserted) = (Place::new(), Deserted::new());
+    place.chat(&deserted);
+    let mut command = place.program(&["serve"]);
+    command.env("LANDFALL_LOG", "landfall=info");
+    let server = place.serve_as(command);
+    place.let_go();
+    place.push(&server, "one");
+    place.settle(&server);
+    let figures = place.figures_with(&server, "landfall_place_down{place=\"chat-ops\"} 1");
+    assert!(figures.contains("landfall_place_waiting{place=\"chat-ops\"} 1"), "{figures}");
+    let tries = "landfall_reports_total{sink=\"chat-ops\",outcome=\"stumbled\"}";
+    super::until("it is tried again", || {
+        let figures = place.figures_with(&server, tries);
+        (!figures.contains(&format!("{tries} 1\n"))).then_some(())
+    });
+    let (url, token) =
+        (format!("http://{}", server.address), std::fs::read_to_string(place.path("data/token")).unwrap());
+    let told = place.run(&["status", "--url", &url, "--token", token.trim()]);
+    assert!(told.out.contains("untold chat-ops: `127.0.0.1` could not be asked"), "{}", told.out);
+
+    let chats = deserted.settle();
+    super::until("the chat is told", || (!chats.take().is_empty()).then_some(()));
+    place.figures_with(&server, "landfall_place_down{place=\"chat-ops\"} 0");
+    let told = place.run(&["status", "--url", &url, "--token", token.trim()]);
+    assert!(!told.out.contains("untold"), "{}", told.out);
+    let log = server.log();
+    let lines: Vec<&str> = log.lines().filter(|it| it.contains("chat-ops")).collect();
+    let [gone, back] = lines[..] else { panic!("two lines:\n{log}") };
+    for text in
+        ["WARN", "code=\"chat/unreachable\"", "help=\"wait, or check the address and the network\"", "not told until"]
+    {
+        assert!(gone.contains(text), "{text} is not in {gone}");
+    }
+    for text in ["INFO", "told again, after", "waited=1"] {
+        assert!(back.contains(text), "{text} is not in {back}");
+    }
+}
+
 /// Whoever guesses a million times shall not fill a disk with it.
 #[test]
 fn who_is_turned_away_is_named_behind_a_trusted_proxy_and_a_flood_is_told_a_few_times() {
@@ -123,6 +166,17 @@ fn who_is_turned_away_is_named_behind_a_trusted_proxy_and_a_flood_is_told_a_few_
 }
 
 impl Place {
+    /// A chat `ops` there is told.
+    fn chat(&self, chats: &Deserted) {
+        let hook = self.path("hook");
+        std::fs::write(&hook, format!("{}/{}", chats.url(), chat::path_of("slack"))).unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let toml = std::fs::read_to_string(self.path("landfall.toml")).unwrap();
+        let toml = toml.replace("branches = [\"main\"]", "branches = [\"main\"]\nnotify = [\"ops\"]");
+        let chat = "[[chat]]\nname = \"ops\"\nkind = \"slack\"\nwebhook = { file = \"hook\" }\n";
+        std::fs::write(self.path("landfall.toml"), toml + chat).unwrap();
+    }
+
     /// `GET /metrics`, once the push is counted.
     fn figures(&self, server: &super::Server) -> String {
         self.figures_with(server, "landfall_deployments_ended_total")

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::COOKIE;
 use actix_web::test::TestRequest;
-use landfall::domain::{DeploymentEvent, DeploymentId, Progress, SubState};
+use landfall::domain::{DeploymentEvent, DeploymentId, Failure, Outage, Progress, SubState};
 use serde_json::json;
 
 use super::seed::{Setup, World, sha};
@@ -26,6 +26,34 @@ async fn what_comes_from_outside_is_text_and_nothing_else() {
     for path in ["/%3Cscript%3Ealert(1)%3C/script%3E", "/targets/%3Cscript%3E", "/login?next=%22%3E%3Cscript%3E"] {
         assert!(!world.get(path).await.body.contains("<script>"), "{path} let it through");
     }
+}
+
+#[actix_web::test]
+async fn a_place_that_takes_no_message_stands_on_the_first_page_until_it_does() {
+    let world = World::seeded(Setup::default()).await;
+    let failure = Failure::passing("chat/denied", "`hooks.slack.com` does not take it: <b>no_team</b>");
+    let failure = failure.help("make a new webhook");
+    let outage = Outage { place: "chat-ops".into(), since: world.clock.now(), failure, waiting: 2 };
+    world.state.board.outages().set("chat-ops", Some(outage));
+    let page = world.get("/").await.body;
+    for text in [
+        "<strong>chat-ops is not told</strong> since 2026-01-02 03:",
+        "<code>hooks.slack.com</code> does not take it: &lt;b&gt;no_team&lt;/b&gt;",
+        "What to do: make a new webhook.",
+        "2 deployments wait to be told there",
+    ] {
+        assert!(page.contains(text), "`{text}` is not on the page:\n{page}");
+    }
+    let told = world.get("/api/v1/targets").await.json()["outages"][0].clone();
+    assert_eq!((&told["place"], &told["waiting"]), (&json!("chat-ops"), &json!(2)));
+    assert_eq!(told["failure"]["code"], "chat/denied");
+    let figures = world.get("/metrics").await.body;
+    assert!(figures.contains("landfall_place_down{place=\"chat-ops\"} 1\n"), "{figures}");
+    world.state.board.outages().set("chat-ops", None);
+    assert!(!world.get("/").await.body.contains("is not told"));
+    assert_eq!(world.get("/api/v1/targets").await.json()["outages"], json!(null));
+    let figures = world.get("/metrics").await.body;
+    assert!(figures.contains("landfall_place_down{place=\"chat-ops\"} 0\n"), "{figures}");
 }
 
 #[actix_web::test]
