@@ -25,3 +25,4 @@ pub use views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
     EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
 };
+pub(crate) use views::{commit_url, repository_url};

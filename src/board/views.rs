@@ -369,12 +369,17 @@ pub(crate) fn rules(target: &Target) -> Vec<String> {
     refs.chain(rule.paths.iter().map(said("path"))).collect()
 }
 
-/// Where a commit can be read; nothing for a git repository of one's own.
-pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option<String> {
+/// Where a repository can be read; nothing for a git repository of one's own.
+pub(crate) fn repository_url(order: &Order, github: &str) -> Option<String> {
     match order.target.source {
-        SourceSpec::GitHub => Some(format!("{github}/{}/commit/{sha}", order.repository.name)),
+        SourceSpec::GitHub => Some(format!("{github}/{}", order.repository.name)),
         SourceSpec::Git { .. } => None,
     }
+}
+
+/// Where a commit of it can be read.
+pub(crate) fn commit_url(order: &Order, sha: &CommitSha, github: &str) -> Option<String> {
+    repository_url(order, github).map(|it| format!("{it}/commit/{sha}"))
 }
 
 impl ChildView {

@@ -15,7 +15,7 @@ use crate::domain::one_line;
 /// How much of a service's own words is told.
 const LONGEST_WORDS: usize = 300;
 /// Where a service says that it is busy and not for how long.
-const REST: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const REST: SignedDuration = SignedDuration::from_secs(30);
 /// Longer than any service rests.
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(1);
 
@@ -98,6 +98,11 @@ fn rest(answer: &Inbound, now: Timestamp) -> Timestamp {
     let by_body = || serde_json::from_slice::<Value>(&answer.body).ok()?.get("retry_after")?.as_f64();
     let seconds = by_header.or_else(by_body).map(SignedDuration::from_secs_f64);
     let rest = seconds.map_or(REST, |it| it.clamp(SignedDuration::from_secs(1), LONGEST_REST));
+    after(now, rest)
+}
+
+/// When a rest that begins now is over.
+pub(super) fn after(now: Timestamp, rest: SignedDuration) -> Timestamp {
     now.checked_add(rest).unwrap_or(now)
 }
 

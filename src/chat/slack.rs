@@ -132,7 +132,7 @@ impl Service for SlackBot {
 fn refused(host: String, error: &str, now: Timestamp) -> ChatError {
     match error {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
-            ChatError::Busy { host, until: now.checked_add(jiff::SignedDuration::from_secs(30)).unwrap_or(now) }
+            ChatError::Busy { host, until: post::after(now, post::REST) }
         }
         "message_not_found" | "cant_update_message" | "edit_window_closed" | "thread_not_found" => {
             ChatError::Gone { host }

@@ -74,8 +74,7 @@ fn fetching(limit: usize, within: Duration, allow_private: bool) -> Fetch {
                 },
             };
             let refused = |error: guard::GuardError| FetchError::Refused { why: error.to_string() };
-            let client =
-                guard::held(client_that_follows_nothing(within), &url, allow_private).await.map_err(refused)?;
+            let client = guard::held(guard::client().timeout(within), &url, allow_private).await.map_err(refused)?;
             let client = client.build().map_err(|error| unreachable(&error))?;
             let mut answer = client.get(url).send().await.map_err(|error| unreachable(&error))?;
             let status = answer.status().as_u16();
@@ -93,12 +92,4 @@ fn fetching(limit: usize, within: Duration, allow_private: bool) -> Fetch {
         }
         .boxed()
     })
-}
-
-fn client_that_follows_nothing(within: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .timeout(within)
 }

@@ -7,8 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use reqwest::ClientBuilder;
+use reqwest::{ClientBuilder, Response};
 use rustls::CertificateError;
 use thiserror::Error;
 use url::{Host, Url};
@@ -162,25 +161,33 @@ async fn hop(url: &Url, wanted: &Guarded) -> Result<Answered, GuardError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let unreachable = |error: &reqwest::Error| GuardError::Unreachable { host: host.clone(), why: why(error) };
     let addresses = judged(url, wanted.allow_private).await?;
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .resolve_to_addrs(&host, &addresses)
-        .build()
-        .map_err(|error| unreachable(&error))?;
+    let client = client().no_proxy().resolve_to_addrs(&host, &addresses).build();
+    let client = client.map_err(|error| unreachable(&error))?;
     let mut answer = client.get(url.clone()).send().await.map_err(|error| unreachable(&error))?;
     let leads_to = answer.headers().get("location").filter(|_| answer.status().is_redirection());
     let leads_to = leads_to.and_then(|it| it.to_str().ok()).map(str::to_owned);
     let status = answer.status().as_u16();
-    let mut body = BytesMut::new();
-    while body.len() < wanted.limit
-        && let Some(piece) = answer.chunk().await.map_err(|error| unreachable(&error))?
+    let body = beginning(&mut answer, wanted.limit).await.map_err(|error| unreachable(&error))?;
+    Ok(Answered { status, body, leads_to })
+}
+
+/// A client that says who it is, and follows nothing by itself.
+pub(super) fn client() -> ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+}
+
+/// So many bytes of an answer's body, at most.
+pub(super) async fn beginning(answer: &mut Response, limit: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < limit
+        && let Some(piece) = answer.chunk().await?
     {
-        body.extend_from_slice(&piece[..piece.len().min(wanted.limit - body.len())]);
+        body.extend_from_slice(&piece[..piece.len().min(limit - body.len())]);
     }
-    Ok(Answered { status, body: body.to_vec(), leads_to })
+    Ok(body)
 }
 
 /// The client for an address that somebody outside named: it connects to the addresses that were judged. A name that this

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
@@ -45,20 +44,11 @@ pub async fn send(outbound: Outbound) -> Result<Inbound, String> {
 }
 
 async fn ask(Outbound { method, url, headers, body }: Outbound) -> Result<Inbound, String> {
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false);
-    let client = guard::held(client, &url, true).await.map_err(|error| error.to_string())?;
+    let client = guard::held(guard::client(), &url, true).await.map_err(|error| error.to_string())?;
     let client = client.build().map_err(|error| guard::why(&error))?;
     let request = client.request(method, url).headers(headers.into_iter().collect()).body(body);
     let mut answer = request.send().await.map_err(|error| guard::why(&error))?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    let mut body = BytesMut::new();
-    while body.len() < LONGEST_ANSWER
-        && let Some(piece) = answer.chunk().await.map_err(|error| guard::why(&error))?
-    {
-        body.extend_from_slice(&piece[..piece.len().min(LONGEST_ANSWER - body.len())]);
-    }
-    Ok(Inbound { status, headers, body: body.to_vec() })
+    let body = guard::beginning(&mut answer, LONGEST_ANSWER).await.map_err(|error| guard::why(&error))?;
+    Ok(Inbound { status, headers, body })
 }

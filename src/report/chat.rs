@@ -7,12 +7,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sink::{Message, Said};
+use crate::board::{commit_url, repository_url};
 use crate::chat::{self, Bulletin, Card, Changes, ChatError, Commit, Links, Place, Service, Step, Trouble, step_line};
 use crate::clients::Clock;
 use crate::config::Chat;
 use crate::domain::{
     Blame, Cause, CommitSha, Deployment, DeploymentEvent, DeploymentId, Event, Failure, Lifecycle, News, Notice, Order,
-    Record, SinkEvent, SourceSpec, State, StepStatus, Stream, in_chat,
+    Record, SinkEvent, State, StepStatus, Stream, in_chat,
 };
 use crate::ledger::{Filter, Ledger, LedgerError};
 use crate::source::{Since, Sources};
@@ -205,30 +206,20 @@ impl ChatPlace {
         let more = since.count.saturating_sub(since.newest.len());
         let commits = since.newest.into_iter().map(|it| Commit {
             short: it.sha.short().to_owned(),
-            url: self.commit_url(order, &it.sha),
+            url: commit_url(order, &it.sha, &self.github),
             title: Some(it.title),
             author: Some(it.author).filter(|it| !it.is_empty()),
             sha: it.sha.to_string(),
         });
-        let url = self.repository_url(order).map(|it| format!("{it}/compare/{base}...{}", deployment.commit()));
+        let url =
+            repository_url(order, &self.github).map(|it| format!("{it}/compare/{base}...{}", deployment.commit()));
         Changes { commits: commits.collect(), more, url }
     }
 
     fn commit(&self, deployment: &Deployment) -> Commit {
         let (order, sha) = (deployment.order(), deployment.commit());
-        let (title, author, url) = (order.title.clone(), order.author.clone(), self.commit_url(order, sha));
+        let (title, author, url) = (order.title.clone(), order.author.clone(), commit_url(order, sha, &self.github));
         Commit { sha: sha.to_string(), short: sha.short().to_owned(), title, author, url }
-    }
-
-    fn commit_url(&self, order: &Order, sha: &CommitSha) -> Option<String> {
-        self.repository_url(order).map(|it| format!("{it}/commit/{sha}"))
-    }
-
-    fn repository_url(&self, order: &Order) -> Option<String> {
-        match order.target.source {
-            SourceSpec::GitHub => Some(format!("{}/{}", self.github, order.repository.name)),
-            SourceSpec::Git { .. } => None,
-        }
     }
 }
 

@@ -225,14 +225,9 @@ impl Wire {
     }
 }
 
-/// A client that follows nothing by itself.
+/// A client that follows nothing by itself, and waits for nobody for ever.
 fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(concat!("landfall/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_WITHIN)
-        .read_timeout(SILENT_AT_MOST)
-        .referer(false)
-        .redirect(reqwest::redirect::Policy::none())
+    guard::client().connect_timeout(CONNECT_WITHIN).read_timeout(SILENT_AT_MOST)
 }
 
 impl<'a> Asked<'a, ()> {
