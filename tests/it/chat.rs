@@ -1,6 +1,8 @@
 //! What people read in chat: every service's messages by name and by hand, held against what the service documents, and
 //! what a stranger's text can do there, which is nothing.
 
+mod away;
+mod dialogue;
 mod discord;
 mod mattermost;
 mod outbox;

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
+use tokio::sync::watch;
 
 use super::thread;
 
@@ -29,7 +30,7 @@ pub(crate) enum Turn {
     Busy(u32),
     /// A status and a body of the service's own.
     Says(u16, &'static str),
-    /// It never answers.
+    /// It does not answer while this lasts.
     Hangs,
 }
 
@@ -44,13 +45,15 @@ pub(crate) struct Told {
     pub(crate) body: Value,
     /// The body as it came.
     pub(crate) text: String,
+    /// Whether the service took it, as it does where a test says nothing else.
+    pub(crate) is_taken: bool,
 }
 
 #[derive(Default)]
 struct State {
     turns: VecDeque<Turn>,
     /// How everything is taken for which there is no turn.
-    mood: Option<Turn>,
+    mood: watch::Sender<Option<Turn>>,
     told: Vec<Told>,
     /// What was refused, and why.
     refused: Vec<String>,
@@ -125,7 +128,7 @@ impl Chats {
 
     /// Everything is taken so from now on; well again with nothing.
     pub(crate) fn mood(&self, mood: Option<Turn>) {
-        self.state().mood = mood;
+        self.state().mood.send_replace(mood);
     }
 
     /// Discord's message is deleted by somebody.
@@ -138,6 +141,18 @@ impl Chats {
         let mut state = self.state();
         assert!(state.refused.is_empty(), "{}", state.refused.join("\n"));
         std::mem::take(&mut state.told)
+    }
+
+    /// How many messages reached it since it was last [taken](Self::take) from.
+    pub(crate) fn heard(&self) -> usize {
+        self.state().told.len()
+    }
+
+    /// The texts of those that it took. Nothing may have been refused for what it is.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        let state = self.state();
+        assert!(state.refused.is_empty(), "{}", state.refused.join("\n"));
+        state.told.iter().filter(|it| it.is_taken).map(|it| it.text.clone()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -159,9 +174,9 @@ pub(crate) fn path_of(service: &str) -> String {
 }
 
 async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<State>>) -> HttpResponse {
-    let turn = {
+    let (turn, mut moods) = {
         let mut state = state.lock().unwrap();
-        state.turns.pop_front().or(state.mood)
+        (state.turns.pop_front().or(*state.mood.borrow()), state.mood.subscribe())
     };
     let text = String::from_utf8_lossy(&body).into_owned();
     let body = match serde_json::from_str(&text) {
@@ -174,8 +189,8 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("webhook-") || *name == actix_web::http::header::AUTHORIZATION);
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-    let method = request.method().to_string();
-    state.lock().unwrap().told.push(Told { method, path, headers, body, text });
+    let (method, is_taken) = (request.method().to_string(), turn.is_none());
+    state.lock().unwrap().told.push(Told { method, path, headers, body, text, is_taken });
     match turn {
         None => {}
         Some(Turn::Busy(seconds)) => {
@@ -186,7 +201,11 @@ async fn answer(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<S
             let status = actix_web::http::StatusCode::from_u16(status).unwrap();
             return HttpResponse::build(status).content_type("application/json").body(body);
         }
-        Some(Turn::Hangs) => std::future::pending().await,
+        Some(Turn::Hangs) => {
+            // Until there is another mood; then whatever stands before it gives up.
+            let _ = moods.changed().await;
+            return HttpResponse::GatewayTimeout().finish();
+        }
     }
     let service = request.path().split('/').nth(1).unwrap_or_default().to_owned();
     match service.as_str() {

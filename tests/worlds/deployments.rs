@@ -158,6 +158,15 @@ impl World {
         let (head, commit) = (commit.clone(), commit.clone());
         self.append(id, E::Weighing).await;
         self.append(id, E::Weighed { head, commit, forced: false, doubt: None }).await;
+        self.release_with(id, findings).await;
+    }
+
+    /// Brings a weighed deployment to where the engine works.
+    pub(crate) async fn release(&self, id: DeploymentId) {
+        self.release_with(id, vec![]).await;
+    }
+
+    async fn release_with(&self, id: DeploymentId, findings: Vec<Finding>) {
         let location = Location::File { path: "/nowhere/x.tgz".into() };
         let revision =
             Revision::Bundle { location, format: BundleFormat::Tgz, bytes: 1, sha256: "0".repeat(64), files: 1 };

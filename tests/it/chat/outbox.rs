@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use landfall::board::Outages;
 use landfall::clients::github::GitHubClients;
-use landfall::domain::{DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Progress, SinkEvent, StepStatus};
+use landfall::domain::{
+    Cause, CommitSha, DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Order, Progress, SinkEvent, StepStatus,
+};
 use landfall::report::{ChatPlace, Reports, Sink, Turn as Reported};
 use landfall::source::Sources;
 
@@ -13,24 +15,31 @@ use crate::worlds::chat::{Told, Turn};
 use crate::worlds::deployments::World;
 
 /// A place in chat, and a ledger of whose deployments it hears.
-struct Heard {
-    world: World,
-    place: Place,
+pub(super) struct Heard {
+    pub(super) world: World,
+    pub(super) place: Place,
 }
 
 impl Heard {
-    fn by(place: Place) -> Self {
+    pub(super) fn by(place: Place) -> Self {
         Self { world: World::new(), place }
     }
 
-    fn reports(&self) -> Reports {
+    pub(super) fn reports(&self) -> Reports {
         let github = GitHubClients::new(&self.world.github.config(), self.world.clock.clone()).unwrap();
         let sources = Sources::new(self.world.dir.path(), github);
         let chat = ChatPlace::new(&self.place.chat, &sources, &self.world.clock, "https://github.com");
         self.world.reports_to(vec![Sink::Chat(Arc::new(chat))])
     }
 
-    async fn pushed(&self, title: &str) -> (landfall::domain::CommitSha, DeploymentId) {
+    /// An order that the place hears of.
+    pub(super) fn order(&self, sha: &CommitSha, cause: Cause) -> Order {
+        let mut order = self.world.order("refs/heads/main", sha, cause);
+        Arc::make_mut(&mut order.target).notify = vec!["ops".into()];
+        order
+    }
+
+    pub(super) async fn pushed(&self, title: &str) -> (CommitSha, DeploymentId) {
         let sha = self.world.repository.commit_and_push(title, &[("title", title)]);
         let id = self.world.plan_with("refs/heads/main", &sha, |it| it.notify = vec!["ops".into()]).await;
         (sha, id)
@@ -70,7 +79,7 @@ fn bot() -> Heard {
     Heard::by(super::slack::bot())
 }
 
-async fn steps(world: &World, id: DeploymentId, names: &[&str]) {
+pub(super) async fn steps(world: &World, id: DeploymentId, names: &[&str]) {
     let step = |name: &&str| Lifecycle {
         name: (*name).into(),
         status: StepStatus::Succeeded,
