@@ -22,15 +22,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::asking::{self, Asks, Commands};
 use crate::board::{Board, Figures};
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::conductor::{self, Before, CatchUp, Conductor};
-use crate::config::{Config, GitHub};
+use crate::config::{ChatKind, Config, GitHub};
 use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
+use crate::intake::slack::SlackState;
 use crate::intake::sns::{self, SnsState, Trust};
 use crate::intake::{Hear, IntakeState};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
@@ -39,8 +41,8 @@ use crate::revisions::Stores;
 use crate::source::Sources;
 use crate::steps::{Engines, Probe, World};
 use crate::upkeep::{self, Rules, Upkeep};
+use crate::web::WebState;
 use crate::web::access::Tokens;
-use crate::web::{self, WebState};
 
 use door::{Door, UNREAD};
 
@@ -185,10 +187,13 @@ impl App {
         let hear: Hear = Arc::new(hear);
         let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
         let missed = intake.missed(&github);
+        let desk: Arc<dyn Asks> = Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone()));
+        let commands = Commands::new(desk.clone(), board.clone(), &config, &github);
+        let (intake, slack) = hear_commands(&config, intake, &commands, &clock);
         let web = http::Data::new(WebState {
             board: board.clone(),
             figures: figures.clone(),
-            asks: Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone())),
+            asks: desk,
             tokens: tokens.clone(),
             telling: Telling::default(),
             clock: clock.clone(),
@@ -198,7 +203,7 @@ impl App {
             stop: stop.clone(),
         });
         let (address, server) =
-            Door { intake, sns, web, figures: figures.clone(), unread }.open(config.server.listen)?;
+            Door { intake, sns, slack, web, figures: figures.clone(), unread }.open(config.server.listen)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
         let before: Before = Arc::new(move || {
             let missed = missed.clone();
@@ -320,6 +325,28 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
     SnsState::new(config.sns.clone(), parts.trust.clone(), hear, parts.clock.clone())
 }
 
+/// The doors through which commands come.
+fn hear_commands(
+    config: &Config,
+    intake: IntakeState,
+    commands: &Commands,
+    clock: &Clock,
+) -> (IntakeState, SlackState) {
+    let slack = SlackState::new(&config.commands, slacks_host(config), commands.clone(), clock.clone());
+    let intake = if config.commands.comments { intake.heeding(commands.clone()) } else { intake };
+    (intake, slack)
+}
+
+/// Where Slack is, if it is not at its own hosts.
+fn slacks_host(config: &Config) -> Option<String> {
+    let host = |kind: &ChatKind| match kind {
+        ChatKind::SlackBot { api_url, .. } => api_url.host_str().map(str::to_owned),
+        ChatKind::Slack { .. } | ChatKind::Discord { .. } | ChatKind::Mattermost { .. } => None,
+        ChatKind::Teams { .. } | ChatKind::Webhook { .. } => None,
+    };
+    config.chat.iter().find_map(|chat| host(&chat.kind))
+}
+
 fn world(config: &Config, sources: &Sources, parts: Parts, accounts: Accounts) -> Result<World, AppError> {
     let Parts { clock, program, probe, aws, pace: _, report_pace: _, upkeep_pace: _, unread: _, trust: _ } = parts;
     let spool = config.data_dir.join("fetched");
@@ -351,43 +378,43 @@ fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
 /// The web's way to ask.
 struct Desk(conductor::Asks, Upkeep, Ledger);
 
-impl web::Asks for Desk {
-    fn ask(&self, request: Request) -> BoxFuture<'_, Result<web::Asked, web::AskError>> {
+impl Asks for Desk {
+    fn ask(&self, request: Request) -> BoxFuture<'_, Result<asking::Asked, asking::AskError>> {
         async move {
             match self.0.ask(request).await {
                 Ok(asked) => {
                     let conductor::Asked { repeat, offset, deployments, told } = asked;
-                    Ok(web::Asked { repeat, offset, deployments, told })
+                    Ok(asking::Asked { repeat, offset, deployments, told })
                 }
                 Err(conductor::AskError::Refused(failure)) if failure.passing => {
-                    Err(web::AskError::Unavailable(failure))
+                    Err(asking::AskError::Unavailable(failure))
                 }
-                Err(conductor::AskError::Refused(failure)) => Err(web::AskError::Refused(failure)),
+                Err(conductor::AskError::Refused(failure)) => Err(asking::AskError::Refused(failure)),
                 Err(error @ conductor::AskError::Unknown { .. }) => {
-                    Err(web::AskError::Unknown { what: error.to_string() })
+                    Err(asking::AskError::Unknown { what: error.to_string() })
                 }
-                Err(conductor::AskError::Ledger(error)) => Err(web::AskError::Unavailable(error.failure())),
+                Err(conductor::AskError::Ledger(error)) => Err(asking::AskError::Unavailable(error.failure())),
             }
         }
         .boxed()
     }
 
-    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), web::AskError>> {
+    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), asking::AskError>> {
         let event = BotEvent::Administered { actor: actor.to_owned(), act };
-        let told = |error: LedgerError| web::AskError::Unavailable(error.failure());
+        let told = |error: LedgerError| asking::AskError::Unavailable(error.failure());
         async move { write(&self.2, event).await.map_err(told) }.boxed()
     }
 
-    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, web::AskError>> {
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, asking::AskError>> {
         async move {
             // On a task of its own: whoever asked may hang up, and a round that was begun is ended.
             let upkeep = self.1.clone();
             let round = tokio::spawn(async move { upkeep.round(dry_run).await });
             let cut = |_| {
                 let text = "upkeep was cut off: the bot is ending, or has a bug";
-                web::AskError::Unavailable(Failure::passing("app/upkeep-cut", text).help("ask again"))
+                asking::AskError::Unavailable(Failure::passing("app/upkeep-cut", text).help("ask again"))
             };
-            let report = round.await.map_err(cut)?.map_err(|error| web::AskError::Unavailable(error.failure()))?;
+            let report = round.await.map_err(cut)?.map_err(|error| asking::AskError::Unavailable(error.failure()))?;
             Ok(serde_json::to_value(report).expect("a report has string keys only"))
         }
         .boxed()

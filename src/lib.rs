@@ -9,11 +9,13 @@
 //! * [`source`], [`revisions`] and [`engine`] are where commits come from, where they lie, and who deploys them; [`chat`] is
 //!   how people are told.
 //! * [`steps`] are the effects, one each; [`board`] is what can be read.
+//! * [`asking`] is what people want, in words or by buttons, and whether they may.
 //! * [`intake`], [`conductor`], [`report`] and [`web`] face the world.
 //! * [`app`] puts them together; [`cli`] is the words typed.
 
 pub mod app;
 pub mod appspec;
+pub mod asking;
 pub mod board;
 pub mod bundle;
 pub mod chat;

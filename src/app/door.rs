@@ -41,6 +41,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::AppError;
 use crate::board::Figures;
+use crate::intake::slack::{self, SlackState};
 use crate::intake::sns::{self, SnsState};
 use crate::intake::{self, IntakeState};
 use crate::web::{self, WebState};
@@ -62,6 +63,7 @@ pub(super) const UNREAD: Duration = Duration::from_secs(30);
 pub(super) struct Door {
     pub(super) intake: IntakeState,
     pub(super) sns: SnsState,
+    pub(super) slack: SlackState,
     pub(super) web: Data<WebState>,
     pub(super) figures: Figures,
     pub(super) unread: Duration,
@@ -73,7 +75,7 @@ impl Door {
         let listen = |source| AppError::Listen { address, source };
         let (most, sources, unread) = (connections(), self.intake.sources(), self.unread);
         let routes = move || {
-            let Self { intake, sns, web, figures, unread: _ } = self.clone();
+            let Self { intake, sns, slack, web, figures, unread: _ } = self.clone();
             let public_reads = web.public_reads;
             HttpApp::new()
                 .wrap_fn(move |mut request, service| {
@@ -93,6 +95,7 @@ impl Door {
                 })
                 .configure(|routes| intake::routes(routes, intake))
                 .configure(|routes| sns::routes(routes, sns))
+                .configure(|routes| slack::routes(routes, slack))
                 .configure(|routes| web::routes(routes, web))
         };
         let server = HttpServer::new(routes)
@@ -135,6 +138,7 @@ fn connections() -> usize {
 enum Part {
     GitHub,
     Sns,
+    Slack,
     Api,
     Probes,
     /// What a page needs before anybody is signed in.
@@ -147,6 +151,7 @@ impl Part {
         match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
             "webhooks" if path == "/webhooks/github" => Self::GitHub,
             "webhooks" if path == "/webhooks/sns" => Self::Sns,
+            "webhooks" if path == "/webhooks/slack" => Self::Slack,
             "api" => Self::Api,
             "healthz" | "readyz" | "metrics" => Self::Probes,
             "login" | "logout" | "assets" => Self::Front,
@@ -159,6 +164,7 @@ impl Part {
         match self {
             Self::GitHub => "github",
             Self::Sns => "sns",
+            Self::Slack => "slack",
             Self::Api => "api",
             Self::Probes => "probes",
             Self::Front | Self::Pages => "pages",
@@ -168,7 +174,7 @@ impl Part {
     /// Whether who gets what they asked for here has proven who they are.
     fn proves(self, public_reads: bool) -> bool {
         match self {
-            Self::GitHub | Self::Sns => true,
+            Self::GitHub | Self::Sns | Self::Slack => true,
             Self::Api | Self::Pages => !public_reads,
             Self::Probes | Self::Front => false,
         }

@@ -37,7 +37,7 @@ impl ApprovalView {
 
     /// Whether it can be rejected.
     pub fn may_be_rejected(&self) -> bool {
-        matches!(self.of, Approval::Release | Approval::Promotion)
+        self.of.may_be_rejected()
     }
 
     /// The word on the button.
@@ -53,12 +53,6 @@ impl ApprovalView {
 
     /// Its name on the wire, for the form.
     pub fn name(&self) -> &'static str {
-        match self.of {
-            Approval::Promotion => "promotion",
-            Approval::Traffic => "traffic",
-            Approval::Termination => "termination",
-            Approval::Release => "release",
-            Approval::Freeze => "freeze",
-        }
+        self.of.as_str()
     }
 }

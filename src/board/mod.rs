@@ -19,7 +19,7 @@ pub use figures::Figures;
 pub use outages::Outages;
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};
-pub use sentence::sentence;
+pub use sentence::{asked, sentence};
 pub use stages::Stage;
 pub use views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,

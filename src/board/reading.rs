@@ -167,6 +167,11 @@ impl Board {
         &self.inside.outages
     }
 
+    /// A deployment's page, or its path where no public URL is configured.
+    pub fn page_of(&self, id: DeploymentId) -> String {
+        format!("{}/deployments/{id}", self.inside.base)
+    }
+
     /// The time, by the bot's clock.
     pub fn now(&self) -> Timestamp {
         self.inside.clock.now()

@@ -259,11 +259,13 @@ pub(super) fn did(act: &Act) -> String {
         Act::SignedIn => "signed in".into(),
         Act::SignedOut { whose } => format!("signed out all browsers of `{whose}`"),
         Act::Upkeep => "had upkeep done".into(),
+        Act::Commanded { words, refused: None } => format!("asked `{words}`"),
+        Act::Commanded { words, refused: Some(why) } => format!("asked `{words}`, which was not done: {why}"),
     }
 }
 
 /// What somebody asked for, or said of what waits for their word.
-pub(super) fn asked(what: &Ask) -> String {
+pub fn asked(what: &Ask) -> String {
     let wish = match what {
         Ask::Approve { deployment, of: None, .. } => return format!("approved {deployment}"),
         Ask::Approve { deployment, of: Some(of), .. } => return format!("approved {of} of {deployment}"),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::{DeploymentId, News, StepStatus};
+use crate::domain::{Approval, DeploymentId, News, StepStatus};
 
 /// A commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,6 +119,8 @@ pub struct Bulletin {
     pub steps: Vec<Step>,
     /// What went wrong.
     pub trouble: Option<Trouble>,
+    /// What it waits for people to approve.
+    pub approval: Option<Approval>,
     /// Where to look.
     pub links: Links,
 }

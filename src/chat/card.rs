@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bulletin::{Bulletin, Commit, Step};
-use crate::domain::{News, StepStatus, harmless, one_line, took};
+use crate::domain::{News, StepStatus, harmless, login_in, one_line, took};
 
 /// Longer titles of commits, names and messages help nobody in chat.
 const LONGEST_WORDS: usize = 300;
@@ -81,6 +81,17 @@ pub struct Link {
     pub url: String,
 }
 
+/// Something to do at once, where a service has buttons and we are heard there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What stands on the button.
+    pub text: &'static str,
+    /// The command that it is.
+    pub words: String,
+    /// Whether it ends something that runs or serves.
+    pub is_grave: bool,
+}
+
 /// How it looks, at a glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -139,6 +150,8 @@ pub struct Card {
     pub hint: Option<String>,
     /// Where to go.
     pub links: Vec<Link>,
+    /// What to do at once.
+    pub acts: Vec<Act>,
 }
 
 impl Card {
@@ -157,6 +170,7 @@ impl Card {
             log: trouble.and_then(|it| it.log.as_deref()).map(tail).filter(|it| !it.is_empty()),
             hint: trouble.and_then(|it| it.hint.as_deref()).map(words),
             links: links(bulletin),
+            acts: acts(bulletin),
         }
     }
 
@@ -233,7 +247,7 @@ fn facts(bulletin: &Bulletin, people: &BTreeMap<String, String>) -> Vec<Fact> {
         trouble.exit_code.iter().for_each(|it| add("Exit code", vec![Span::Code(it.to_string())]));
     }
     if let Some(name) = &bulletin.actor {
-        let (name, id) = (words(name), people.get(name).cloned());
+        let (name, id) = (words(name), people.get(login_in(name).unwrap_or(name)).cloned());
         add(if bulletin.cause.is_some() { "Asked by" } else { "Pushed by" }, vec![Span::Person { name, id }]);
     }
     bulletin.cause.iter().for_each(|it| add("Why", vec![Span::Said(words(it))]));
@@ -284,6 +298,27 @@ fn links(bulletin: &Bulletin) -> Vec<Link> {
     let links = &bulletin.links;
     let all = [("Deployment", &links.deployment), ("Engine", &links.engine)];
     all.into_iter().filter_map(|(text, url)| Some(Link { text, url: url.clone()? })).collect()
+}
+
+fn acts(bulletin: &Bulletin) -> Vec<Act> {
+    let (id, target) = (bulletin.deployment, &bulletin.place.target);
+    let act = |text, words, is_grave| Act { text, words, is_grave };
+    let redeploy = || act("Deploy again", format!("redeploy {id}"), false);
+    let rollback = || act("Roll back", format!("rollback {target}"), true);
+    let lock = || act("Lock", format!("lock {target}"), true);
+    match (bulletin.news, bulletin.approval) {
+        (News::Held | News::Progressing, Some(of)) => {
+            let approve = act("Approve", format!("approve {id} {}", of.as_str()), false);
+            let reject = act("Reject", format!("reject {id}"), true);
+            if of.may_be_rejected() { vec![approve, reject] } else { vec![approve] }
+        }
+        (News::Started | News::Progressing, _) => vec![act("Stop", format!("stop {id}"), true)],
+        (News::Succeeded | News::Recovered, _) => vec![rollback()],
+        (News::Failed, _) => vec![redeploy(), rollback(), lock()],
+        (News::RolledBack | News::Stopped, _) => vec![redeploy(), lock()],
+        (News::Refused, _) => vec![redeploy()],
+        (News::Held | News::Superseded | News::Skipped, _) => vec![],
+    }
 }
 
 /// Somebody's words on one line that does nothing.

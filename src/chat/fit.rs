@@ -51,6 +51,7 @@ impl Cut {
             log: log.map(|it| end(it, self.log).to_owned()),
             hint: card.hint.as_deref().map(|it| self.text(it)),
             links: card.links.iter().filter(|it| it.url.len() <= LONGEST_ADDRESS).cloned().collect(),
+            acts: card.acts.clone(),
         }
     }
 

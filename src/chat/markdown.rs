@@ -18,6 +18,15 @@ pub(super) struct Dialect {
 /// Stands between two characters that would mean something side by side, and is not seen.
 pub(super) const APART: char = '\u{200b}';
 
+/// GitHub's Markdown, in which nobody is called by name: GitHub looks for names in what is text already.
+const GITHUB: Dialect = Dialect { escape: parted, call: |_| None };
+
+/// Lines as a comment at GitHub.
+pub fn github_comment(lines: &[Vec<Span>]) -> String {
+    let lines: Vec<String> = lines.iter().map(|it| GITHUB.line(it)).collect();
+    lines.join("\n\n")
+}
+
 impl Dialect {
     /// Somebody's words.
     pub(super) fn words(&self, text: &str) -> String {
@@ -80,6 +89,18 @@ impl Dialect {
             }
             None => text,
         }
+    }
+}
+
+/// Written for whoever looks for names, tags and addresses in what is text already: they are parted by what nobody sees.
+pub(super) fn parted(it: char, written: &mut String) {
+    match it {
+        '<' => written.push_str("&lt;"),
+        '$' => written.push_str("&#36;"),
+        '#' | '~' => written.extend(['\\', it, APART]),
+        '@' | ':' | '&' => written.extend([it, APART]),
+        _ if "\\`*{}[]()+-.!_>|".contains(it) => written.extend(['\\', it]),
+        _ => written.push(it),
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::bulletin::Bulletin;
 use super::card::{Card, text_of};
 use super::fit::{fitted, units};
-use super::markdown::{APART, Dialect};
+use super::markdown::{Dialect, parted};
 use super::outlet::{ChatError, Posted, Service};
 use super::post;
 use crate::clients::Clock;
@@ -25,7 +25,7 @@ const MOST_CALLED: usize = 80;
 /// What a server says with 400 where the webhook, or its person, is no longer there.
 const GONE: [&str; 2] = ["web.incoming_webhook.invalid.app_error", "web.incoming_webhook.user.app_error"];
 
-const DIALECT: Dialect = Dialect { escape, call };
+const DIALECT: Dialect = Dialect { escape: parted, call };
 
 /// An incoming webhook.
 pub(super) struct Mattermost {
@@ -59,17 +59,6 @@ fn denied(error: ChatError) -> ChatError {
         return ChatError::Denied { host: host.clone(), why: why.clone() };
     }
     error
-}
-
-fn escape(it: char, written: &mut String) {
-    match it {
-        '<' => written.push_str("&lt;"),
-        '$' => written.push_str("&#36;"),
-        '#' | '~' => written.extend(['\\', it, APART]),
-        '@' | ':' | '&' => written.extend([it, APART]),
-        _ if "\\`*{}[]()+-.!_>|".contains(it) => written.extend(['\\', it]),
-        _ => written.push(it),
-    }
 }
 
 fn call(name: &str) -> Option<String> {

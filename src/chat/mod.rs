@@ -17,9 +17,12 @@ mod mattermost;
 mod outlet;
 mod post;
 mod slack;
+mod slack_answer;
 mod teams;
 mod webhook;
 
 pub use bulletin::{Bulletin, Changes, Commit, Links, Place, Step, Trouble};
-pub use card::{Card, Fact, Link, Mood, Span, step_line, text_of};
+pub use card::{Act, Card, Fact, Link, Mood, Span, step_line, text_of};
+pub use markdown::github_comment;
 pub use outlet::{Abilities, ChatError, Posted, Service, open};
+pub use slack_answer::{answer_in_slack, slack_answer};

@@ -146,9 +146,9 @@ pub trait Service: Send + Sync {
 /// The service that a configuration names.
 pub fn open(chat: &Chat, clock: &Clock) -> Arc<dyn Service> {
     match &chat.kind {
-        ChatKind::Slack { webhook } => Arc::new(SlackWebhook::new(webhook.clone(), clock.clone())),
+        ChatKind::Slack { webhook } => Arc::new(SlackWebhook::new(webhook.clone(), chat.buttons, clock.clone())),
         ChatKind::SlackBot { token, channel, api_url } => {
-            Arc::new(SlackBot::new(token.clone(), channel.clone(), api_url.clone(), clock.clone()))
+            Arc::new(SlackBot::new(token.clone(), (channel.clone(), api_url.clone()), chat.buttons, clock.clone()))
         }
         ChatKind::Discord { webhook } => Arc::new(Discord::new(webhook.clone(), clock.clone())),
         ChatKind::Mattermost { webhook } => Arc::new(Mattermost::new(webhook.clone(), clock.clone())),

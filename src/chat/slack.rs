@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::bulletin::Bulletin;
-use super::card::{Card, Fact, Span};
+use super::card::{Act, Card, Fact, Span};
 use super::fit::{fitted, web_address};
 use super::outlet::{Abilities, ChatError, Posted, Service};
 use super::post::{self, host};
@@ -29,17 +29,19 @@ const LONGEST_MESSAGE: usize = 36_000;
 /// An incoming webhook.
 pub(super) struct SlackWebhook {
     webhook: SecretRef,
+    /// Whether somebody hears of its buttons.
+    buttons: bool,
     clock: Clock,
 }
 
 impl SlackWebhook {
-    pub(super) fn new(webhook: SecretRef, clock: Clock) -> Self {
-        Self { webhook, clock }
+    pub(super) fn new(webhook: SecretRef, buttons: bool, clock: Clock) -> Self {
+        Self { webhook, buttons, clock }
     }
 
     async fn send(&self, card: &Card) -> Result<Posted, ChatError> {
         let url = post::address(&self.webhook)?;
-        post::json(Method::POST, url, vec![], &message(card), &self.clock).await.map(|_| None)
+        post::json(Method::POST, url, vec![], &message(card, self.buttons), &self.clock).await.map(|_| None)
     }
 }
 
@@ -54,12 +56,14 @@ pub(super) struct SlackBot {
     token: SecretRef,
     channel: String,
     api: Url,
+    /// Whether somebody hears of its buttons.
+    buttons: bool,
     clock: Clock,
 }
 
 impl SlackBot {
-    pub(super) fn new(token: SecretRef, channel: String, api: Url, clock: Clock) -> Self {
-        Self { token, channel, api, clock }
+    pub(super) fn new(token: SecretRef, (channel, api): (String, Url), buttons: bool, clock: Clock) -> Self {
+        Self { token, channel, api, buttons, clock }
     }
 
     /// Calls a method. Slack says in the body whether it did it, whatever the status.
@@ -92,7 +96,7 @@ impl Service for SlackBot {
 
     fn post<'a>(&'a self, _: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         async move {
-            let mut body = message(card);
+            let mut body = message(card, self.buttons);
             body["channel"] = self.channel.clone().into();
             body["unfurl_links"] = false.into();
             body["unfurl_media"] = false.into();
@@ -106,7 +110,7 @@ impl Service for SlackBot {
     fn edit<'a>(&'a self, standing: &'a str, card: &'a Card) -> BoxFuture<'a, Result<(), ChatError>> {
         async move {
             let (channel, at) = self.place(standing);
-            let mut body = message(card);
+            let mut body = message(card, self.buttons);
             (body["channel"], body["ts"]) = (channel.into(), at.into());
             self.call("chat.update", body).await.map(|_| ())
         }
@@ -154,7 +158,8 @@ fn refused(host: String, error: &str, now: Timestamp) -> ChatError {
 }
 
 /// The message, cut until it fits.
-fn message(card: &Card) -> Value {
+fn message(card: &Card, buttons: bool) -> Value {
+    let card = &if buttons { card.clone() } else { Card { acts: vec![], ..card.clone() } };
     fitted(card, form, |it| it.to_string().len() <= LONGEST_MESSAGE)
 }
 
@@ -182,7 +187,7 @@ fn blocks(card: &Card) -> Vec<Value> {
     }
     let mut blocks = vec![rich(elements)];
     let links = card.links.iter().filter(|it| web_address(&it.url).is_some());
-    let buttons: Vec<Value> = links.map(|it| button(it.text, &it.url)).collect();
+    let buttons: Vec<Value> = card.acts.iter().map(act).chain(links.map(|it| button(it.text, &it.url))).collect();
     if !buttons.is_empty() {
         blocks.push(json!({ "type": "actions", "elements": buttons }));
     }
@@ -201,11 +206,11 @@ fn fact(fact: &Fact) -> Vec<Span> {
     line
 }
 
-fn rich(elements: Vec<Value>) -> Value {
+pub(super) fn rich(elements: Vec<Value>) -> Value {
     json!({ "type": "rich_text", "elements": elements })
 }
 
-fn section(line: &[Span]) -> Value {
+pub(super) fn section(line: &[Span]) -> Value {
     // An empty text is refused, and so is a section without any.
     let spans: Vec<Value> = line.iter().filter(|it| !it.text().is_empty()).map(span).collect();
     let spans = if spans.is_empty() { vec![json!({ "type": "text", "text": " " })] } else { spans };
@@ -232,13 +237,30 @@ fn span(span: &Span) -> Value {
     }
 }
 
+/// A button that is a command. Slack asks whether it was meant.
+fn act(act: &Act) -> Value {
+    let plain = |text: &str| json!({ "type": "plain_text", "text": text });
+    let verb = act.words.split(' ').next().unwrap_or_default();
+    let mut button = json!({
+        "type": "button", "action_id": verb, "value": act.words, "text": plain(act.text),
+        "confirm": {
+            "title": plain(act.text), "text": plain(&format!("This asks landfall to: {}", act.words)),
+            "confirm": plain(act.text), "deny": plain("Do nothing"),
+        },
+    });
+    if act.is_grave {
+        button["style"] = "danger".into();
+    }
+    button
+}
+
 fn button(text: &str, url: &str) -> Value {
     let action = format!("open-{}", text.to_lowercase());
     json!({ "type": "button", "action_id": action, "url": url, "text": { "type": "plain_text", "text": text } })
 }
 
 /// Text for where Slack reads mrkdwn.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

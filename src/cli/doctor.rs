@@ -16,7 +16,7 @@ use super::server::runtime;
 use super::terminal::{BAD, BOLD, DIM, GOOD, WAITS, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::{Feature, GitHubClients};
+use crate::clients::github::GitHubClients;
 use crate::config::{Config, Environment};
 use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target, TargetName};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
@@ -158,9 +158,8 @@ impl Doctor {
         let mut seen = Vec::new();
         if target.source == SourceSpec::GitHub {
             let client = self.github.of(&target.repository);
-            seen.extend(
-                client.checkup(&target.repository, &Feature::of(target, client.is_app()), self.door.as_deref()).await,
-            );
+            let features = self.github.features_of(target, client.is_app());
+            seen.extend(client.checkup(&target.repository, &features, self.door.as_deref()).await);
             // What GitHub says of the repository itself comes first: where that fails, nothing more can be read there.
             if seen.first().is_some_and(|it| it.standing == Standing::Failed) {
                 return seen;

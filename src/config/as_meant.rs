@@ -11,7 +11,7 @@ use url::Url;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Findings, Mask, News, Retention, Target, TargetName};
+use crate::domain::{Calendar, Findings, Mask, News, Permit, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub calendar: Arc<Calendar>,
     /// Who is told in chat.
     pub chat: Vec<Chat>,
+    /// What people may ask for in chat and in comments.
+    pub commands: Commands,
     /// How the ledger treats its disk.
     pub ledger: LedgerOptions,
     /// How often heads are compared, so that a push that never reached us is found.
@@ -72,6 +74,10 @@ pub struct GitHub {
     pub apps: Vec<GitHubApp>,
     /// How long a message waits after the one before it, where that is not what GitHub asks for.
     pub between_writes: Option<Duration>,
+    /// Whether commands in comments are answered there.
+    pub hears_comments: bool,
+    /// Whether it is asked who is a member of a team.
+    pub asks_for_teams: bool,
 }
 
 /// A GitHub App, which speaks for some repositories.
@@ -120,6 +126,8 @@ pub struct Chat {
     pub on: BTreeSet<News>,
     /// Its names for people, by those of GitHub.
     pub people: BTreeMap<String, String>,
+    /// Whether what stands there has buttons: somebody hears of it when one is pressed.
+    pub buttons: bool,
 }
 
 /// A service, and what it takes to be heard there.
@@ -175,6 +183,19 @@ impl ChatKind {
     }
 }
 
+/// What people may ask for in chat and in comments.
+#[derive(Clone, Debug, Default)]
+pub struct Commands {
+    /// What Slack signs its requests with; without it, nothing of Slack's is heard.
+    pub slack_signing_secret: Option<SecretRef>,
+    /// Whether comments on pull requests and commits are heard.
+    pub comments: bool,
+    /// Who may, target by target.
+    pub permits: BTreeMap<TargetName, Permit>,
+    /// Logins at GitHub by Slack's member ids, as `people` of Slack's chats have them.
+    pub of_slack: BTreeMap<String, String>,
+}
+
 /// How the ledger treats its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerOptions {
@@ -200,7 +221,7 @@ impl Config {
         let keys = self.github.apps.iter().map(|app| &app.private_key);
         let all =
             github.chain(hooks).chain(keys).chain(self.chat.iter().flat_map(|chat| chat.kind.secrets()).map(|it| it.1));
-        let all = all.chain(&self.sns.api_destination_secret);
+        let all = all.chain(&self.sns.api_destination_secret).chain(&self.commands.slack_signing_secret);
         Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
     }
 

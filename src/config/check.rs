@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::as_meant::{Config, LedgerOptions, Server};
+use super::as_meant::{Config, GitHub, LedgerOptions, Server};
 use super::environment::{Environment, KNOWN};
 use super::proxies::Proxies;
 use super::raw::{Raw, RawLedger, RawSecret, RawServer};
@@ -128,7 +128,10 @@ impl Checker<'_> {
         let github = self.github(raw.github.as_ref());
         let sns = self.sns(raw.sns.as_ref());
         let ledger = self.ledger(raw.ledger.as_ref().map(|it| &it.value));
-        let chat = self.chats(raw.chat.as_ref());
+        let chat = self.chats(raw.chat.as_ref(), raw.commands.as_ref().map(|it| &it.value));
+        let commands = self.commands(raw, &chat);
+        let asks_for_teams = commands.permits.values().any(|it| !it.teams.is_empty());
+        let github = GitHub { hears_comments: commands.comments, asks_for_teams, ..github };
         self.people = self.people(raw);
         let targets = self.targets(raw, data_dir.as_deref().unwrap_or(Path::new("/")), &chat, &github);
         let retention = self.retentions(raw);
@@ -149,6 +152,7 @@ impl Checker<'_> {
             retention,
             calendar,
             chat,
+            commands,
             ledger,
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),
             file: Some(path),

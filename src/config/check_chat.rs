@@ -6,7 +6,7 @@ use url::Url;
 
 use super::as_meant::{Chat, ChatKind};
 use super::check::{At, Checker};
-use super::raw::{RawChat, RawSecret};
+use super::raw::{RawChat, RawCommands, RawSecret};
 use super::secret::SecretRef;
 use super::values::web_address;
 use super::written::{Written, listed, nearest};
@@ -46,8 +46,13 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 impl Checker<'_> {
-    pub(super) fn chats(&mut self, raw: Option<&Written<Vec<Written<RawChat>>>>) -> Vec<Chat> {
+    pub(super) fn chats(
+        &mut self,
+        raw: Option<&Written<Vec<Written<RawChat>>>>,
+        commands: Option<&RawCommands>,
+    ) -> Vec<Chat> {
         let mut chats: Vec<Chat> = Vec::new();
+        let buttons = commands.is_some_and(|it| it.slack_signing_secret.is_some());
         for chat in raw.into_iter().flat_map(|it| &it.value) {
             let name = self.required(chat.value.name.as_ref(), "name", "chat", &chat.span);
             let kind = self.chat_kind(chat);
@@ -59,7 +64,7 @@ impl Checker<'_> {
                 let finding = Finding::error("config/name-taken", format!("a chat `{}` exists already", name.value));
                 self.reader.find(finding.help("give each chat a name of its own"), &name.span);
             }
-            chats.push(Chat { name: name.value, kind, on, people });
+            chats.push(Chat { name: name.value, kind, on, people, buttons });
         }
         chats
     }

@@ -12,11 +12,7 @@ impl Checker<'_> {
     pub(super) fn people(&mut self, raw: &Raw) -> BTreeMap<String, String> {
         let mut people = BTreeMap::new();
         for (name, login) in raw.people.iter().flat_map(|it| &it.value) {
-            let fits = |it: char| it.is_ascii_alphanumeric() || it == '-';
-            if login.value.is_empty() || !login.value.chars().all(fits) {
-                let message = format!("`people.{name}` is `{}`, which is no login at GitHub", login.value);
-                self.bad(&login.span, message, "write the login alone, as in `octocat`");
-            }
+            self.is_login(login, &format!("people.{name}"));
             people.insert(name.clone(), login.value.clone());
         }
         people

@@ -35,7 +35,7 @@ impl Checker<'_> {
             self.no_secret(written.map(|it| &it.span));
         }
         let api_url = api_url.unwrap_or_else(|| API_URL.to_owned());
-        GitHub { api_url, webhook_secrets, hooks, token, apps, between_writes }
+        GitHub { webhook_secrets, hooks, token, apps, between_writes, ..GitHub::at(api_url) }
     }
 
     fn no_secret(&mut self, span: Option<&Range<usize>>) {
@@ -138,7 +138,16 @@ impl GitHub {
     /// The API at this address, with nothing to show it.
     pub fn at(api_url: impl Into<String>) -> Self {
         let (webhook_secrets, hooks, apps) = (Vec::new(), Vec::new(), Vec::new());
-        Self { api_url: api_url.into(), webhook_secrets, hooks, token: None, apps, between_writes: None }
+        Self {
+            api_url: api_url.into(),
+            webhook_secrets,
+            hooks,
+            token: None,
+            apps,
+            between_writes: None,
+            hears_comments: false,
+            asks_for_teams: false,
+        }
     }
 
     /// Where people see what the API at this address tells.

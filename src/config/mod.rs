@@ -11,6 +11,7 @@ mod as_meant;
 mod check;
 mod check_chat;
 mod check_codedeploy;
+mod check_commands;
 mod check_freeze;
 mod check_gates;
 mod check_github;
@@ -30,7 +31,7 @@ mod values;
 mod whereabouts;
 mod written;
 
-pub use as_meant::{Chat, ChatKind, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
+pub use as_meant::{Chat, ChatKind, Commands, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
 pub use check::EXAMPLE;
 pub use environment::Environment;
 pub use proxies::{Proxies, source_of};

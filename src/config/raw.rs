@@ -25,6 +25,7 @@ table! {
         freeze: Vec<Written<RawWindow>>,
         target: Vec<Written<RawTarget>>,
         chat: Vec<Written<RawChat>>,
+        commands: RawCommands,
     }
 }
 
@@ -123,6 +124,7 @@ table! {
         approvals: u32,
         approve_within: String,
         revision: String,
+        commands: RawPermit,
         github: RawOnGitHub,
         bundle: RawBundle,
         revisions: RawRevisions,
@@ -383,6 +385,26 @@ table! {
         secret: RawSecret,
         on: Texts,
         people: RawPeople,
+    }
+}
+
+table! {
+    /// `[commands]`
+    RawCommands {
+        slack_signing_secret: RawSecret,
+        comments: bool,
+        level: String,
+        teams: Texts,
+        people: Texts,
+    }
+}
+
+table! {
+    /// `[target.commands]`
+    RawPermit {
+        level: String,
+        teams: Texts,
+        people: Texts,
     }
 }
 

@@ -194,6 +194,14 @@ pub enum Act {
     },
     /// What nobody needs was deleted before its time had come.
     Upkeep,
+    /// A command from chat or of a comment that is no request of its own: it looked at something, or came to nothing.
+    Commanded {
+        /// The words.
+        words: String,
+        /// Why it came to nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
 }
 
 #[cfg(test)]

@@ -26,6 +26,22 @@ pub enum Approval {
 }
 
 impl Approval {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promotion => "promotion",
+            Self::Traffic => "traffic",
+            Self::Termination => "termination",
+            Self::Release => "release",
+            Self::Freeze => "freeze",
+        }
+    }
+
+    /// Whether it can be rejected.
+    pub fn may_be_rejected(self) -> bool {
+        matches!(self, Self::Release | Self::Promotion)
+    }
+
     /// What happens when a deployment to this target is approved: fits after «approving it ».
     pub fn deed(self, target: &Target) -> String {
         match self {

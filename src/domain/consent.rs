@@ -1,7 +1,8 @@
 //! Consent: how many people have to approve a release before it goes, who they may be, and how long they have. Pure.
 //!
 //! Whoever pushed does not count, nor whoever asked for the deployment. An actor of ours is told from a login of GitHub's
-//! by `[people]` of the configuration alone: one who is not named there might be the pusher, and does not count.
+//! by `[people]` of the configuration alone: one who is not named there might be the pusher, and does not count. Who asks
+//! from chat or in a comment is known by their login already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,6 +17,14 @@ use super::plan::{Cause, Order};
 
 /// How long people have unless the configuration says so.
 pub const APPROVE_WITHIN_S: u64 = 24 * 60 * 60;
+
+/// What the names of those have behind their login who ask from chat or in a comment. No token has a blank in its name.
+const CHAT: [&str; 2] = [" on GitHub", " on Slack"];
+
+/// The login at GitHub of somebody who asks from chat or in a comment, as their name in the audit trail has it.
+pub fn login_in(actor: &str) -> Option<&str> {
+    CHAT.iter().find_map(|place| actor.strip_suffix(place))
+}
 
 /// What a target asks for before anything is released to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +47,8 @@ impl Approvers {
     }
 
     fn login(&self, actor: &str) -> Option<String> {
-        self.people.get(actor).map(|it| it.to_ascii_lowercase())
+        let known = login_in(actor).or(self.people.get(actor).map(String::as_str));
+        known.map(str::to_ascii_lowercase)
     }
 }
 

@@ -55,6 +55,7 @@ mod news;
 mod on_github;
 mod outage;
 mod pattern;
+mod permit;
 mod plain;
 mod plan;
 mod progress;
@@ -84,7 +85,7 @@ pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
     TargetInstances, Variable,
 };
-pub use consent::{APPROVE_WITHIN_S, Approvers, Consent};
+pub use consent::{APPROVE_WITHIN_S, Approvers, Consent, login_in};
 pub use cron::Cron;
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request};
@@ -103,6 +104,7 @@ pub use news::News;
 pub use on_github::{OnGitHub, names_in};
 pub use outage::Outage;
 pub use pattern::Pattern;
+pub use permit::{Level, Permit, Team};
 pub use plain::{causes, does_nothing, escaped, harmless, one_line, plainly, root_cause, size, spell, took};
 pub use plan::{Cause, NoDeployment, Order, Outcome, Plan, plan};
 pub use progress::{

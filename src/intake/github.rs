@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::answer::{self, Problem};
 use super::body::{self, LARGEST_BODY, Unread, Verified};
 use super::checks::{self, Said};
+use super::comment::{self, Comment, Heard};
 use super::deployment::{self, Answered, Wanted, Wish};
 use super::missed::Missed;
 use super::payload::{self, Encoding, Malformed};
@@ -20,6 +21,7 @@ use super::repository;
 use super::room::{Room, SMALL};
 use super::signature::{Claim, Keys};
 use super::sources::Sources;
+use crate::asking::Commands;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::config::Config;
@@ -39,6 +41,7 @@ pub struct IntakeState {
     telling: Telling,
     clock: Clock,
     hear: Hear,
+    commands: Option<Commands>,
 }
 
 /// What a verified body is.
@@ -50,6 +53,8 @@ enum Understood {
     Checks(Said),
     /// Somebody wants a commit in an environment.
     Wish(Box<Wish>),
+    /// Somebody wants something, in a comment.
+    Comment(Box<Comment>),
     /// Nothing of us, because.
     Nothing(&'static str),
     /// A repository has this name now.
@@ -66,13 +71,19 @@ impl IntakeState {
         let room = Room::new(config.server.bodies_in_flight_bytes, spool);
         let reception = Reception::open(ledger, config).map_err(std::io::Error::other)?;
         let (sources, telling) = (Sources::new(clock.clone()), Telling::default());
-        Ok(Self { reception, keys, room, sources, telling, clock, hear: Arc::new(|_| ()) })
+        Ok(Self { reception, keys, room, sources, telling, clock, hear: Arc::new(|_| ()), commands: None })
     }
 
     /// The same, and what only somebody else can look into goes here.
     #[must_use]
     pub fn hearing(self, hear: Hear) -> Self {
         Self { hear, ..self }
+    }
+
+    /// The same, and commands in comments are carried out so.
+    #[must_use]
+    pub fn heeding(self, commands: Commands) -> Self {
+        Self { commands: Some(commands), ..self }
     }
 
     /// What is known of those who send.
@@ -173,6 +184,11 @@ async fn take(request: &HttpRequest, payload: web::Payload, state: &IntakeState)
                 })
                 .map_err(|error| Problem::not_stored(&error))
         }
+        Understood::Comment(comment) => {
+            let targets = state.reception.targets(&comment.repository, Some(verified.voice()));
+            let targets = targets.ok_or_else(|| Problem::wrong_voice(&comment.repository.name))?;
+            Ok(answer::noted(&id, event, &carry_out(state, *comment, &targets).await))
+        }
         Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
         Understood::Moved(repository) => {
             let told = repository::follow(&state.reception, &repository, verified.voice()).await;
@@ -189,6 +205,15 @@ fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said, targets: 
             answer::noted(id, event, "deployments that wait for it look at its checks now")
         }
         Err(why) => answer::noted(id, event, why),
+    }
+}
+
+/// What became of a command in a comment.
+async fn carry_out(state: &IntakeState, comment: Comment, targets: &[Arc<Target>]) -> String {
+    match &state.commands {
+        Some(_) if targets.is_empty() => "no target is configured for this repository".into(),
+        Some(commands) => comment.carry_out(commands, targets).await,
+        None => "commands in comments are not heard: `[commands]` has no `comments = true`".into(),
     }
 }
 
@@ -247,6 +272,10 @@ fn parse(body: &[u8], encoding: Encoding, event: &str) -> Result<Understood, Mal
             Wanted::Nothing(why) => Understood::Nothing(why),
         },
         "repository" => repository::moved(&json)?.map_or(Understood::Unused, Understood::Moved),
+        _ if comment::is_comment(event) => match comment::heard(&json)? {
+            Heard::This(comment) => Understood::Comment(comment),
+            Heard::Nothing(why) => Understood::Nothing(why),
+        },
         _ if checks::is_about_checks(event) => Understood::Checks(checks::read(&json)?),
         _ => {
             payload::well_formed(&json)?;

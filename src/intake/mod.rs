@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod checks;
+mod comment;
 mod deployment;
 mod github;
 mod homes;
@@ -17,6 +18,7 @@ mod reception;
 mod repository;
 mod room;
 mod signature;
+pub mod slack;
 pub mod sns;
 mod sources;
 

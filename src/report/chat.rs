@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sink::{Message, Said};
-use crate::board::{commit_url, repository_url};
+use crate::board::{ApprovalView, commit_url, repository_url};
 use crate::chat::{self, Bulletin, Card, Changes, ChatError, Commit, Links, Place, Service, Step, Trouble, step_line};
 use crate::clients::Clock;
 use crate::config::Chat;
@@ -127,6 +127,7 @@ impl ChatPlace {
             changes: None,
             steps: steps(&lifecycle),
             trouble: failure.map(|it| trouble(it, &lifecycle)),
+            approval: ApprovalView::of(deployment).map(|it| it.of),
             links: Links {
                 deployment: url.map(str::to_owned),
                 dashboard: url.and_then(|it| it.split_once("/deployments/")).map(|(root, _)| format!("{root}/")),

@@ -6,7 +6,6 @@
 
 pub mod access;
 mod api;
-mod asks;
 mod assets;
 mod door;
 mod forms;
@@ -26,8 +25,7 @@ use actix_web::{Resource, Route};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use asks::{AskError, Asked, Asks};
-
+use crate::asking::Asks;
 use crate::board::{Board, Figures};
 use crate::clients::{Clock, Telling};
 use crate::config::Proxies;

@@ -9,8 +9,8 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::json;
 
-use super::asks::AskError;
 use super::frame::{BouncePage, ErrorPage};
+use crate::asking::AskError;
 use crate::board::{BadQuery, BoardError};
 use crate::domain::{Failure, Unfit, escaped, harmless};
 

@@ -58,6 +58,7 @@ fn bulletin() -> Bulletin {
         changes: None,
         steps: vec![],
         trouble: None,
+        approval: None,
         links: Links::default(),
     }
 }

@@ -20,7 +20,7 @@ use landfall::chat::{
 };
 use landfall::clients::Clock;
 use landfall::config::{Chat, Config, Environment};
-use landfall::domain::{DeploymentId, News, Severity, StepStatus, does_nothing, one_line};
+use landfall::domain::{Approval, DeploymentId, News, Severity, StepStatus, does_nothing, one_line};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -223,6 +223,7 @@ fn bulletin(news: News) -> Bulletin {
         changes,
         steps: vec![step("BeforeInstall", StepStatus::Succeeded), step("AfterInstall", StepStatus::InProgress)],
         trouble,
+        approval: (news == News::Held).then_some(Approval::Release),
         links: Links {
             deployment: Some(DEPLOYMENT.into()),
             dashboard: None,
@@ -255,6 +256,7 @@ fn hostile_bulletin(text: &str) -> Bulletin {
         actor: it(),
         cause: it(),
         trouble: Some(trouble),
+        approval: None,
         ..bulletin(News::Failed)
     }
 }

@@ -14,6 +14,7 @@ mod check;
 mod cli;
 mod clock;
 mod codedeploy;
+mod commands;
 mod config;
 mod crash;
 mod deliveries;

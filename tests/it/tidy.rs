@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["ledger", "bundle", "clients"],
     &["source", "revisions", "engine", "chat"],
     &["steps", "board"],
+    &["asking"],
     &["intake", "conductor", "report", "web", "upkeep"],
     &["app"],
     &["cli"],

@@ -26,6 +26,8 @@ pub(crate) mod readme;
 pub(crate) mod repository;
 #[path = "../worlds/s3.rs"]
 pub(crate) mod s3;
+#[path = "../worlds/slack_sender.rs"]
+pub(crate) mod slack_sender;
 #[path = "../worlds/sns.rs"]
 pub(crate) mod sns;
 #[path = "../worlds/sts.rs"]

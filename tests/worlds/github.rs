@@ -9,6 +9,8 @@ pub(crate) mod apps;
 pub(crate) mod hooks;
 #[path = "github/limits.rs"]
 mod limits;
+#[path = "github/people.rs"]
+mod people;
 #[path = "github/permissions.rs"]
 mod permissions;
 #[path = "github/sayings.rs"]
@@ -62,6 +64,8 @@ pub(crate) enum Route {
     /// On a commit itself.
     CommitComment,
     Pulls,
+    /// How far somebody may go.
+    Permission,
     /// Another attempt to deliver.
     Redelivery,
     /// The archive itself, at its own address.
@@ -103,6 +107,7 @@ struct State {
     statuses: Vec<Status>,
     check_runs: Vec<checks::CheckRun>,
     sayings: sayings::Sayings,
+    people: people::People,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
     /// The scopes of the token, where it is a classic one.
@@ -345,6 +350,10 @@ impl Shared {
                 let Some((_, answer)) = state.hooks.route(asked, name, rest) else { return problem(404, "Not Found") };
                 return shown.refusal(None, "organization_hooks", "read").unwrap_or_else(answer);
             }
+            ["api", "v3", "orgs", name, rest @ ..] => {
+                drop(state);
+                return shown.refusal(None, "members", "read").unwrap_or_else(|| self.membership(name, rest));
+            }
             _ => return problem(404, "Not Found"),
         };
         if let Some(id) = state.renamed.get(&name) {
@@ -359,7 +368,8 @@ impl Shared {
         if !known || authorization.is_empty() {
             return problem(404, "Not Found");
         }
-        let told = self.saying(asked, &name, rest).or_else(|| self.route(asked, &name, rest));
+        let told = self.saying(asked, &name, rest).or_else(|| self.person(asked, rest));
+        let told = told.or_else(|| self.route(asked, &name, rest));
         let Some((route, answer)) = told else { return problem(404, "Not Found") };
         let (key, access) = route.needs();
         if let Some(refusal) = shown.refusal(Some(&name), key, access) {

@@ -231,15 +231,17 @@ mod tests {
             let lacking = lacking(&about, &granted, &Feature::ALL);
             lacking.iter().map(|(feature, _)| feature.name()).collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(lacks(&["repo", "admin:org_hook"], true), "making check runs");
+        assert_eq!(lacks(&["repo", "admin:org_hook", "read:org"], true), "making check runs");
         assert_eq!(
             lacks(&["repo:status", "read:repo_hook"], true),
             "reading commits, showing deployments, making check runs, commenting on pull requests, waiting for checks, \
-             waiting for checks, having deliveries sent again, looking at an organisation's webhooks"
+             waiting for checks, having deliveries sent again, looking at an organisation's webhooks, \
+             asking who is in a team"
         );
         assert_eq!(
             lacks(&["public_repo"], false),
-            "making check runs, looking at webhooks, having deliveries sent again, looking at an organisation's webhooks"
+            "making check runs, looking at webhooks, having deliveries sent again, \
+             looking at an organisation's webhooks, asking who is in a team"
         );
         assert!(lacks(&[], false).starts_with("setting commit statuses"), "everybody reads what is public");
     }

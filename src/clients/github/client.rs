@@ -32,6 +32,8 @@ struct Shared {
     apps: Vec<(GitHubApp, Arc<App>)>,
     /// Whose repositories are asked for. What no target names is asked for all that is done anywhere.
     targets: Vec<Arc<Target>>,
+    /// What commands take, of whichever target.
+    of_commands: BTreeSet<Feature>,
     /// The token's, or nobody's.
     usual: GitHubClient,
     /// Those of Apps, by the repository's name in lowercase.
@@ -73,7 +75,8 @@ impl GitHubClients {
         let budget = Arc::new(Budget::new(github.token.is_some()));
         let usual = GitHubClient { wire: wire.clone(), identity, budget };
         let apps = github.apps.iter().map(|app| (app.clone(), Arc::new(App::new(app)))).collect();
-        Ok(Self(Arc::new(Shared { wire, apps, targets: targets.to_vec(), usual, of_apps: Mutex::default() })))
+        let (of_commands, targets) = (Feature::of_commands(github).collect(), targets.to_vec());
+        Ok(Self(Arc::new(Shared { wire, apps, targets, of_commands, usual, of_apps: Mutex::default() })))
     }
 
     /// The client for a repository: of the first App that speaks for it, else the token's, else nobody's.
@@ -86,6 +89,13 @@ impl GitHubClients {
             budget: app.budget_of(&app::owner(repository)),
         });
         client.clone()
+    }
+
+    /// What is done at GitHub for a target, by deployments and by commands, in the name of an App or not.
+    pub fn features_of(&self, target: &Target, as_an_app: bool) -> Vec<Feature> {
+        let all: BTreeSet<Feature> =
+            Feature::of(target, as_an_app).into_iter().chain(self.0.of_commands.clone()).collect();
+        all.into_iter().collect()
     }
 
     /// In whose name a repository is spoken of.
@@ -119,7 +129,8 @@ impl GitHubClients {
         };
         // A repository that was renamed is named by no target: it is one of them all the same.
         let features = [of_use(&|it| it.repository.is_same(repository)), of_use(&|_| true), Feature::ALL.into()];
-        let features = features.into_iter().find(|it| !it.is_empty()).unwrap_or_default();
+        let mut features = features.into_iter().find(|it| !it.is_empty()).unwrap_or_default();
+        features.extend(&self.0.of_commands);
         Access::new(app.clone(), repository.clone(), features)
     }
 

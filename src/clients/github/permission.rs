@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::config::GitHub;
 use crate::domain::Target;
 
 /// How far a permission goes.
@@ -47,6 +48,8 @@ pub enum Feature {
     Redelivery,
     /// Looks at the webhooks of an organisation, and at what became of their deliveries.
     OwnersWebhooks,
+    /// Asks who is a member of a team.
+    Teams,
 }
 
 const fn reads(key: &'static str, name: &'static str) -> Need {
@@ -59,7 +62,7 @@ const fn writes(key: &'static str, name: &'static str) -> Need {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Commits,
         Self::Statuses,
         Self::Deployments,
@@ -69,6 +72,7 @@ impl Feature {
         Self::Webhooks,
         Self::Redelivery,
         Self::OwnersWebhooks,
+        Self::Teams,
     ];
 
     /// What a target does at GitHub by its configuration, in the name of an App or not. Looking at webhooks is the doctor's
@@ -85,6 +89,12 @@ impl Feature {
             (Self::Comments, wanted.comments),
         ];
         all.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(feature, _)| feature).collect()
+    }
+
+    /// What commands from chat and comments take at GitHub, whichever target they are about.
+    pub(super) fn of_commands(github: &GitHub) -> impl Iterator<Item = Self> {
+        let all = [(Self::Comments, github.hears_comments), (Self::Teams, github.asks_for_teams)];
+        all.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(feature, _)| feature)
     }
 
     /// What an App's token for a target's repository is for: all that, and looking for deliveries that were lost.
@@ -104,6 +114,7 @@ impl Feature {
             Self::Webhooks => "looking at webhooks",
             Self::Redelivery => "having deliveries sent again",
             Self::OwnersWebhooks => "looking at an organisation's webhooks",
+            Self::Teams => "asking who is in a team",
         }
     }
 
@@ -117,6 +128,7 @@ impl Feature {
             Self::Webhooks => &["repo", "admin:repo_hook", "write:repo_hook", "read:repo_hook"],
             Self::Redelivery => &["repo", "admin:repo_hook", "write:repo_hook"],
             Self::OwnersWebhooks => &["admin:org_hook"],
+            Self::Teams => &["read:org", "write:org", "admin:org"],
         }
     }
 
@@ -137,6 +149,7 @@ impl Feature {
             Self::Webhooks => const { &[reads("repository_hooks", "Webhooks")] },
             Self::Redelivery => const { &[writes("repository_hooks", "Webhooks")] },
             Self::OwnersWebhooks => const { &[reads("organization_hooks", "Organization webhooks")] },
+            Self::Teams => const { &[reads("members", "Members")] },
         }
     }
 }

@@ -414,7 +414,8 @@ fn acts() -> Vec<Act> {
         Some(Act::TokenRevoked { .. }) => Some(Act::SignedIn),
         Some(Act::SignedIn) => Some(Act::SignedOut { whose: token().to_string() }),
         Some(Act::SignedOut { .. }) => Some(Act::Upkeep),
-        Some(Act::Upkeep) => None,
+        Some(Act::Upkeep) => Some(Act::Commanded { words: "stop shop".into(), refused: Some("nothing runs".into()) }),
+        Some(Act::Commanded { .. }) => None,
     })
 }
 

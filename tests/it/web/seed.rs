@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
+use landfall::asking::{AskError, Asked, Asks};
 use landfall::board::{Board, Figures};
 use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
@@ -16,8 +17,8 @@ use landfall::domain::{
     Revision, Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
 };
 use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
+use landfall::web::WebState;
 use landfall::web::access::Tokens;
-use landfall::web::{AskError, Asked, Asks, WebState};
 use tokio_util::sync::CancellationToken;
 
 use crate::worlds::target::{self, host};

@@ -19,6 +19,8 @@ const MOST_ACTIONS: usize = 25;
 const LONGEST_BUTTON: usize = 75;
 const LONGEST_ID: usize = 255;
 const LONGEST_URL: usize = 3_000;
+/// Button element: 2,000 characters in `value`.
+const LONGEST_VALUE: usize = 2_000;
 
 /// Whether Slack takes the message; otherwise why not.
 pub(crate) fn check(body: &Value) -> Result<(), String> {
@@ -42,10 +44,27 @@ pub(crate) fn check(body: &Value) -> Result<(), String> {
     blocks.into_iter().try_for_each(check_block)
 }
 
+/// Whether Slack takes this as the answer to a command or a button, at once or at the address that came with it.
+pub(crate) fn check_answer(body: &Value) -> Result<(), String> {
+    let mut message = body.clone();
+    let fields = message.as_object_mut().ok_or("no object")?;
+    match fields.remove("response_type").as_ref().and_then(Value::as_str) {
+        Some("in_channel" | "ephemeral") => {}
+        other => return Err(format!("nobody sees it: {other:?}")),
+    }
+    if fields.remove("replace_original") != Some(json!(false)) {
+        return Err("the message with the buttons would be gone".into());
+    }
+    check(&message)
+}
+
 /// An incoming webhook answers `ok`. A method answers JSON that says whether it did it: a message that is made is told by its
 /// channel and its time, by which it is edited and answered to.
 pub(super) fn answer(request: &HttpRequest, state: &Mutex<State>) -> HttpResponse {
     let method = request.path().rsplit('/').next().unwrap_or_default();
+    if request.path().starts_with("/slack/answers/") {
+        return taken(state, check_answer, HttpResponse::Ok().body("ok"));
+    }
     if !request.path().starts_with("/slack/api/") {
         return taken(state, check, HttpResponse::Ok().body("ok"));
     }
@@ -125,7 +144,13 @@ fn check_span(span: &Value) -> Result<(), String> {
 }
 
 fn check_button(button: &Value) -> Result<(), String> {
-    known(button, &["type", "action_id", "url", "text", "value", "style"], "button")?;
+    known(button, &["type", "action_id", "url", "text", "value", "style", "confirm"], "button")?;
+    if !button["confirm"].is_null() {
+        check_confirm(&button["confirm"])?;
+    }
+    if button["value"].as_str().is_some_and(|it| it.len() > LONGEST_VALUE) {
+        return Err(format!("a value too long: {button}"));
+    }
     let text = button["text"]["text"].as_str().unwrap_or_default();
     if button["type"] != "button" || button["text"]["type"] != "plain_text" || text.is_empty() {
         return Err(format!("no button: {button}"));
@@ -134,6 +159,18 @@ fn check_button(button: &Value) -> Result<(), String> {
         return Err(format!("a button too long: {button}"));
     }
     check_url(button["url"].as_str().unwrap_or("https://x"))
+}
+
+/// Confirmation dialog object: title 100, text 300, both buttons 30 characters.
+fn check_confirm(confirm: &Value) -> Result<(), String> {
+    known(confirm, &["title", "text", "confirm", "deny", "style"], "confirmation")?;
+    for (key, longest) in [("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)] {
+        let text = confirm[key]["text"].as_str().unwrap_or_default();
+        if confirm[key]["type"] != "plain_text" || !(1..=longest).contains(&text.chars().count()) {
+            return Err(format!("no confirmation by its `{key}`: {confirm}"));
+        }
+    }
+    Ok(())
 }
 
 fn check_url(url: &str) -> Result<(), String> {

@@ -15,7 +15,7 @@ impl Route {
             Self::CommitComment => ("contents", "write"),
             Self::Hooks => ("repository_hooks", "read"),
             Self::Redelivery => ("repository_hooks", "write"),
-            Self::Repository => ("metadata", "read"),
+            Self::Repository | Self::Permission => ("metadata", "read"),
             Self::Ref | Self::Branches | Self::Tree | Self::Tag | Self::Commit => ("contents", "read"),
             Self::Compare | Self::Contents | Self::Tarball | Self::Archive => ("contents", "read"),
         }

@@ -1,4 +1,4 @@
-//! Asking for something: the trait behind which the rules are. The web only knows who asks, and for what.
+//! Asking for something: the trait behind which the rules are. Whoever asks only knows who it is, and for what.
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;

@@ -1,0 +1,17 @@
+//! What people ask for: the port to whoever carries it out, and commands in words, from chat and from comments.
+//!
+//! A command comes with proof of who said it, from a door that checked a signature. What it means, whether that person may,
+//! and what is answered is the same whichever way it came. Each is in the audit trail with its person: what changes
+//! something as the request that it becomes, all else by its words.
+
+mod answers;
+mod commands;
+mod permits;
+mod person;
+mod port;
+mod thread;
+mod words;
+
+pub use commands::{Commands, Home, Place, Reply, Said};
+pub use person::Person;
+pub use port::{AskError, Asked, Asks};
