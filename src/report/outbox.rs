@@ -1,6 +1,8 @@
 //! The outbox: what the world should know of each deployment, less what the ledger says that it knows. It sends one
 //! message at a time, passes over what is out of date, and never sends what a newer deployment has already replaced.
 
+mod outages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,12 @@ use super::pace::{self, Pace};
 use super::sink::{Message, Said, Sink};
 use super::unsaid::Unsaid;
 use super::untold::{self, Heard, Untold};
-use super::way::{Down, Voice, Way};
+use super::way::{Voice, Way};
 use crate::board::Outages;
 use crate::clients::{Clock, span};
 use crate::domain::{
-    Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Outage, Record,
-    RepositoryName, SinkEvent, State, Stream, due, took,
+    Deployment, DeploymentEvent, DeploymentId, Event, Failure, NoticeState, Offset, Order, Record, RepositoryName,
+    SinkEvent, State, Stream, due,
 };
 use crate::ledger::{Append, Ledger, LedgerError, Probe};
 
@@ -88,6 +90,8 @@ pub struct Reports {
     pace: Pace,
     probe: Probe,
     outages: Outages,
+    /// Whom a message is under way to: that stays where it is broken off.
+    under_way: Option<Voice>,
     /// Read up to here; nothing before the first turn.
     next: Option<Offset>,
     /// What waits for each sink.
@@ -111,6 +115,7 @@ impl Reports {
             pace,
             probe,
             outages: Outages::default(),
+            under_way: None,
             next: None,
             lines: BTreeMap::new(),
             ways: BTreeMap::new(),
@@ -229,11 +234,11 @@ impl Reports {
         })
     }
 
-    /// What waits for its pace only, and can be said where nothing is down.
+    /// What waits for its pace only, and can be said where nothing is down and no message was broken off.
     fn ready(&self) -> Option<(Place, DeploymentId)> {
         let is_open = |Place { sink, voice }: &Place| {
             let Some(voice) = voice else { return true };
-            let is_up = self.ways.get(voice).is_none_or(Way::seems_up);
+            let is_up = self.ways.get(voice).is_none_or(Way::seems_up) && self.under_way.as_ref() != Some(voice);
             is_up && self.sinks[*sink].held_until(voice, true).is_none()
         };
         let mut open = self.lines.iter().filter(|(place, _)| is_open(place));
@@ -277,34 +282,6 @@ impl Reports {
         }
         self.show();
         Ok(())
-    }
-
-    /// Shows which places take no message, and how much waits for each.
-    fn show(&self) {
-        for (voice, way) in &self.ways {
-            let place = voice.to_string();
-            let outage = way.down().map(|Down { since, failure }| {
-                let (since, failure, waiting) = (*since, failure.clone(), self.waiting_for(voice));
-                Outage { place: place.clone(), since, failure, waiting }
-            });
-            self.outages.set(&place, outage);
-        }
-    }
-
-    /// Of how many deployments there may be something to say in a voice.
-    fn waiting_for(&self, voice: &Voice) -> usize {
-        let lines = self.lines.iter().filter(|(place, _)| place.voice.as_ref() == Some(voice));
-        lines.map(|(_, line)| line.waiting()).sum()
-    }
-
-    /// A place was down when the program last ended: it is until it takes a message, unless there is none for it.
-    fn was_down(&mut self, voice: Voice, down: Down) {
-        let waiting = self.waiting_for(&voice);
-        if waiting > 0 {
-            let Failure { code, message, .. } = &down.failure;
-            tracing::warn!(place = %voice, code, waiting, since = %down.since, "not told since before the start: {message}");
-            self.ways.entry(voice).or_default().was(down);
-        }
     }
 
     /// Takes one more record. Gives the deployment where it goes on and is not known here.
@@ -378,7 +355,9 @@ impl Reports {
     async fn say(&mut self, place: &Place, deployment: Deployment, message: Message) -> Result<(), ReportError> {
         let sink = &self.sinks[place.sink];
         (self.probe)("report-before-send");
+        self.under_way.clone_from(&place.voice);
         let said = sink.say(&deployment, &message, self.clock.now()).await;
+        self.under_way = None;
         (self.probe)("report-sent");
         if let Some(voice) = &place.voice {
             self.ways.entry(voice.clone()).or_default().write(self.clock.now());
@@ -421,15 +400,6 @@ impl Reports {
         SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1, steps }
     }
 
-    /// The place took a message: an outage of it is over, and said to be.
-    fn is_up(&mut self, place: &Place) {
-        let Some(voice) = &place.voice else { return };
-        let waited = self.waiting_for(voice);
-        let Some(Down { since, .. }) = self.ways.get_mut(voice).and_then(Way::is_up) else { return };
-        let away = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
-        tracing::info!(place = %voice, away_s = away.as_secs(), waited, "told again, after {}", took(away));
-    }
-
     /// What came of a message that could not be said.
     fn stumble(&mut self, place: &Place, deployment: &Deployment, message: Message, unsaid: Unsaid) -> SinkEvent {
         let (id, sink, now) = (deployment.id(), &self.sinks[place.sink], self.clock.now());
@@ -456,11 +426,8 @@ impl Reports {
             }
             Stumbled::Again(next_at, attempt) => {
                 let (sink, why) = (sink.name(), &failure.message);
-                let help = failure.help.as_deref().unwrap_or_default();
                 match down_since {
-                    Some(_) if !was_down => {
-                        tracing::warn!(sink, code, help, "not told until it takes messages again: {why}");
-                    }
+                    Some(_) if !was_down => self.went_down(place, &failure),
                     None if !unsaid.for_all => tracing::warn!(sink, code, attempt, %next_at, "not told yet: {why}"),
                     Some(_) | None => tracing::debug!(sink, code, attempt, %next_at, "not told yet: {why}"),
                 }

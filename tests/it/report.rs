@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use landfall::board::Outages;
 use landfall::clients::github::GitHubClients;
 use landfall::config::GitHub;
 use landfall::domain::{Blame, Cause, CommitSha, DeploymentEvent as E, Failure, SinkEvent, SourceSpec};
@@ -39,6 +40,26 @@ async fn a_commit_gets_its_statuses() {
     let written = world.written("github-status");
     assert_eq!(written.len(), 3);
     assert!(matches!(&written[2], SinkEvent::Sent { remote_id: Some(remote), .. } if remote == "3"), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_github_that_is_down_is_shown_until_it_takes_a_status_and_trouble_with_one_commit_is_not() {
+    let (world, outages) = (World::new(), Outages::default());
+    let mut reports = world.reports().showing(outages.clone());
+    let (sha, id) = world.pushed("first").await;
+    world.github.script(Route::Status, [Trouble::Status(422)]);
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(outages.now(), [], "it refuses one message");
+    world.run(id, &sha).await;
+    world.github.script(Route::Status, [Trouble::Status(503)]);
+    world.seconds(1);
+    reports.run_to_idle().await.unwrap();
+    let [outage] = &outages.now()[..] else { panic!("{outages:?}") };
+    assert_eq!((outage.place.as_str(), outage.waiting), ("github", 1));
+    assert_eq!((outage.failure.code.as_str(), outage.since), ("report/unavailable", world.clock.now()));
+    world.seconds(60);
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(outages.all().into_iter().collect::<Vec<_>>(), [("github".to_owned(), None)]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a place in chat hears of deployments, in which order, and what becomes of it where the service is down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use landfall::board::Outages;
 use landfall::clients::github::GitHubClients;
@@ -9,6 +10,7 @@ use landfall::domain::{
 };
 use landfall::report::{ChatPlace, Reports, Sink, Turn as Reported};
 use landfall::source::Sources;
+use tokio_util::sync::CancellationToken;
 
 use super::Place;
 use crate::worlds::chat::{Told, Turn};
@@ -178,6 +180,29 @@ async fn a_service_that_is_down_for_an_hour_loses_no_last_word() {
     let told = heard.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("is live"), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_the_program_waits_once_for_a_place_that_hangs() {
+    let heard = webhook();
+    heard.place.chats.mood(Some(Turn::Hangs));
+    heard.began("first").await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(heard.reports().run(stop.clone()));
+    let asked = async {
+        while heard.place.chats.heard() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+    heard.began("second").await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(heard.place.chats.heard(), 1, "the second would hang as the first one did");
+    heard.place.chats.mood(None);
+    heard.place.chats.take();
+    heard.reports().run_to_idle().await.unwrap();
+    assert_eq!(heard.told().len(), 2, "both are told by the next life");
 }
 
 /// The only place that is shown to be down: since when, why, and how much waits.
