@@ -129,9 +129,13 @@ fn places_that_hang_are_busy_or_away_cost_no_deployment_anything_and_hear_every_
     let others =
         [("hanging", "discord", hanging.url()), ("busy", "mattermost", busy.url()), ("away", "slack", &away.url())];
     let mut loud = Town::telling(&others);
-    loud.deploy(5);
+    loud.deploy(1);
     loud.is_told();
     loud.bot.wait_for("the one that hangs to be asked", |_| hanging.heard() > 0);
+    let answered = loud.bot.app().ledger.latest(&Stream::Sink("chat-hanging".into()), None, 1).unwrap();
+    assert_eq!(answered, [], "its first message is under way still, while all others know the end");
+    loud.deploy(4);
+    loud.is_told();
     assert_eq!((hanging.taken().len(), busy.taken().len()), (0, 0), "they answered nobody, and all was told elsewhere");
     assert_eq!(loud.courses(), quiet.courses());
     println!(
