@@ -342,7 +342,7 @@ fn slacks_host(config: &Config) -> Option<String> {
     let host = |kind: &ChatKind| match kind {
         ChatKind::SlackBot { api_url, .. } => api_url.host_str().map(str::to_owned),
         ChatKind::Slack { .. } | ChatKind::Discord { .. } | ChatKind::Mattermost { .. } => None,
-        ChatKind::Teams { .. } | ChatKind::Webhook { .. } => None,
+        ChatKind::Teams { .. } | ChatKind::Webhook { .. } | ChatKind::Email(_) => None,
     };
     config.chat.iter().find_map(|chat| host(&chat.kind))
 }

@@ -11,6 +11,7 @@
 mod bulletin;
 mod card;
 mod discord;
+mod email;
 mod fit;
 mod markdown;
 mod mattermost;

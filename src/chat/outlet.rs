@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::bulletin::Bulletin;
 use super::card::{Card, Span};
 use super::discord::Discord;
+use super::email::Email;
 use super::mattermost::Mattermost;
 use super::slack::{SlackBot, SlackWebhook};
 use super::teams::Teams;
@@ -98,7 +99,9 @@ impl ChatError {
             Self::Unreachable { .. } => ("chat/unreachable", "wait, or check the address and the network"),
             Self::Down { .. } => ("chat/down", "wait, or look at the service's status page"),
             Self::Busy { .. } => ("chat/busy", "wait: it is told when the service allows it"),
-            Self::Denied { .. } => ("chat/denied", "make a new webhook or token, and put it where the old one is"),
+            Self::Denied { .. } => {
+                ("chat/denied", "do as its words say, or put a new webhook, token or password where the old one is")
+            }
             Self::Gone { .. } => ("chat/gone", "nothing: it is told anew"),
             Self::Refused { .. } => ("chat/refused", "look at the service's words, and at your template"),
         };
@@ -153,6 +156,7 @@ pub fn open(chat: &Chat, clock: &Clock) -> Arc<dyn Service> {
         ChatKind::Discord { webhook } => Arc::new(Discord::new(webhook.clone(), clock.clone())),
         ChatKind::Mattermost { webhook } => Arc::new(Mattermost::new(webhook.clone(), clock.clone())),
         ChatKind::Teams { webhook } => Arc::new(Teams::new(webhook.clone(), clock.clone())),
+        ChatKind::Email(mail) => Arc::new(Email::new((**mail).clone(), clock.clone())),
         ChatKind::Webhook { webhook, secret } => Arc::new(Webhook::new(webhook.clone(), secret.clone(), clock.clone())),
     }
 }

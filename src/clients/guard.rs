@@ -202,7 +202,7 @@ pub(super) async fn held(client: ClientBuilder, url: &Url, allow_private: bool) 
 }
 
 /// Why a request came to nothing, as somebody would say it who can do something about it.
-pub(super) fn why(error: &reqwest::Error) -> String {
+pub(super) fn why(error: &(dyn std::error::Error + 'static)) -> String {
     use rustls::Error;
     let Some(tls) = of_tls(error) else {
         return root_cause(error);
@@ -222,7 +222,7 @@ pub(super) fn why(error: &reqwest::Error) -> String {
             }
             other => format!("its certificate is not accepted: {other}"),
         },
-        Error::InvalidMessage(_) => "what answers there does not speak TLS: is it `http://`, or another port?".into(),
+        Error::InvalidMessage(_) => "what answers there does not speak TLS: is it plain text, or another port?".into(),
         other => format!("TLS failed: {other}"),
     }
 }
@@ -240,16 +240,20 @@ async fn judged(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, Guard
     let (Some(host), Some(port), "http" | "https") = (url.host(), url.port_or_known_default(), url.scheme()) else {
         return Err(not_web());
     };
-    let name = host.to_string();
-    let addresses: Vec<SocketAddr> = match host {
-        Host::Ipv4(it) => vec![(it, port).into()],
-        Host::Ipv6(it) => vec![(it, port).into()],
-        Host::Domain(domain) => {
-            let why = |error: std::io::Error| crate::domain::plainly(&error);
-            let found = tokio::net::lookup_host((domain, port)).await;
-            found.map_err(|error| GuardError::Unreachable { host: name.clone(), why: why(error) })?.collect()
-        }
+    let host = match host {
+        Host::Ipv4(it) => it.to_string(),
+        Host::Ipv6(it) => it.to_string(),
+        Host::Domain(it) => it.to_owned(),
     };
+    addresses(&host, port, allow_private).await
+}
+
+/// The addresses of a host, whatever is spoken there, if every one of them may be asked.
+pub(super) async fn addresses(host: &str, port: u16, allow_private: bool) -> Result<Vec<SocketAddr>, GuardError> {
+    let name = host.to_owned();
+    let found = tokio::net::lookup_host((host, port)).await;
+    let unknown = |error| GuardError::Unreachable { host: name.clone(), why: crate::domain::plainly(&error) };
+    let addresses: Vec<SocketAddr> = found.map_err(unknown)?.collect();
     let refused = addresses.iter().find_map(|it| Some((it.ip(), refusal(it.ip(), allow_private)?)));
     match refused {
         Some((address, why)) => Err(GuardError::Refused { host: name, address, why }),

@@ -7,6 +7,7 @@ pub mod github;
 pub mod guard;
 pub mod outbound;
 pub mod process;
+pub mod smtp;
 pub mod span;
 mod telling;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::mail::Mail;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
@@ -169,6 +170,8 @@ pub enum ChatKind {
         /// What messages are signed with, `whsec_…`.
         secret: SecretRef,
     },
+    /// E-mails, by SMTP.
+    Email(Box<Mail>),
 }
 
 impl ChatKind {
@@ -179,6 +182,7 @@ impl ChatKind {
             Self::Mattermost { webhook } | Self::Teams { webhook } => vec![("chat webhook", webhook)],
             Self::SlackBot { token, .. } => vec![("chat token", token)],
             Self::Webhook { webhook, secret } => vec![("chat webhook", webhook), ("chat secret", secret)],
+            Self::Email(mail) => mail.login.iter().map(|it| ("chat password", &it.password)).collect(),
         }
     }
 }

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::as_meant::{Chat, ChatKind};
 use super::check::{At, Checker};
+use super::mail::mailbox;
 use super::raw::{RawChat, RawCommands, RawSecret};
 use super::secret::SecretRef;
 use super::values::web_address;
@@ -34,14 +35,16 @@ enum Kind {
     Discord,
     Mattermost,
     Teams,
+    Email,
     Webhook,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("slack", Kind::Slack),
     ("discord", Kind::Discord),
     ("mattermost", Kind::Mattermost),
     ("teams", Kind::Teams),
+    ("email", Kind::Email),
     ("webhook", Kind::Webhook),
 ];
 
@@ -112,6 +115,7 @@ impl Checker<'_> {
                 let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "TEAMS_WEBHOOK");
                 Some(ChatKind::Teams { webhook: webhook? })
             }
+            Kind::Email => self.mail(chat).map(|it| ChatKind::Email(Box::new(it))),
             Kind::Webhook => {
                 let webhook = self.chat_secret(chat, "webhook", raw.webhook.as_ref(), "DEPLOY_HOOK");
                 let secret = self.chat_secret(chat, "secret", raw.secret.as_ref(), "DEPLOY_HOOK_SECRET");
@@ -188,6 +192,10 @@ fn no_person(kind: &ChatKind, id: &str) -> Option<&'static str> {
             let is_object = id.len() == 36 && is(|it| it.is_ascii_hexdigit() || it == b'-');
             let help = "write the person's user principal name, `ada@example.com`, or their Entra object id";
             (is_object || id.split_once('@').is_some_and(|(name, at)| !name.is_empty() && at.contains('.')), help)
+        }
+        ChatKind::Email(_) => {
+            let is_bare = mailbox(id).is_ok_and(|it| it.name.is_none());
+            (is_bare, "write the person's e-mail address, `ada@example.com`")
         }
         ChatKind::Slack { .. } | ChatKind::SlackBot { .. } | ChatKind::Webhook { .. } => return None,
     };

@@ -383,6 +383,12 @@ table! {
         channel: String,
         api_url: String,
         secret: RawSecret,
+        smtp: String,
+        starttls: bool,
+        user: String,
+        password: RawSecret,
+        from: String,
+        to: Texts,
         on: Texts,
         people: RawPeople,
     }

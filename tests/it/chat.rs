@@ -4,6 +4,7 @@
 mod away;
 mod dialogue;
 mod discord;
+mod email;
 mod mattermost;
 mod outbox;
 mod slack;
@@ -325,7 +326,7 @@ fn a_chat_says_what_its_service_needs() {
     ];
     expect![[r#"
         `chat.kind` cannot be `irc`
-            use one of `slack`, `discord`, `mattermost`, `teams`, `webhook`
+            use one of `slack`, `discord`, `mattermost`, `teams`, `email`, `webhook`
         `chat.webhook` is missing
             add `webhook = { env = "DISCORD_WEBHOOK" }`
         `chat.webhook` is missing

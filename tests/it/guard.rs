@@ -77,7 +77,7 @@ async fn what_is_wrong_with_tls_is_said() {
     let told = asked(format!("https://127.0.0.1:{plain}/"), true).await;
     assert_eq!(
         told,
-        "`127.0.0.1` could not be asked: what answers there does not speak TLS: is it `http://`, or another port?"
+        "`127.0.0.1` could not be asked: what answers there does not speak TLS: is it plain text, or another port?"
     );
     let stranger = server(|stream| {
         let certificates = vec![CertificateDer::from_pem_slice(include_bytes!("../worlds/sns/foreign.pem")).unwrap()];

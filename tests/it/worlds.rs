@@ -28,6 +28,8 @@ pub(crate) mod repository;
 pub(crate) mod s3;
 #[path = "../worlds/slack_sender.rs"]
 pub(crate) mod slack_sender;
+#[path = "../worlds/smtp.rs"]
+pub(crate) mod smtp;
 #[path = "../worlds/sns.rs"]
 pub(crate) mod sns;
 #[path = "../worlds/sts.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "chat/discord.rs"]
 pub(crate) mod discord;
+#[path = "chat/email.rs"]
+pub(crate) mod email;
 #[path = "chat/mattermost.rs"]
 pub(crate) mod mattermost;
 #[path = "chat/reading.rs"]

