@@ -35,7 +35,7 @@ fn verified(told: &Told, body: &str) -> Result<Value, String> {
     }
 }
 
-fn bulletin() -> Bulletin {
+pub(crate) fn bulletin() -> Bulletin {
     let now = Clock::system().now();
     let (target, reference) = ("production".to_owned(), "main".to_owned());
     Bulletin {

@@ -10,6 +10,7 @@ mod figures;
 mod github;
 mod github_hooks;
 mod github_sayings;
+mod mail;
 mod moto;
 mod octokit;
 mod recorded;
