@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 use askama::Template;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use lettre::Address;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
-use lettre::{Address, address::AddressError};
 
 use super::bulletin::Bulletin;
 use super::card::{Card, Span, text_of};
@@ -91,7 +91,7 @@ impl Email {
     /// Whom the configuration names for people of this message, who are not told anyway.
     fn called(&self, card: &Card) -> Vec<Mailbox> {
         let told: BTreeSet<&Address> = self.mail.to.iter().map(|it| &it.email).collect();
-        let called = card.called().filter_map(|(_, id)| mailbox(id).ok());
+        let called = card.called().filter_map(|(_, id)| id.parse::<Mailbox>().ok());
         called.filter(|it| !told.contains(&it.email)).take(MOST_CALLED).collect()
     }
 }
@@ -100,10 +100,6 @@ impl Service for Email {
     fn post<'a>(&'a self, bulletin: &'a Bulletin, card: &'a Card) -> BoxFuture<'a, Result<Posted, ChatError>> {
         self.send(bulletin, card).boxed()
     }
-}
-
-fn mailbox(address: &str) -> Result<Mailbox, AddressError> {
-    address.parse()
 }
 
 fn failed(host: String, error: SmtpError) -> ChatError {
