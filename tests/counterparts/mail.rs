@@ -1,4 +1,4 @@
-//! E-mails as aiosmtpd takes them and Python's `email` and `html.parser` read them: of the shipped bot, over STARTTLS and
+//! E-mails as aiosmtpd takes them and Python's `email` and `html.parser` read them: of the shipped bot, over TLS and
 //! with a login, and with texts in them that would like to be headers, HTML or links.
 
 use std::collections::BTreeSet;
@@ -17,6 +17,7 @@ use crate::shipped::Shipped;
 use crate::worlds::hostile;
 
 const SINK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/counterparts/mail_sink.py");
+const LOGIN: &str = "user = \"deploy\"\npassword = { file = \"password\" }";
 
 /// A mail server that is running, and where it writes what it takes.
 struct Sink {
@@ -26,13 +27,15 @@ struct Sink {
 }
 
 impl Sink {
-    /// `authority`: where the certificate is to be written that is to be trusted, if it is to want TLS and a login.
-    fn start(dir: &Path, authority: Option<&Path>) -> Self {
-        let out = dir.join("mail.jsonl");
+    /// `words`: where the certificate is to be written that is to be trusted, if it is to want TLS and a login, and `wrapped`
+    /// if that is TLS from the first byte.
+    fn start(dir: &Path, words: &[&str]) -> Self {
+        let out = dir.join(format!("{}.jsonl", words.concat()));
         let mut running = process::blocking_program(crate::counterpart("LANDFALL_TEST_PYTHON"))
             .arg(SINK)
+            .current_dir(dir)
             .arg(&out)
-            .args(authority)
+            .args(words)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -56,9 +59,9 @@ impl Drop for Sink {
 }
 
 /// A chat of e-mails to this server.
-fn chat(host: &str, sink: &Sink, keys: &str) -> String {
+fn chat(scheme: &str, sink: &Sink, keys: &str) -> String {
     format!(
-        "[[chat]]\nname = \"mail\"\nkind = \"email\"\nsmtp = \"smtp://{host}:{}\"\nfrom = \"Ländfall <deploy@acme.example>\"\n\
+        "[[chat]]\nname = \"{scheme}\"\nkind = \"email\"\nsmtp = \"{scheme}://localhost:{}\"\nfrom = \"Ländfall <deploy@acme.example>\"\n\
          to = [\"ops@acme.example\"]\npeople = {{ ada = \"ada@acme.example\" }}\n{keys}\n",
         sink.port
     )
@@ -75,21 +78,27 @@ fn secret(path: &Path, text: &str) {
 }
 
 #[test]
-fn the_shipped_bot_mails_beginning_and_end_over_starttls_and_with_a_login() {
+fn the_shipped_bot_mails_beginning_and_end_over_tls_and_with_a_login() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = dir.path().join("authority.pem");
-    let sink = Sink::start(dir.path(), Some(&authority));
-    let login = "user = \"deploy\"\npassword = { file = \"password\" }";
-    let mut bot = Shipped::configured(&chat("localhost", &sink, login), "notify = [\"mail\"]");
+    let sinks = [Sink::start(dir.path(), &["a.pem"]), Sink::start(dir.path(), &["b.pem", "wrapped"])];
+    let authorities = dir.path().join("authorities.pem");
+    let trusted = ["a.pem", "b.pem"].map(|it| std::fs::read_to_string(dir.path().join(it)).unwrap());
+    std::fs::write(&authorities, trusted.concat()).unwrap();
+    let chats = chat("smtp", &sinks[0], LOGIN) + &chat("smtps", &sinks[1], LOGIN);
+    let mut bot = Shipped::configured(&chats, "notify = [\"smtp\", \"smtps\"]");
     secret(&bot.path("password"), "correct horse");
     let mut command = bot.command(&bot.path("landfall"));
-    command.arg("serve").env("SSL_CERT_FILE", &authority);
+    command.arg("serve").env("SSL_CERT_FILE", &authorities);
     bot.serve_as(command);
     let sha = bot.push("Grüße — the «shop» opens");
     bot.goes_live(&sha);
-    bot.waits("both e-mails are there", |_| sink.taken().len() >= 2);
+    bot.waits("all e-mails are there", |_| sinks.iter().all(|it| it.taken().len() >= 2));
     assert_eq!(bot.ends(), Some(0));
+    sinks.iter().for_each(|it| told(it, &sha));
+}
 
+/// The beginning and the end of this commit's deployment were told there, and nothing else.
+fn told(sink: &Sink, sha: &str) {
     let [start, end] = &sink.taken()[..] else { panic!("two e-mails: {:#?}", sink.taken()) };
     for mail in [start, end] {
         assert_eq!(mail["defects"], serde_json::json!([]), "{mail:#}");
@@ -120,7 +129,7 @@ async fn says(sink: &Sink, keys: &str, bulletin: &Bulletin) -> Result<(), ChatEr
     secret(&dir.path().join("password"), "wrong horse");
     let text = format!(
         "data_dir = \"data\"\n[github]\nwebhook_secrets = [{{ file = \"password\" }}]\n{}",
-        chat("localhost", sink, keys)
+        chat("smtp", sink, keys)
     );
     let config = Config::parse(&text, dir.path().join("landfall.toml"), &Environment::default()).unwrap();
     let chat = &config.chat[0];
@@ -130,9 +139,8 @@ async fn says(sink: &Sink, keys: &str, bulletin: &Bulletin) -> Result<(), ChatEr
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_server_that_nobody_trusts_is_told_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let sink = Sink::start(dir.path(), Some(&dir.path().join("authority.pem")));
-    let login = "user = \"deploy\"\npassword = { file = \"password\" }";
-    let error = says(&sink, login, &bulletin()).await.unwrap_err();
+    let sink = Sink::start(dir.path(), &["a.pem"]);
+    let error = says(&sink, LOGIN, &bulletin()).await.unwrap_err();
     let expected = "`localhost` could not be asked: nobody whom this machine trusts has signed its certificate";
     assert_eq!(error.to_string(), expected);
     let error = says(&sink, "starttls = false", &bulletin()).await.unwrap_err();
@@ -143,7 +151,7 @@ async fn a_mail_server_that_nobody_trusts_is_told_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_strangers_write_is_text_to_pythons_readers_too() {
     let dir = tempfile::tempdir().unwrap();
-    let sink = Sink::start(dir.path(), None);
+    let sink = Sink::start(dir.path(), &[]);
     let texts = hostile::texts();
     says(&sink, "starttls = false", &with("x")).await.unwrap();
     for (_, text) in &texts {

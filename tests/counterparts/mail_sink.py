@@ -1,7 +1,7 @@
-"""A mail server by aiosmtpd: mail_sink.py OUT [AUTHORITY]
+"""A mail server by aiosmtpd: mail_sink.py OUT [AUTHORITY [wrapped]]
 
 Prints its port, and appends to OUT a line of JSON for each message, as Python's `email` and `html.parser` read it. With
-AUTHORITY it wants STARTTLS and the login `deploy`, `correct horse`, and writes the certificate to trust into that file."""
+AUTHORITY it wants STARTTLS and the login `deploy`, `correct horse`, and writes the certificate to trust into that file; `wrapped`, it speaks TLS from the first byte instead."""
 
 import asyncio
 import datetime
@@ -44,7 +44,7 @@ class Seen(html.parser.HTMLParser):
         self.elements.add("comment")
 
 
-def read(envelope, session):
+def read(server, envelope, session):
     message = email.message_from_bytes(envelope.content, policy=email.policy.default)
     parts = [(part.get_content_type(), part.get_content()) for part in message.iter_parts()]
     seen = Seen()
@@ -53,7 +53,7 @@ def read(envelope, session):
     return {
         "from": envelope.mail_from,
         "to": envelope.rcpt_tos,
-        "tls": session.ssl is not None,
+        "tls": (session.ssl or server.transport.get_extra_info("sslcontext")) is not None,
         "login": session.authenticated,
         "headers": [[name, str(value)] for name, value in message.items()],
         "in_copy": [it.addr_spec for it in message["cc"].addresses] if message["cc"] else [],
@@ -74,7 +74,7 @@ class Sink:
 
     async def handle_DATA(self, server, session, envelope):
         with open(self.out, "a", encoding="utf-8") as out:
-            out.write(json.dumps(read(envelope, session)) + "\n")
+            out.write(json.dumps(read(server, envelope, session)) + "\n")
         return "250 2.0.0 kept"
 
 
@@ -106,15 +106,17 @@ def judged(server, session, envelope, mechanism, data):
     return AuthResult(success=is_known, handled=is_known or None)
 
 
-async def serve(out, authority):
+async def serve(out, authority=None, wrapped=None):
     wanted = {"hostname": "sink.example"}
-    if authority:
-        wanted |= {"tls_context": certified(authority), "require_starttls": True}
-        wanted |= {"authenticator": judged, "auth_required": True}
+    context = certified(authority) if authority else None
+    if context:
+        wanted |= {"authenticator": judged, "auth_required": True, "auth_require_tls": not wrapped}
+    if context and not wrapped:
+        wanted |= {"tls_context": context, "require_starttls": True}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(Sink(out), **wanted), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(Sink(out), **wanted), "127.0.0.1", 0, ssl=context if wrapped else None)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-asyncio.run(serve(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None))
+asyncio.run(serve(*sys.argv[1:]))
