@@ -152,6 +152,8 @@ pub struct Card {
     pub links: Vec<Link>,
     /// What to do at once.
     pub acts: Vec<Act>,
+    /// Whether it is of many deployments, a line each.
+    pub is_digest: bool,
 }
 
 impl Card {
@@ -171,6 +173,7 @@ impl Card {
             hint: trouble.and_then(|it| it.hint.as_deref()).map(words),
             links: links(bulletin),
             acts: acts(bulletin),
+            is_digest: false,
         }
     }
 
@@ -206,7 +209,7 @@ pub fn step_line(step: &Step) -> Option<Vec<Span>> {
     Some(line)
 }
 
-fn mood(news: News) -> Mood {
+pub(super) fn mood(news: News) -> Mood {
     match news {
         News::Started | News::Progressing => Mood::Going,
         News::Succeeded | News::Recovered => Mood::Good,
@@ -217,7 +220,7 @@ fn mood(news: News) -> Mood {
 }
 
 /// `acme/shop main → production`
-fn title(bulletin: &Bulletin) -> Vec<Span> {
+pub(super) fn title(bulletin: &Bulletin) -> Vec<Span> {
     let target = Span::Strong(words(&bulletin.place.target));
     let how = match bulletin.news {
         News::Held => " waits",
@@ -264,7 +267,7 @@ fn facts(bulletin: &Bulletin, people: &BTreeMap<String, String>) -> Vec<Fact> {
     facts
 }
 
-fn commit(commit: &Commit) -> Span {
+pub(super) fn commit(commit: &Commit) -> Span {
     match &commit.url {
         Some(url) => Span::Link { text: commit.short.clone(), url: url.clone() },
         None => Span::Code(commit.short.clone()),
@@ -322,7 +325,7 @@ fn acts(bulletin: &Bulletin) -> Vec<Act> {
 }
 
 /// Somebody's words on one line that does nothing.
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     let line = one_line(text, LONGEST_WORDS);
     if text.chars().count() > LONGEST_WORDS { format!("{}…", line.trim_end()) } else { line }
 }

@@ -77,7 +77,7 @@ impl Email {
             .raw_header(header("Auto-Submitted", "auto-generated"))
             // Outlook's word against answers of absence.
             .raw_header(header("X-Auto-Response-Suppress", "All"));
-        if bulletin.news != News::Started {
+        if bulletin.news != News::Started && !card.is_digest {
             message = message.in_reply_to(start.clone()).references(start);
         }
         message = self.mail.to.iter().cloned().fold(message, |it, to| it.to(to));

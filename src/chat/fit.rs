@@ -52,6 +52,7 @@ impl Cut {
             hint: card.hint.as_deref().map(|it| self.text(it)),
             links: card.links.iter().filter(|it| it.url.len() <= LONGEST_ADDRESS).cloned().collect(),
             acts: card.acts.clone(),
+            is_digest: card.is_digest,
         }
     }
 

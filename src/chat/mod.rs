@@ -10,6 +10,7 @@
 
 mod bulletin;
 mod card;
+mod digest;
 mod discord;
 mod email;
 mod fit;
@@ -24,6 +25,7 @@ mod webhook;
 
 pub use bulletin::{Bulletin, Changes, Commit, Links, Place, Step, Trouble};
 pub use card::{Act, Card, Fact, Link, Mood, Span, step_line, text_of};
+pub use digest::digest;
 pub use markdown::github_comment;
 pub use outlet::{Abilities, ChatError, Posted, Service, open};
 pub use slack_answer::{answer_in_slack, slack_answer};

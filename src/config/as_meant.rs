@@ -12,7 +12,7 @@ use super::mail::Mail;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Findings, Mask, News, Permit, Retention, Target, TargetName};
+use crate::domain::{Calendar, Findings, Manners, Mask, News, Permit, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -127,6 +127,8 @@ pub struct Chat {
     pub on: BTreeSet<News>,
     /// Its names for people, by those of GitHub.
     pub people: BTreeMap<String, String>,
+    /// When it is told something new.
+    pub manners: Manners,
     /// Whether what stands there has buttons: somebody hears of it when one is pressed.
     pub buttons: bool,
 }

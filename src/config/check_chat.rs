@@ -11,7 +11,7 @@ use super::raw::{RawChat, RawCommands, RawSecret};
 use super::secret::SecretRef;
 use super::values::web_address;
 use super::written::{Written, listed, nearest};
-use crate::domain::{Finding, News};
+use crate::domain::{DIGEST_ABOVE, Finding, Manners, News};
 
 /// Where Slack's methods are.
 const SLACK_API: &str = "https://slack.com/api";
@@ -27,6 +27,9 @@ const USUAL: [News; 9] = [
     News::Stopped,
     News::Refused,
 ];
+
+/// What is told in quiet hours, too.
+const URGENT: [News; 2] = [News::Failed, News::RolledBack];
 
 /// The services, as they are written.
 #[derive(Clone, Copy)]
@@ -59,7 +62,8 @@ impl Checker<'_> {
         for chat in raw.into_iter().flat_map(|it| &it.value) {
             let name = self.required(chat.value.name.as_ref(), "name", "chat", &chat.span);
             let kind = self.chat_kind(chat);
-            let on = self.news(&chat.value);
+            let on = self.news(chat.value.on.as_ref(), "on", USUAL);
+            let manners = self.manners(&chat.value, kind.as_ref());
             let (Some(name), Some(kind)) = (name, kind) else { continue };
             let people = self.people_there(&chat.value, &kind);
             self.fit_chat_name(&name);
@@ -67,7 +71,7 @@ impl Checker<'_> {
                 let finding = Finding::error("config/name-taken", format!("a chat `{}` exists already", name.value));
                 self.reader.find(finding.help("give each chat a name of its own"), &name.span);
             }
-            chats.push(Chat { name: name.value, kind, on, people, buttons });
+            chats.push(Chat { name: name.value, kind, on, people, manners, buttons });
         }
         chats
     }
@@ -145,8 +149,29 @@ impl Checker<'_> {
         Url::parse(&address).ok()
     }
 
-    fn news(&mut self, raw: &RawChat) -> BTreeSet<News> {
-        let Some(on) = &raw.on else { return USUAL.into() };
+    /// When it is told something new. A program wants everything, at once.
+    fn manners(&mut self, raw: &RawChat, kind: Option<&ChatKind>) -> Manners {
+        let quiet = self.windows(raw.quiet.as_ref(), "chat.quiet");
+        let urgent = self.news(raw.urgent.as_ref(), "urgent", URGENT);
+        if matches!(kind, Some(ChatKind::Webhook { .. })) {
+            let written = [raw.quiet.as_ref().map(|it| &it.span), raw.digest_above.as_ref().map(|it| &it.span)];
+            for span in written.into_iter().flatten() {
+                let message = "this has no effect: a program is told everything at once";
+                self.reader.find(Finding::warning("config/unused", message).help("take it out"), span);
+            }
+            return Manners::default();
+        }
+        let above = raw.digest_above.as_ref().map_or(DIGEST_ABOVE, |it| it.value);
+        Manners { quiet, urgent, digest_above: Some(above).filter(|it| *it > 0) }
+    }
+
+    fn news<const N: usize>(
+        &mut self,
+        written: Option<&Written<Vec<Written<String>>>>,
+        key: &str,
+        usual: [News; N],
+    ) -> BTreeSet<News> {
+        let Some(on) = written else { return usual.into() };
         let words = News::ALL.map(|it| (it.as_str(), it));
         let mut found = BTreeSet::new();
         for written in &on.value {
@@ -159,7 +184,7 @@ impl Checker<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("use some of {}", listed(&known)),
             };
-            self.bad(&written.span, format!("`chat.on` cannot have `{}`", written.value), help);
+            self.bad(&written.span, format!("`chat.{key}` cannot have `{}`", written.value), help);
         }
         found
     }

@@ -391,6 +391,9 @@ table! {
         to: Texts,
         on: Texts,
         people: RawPeople,
+        digest_above: u32,
+        quiet: Vec<Written<RawWindow>>,
+        urgent: Texts,
     }
 }
 

@@ -109,6 +109,11 @@ impl Calendar {
     }
 }
 
+/// The end of the time that windows keep quiet, where they do now. One that follows at once belongs to it.
+pub(super) fn quiet_until(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
+    closed_by(windows, now).map(|_| free_from(windows, now).unwrap_or(Timestamp::MAX))
+}
+
 fn of_kind(windows: &[Window], kind: WindowKind) -> impl Iterator<Item = &Window> {
     windows.iter().filter(move |it| it.kind == kind)
 }

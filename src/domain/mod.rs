@@ -50,6 +50,7 @@ mod freeze;
 mod hint;
 mod ids;
 mod lock;
+mod manners;
 mod masking;
 mod news;
 mod on_github;
@@ -99,6 +100,7 @@ pub use ids::{
     Unfit,
 };
 pub use lock::{Lock, Pause, Releases};
+pub use manners::{DIGEST_ABOVE, Manners};
 pub use masking::Mask;
 pub use news::News;
 pub use on_github::{OnGitHub, names_in};

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::sink::{Message, Said};
 use crate::board::{ApprovalView, commit_url, repository_url};
-use crate::chat::{self, Bulletin, Card, Changes, ChatError, Commit, Links, Place, Service, Step, Trouble, step_line};
+use crate::chat::{
+    self, Bulletin, Card, Changes, ChatError, Commit, Links, Place, Service, Step, Trouble, digest, step_line,
+};
 use crate::clients::Clock;
 use crate::config::Chat;
 use crate::domain::{
@@ -135,6 +139,30 @@ impl ChatPlace {
             },
         };
         Ok(Some(Tidings { bulletin, since, told }))
+    }
+
+    /// Before when it is not told this. What goes in the place of something else disturbs nobody.
+    pub(super) fn held_back(
+        &self,
+        tidings: &Tidings,
+        stands: bool,
+        posts: &[Timestamp],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let disturbs = !(stands && self.service.abilities().edits);
+        disturbs.then(|| self.chat.manners.held_until(tidings.bulletin.news, posts, now)).flatten()
+    }
+
+    /// For how long it may be told nothing.
+    pub(super) fn longest_held_back(&self) -> SignedDuration {
+        self.chat.manners.longest()
+    }
+
+    /// Says several things in one message, which nothing is edited in later.
+    pub(super) async fn say_together(&self, tidings: &[&Tidings]) -> Result<(), ChatError> {
+        let bulletins: Vec<&Bulletin> = tidings.iter().map(|it| &it.bulletin).collect();
+        let Some((newest, card)) = bulletins.last().zip(digest(&bulletins)) else { return Ok(()) };
+        self.service.post(newest, &card).await.map(|_| ())
     }
 
     /// Says it: in place of what stands there, or anew. Steps beneath it are told as far as that works: what counts is the

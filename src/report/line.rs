@@ -25,6 +25,8 @@ pub(super) struct Line {
     planned: BTreeSet<DeploymentId>,
     /// None of these is mentioned sooner.
     planned_after: Option<Timestamp>,
+    /// Whether all are told one by one, however many.
+    is_scattered: bool,
 }
 
 /// What is known of a deployment at a sink.
@@ -34,6 +36,8 @@ struct Open {
     due: Option<Timestamp>,
     /// Whether `due` is when to try again.
     retries: bool,
+    /// Whether it is held back until `due`, and told together with others then.
+    gathers: bool,
     /// Whether it is over.
     is_over: bool,
     attempts: u32,
@@ -112,7 +116,7 @@ impl Line {
 
     /// The next deployment of which something waits for its pace only.
     pub(super) fn ready(&self) -> Option<DeploymentId> {
-        let is_retry = |id: &DeploymentId| self.open.get(id).is_some_and(|open| open.retries);
+        let is_retry = |id: &DeploymentId| self.open.get(id).is_some_and(|open| open.retries || open.gathers);
         let waiting = self.ends.iter().chain(&self.agenda).map(|(_, id)| *id).find(|id| !is_retry(id));
         waiting.or_else(|| self.planned.first().copied())
     }
@@ -143,7 +147,7 @@ impl Line {
             return;
         }
         let Some(open) = self.open.get_mut(&id) else { return };
-        (open.retries, open.attempts, open.stumbles_since) = (false, 0, None);
+        (open.retries, open.gathers, open.attempts, open.stumbles_since) = (false, false, 0, None);
         if let Some(notice) = notice {
             (open.settled, open.told_at, open.told) = (Some(notice), Some(now), open.told + 1);
         }
@@ -152,6 +156,26 @@ impl Line {
     /// There is more to say of it at once.
     pub(super) fn goes_on(&mut self, id: DeploymentId, now: Timestamp) {
         self.schedule(id, Some(now));
+    }
+
+    /// It is held back until then, unless all are told one by one.
+    pub(super) fn hold_back(&mut self, id: DeploymentId, until: Timestamp) -> bool {
+        let Some(open) = self.open.get_mut(&id).filter(|_| !self.is_scattered) else { return false };
+        open.gathers = true;
+        self.schedule(id, Some(until));
+        true
+    }
+
+    /// What was held back and may be told now, the oldest first.
+    pub(super) fn gathered(&self, now: Timestamp) -> Vec<DeploymentId> {
+        let is_ready = |open: &Open| open.gathers && open.due.is_some_and(|due| due <= now);
+        self.open.iter().filter(|(_, open)| is_ready(open)).map(|(id, _)| *id).collect()
+    }
+
+    /// What was held back is told one by one after all, and so is what follows.
+    pub(super) fn scatter(&mut self) {
+        self.is_scattered = true;
+        self.open.values_mut().for_each(|open| open.gathers = false);
     }
 
     /// What comes of a message that could not be said. One that is given up is [settled](Self::settle) by the caller.

@@ -1,7 +1,9 @@
 //! The outbox: what the world should know of each deployment, less what the ledger says that it knows. It sends one
 //! message at a time, passes over what is out of date, and never sends what a newer deployment has already replaced.
 
+mod gather;
 mod outages;
+mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,10 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::brief::{self, Brief};
-use super::line::{Due, Line, Stumbled};
+use super::line::{Due, Line};
 use super::pace::{self, Pace};
-use super::sink::{Message, Said, Sink};
-use super::unsaid::Unsaid;
+use super::sink::{Message, Sink};
 use super::untold::{self, Heard, Untold};
 use super::way::{Voice, Way};
 use crate::board::Outages;
@@ -347,6 +348,13 @@ impl Reports {
                 return Ok(());
             }
         };
+        if self.hold_back(place, id, &message) {
+            return Ok(());
+        }
+        let gathered = self.gathered_with(place, id);
+        if !gathered.is_empty() {
+            return self.tell_together(place, gathered).await;
+        }
         let span = span::of(&deployment);
         self.say(place, deployment, message).instrument(span).await
     }
@@ -363,7 +371,12 @@ impl Reports {
             self.ways.entry(voice.clone()).or_default().write(self.clock.now());
         }
         let event = match said {
-            Ok(said) => self.was_said(place, &deployment, message, said),
+            Ok(said) => {
+                if message.remote_id.is_none() || message.remote_id != said.remote_id {
+                    self.count(place);
+                }
+                self.was_said(place, &deployment, message, said)
+            }
             Err(unsaid) => self.stumble(place, &deployment, message, unsaid),
         };
         self.show();
@@ -382,58 +395,6 @@ impl Reports {
     fn denied(&self, sink: usize, deployment: &Deployment) -> Option<&Failure> {
         let (until, failure) = self.denied.get(&(sink, deployment.order().target.repository.clone()))?;
         Some(failure).filter(|_| self.clock.now() < *until)
-    }
-
-    fn was_said(&mut self, place: &Place, deployment: &Deployment, message: Message, said: Said) -> SinkEvent {
-        self.is_up(place);
-        let (now, line) = (self.clock.now(), self.lines.entry(place.clone()).or_default());
-        let Message { sha, notice: wanted, stand, .. } = message;
-        let Said { remote_id, notice, context, steps } = said;
-        let (state, text, deployment, is_over) =
-            (notice.state, notice.text.clone(), deployment.id(), deployment.state().is_over());
-        let is_all = notice == wanted;
-        tracing::debug!(sink = self.sinks[place.sink].name(), notice = notice.state.as_str(), "told");
-        line.settle(deployment, is_over && is_all, Some(notice), now);
-        if !is_all {
-            line.goes_on(deployment, now);
-        }
-        SinkEvent::Sent { deployment, context, sha, state, text, remote_id, nth: stand + 1, steps }
-    }
-
-    /// What came of a message that could not be said.
-    fn stumble(&mut self, place: &Place, deployment: &Deployment, message: Message, unsaid: Unsaid) -> SinkEvent {
-        let (id, sink, now) = (deployment.id(), &self.sinks[place.sink], self.clock.now());
-        let line = self.lines.entry(place.clone()).or_default();
-        let mut way = place.voice.as_ref().and_then(|voice| self.ways.get_mut(voice));
-        let was_down = way.as_ref().is_some_and(|it| it.down().is_some());
-        let stumbled = line.stumble(id, &unsaid, now, &self.pace, way.as_deref_mut());
-        let down_since = way.filter(|_| unsaid.for_all).and_then(|it| it.down()).map(|it| it.since);
-        let Message { notice, remote_id, stand, .. } = message;
-        let nth = stand + u32::from(unsaid.may_be_taken);
-        let failure = unsaid.failure;
-        let code = failure.code.as_str();
-        match stumbled {
-            Stumbled::GaveUp => {
-                if unsaid.is_denied && !matches!(sink, Sink::GitHubStatus(_) | Sink::GitHubComment(_)) {
-                    let place = (place.sink, deployment.order().target.repository.clone());
-                    self.denied.insert(place, (pace::after(now, DENIED_FOR), failure.clone()));
-                }
-                let sink = sink.name();
-                let help = failure.help.as_deref().unwrap_or_default();
-                tracing::error!(sink, code, help, "gave up telling: {}", failure.message);
-                line.settle(id, deployment.state().is_over(), Some(notice), now);
-                SinkEvent::GaveUp { deployment: id, failure, remote_id, nth }
-            }
-            Stumbled::Again(next_at, attempt) => {
-                let (sink, why) = (sink.name(), &failure.message);
-                match down_since {
-                    Some(_) if !was_down => self.went_down(place, &failure),
-                    None if !unsaid.for_all => tracing::warn!(sink, code, attempt, %next_at, "not told yet: {why}"),
-                    Some(_) | None => tracing::debug!(sink, code, attempt, %next_at, "not told yet: {why}"),
-                }
-                SinkEvent::Stumbled { deployment: id, failure, attempt, next_at, remote_id, nth, down_since }
-            }
-        }
     }
 
     async fn read<T: Send + 'static>(

@@ -177,7 +177,8 @@ impl Sink {
         match self {
             Self::GitHubStatus(_) | Self::Shown(_) => NEWS,
             Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => NEWS_OF_OTHERS,
-            Self::Chat(_) => NEWS_OF_OTHERS,
+            // What was held back is news when it is told.
+            Self::Chat(place) => NEWS_OF_OTHERS.saturating_add(place.longest_held_back()),
         }
     }
 
@@ -225,6 +226,26 @@ impl Sink {
             Self::GitHubComment(_) => {
                 comment::story(ledger, self.name(), deployment, sha.as_str()).map(|it| it.map(Matter::Story))
             }
+        }
+    }
+
+    /// Before when it wants to hear nothing of this; nothing where at once. `posts`: when it was told something new.
+    pub(super) fn held_back(&self, message: &Message, posts: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+        match (self.at_github(), &message.matter) {
+            (Err(place), Matter::Tidings(tidings)) => place.held_back(tidings, message.remote_id.is_some(), posts, now),
+            (Ok(_) | Err(_), _) => None,
+        }
+    }
+
+    /// Says several things at once.
+    pub(super) async fn say_together(&self, messages: &[&Message]) -> Result<(), Unsaid> {
+        let tidings = messages.iter().filter_map(|it| match &it.matter {
+            Matter::Tidings(tidings) => Some(tidings.as_ref()),
+            Matter::Nothing | Matter::Findings(_) | Matter::Story(_) => None,
+        });
+        match self.at_github() {
+            Err(place) => place.say_together(&tidings.collect::<Vec<_>>()).await.map_err(|it| Unsaid::of_chat(&it)),
+            Ok(_) => Ok(()),
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Way {
     writes: VecDeque<Timestamp>,
     /// It would fail like the last one sooner than this.
     down_until: Option<Timestamp>,
+    /// When something new was told in the last hour, since the program started.
+    posts: VecDeque<Timestamp>,
     /// How often in a row it failed.
     stumbles: u32,
     down: Option<Down>,
@@ -82,12 +84,19 @@ impl Way {
 
     /// It is written to now.
     pub(super) fn write(&mut self, now: Timestamp) {
-        let an_hour_ago = SignedDuration::try_from(HOUR).ok().and_then(|hour| now.checked_sub(hour).ok());
-        while self.writes.front().is_some_and(|first| an_hour_ago.is_some_and(|before| *first <= before)) {
-            self.writes.pop_front();
-        }
-        self.writes.truncate(self.writes.partition_point(|it| *it <= now));
+        forget_before_an_hour(&mut self.writes, now);
         self.writes.push_back(now);
+    }
+
+    /// Something new was told, and not in the place of something else.
+    pub(super) fn posted(&mut self, now: Timestamp) {
+        forget_before_an_hour(&mut self.posts, now);
+        self.posts.push_back(now);
+    }
+
+    /// When something new was told, the oldest first.
+    pub(super) fn posts(&self) -> Vec<Timestamp> {
+        self.posts.iter().copied().collect()
     }
 
     /// Its other side took a message. Gives how it was down before.
@@ -126,6 +135,15 @@ impl Way {
     pub(super) fn seems_up(&self) -> bool {
         self.stumbles == 0
     }
+}
+
+/// Leaves what was in the last hour. What was by a clock that was ahead counts for nothing.
+fn forget_before_an_hour(times: &mut VecDeque<Timestamp>, now: Timestamp) {
+    let an_hour_ago = SignedDuration::try_from(HOUR).ok().and_then(|hour| now.checked_sub(hour).ok());
+    while times.front().is_some_and(|first| an_hour_ago.is_some_and(|before| *first <= before)) {
+        times.pop_front();
+    }
+    times.truncate(times.partition_point(|it| *it <= now));
 }
 
 #[cfg(test)]

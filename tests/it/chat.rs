@@ -5,6 +5,7 @@ mod away;
 mod dialogue;
 mod discord;
 mod email;
+mod manners;
 mod mattermost;
 mod outbox;
 mod slack;

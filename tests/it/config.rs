@@ -454,7 +454,7 @@ fn a_chat_that_nobody_knows_is_told() {
         "[[chat]]\nname = \"ops\"\nkind = \"irc\"\nwebhook = { env = \"TOKEN\" }\n",
         expect![[r#"
             3:8+5 Error config/bad-value: `chat.kind` cannot be `irc`
-                use one of `slack`, `discord`, `mattermost`, `teams`, `webhook`
+                use one of `slack`, `discord`, `mattermost`, `teams`, `email`, `webhook`
             Warning config/no-target: no target is configured: nothing will be deployed
                 add a `[[target]]`; `landfall config docs` shows one
         "#]],

@@ -48,7 +48,7 @@ impl Heard {
     }
 
     /// A deployment that began: what everybody is told.
-    async fn began(&self, title: &str) -> DeploymentId {
+    pub(super) async fn began(&self, title: &str) -> DeploymentId {
         let (sha, id) = self.pushed(title).await;
         self.world.append(id, E::Weighing).await;
         let (head, commit) = (sha.clone(), sha);
@@ -56,14 +56,14 @@ impl Heard {
         id
     }
 
-    async fn fail(&self, id: DeploymentId) {
+    pub(super) async fn fail(&self, id: DeploymentId) {
         self.world
             .append(id, E::Failed { failure: Failure::revision("host/script-failed", "no").help("mend it") })
             .await;
     }
 
     /// What was told since the last time: how, and the line of its notification.
-    fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         let line = |it: Told| {
             let way = it.path.rsplit('/').next().unwrap_or_default().to_owned();
             let beneath = if it.body["thread_ts"].is_null() { "" } else { " beneath" };

@@ -16,8 +16,14 @@ fn webhook() -> Place {
 }
 
 pub(super) fn bot() -> Place {
+    bot_with("")
+}
+
+/// A bot with more keys.
+pub(super) fn bot_with(keys: &str) -> Place {
     Place::written("slack", ADA, |chats| {
-        format!("token = {{ file = \"hook\" }}\nchannel = \"C024BE91L\"\napi_url = \"{}/slack/api\"", chats.url())
+        let api = format!("{}/slack/api", chats.url());
+        format!("token = {{ file = \"hook\" }}\nchannel = \"C024BE91L\"\napi_url = \"{api}\"\n{keys}")
     })
 }
 
