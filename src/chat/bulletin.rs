@@ -99,6 +99,9 @@ pub struct Bulletin {
     pub news: News,
     /// When.
     pub at: Timestamp,
+    /// Whether it is only a test of the place that is told, and of no deployment.
+    #[serde(rename = "test")]
+    pub is_test: bool,
     /// Where.
     pub place: Place,
     /// The commit.

@@ -166,7 +166,7 @@ impl Card {
             news: bulletin.news,
             mood: mood(bulletin.news),
             title: title(bulletin),
-            text: vec![Span::Said(words(&bulletin.text))],
+            text: text(bulletin),
             facts: facts(bulletin, people),
             changes: changes(bulletin),
             log: trouble.and_then(|it| it.log.as_deref()).map(tail).filter(|it| !it.is_empty()),
@@ -236,6 +236,12 @@ pub(super) fn title(bulletin: &Bulletin) -> Vec<Span> {
         News::Skipped => " was left out",
     };
     vec![target, Span::plain(format!("{how} ")), commit(&bulletin.commit)]
+}
+
+/// How it stands, and before that, that it is a test.
+fn text(bulletin: &Bulletin) -> Vec<Span> {
+    let test = bulletin.is_test.then(|| Span::plain("Only a test, nothing was deployed: "));
+    test.into_iter().chain([Span::Said(words(&bulletin.text))]).collect()
 }
 
 fn facts(bulletin: &Bulletin, people: &BTreeMap<String, String>) -> Vec<Fact> {

@@ -56,16 +56,23 @@ impl ConfigArgs {
 pub(super) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Target>>, Trouble> {
     let known = || config.targets.iter().map(|it| it.name.as_str());
     if let Some(name) = names.iter().find(|name| !known().any(|it| it == *name)) {
-        let help = match nearest(name, known()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                format!("the configuration has {}", known().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))
-            }
-        };
-        return Err(Trouble::wrong(format!("no target is called `{name}`")).help(help));
+        return Err(unknown("target", name, known()));
     }
     let wanted = |it: &&Arc<Target>| names.is_empty() || names.iter().any(|name| name == it.name.as_str());
     Ok(config.targets.iter().filter(wanted).cloned().collect())
+}
+
+/// What is said of a name that the configuration does not have.
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Trouble {
+    let known: Vec<&str> = known.collect();
+    let all = || known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+    let help = match nearest(name, known.iter().copied()) {
+        Some(near) if known.len() > 1 => format!("did you mean `{near}`? The configuration has {}", all()),
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("the configuration has none: add a `[[{what}]]`"),
+        None => format!("the configuration has {}", all()),
+    };
+    Trouble::wrong(format!("no {what} is called `{name}`")).help(help)
 }
 
 fn refused(path: &Path, findings: &Findings) -> Trouble {

@@ -22,6 +22,7 @@ mod hold;
 mod import;
 mod init;
 mod log;
+mod notify;
 mod pushed;
 mod send;
 mod serve;

@@ -9,7 +9,7 @@ use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
     apply, ask, audit, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, hold, import, init,
-    send, serve, status, token, upkeep, why,
+    notify, send, serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -82,6 +82,9 @@ enum Verb {
     Token(token::TokenVerb),
     /// Look at every outside thing that the bot needs, and say what to do where something is wrong
     Doctor(doctor::DoctorArgs),
+    /// Try a place that is told in chat
+    #[command(subcommand)]
+    Notify(notify::NotifyVerb),
     /// Print what AWS has to be told for the targets configured
     #[command(subcommand)]
     Aws(aws::AwsVerb),
@@ -136,6 +139,7 @@ impl Verb {
             Self::Audit(it) => audit::run(&it, environment),
             Self::Token(it) => token::run(&it, environment),
             Self::Doctor(it) => doctor::run(&it, environment),
+            Self::Notify(notify::NotifyVerb::Test(it)) => notify::test(&it, environment),
             Self::Aws(it) => aws::run(&it, environment),
             Self::Explain(it) => explain::run(&it),
             Self::Upkeep(it) => upkeep::run(&it, environment),

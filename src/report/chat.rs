@@ -116,6 +116,7 @@ impl ChatPlace {
             deployment: deployment.id(),
             news,
             at: deployment.changed_at(),
+            is_test: false,
             place: Place {
                 target: order.target.name.to_string(),
                 environment: order.target.environment.clone(),

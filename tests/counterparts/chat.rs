@@ -42,6 +42,7 @@ pub(crate) fn bulletin() -> Bulletin {
         deployment: DeploymentId::derive(now, &["chat"]),
         news: News::Succeeded,
         at: now,
+        is_test: false,
         place: Place { environment: target.clone(), target, repository: "acme/shop".into(), reference },
         commit: Commit {
             sha: "4f2c1e9".repeat(6)[..40].into(),

@@ -7,6 +7,7 @@ mod discord;
 mod email;
 mod manners;
 mod mattermost;
+mod notify;
 mod outbox;
 mod slack;
 mod teams;
@@ -210,6 +211,7 @@ fn bulletin(news: News) -> Bulletin {
         deployment: DeploymentId::derive(NOW.parse().unwrap(), &["d-1", "production"]),
         news,
         at: NOW.parse().unwrap(),
+        is_test: false,
         place: Where {
             target: "production".into(),
             environment: "prod_eu".into(),
