@@ -34,7 +34,7 @@ use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::slack::SlackState;
 use crate::intake::sns::{self, SnsState, Trust};
-use crate::intake::{Hear, IntakeState};
+use crate::intake::{Hear, IntakeState, Missed};
 use crate::ledger::{Append, Ledger, LedgerError, Options, Seams};
 use crate::report::{self, ChatPlace, ReportError, Reports, Sink};
 use crate::revisions::Stores;
@@ -45,6 +45,9 @@ use crate::web::WebState;
 use crate::web::access::Tokens;
 
 use door::{Door, UNREAD};
+
+/// How long commands that are being carried out may still take once the program is asked to end.
+const COMMANDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a bot is made of besides its configuration.
 pub struct Parts {
@@ -141,6 +144,8 @@ pub struct App {
     pub asks: conductor::Asks,
     /// Takes away what nobody needs.
     pub upkeep: Upkeep,
+    /// Carries out what people ask for in words.
+    commands: Commands,
     stop: CancellationToken,
     fallen: watch::Receiver<Option<(&'static str, String)>>,
     server: ServerHandle,
@@ -158,10 +163,7 @@ impl App {
         let report_pace = config.github.between_writes.map_or(report_pace, |it| report_pace.every(it));
         let (upkeep_pace, unread) = (parts.upkeep_pace, parts.unread);
         let ledger = open_ledger(&config, &clock, &probe).await?;
-        let github = GitHubClients::for_targets(&config.github, &config.targets, clock.clone()).map_err(|error| {
-            let help = "correct `github.api_url`";
-            AppError::Need(Failure::setup("app/github", error.to_string()).help(help))
-        })?;
+        let github = github_clients(&config, &clock)?;
         let accounts = Accounts::paced(parts.aws.clone(), parts.pace.clone(), clock.clone()).masked(config.mask());
         let sns = hear_sns(&config, &parts, &accounts);
         let sources = Sources::new(&config.data_dir, github.clone());
@@ -174,19 +176,12 @@ impl App {
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();
         let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
-        let board = Board::new(
-            ledger.clone(),
-            config.targets.clone(),
-            clock.clone(),
-            config.calendar.clone(),
-            config.public_url.as_deref(),
-            &config.github.api_url,
-        );
+        let board = board(&config, &ledger, &clock);
         let figures = Figures::new(board.clone());
         let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
         let hear: Hear = Arc::new(hear);
         let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
-        let missed = intake.missed(&github);
+        let before = ask_for(intake.missed(&github));
         let desk: Arc<dyn Asks> = Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone()));
         let commands = Commands::new(desk.clone(), board.clone(), &config, &github);
         let (intake, slack) = hear_commands(&config, intake, &commands, &clock);
@@ -205,10 +200,6 @@ impl App {
         let (address, server) =
             Door { intake, sns, slack, web, figures: figures.clone(), unread }.open(config.server.listen)?;
         write(&ledger, BotEvent::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
-        let before: Before = Arc::new(move || {
-            let missed = missed.clone();
-            async move { missed.once().await }.boxed()
-        });
         let catch_up = CatchUp { ledger: ledger.clone(), world, targets, every: config.catch_up_every, before, hear };
         let (fall, fallen) = watch::channel(None);
         let crew = Crew { stop: stop.clone(), fall };
@@ -230,7 +221,21 @@ impl App {
             reports.push(tell("what tells chat", vec![Sink::Chat(Arc::new(place))]));
         }
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
-        Ok(Self { address, ledger, board, tokens, asks, stop, fallen, server, tasks, upkeep, reports, stop_reports })
+        Ok(Self {
+            address,
+            ledger,
+            board,
+            tokens,
+            asks,
+            commands,
+            stop,
+            fallen,
+            server,
+            tasks,
+            upkeep,
+            reports,
+            stop_reports,
+        })
     }
 
     /// Returns when the ledger closed itself, or a part of the bot ended: nothing can be promised any more, and a
@@ -260,6 +265,7 @@ impl App {
             }
         }
         self.server.stop(true).await;
+        self.commands.finish(COMMANDS_WITHIN).await;
         self.stop_reports.cancel();
         for ended in join_all(self.reports).await {
             match ended {
@@ -323,6 +329,31 @@ fn hear_sns(config: &Config, parts: &Parts, accounts: &Accounts) -> SnsState {
     let accounts = accounts.clone();
     let hear: sns::Hear = Arc::new(move |hint| accounts.nudge(hint));
     SnsState::new(config.sns.clone(), parts.trust.clone(), hear, parts.clock.clone())
+}
+
+fn github_clients(config: &Config, clock: &Clock) -> Result<GitHubClients, AppError> {
+    let clients = GitHubClients::for_targets(&config.github, &config.targets, clock.clone());
+    let help = "correct `github.api_url`";
+    clients.map_err(|error| AppError::Need(Failure::setup("app/github", error.to_string()).help(help)))
+}
+
+fn board(config: &Config, ledger: &Ledger, clock: &Clock) -> Board {
+    Board::new(
+        ledger.clone(),
+        config.targets.clone(),
+        clock.clone(),
+        config.calendar.clone(),
+        config.public_url.as_deref(),
+        &config.github.api_url,
+    )
+}
+
+/// What is done before heads are compared.
+fn ask_for(missed: Missed) -> Before {
+    Arc::new(move || {
+        let missed = missed.clone();
+        async move { missed.once().await }.boxed()
+    })
 }
 
 /// The doors through which commands come.

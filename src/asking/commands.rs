@@ -1,9 +1,12 @@
 //! What becomes of a command: it is understood, its person is asked after, and what it wants is done or told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use super::answers;
 use super::permits::{Permits, nobody};
@@ -102,6 +105,9 @@ struct Inside {
     targets: Vec<Arc<Target>>,
     github: GitHubClients,
     permits: Permits,
+    /// What is being carried out, whoever still waits for it.
+    under_way: TaskTracker,
+    runtime: Handle,
 }
 
 /// What a command came to.
@@ -137,10 +143,27 @@ struct HeadRepository {
 }
 
 impl Commands {
-    /// Ready to be told. `asks` carries out what is asked for, and GitHub says who may.
+    /// Ready to be told. `asks` carries out what is asked for, and GitHub says who may. Commands run on the runtime that this
+    /// is called on.
     pub fn new(asks: Arc<dyn Asks>, board: Board, config: &Config, github: &GitHubClients) -> Self {
         let (targets, permits) = (config.targets.clone(), Permits::new(config.commands.clone(), github.clone()));
-        Self(Arc::new(Inside { asks, board, targets, github: github.clone(), permits }))
+        let (under_way, runtime) = (TaskTracker::new(), Handle::current());
+        Self(Arc::new(Inside { asks, board, targets, github: github.clone(), permits, under_way, runtime }))
+    }
+
+    /// Begins something that goes on when nobody waits for it any more: neither a connection that breaks nor a server that
+    /// ends stops a command.
+    pub fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // A worker of the server has a runtime of its own, which ends with it.
+        self.0.under_way.spawn_on(work, &self.0.runtime);
+    }
+
+    /// Waits until all that was begun is done, for as long as `within`.
+    pub async fn finish(&self, within: Duration) {
+        self.0.under_way.close();
+        if tokio::time::timeout(within, self.0.under_way.wait()).await.is_err() {
+            tracing::warn!("a command was cut off, since the bot ends: whoever asked has to look at `status`");
+        }
     }
 
     /// Answers beneath the comment of that number that a command came in: by a sign, and in words for whoever has to do

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::sync::oneshot;
 
 use super::payload::{Malformed, repository_name};
 use crate::asking::{Commands, Home, Person, Place, Reply, Said};
@@ -143,13 +144,15 @@ impl Comment {
         };
         let key = format!("github-comment/{}/{id}", repository.id.unwrap_or_default());
         let said = Said { person, words, key, place };
-        let commands = commands.clone();
-        let done = tokio::spawn(async move {
-            let reply = commands.carry_out(&said).await;
-            commands.answer_on_github(&said, id, &reply).await;
-            reply
+        let carrier = commands.clone();
+        let (tell, told) = oneshot::channel();
+        commands.begin(async move {
+            let reply = carrier.carry_out(&said).await;
+            carrier.answer_on_github(&said, id, &reply).await;
+            // Whoever waited may be gone: the answer stands beneath the comment.
+            let _ = tell.send(reply);
         });
-        match tokio::time::timeout(WITHIN, done).await {
+        match tokio::time::timeout(WITHIN, told).await {
             Ok(Ok(Reply { is_done: true, .. })) => "the command was carried out".into(),
             Ok(Ok(Reply { lines, .. })) => {
                 let why: Vec<String> = lines.iter().map(|it| crate::chat::text_of(it)).collect();

@@ -92,6 +92,7 @@ impl ChatPlace {
             return Ok(Some(notice));
         }
         let is_told = self.chat.on.contains(&news) && (edits || news != News::Progressing);
+        let is_told = is_told || is_left_open(last, news);
         Ok(is_told.then(|| if edits { notice } else { Notice { text: news.as_str().into(), ..notice } }))
     }
 
@@ -251,6 +252,13 @@ impl ChatPlace {
         let (title, author, url) = (order.title.clone(), order.author.clone(), commit_url(order, sha, &self.github));
         Commit { sha: sha.to_string(), short: sha.short().to_owned(), title, author, url }
     }
+}
+
+/// Whether a place heard that it began or waits, and nothing of how it was passed over: nobody waits for it any more.
+fn is_left_open(last: Option<&SinkEvent>, news: News) -> bool {
+    let Some(SinkEvent::Sent { text, .. }) = last else { return false };
+    let is_open = [News::Held, News::Started].iter().any(|it| it.as_str() == text);
+    is_open && matches!(news, News::Superseded | News::Skipped)
 }
 
 /// What is news about it.

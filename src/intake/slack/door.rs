@@ -118,7 +118,7 @@ impl Inner {
         let said = Said { person, words, key: format!("slack/{once}"), place: Place::Anywhere };
         let (commands, clock, to) = (self.commands.clone(), self.clock.clone(), answer_to.clone());
         let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
+        self.commands.begin(async move {
             let reply = commands.carry_out(&said).await;
             if let Err(reply) = tell.send(reply) {
                 answer_later(to, &reply, &clock).await;
@@ -127,7 +127,7 @@ impl Inner {
         match tokio::time::timeout(WITHIN, told).await {
             Ok(Ok(reply)) if is_button => {
                 let clock = self.clock.clone();
-                tokio::spawn(async move { answer_later(answer_to, &reply, &clock).await });
+                self.commands.begin(async move { answer_later(answer_to, &reply, &clock).await });
                 HttpResponse::Ok().finish()
             }
             Ok(Ok(reply)) => HttpResponse::Ok().json(slack_answer(&reply.lines, reply.changes)),

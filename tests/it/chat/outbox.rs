@@ -6,7 +6,8 @@ use std::time::Duration;
 use landfall::board::Outages;
 use landfall::clients::github::GitHubClients;
 use landfall::domain::{
-    Cause, CommitSha, DeploymentEvent as E, DeploymentId, Failure, Lifecycle, Order, Progress, SinkEvent, StepStatus,
+    Cause, CommitSha, DeploymentEvent as E, DeploymentId, Failure, Hold, HoldKind, Lifecycle, Order, Progress,
+    SinkEvent, StepStatus,
 };
 use landfall::report::{ChatPlace, Reports, Sink, Turn as Reported};
 use landfall::source::Sources;
@@ -271,6 +272,23 @@ async fn a_place_for_which_nothing_waits_any_more_is_not_said_to_be_down_after_a
     let outages = Outages::default();
     heard.reports().showing(outages.clone()).run_to_idle().await.unwrap();
     assert_eq!(outages.now(), []);
+}
+
+#[tokio::test]
+async fn who_was_told_that_something_waits_is_told_that_it_was_passed_over() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let (_, id) = heard.pushed("waits").await;
+    let hold = Hold { kind: HoldKind::Lock, reason: "locked by ada".into(), until: None };
+    heard.world.append(id, E::Held { hold }).await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(heard.told().len(), 1);
+    let (by, unheard) = heard.pushed("newer").await;
+    heard.world.append(id, E::Superseded { by: by.clone(), deployment: Some(unheard) }).await;
+    heard.world.append(unheard, E::Superseded { by, deployment: None }).await;
+    reports.run_to_idle().await.unwrap();
+    let told = heard.told();
+    assert!(told.len() == 1 && told[0].contains("blog was superseded"), "and nothing of what was never told: {told:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Slack's slash command and buttons.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use landfall::domain::State;
 use serde_json::{Value, json};
@@ -158,6 +161,30 @@ fn a_button_is_answered_where_slack_says_and_a_link_is_nothing() {
     assert!(it.types(ADA, "status", "2.2").contains("locked by ada on Slack"));
     let link = json!({ "action_id": "open-deployment", "type": "button", "url": "https://deploy.example.com/" });
     assert_eq!(press(link, "2.3").0, 200);
+}
+
+#[test]
+fn what_takes_longer_than_slack_waits_is_answered_where_slack_says() {
+    let mut it = Workspace::new("people = [\"ada\"]");
+    let slow = Arc::new(AtomicBool::new(false));
+    it.bot.stop();
+    let is_slow = slow.clone();
+    it.bot.start_with(Arc::new(move |seam| {
+        if seam == "before-write" && is_slow.swap(false, Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+    }));
+    slow.store(true, Ordering::SeqCst);
+    assert_eq!(it.types(ADA, "lock site", "6.1"), "⏳ It takes a moment: the answer follows.");
+    let answer =
+        |told: &Told| told.path.starts_with("/slack/answers/") && read(&told.body).contains("asked to lock site");
+    it.bot.wait_for("the answer", |_| it.chats.take().iter().any(answer));
+    // Asked to end meanwhile, the bot carries out what it has begun.
+    slow.store(true, Ordering::SeqCst);
+    assert_eq!(it.types(ADA, "unlock site", "6.2"), "⏳ It takes a moment: the answer follows.");
+    it.bot.stop();
+    let told: Vec<String> = it.chats.take().iter().map(|told| format!("{}: {}", told.path, told.text)).collect();
+    assert!(told.iter().any(|it| it.contains("asked to unlock site")), "{told:?}");
 }
 
 /// The buttons that are commands of all messages that stand or stood.
