@@ -45,9 +45,10 @@ impl Manners {
         (gathered > now).then_some(gathered)
     }
 
-    /// For how long something may be held back.
-    pub fn longest(&self) -> SignedDuration {
-        self.quiet.iter().map(|it| it.long).max().unwrap_or(SignedDuration::ZERO).max(GATHERED)
+    /// Until when something that happened then may be held back, where nothing keeps it from being told.
+    pub fn spared_until(&self, then: Timestamp) -> Timestamp {
+        let told = quiet_until(&self.quiet, then).unwrap_or(then);
+        told.saturating_add(GATHERED).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -97,6 +98,8 @@ mod tests {
         let joined = Manners { quiet: vec![window("0 20 * * *", 10), window("0 5 * * *", 3)], ..manners(30) };
         let until = joined.held_until(News::Held, &[], moment("2026-11-21T23:00:00Z"));
         assert_eq!(until, Some(moment("2026-11-22T08:00:00Z")), "two that meet are one");
-        assert_eq!(night.longest(), SignedDuration::from_hours(10));
+        let spared = |then| joined.spared_until(moment(then));
+        assert_eq!(spared("2026-11-21T20:05:00Z"), moment("2026-11-22T08:15:00Z"), "for longer than each of both");
+        assert_eq!(spared("2026-11-22T12:00:00Z"), moment("2026-11-22T12:15:00Z"));
     }
 }

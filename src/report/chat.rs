@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::sink::{Message, Said};
 use crate::board::{ApprovalView, commit_url, repository_url};
@@ -155,9 +155,9 @@ impl ChatPlace {
         disturbs.then(|| self.chat.manners.held_until(tidings.bulletin.news, posts, now)).flatten()
     }
 
-    /// For how long it may be told nothing.
-    pub(super) fn longest_held_back(&self) -> SignedDuration {
-        self.chat.manners.longest()
+    /// Until when it may be told nothing of what happened then.
+    pub(super) fn spared_until(&self, then: Timestamp) -> Timestamp {
+        self.chat.manners.spared_until(then)
     }
 
     /// Says several things in one message, which nothing is edited in later.

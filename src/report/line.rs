@@ -4,6 +4,7 @@
 //! and time go by what happens, not by what waits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,6 +12,9 @@ use super::pace::{self, Pace};
 use super::unsaid::Unsaid;
 use super::way::Way;
 use crate::domain::{DeploymentId, Failure, Notice, SinkEvent};
+
+/// What is held back for long is looked at after so long: sooner than a time that only a wrong clock can have named.
+const LOOKED_AT_AGAIN: Duration = Duration::from_hours(1);
 
 /// What waits for a sink.
 #[derive(Debug, Default)]
@@ -25,8 +29,6 @@ pub(super) struct Line {
     planned: BTreeSet<DeploymentId>,
     /// None of these is mentioned sooner.
     planned_after: Option<Timestamp>,
-    /// Whether all are told one by one, however many.
-    is_scattered: bool,
 }
 
 /// What is known of a deployment at a sink.
@@ -36,8 +38,10 @@ struct Open {
     due: Option<Timestamp>,
     /// Whether `due` is when to try again.
     retries: bool,
-    /// Whether it is held back until `due`, and told together with others then.
-    gathers: bool,
+    /// Until when it is held back, to be told together with others then.
+    held: Option<Timestamp>,
+    /// Whether it is told by itself, whatever else there is.
+    stands_alone: bool,
     /// Whether it is over.
     is_over: bool,
     attempts: u32,
@@ -115,9 +119,10 @@ impl Line {
     }
 
     /// The next deployment of which something waits for its pace only.
-    pub(super) fn ready(&self) -> Option<DeploymentId> {
-        let is_retry = |id: &DeploymentId| self.open.get(id).is_some_and(|open| open.retries || open.gathers);
-        let waiting = self.ends.iter().chain(&self.agenda).map(|(_, id)| *id).find(|id| !is_retry(id));
+    pub(super) fn ready(&self, now: Timestamp) -> Option<DeploymentId> {
+        let waits = |open: &Open| open.retries || open.held.is_some_and(|until| until > now);
+        let may_wait = |id: &DeploymentId| self.open.get(id).is_some_and(waits);
+        let waiting = self.ends.iter().chain(&self.agenda).map(|(_, id)| *id).find(|id| !may_wait(id));
         waiting.or_else(|| self.planned.first().copied())
     }
 
@@ -147,7 +152,8 @@ impl Line {
             return;
         }
         let Some(open) = self.open.get_mut(&id) else { return };
-        (open.retries, open.gathers, open.attempts, open.stumbles_since) = (false, false, 0, None);
+        (open.retries, open.attempts, open.stumbles_since) = (false, 0, None);
+        (open.held, open.stands_alone) = (None, false);
         if let Some(notice) = notice {
             (open.settled, open.told_at, open.told) = (Some(notice), Some(now), open.told + 1);
         }
@@ -158,24 +164,53 @@ impl Line {
         self.schedule(id, Some(now));
     }
 
-    /// It is held back until then, unless all are told one by one.
-    pub(super) fn hold_back(&mut self, id: DeploymentId, until: Timestamp) -> bool {
-        let Some(open) = self.open.get_mut(&id).filter(|_| !self.is_scattered) else { return false };
-        open.gathers = true;
-        self.schedule(id, Some(until));
+    /// Until when it is held back, where it is.
+    pub(super) fn held(&self, id: DeploymentId) -> Option<Timestamp> {
+        self.open.get(&id).and_then(|open| open.held)
+    }
+
+    /// It is held back until then, or until the time that was said before; a longer wait is looked at again and again.
+    /// Nothing is that stands alone.
+    pub(super) fn hold_back(&mut self, id: DeploymentId, until: Timestamp, now: Timestamp) -> bool {
+        let Some(open) = self.open.get_mut(&id).filter(|open| !open.stands_alone) else { return false };
+        let until = open.held.filter(|before| *before > now).map_or(until, |before| before.min(until));
+        open.held = Some(until);
+        self.schedule(id, Some(until.min(pace::after(now, LOOKED_AT_AGAIN))));
         true
     }
 
     /// What was held back and may be told now, the oldest first.
     pub(super) fn gathered(&self, now: Timestamp) -> Vec<DeploymentId> {
-        let is_ready = |open: &Open| open.gathers && open.due.is_some_and(|due| due <= now);
+        let is_ready = |open: &Open| open.held.is_some_and(|until| until <= now);
         self.open.iter().filter(|(_, open)| is_ready(open)).map(|(id, _)| *id).collect()
     }
 
-    /// What was held back is told one by one after all, and so is what follows.
-    pub(super) fn scatter(&mut self) {
-        self.is_scattered = true;
-        self.open.values_mut().for_each(|open| open.gathers = false);
+    /// For what is held back only because there is much, the time has come.
+    pub(super) fn release(&mut self, now: Timestamp) {
+        let held: Vec<_> =
+            self.open.iter().filter(|(_, it)| it.held.is_some() && !it.retries).map(|it| *it.0).collect();
+        for id in held {
+            self.open.entry(id).or_default().held = Some(now);
+            self.schedule(id, Some(now));
+        }
+    }
+
+    /// What was held back is told by itself after all.
+    pub(super) fn stand_alone(&mut self, id: DeploymentId) {
+        if let Some(open) = self.open.get_mut(&id) {
+            (open.held, open.stands_alone) = (None, true);
+        }
+    }
+
+    /// It could not be said together with that one, which waits: so does it. Gives whether that is news.
+    pub(super) fn stumble_with(&mut self, id: DeploymentId, first: DeploymentId) -> bool {
+        let Some(Open { attempts, stumbles_since, due, .. }) = self.open.get(&first) else { return false };
+        let (attempts, stumbles_since, due) = (*attempts, *stumbles_since, *due);
+        let Some(open) = self.open.get_mut(&id) else { return false };
+        let is_news = !std::mem::replace(&mut open.retries, true);
+        (open.attempts, open.stumbles_since) = (attempts, stumbles_since);
+        self.schedule(id, due);
+        is_news
     }
 
     /// What comes of a message that could not be said. One that is given up is [settled](Self::settle) by the caller.
@@ -217,8 +252,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::NoticeState;
 
@@ -276,6 +309,6 @@ mod tests {
         let next: Vec<_> = line.next(&pace).collect();
         let due = |at, id, is_end| Due { at: second(at), id, is_end };
         assert_eq!(next, [due(100, first, false), due(130, second_one, true)]);
-        assert_eq!(line.ready(), Some(first), "the other one waits for GitHub");
+        assert_eq!(line.ready(second(102)), Some(first), "the other one waits for GitHub");
     }
 }

@@ -219,20 +219,28 @@ impl Reports {
         }
     }
 
-    /// Sends everything that waits for its pace only, for as long as `within`. What is being tried again is left: it is
-    /// found in the ledger at the next start.
+    /// Sends everything that waits for its pace or for more of its kind only, for as long as `within`. What is being tried
+    /// again, or waits for the end of quiet hours, is left: it is found in the ledger at the next start.
     pub async fn flush(&mut self, within: Duration) -> Result<(), ReportError> {
         let all = async {
             self.catch_up().await?;
-            while let Some((place, id)) = self.ready() {
-                self.tell(&place, id).await?;
-            }
-            Ok(())
+            self.tell_ready().await?;
+            // What was held back by now is told together.
+            let now = self.clock.now();
+            self.lines.values_mut().for_each(|line| line.release(now));
+            self.tell_ready().await
         };
         tokio::time::timeout(within, all).await.unwrap_or_else(|_| {
             tracing::warn!("not everything was reported in time: the rest follows at the next start");
             Ok(())
         })
+    }
+
+    async fn tell_ready(&mut self) -> Result<(), ReportError> {
+        while let Some((place, id)) = self.ready() {
+            self.tell(&place, id).await?;
+        }
+        Ok(())
     }
 
     /// What waits for its pace only, and can be said where nothing is down and no message was broken off.
@@ -243,7 +251,7 @@ impl Reports {
             is_up && self.sinks[*sink].held_until(voice, true).is_none()
         };
         let mut open = self.lines.iter().filter(|(place, _)| is_open(place));
-        open.find_map(|(place, line)| line.ready().map(|id| (place.clone(), id)))
+        open.find_map(|(place, line)| line.ready(self.clock.now()).map(|id| (place.clone(), id)))
     }
 
     /// Hears what happened since the last turn. The first time: what was not told before the last end.

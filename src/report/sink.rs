@@ -172,14 +172,15 @@ impl Sink {
         matches!(self, Self::GitHubDeployment(_))
     }
 
-    /// For how long an end is news to it, if it never heard of the deployment.
-    pub(super) fn news(&self) -> SignedDuration {
-        match self {
-            Self::GitHubStatus(_) | Self::Shown(_) => NEWS,
-            Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => NEWS_OF_OTHERS,
+    /// Until when an end is news to it, if it never heard of the deployment.
+    pub(super) fn is_news_until(&self, ended_at: Timestamp) -> Timestamp {
+        let (from, long) = match self {
+            Self::GitHubStatus(_) | Self::Shown(_) => (ended_at, NEWS),
+            Self::GitHubDeployment(_) | Self::GitHubCheck(_) | Self::GitHubComment(_) => (ended_at, NEWS_OF_OTHERS),
             // What was held back is news when it is told.
-            Self::Chat(place) => NEWS_OF_OTHERS.saturating_add(place.longest_held_back()),
-        }
+            Self::Chat(place) => (place.spared_until(ended_at), NEWS_OF_OTHERS),
+        };
+        from.saturating_add(long).unwrap_or(Timestamp::MAX)
     }
 
     /// The name under which it says things of a deployment.

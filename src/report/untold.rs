@@ -131,7 +131,7 @@ fn is_told(
             sink.notice(ledger, deployment, last)?.is_none_or(|it| (it.state, &it.text) == (*state, text))
         }
         Some(SinkEvent::Stumbled { .. }) => false,
-        Some(SinkEvent::GaveUp { .. }) | None => now.duration_since(ended_at) > sink.news(),
+        Some(SinkEvent::GaveUp { .. }) | None => now > sink.is_news_until(ended_at),
     })
 }
 

@@ -14,9 +14,12 @@ impl Reports {
     /// Holds something back, where its place wants to hear it later.
     pub(super) fn hold_back(&mut self, place: &Place, id: DeploymentId, message: &Message) -> bool {
         let (Some(voice), Some(line)) = (&place.voice, self.lines.get_mut(place)) else { return false };
-        let posts = self.ways.get(voice).map(|it| it.posts()).unwrap_or_default();
-        let until = self.sinks[place.sink].held_back(message, &posts, self.clock.now());
-        until.is_some_and(|until| line.hold_back(id, until))
+        let now = self.clock.now();
+        // What else was told meanwhile puts it off no further: only quiet hours do.
+        let has_waited = line.held(id).is_some_and(|until| until <= now);
+        let posts = self.ways.get(voice).filter(|_| !has_waited).map(|it| it.posts()).unwrap_or_default();
+        let until = self.sinks[place.sink].held_back(message, &posts, now);
+        until.is_some_and(|until| line.hold_back(id, until, now))
     }
 
     /// What is told together with this one: nothing where it stands alone.
@@ -35,11 +38,12 @@ impl Reports {
 
     /// Says what was held back in one message, and writes down of each that it was told.
     pub(super) async fn tell_together(&mut self, place: &Place, ids: Vec<DeploymentId>) -> Result<(), ReportError> {
-        let told = self.briefs(place, ids).await?;
-        let (sink, messages) = (&self.sinks[place.sink], told.iter().map(|(_, message)| message).collect::<Vec<_>>());
-        if messages.is_empty() {
-            return Ok(());
+        let mut told = self.briefs(place, ids).await?;
+        if told.len() < 2 {
+            let Some((deployment, message)) = told.pop() else { return Ok(()) };
+            return self.say(place, deployment, message).await;
         }
+        let (sink, messages) = (&self.sinks[place.sink], told.iter().map(|(_, message)| message).collect::<Vec<_>>());
         (self.probe)("report-before-send");
         self.under_way.clone_from(&place.voice);
         let said = sink.say_together(&messages).await;
@@ -60,13 +64,19 @@ impl Reports {
             // Together they are too much for it: each is told alone then.
             Err(unsaid) if !unsaid.for_all => {
                 tracing::warn!(sink = sink.name(), code = unsaid.failure.code, "{}", unsaid.failure.message);
-                self.lines.entry(place.clone()).or_default().scatter();
+                let line = self.lines.entry(place.clone()).or_default();
+                told.iter().for_each(|(deployment, _)| line.stand_alone(deployment.id()));
             }
             Err(unsaid) => {
-                if let Some((deployment, message)) = told.into_iter().next() {
-                    let event = self.stumble(place, &deployment, message, unsaid);
-                    self.write_down(place.sink, event).await?;
+                let mut told = told.into_iter();
+                let Some((first, message)) = told.next() else { return Ok(()) };
+                let event = self.stumble(place, &first, message, unsaid);
+                for (deployment, message) in told {
+                    if let Some(event) = self.stumble_with(place, &deployment, message, &event) {
+                        self.write_down(place.sink, event).await?;
+                    }
                 }
+                self.write_down(place.sink, event).await?;
             }
         }
         self.show();

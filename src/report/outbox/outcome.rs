@@ -71,4 +71,35 @@ impl Reports {
             }
         }
     }
+
+    /// What came of a message that was to be said together with one that came to this; nothing where it is known already.
+    pub(super) fn stumble_with(
+        &mut self,
+        place: &Place,
+        deployment: &Deployment,
+        message: Message,
+        first: &SinkEvent,
+    ) -> Option<SinkEvent> {
+        let (id, is_over) = (deployment.id(), deployment.state().is_over());
+        let line = self.lines.entry(place.clone()).or_default();
+        let Message { notice, remote_id, stand: nth, .. } = message;
+        match first.clone() {
+            SinkEvent::Stumbled { deployment: first, failure, attempt, next_at, down_since, .. } => {
+                line.stumble_with(id, first).then_some(SinkEvent::Stumbled {
+                    deployment: id,
+                    failure,
+                    attempt,
+                    next_at,
+                    remote_id,
+                    nth,
+                    down_since,
+                })
+            }
+            SinkEvent::GaveUp { failure, .. } => {
+                line.settle(id, is_over, Some(notice), self.clock.now());
+                Some(SinkEvent::GaveUp { deployment: id, failure, remote_id, nth })
+            }
+            SinkEvent::Sent { .. } => None,
+        }
+    }
 }

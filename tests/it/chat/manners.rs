@@ -1,5 +1,7 @@
 //! What a place is spared: quiet hours, and one message for many.
 
+use std::time::Duration;
+
 use landfall::domain::{DeploymentEvent as E, Failure, SinkEvent};
 use landfall::report::Turn as Reported;
 
@@ -118,6 +120,83 @@ async fn a_digest_that_a_service_refuses_is_told_one_by_one() {
     let told = read(&heard);
     assert_eq!(told.len(), 3, "the digest, and then both: {told:?}");
     assert!(told[1].contains("reason") && told[2].contains("reason"), "{told:?}");
+    refuse(&heard, "3", "reason 3").await;
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(read(&heard), [""; 0], "what follows is gathered again");
+}
+
+#[tokio::test]
+async fn a_night_is_slept_through_and_nothing_is_done_for_what_waits() {
+    let heard = place("quiet = [{ cron = \"0 0 * * *\", for = \"10h\" }]");
+    let now = heard.world.clock.now().as_second();
+    heard.world.seconds(u64::try_from(86_400 - now % 86_400 + 60).unwrap());
+    let mut reports = heard.reports();
+    let (sha, id) = heard.pushed("first").await;
+    heard.world.run(id, &sha).await;
+    heard.world.succeed(id).await;
+    for hour in 0..10 {
+        let turn = tokio::time::timeout(Duration::from_secs(20), reports.run_to_idle()).await;
+        let Ok(Ok(Reported::Until(next))) = turn else { panic!("{hour}: {turn:?}") };
+        assert!(next > heard.world.clock.now(), "{hour}");
+        assert_eq!(read(&heard), [""; 0], "{hour}");
+        heard.world.seconds(60 * 60);
+    }
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(read(&heard).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_held_back_is_not_put_off_by_what_is_told_meanwhile() {
+    let heard = place("digest_above = 1\nurgent = [\"failed\"]\non = [\"refused\", \"failed\"]");
+    let mut reports = heard.reports();
+    for (title, minutes) in [("first", 14), ("second", 2)] {
+        let id = heard.began(title).await;
+        heard.fail(id).await;
+        refuse(&heard, &format!("{title} refused"), "reason").await;
+        reports.run_to_idle().await.unwrap();
+        assert_eq!(read(&heard).len(), 1, "{title}: what cannot wait");
+        heard.world.seconds(minutes * 60);
+    }
+    reports.run_to_idle().await.unwrap();
+    assert_eq!(read(&heard).len(), 1, "one quarter of an hour after the first was held back, and a minute");
+}
+
+#[tokio::test]
+async fn many_that_a_place_did_not_take_are_known_by_the_next_life_of_the_bot_hours_later() {
+    let heard = place("digest_above = 1\non = [\"refused\"]");
+    let mut reports = heard.reports();
+    for at in 0..4 {
+        refuse(&heard, &format!("{at}"), &format!("reason {at}")).await;
+        reports.run_to_idle().await.unwrap();
+        heard.world.seconds(2);
+    }
+    heard.world.seconds(1000);
+    heard.place.chats.turn(Turn::Says(503, ""));
+    reports.run_to_idle().await.unwrap();
+    read(&heard);
+    heard.world.seconds(5 * 60 * 60);
+    let mut reports = heard.reports();
+    let mut told = vec![];
+    for _ in 0..4 {
+        reports.run_to_idle().await.unwrap();
+        told.extend(read(&heard));
+        heard.world.seconds(1000);
+    }
+    assert!((1..4).all(|at| told.iter().any(|it| it.contains(&format!("reason {at}")))), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_is_gathered_is_told_when_the_bot_ends() {
+    let heard = place("digest_above = 1\non = [\"refused\"]");
+    let mut reports = heard.reports();
+    for at in 0..3 {
+        refuse(&heard, &format!("{at}"), &format!("reason {at}")).await;
+        reports.run_to_idle().await.unwrap();
+    }
+    assert_eq!(read(&heard).len(), 1);
+    reports.flush(Duration::from_secs(5)).await.unwrap();
+    let told = read(&heard);
+    assert!(told.len() == 1 && told[0].contains("2 deployments"), "{told:?}");
 }
 
 #[tokio::test]
