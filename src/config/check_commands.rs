@@ -16,14 +16,14 @@ impl Checker<'_> {
         let written = raw.commands.as_ref().map(|it| &it.value);
         let usual = written.map_or_else(Permit::default, |it| {
             let (level, teams, people) = (it.level.clone(), it.teams.clone(), it.people.clone());
-            self.permit(&RawPermit { level, teams, people }, "commands")
+            self.permit(&RawPermit { level, teams, people }, "commands", &Permit::default())
         });
         let mut permits = BTreeMap::new();
         for target in raw.target.iter().flat_map(|it| &it.value) {
             let Some(name) = target.value.name.as_ref().and_then(|it| TargetName::parse(it.value.clone()).ok()) else {
                 continue;
             };
-            let own = target.value.commands.as_ref().map(|it| self.permit(&it.value, "target.commands"));
+            let own = target.value.commands.as_ref().map(|it| self.permit(&it.value, "target.commands", &usual));
             if let (Some(written), None) = (&target.value.commands, &raw.commands) {
                 let finding = Finding::warning("config/unused", "`target.commands` has no effect: nobody is heard");
                 self.reader
@@ -41,12 +41,12 @@ impl Checker<'_> {
         }
     }
 
-    /// Who may: whoever may push, unless anything is said of it.
-    fn permit(&mut self, raw: &RawPermit, table: &str) -> Permit {
+    /// Who may: as usual, unless anything is said of it.
+    fn permit(&mut self, raw: &RawPermit, table: &str, usual: &Permit) -> Permit {
         let level = self.word(raw.level.as_ref(), &format!("{table}.level"), &LEVELS);
         let (teams, people) = (raw.teams.as_ref(), raw.people.as_ref());
         if raw.level.is_none() && teams.is_none() && people.is_none() {
-            return Permit::default();
+            return usual.clone();
         }
         let mut all_teams: Vec<Team> = Vec::new();
         for team in teams.into_iter().flat_map(|it| &it.value) {

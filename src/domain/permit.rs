@@ -36,10 +36,18 @@ impl Level {
         }
     }
 
-    /// The level that GitHub tells of: a role that an organisation made has the level of the permission it is built on.
+    /// The level that GitHub tells of: a role that an organisation made has the level of the permission it is built on,
+    /// whatever it is called.
     pub fn told(role: &str, permission: &str) -> Option<Self> {
         let named = |name: &str| Self::ALL.into_iter().find(|it| it.as_str() == name);
-        named(role).or_else(|| named(permission))
+        let permission = named(permission)?;
+        // GitHub tells of `triage` as `read` too, and of `maintain` as `write`.
+        let fits = |role: &Self| match role {
+            Self::Triage => permission >= Self::Read,
+            Self::Maintain => permission >= Self::Write,
+            Self::Read | Self::Write | Self::Admin => permission >= *role,
+        };
+        Some(named(role).filter(fits).unwrap_or(permission))
     }
 }
 
@@ -122,6 +130,8 @@ mod tests {
     fn a_role_that_an_organisation_made_has_the_level_of_its_permission() {
         assert_eq!(Level::told("maintain", "write"), Some(Level::Maintain));
         assert_eq!(Level::told("release-captain", "write"), Some(Level::Write));
+        assert_eq!(Level::told("admin", "read"), Some(Level::Read), "a name alone gives nothing");
+        assert_eq!(Level::told("triage", "read"), Some(Level::Triage));
         assert_eq!(Level::told("none", "none"), None);
         assert!(Level::ALL.is_sorted());
     }

@@ -26,7 +26,7 @@ use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::config::Config;
 use crate::domain::{Delivery, DeliveryId, Hearsay, Push, Repository, Target};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 
 /// Where goes what was said, is not kept, and may matter to what waits.
 pub type Hear = Arc<dyn Fn(Hearsay) + Send + Sync>;
@@ -187,7 +187,8 @@ async fn take(request: &HttpRequest, payload: web::Payload, state: &IntakeState)
         Understood::Comment(comment) => {
             let targets = state.reception.targets(&comment.repository, Some(verified.voice()));
             let targets = targets.ok_or_else(|| Problem::wrong_voice(&comment.repository.name))?;
-            Ok(answer::noted(&id, event, &carry_out(state, *comment, &targets).await))
+            let told = carry_out(state, *comment, targets).await;
+            told.map(|told| answer::noted(&id, event, &told)).map_err(|error| Problem::not_stored(&error))
         }
         Understood::Push { push, digest } => accept(state, verified, Parts { id, event, digest, push: *push }).await,
         Understood::Moved(repository) => {
@@ -209,12 +210,20 @@ fn hear(state: &IntakeState, id: &DeliveryId, event: &str, said: Said, targets: 
 }
 
 /// What became of a command in a comment.
-async fn carry_out(state: &IntakeState, comment: Comment, targets: &[Arc<Target>]) -> String {
-    match &state.commands {
-        Some(_) if targets.is_empty() => "no target is configured for this repository".into(),
-        Some(commands) => comment.carry_out(commands, targets).await,
-        None => "commands in comments are not heard: `[commands]` has no `comments = true`".into(),
+async fn carry_out(state: &IntakeState, comment: Comment, targets: Vec<Arc<Target>>) -> Result<String, LedgerError> {
+    let Some(commands) = &state.commands else {
+        return Ok("commands in comments are not heard: `[commands]` has no `comments = true`".into());
+    };
+    if targets.is_empty() {
+        return Ok("no target is configured for this repository".into());
     }
+    let own = state.reception.its_own(&comment.repository, targets).await?;
+    if own.is_empty() {
+        let text = "the targets of this name are those of another repository, which had it before";
+        tracing::warn!(repository = comment.repository.name.as_str(), "a command in a comment is not heard: {text}");
+        return Ok(text.into());
+    }
+    Ok(comment.carry_out(commands, &own).await)
 }
 
 struct Parts<'a> {

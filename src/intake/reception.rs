@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::homes::Homes;
+use super::homes::{Homes, blocking};
 use super::signature::Voice;
 use crate::config::Config;
 use crate::domain::{Cause, Delivery, Repository, Target, plan};
@@ -32,6 +32,24 @@ impl Reception {
         }
         let named = self.config.targets.iter().filter(|it| it.repository.is_same(&repository.name)).cloned();
         Some(named.chain(followed).collect())
+    }
+
+    /// Those of a repository's targets that are not known to be another's, which had this name before.
+    pub(super) async fn its_own(
+        &self,
+        repository: &Repository,
+        targets: Vec<Arc<Target>>,
+    ) -> Result<Vec<Arc<Target>>, LedgerError> {
+        let (ledger, Repository { id, name }) = (self.ledger.clone(), repository.clone());
+        let read = move || {
+            let mut own = Vec::new();
+            for target in targets {
+                let pinned = ledger.target(&target.name)?.pin_of(&name);
+                own.extend((pinned.is_none() || id.is_none() || pinned == id).then_some(target));
+            }
+            Ok(own)
+        };
+        blocking(read).await
     }
 
     /// Writes a delivery down with everything planned from it for these targets.

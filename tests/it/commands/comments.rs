@@ -18,10 +18,15 @@ struct Conversation {
 
 impl Conversation {
     fn new(commands: &str) -> Self {
+        Self::of_target(commands, "")
+    }
+
+    /// The same, with more of its target.
+    fn of_target(commands: &str, target: &str) -> Self {
         let github = GitHubWorld::start();
         let repository = github.repository("acme/site");
         let commands = format!("[commands]\n{commands}");
-        let mut bot = Bot::asleep(&Extra { github: commands, ..Extra::default() });
+        let mut bot = Bot::asleep(&Extra { github: commands, target: target.into(), ..Extra::default() });
         bot.ask_github(&github);
         bot.take("[\"main\", \"feature/*\"]");
         bot.start();
@@ -46,13 +51,18 @@ impl Conversation {
 
     /// The newest comment's delivery.
     fn delivers(&self, login: &str, body: &str, beneath: Value) -> String {
+        self.delivers_of(1000, login, body, beneath)
+    }
+
+    /// The same, of a repository of this number.
+    fn delivers_of(&self, repository: u64, login: &str, body: &str, beneath: Value) -> String {
         let id = self.comments.get();
         let is_commit = beneath["commit_id"].is_string();
         let belongs = if login == "eve" { "NONE" } else { "COLLABORATOR" };
         let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
         let mut payload = json!({
             "action": "created",
-            "repository": { "id": 1000, "full_name": "acme/site" },
+            "repository": { "id": repository, "full_name": "acme/site" },
             "comment": { "id": id, "body": body, "author_association": belongs,
                 "user": { "login": login, "type": kind } },
         });
@@ -174,6 +184,27 @@ fn a_fork_an_issue_a_bot_a_quotation_and_another_repositorys_target_come_to_noth
     let told = it.writes("ada", "/landfall deploy shop", pull(9));
     assert!(told.contains("there is no target shop here"), "{told}");
     assert!(it.bot.deployments().is_empty());
+}
+
+#[test]
+fn a_target_that_says_nothing_of_its_own_lets_in_no_more_than_all() {
+    let it = Conversation::of_target("comments = true\nlevel = \"maintain\"", "commands = {}");
+    it.push("one", "main");
+    let told = it.writes("ada", "/landfall lock site", pull(7));
+    assert!(told.contains("that is for whoever has maintain at its repository, and ada has write"), "{told}");
+    assert_eq!(it.writes("mia", "/landfall lock site", pull(7)), DONE);
+}
+
+#[test]
+fn who_makes_a_repository_of_a_name_that_another_had_commands_none_of_its_targets() {
+    let it = Conversation::new("comments = true");
+    let sha = it.push("one", "main");
+    assert_eq!(it.bot.deliver("first", &sha).0, 202);
+    it.bot.settle();
+    let told = it.delivers_of(2000, "ada", "/landfall lock site", pull(7));
+    assert_eq!(told, "the targets of this name are those of another repository, which had it before");
+    assert_eq!(it.writes("ada", "/landfall lock site", pull(7)), DONE);
+    assert_eq!(trail(&it.bot), ["ada on GitHub: lock, 0 born"]);
 }
 
 #[test]
