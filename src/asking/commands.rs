@@ -323,7 +323,12 @@ impl Inside {
                 };
                 Ask::Redeploy { deployment, options: DeployOptions::default() }
             }
-            Command::Rollback { to, .. } => Ask::Rollback { target: name, to, options: DeployOptions::default() },
+            Command::Rollback { to, of, .. } => {
+                if let Some(of) = of {
+                    self.is_there(&name, of).await?;
+                }
+                Ask::Rollback { target: name, to, options: DeployOptions::default() }
+            }
             Command::Stop { named, rollback } => {
                 let deployment = match named {
                     Named::Deployment(id) => id,
@@ -341,8 +346,11 @@ impl Inside {
                 Ask::Reject { deployment: self.waiting(&named).await?.summary.id, reason }
             }
             Command::Lock { long, reason, .. } => {
-                let long = long.and_then(|it| SignedDuration::try_from(it).ok());
-                let until = long.and_then(|it| self.board.now().checked_add(it).ok());
+                let now = self.board.now();
+                let end = |it| SignedDuration::try_from(it).ok().and_then(|it| now.checked_add(it).ok());
+                let too_long =
+                    || nothing("no calendar goes so far".into(), "leave `for` out: then it is until `unlock`");
+                let until = long.map(|it| end(it).ok_or_else(too_long)).transpose()?;
                 Ask::Lock { target: name, reason, until, warns: false }
             }
             Command::Unlock { .. } => Ask::Unlock { target: name },
@@ -362,6 +370,17 @@ impl Inside {
                 Ok((reference, Some(sha.into())))
             }
         }
+    }
+
+    /// Whether a deployment is what lies at its target, whole or not. A button may be older than that.
+    async fn is_there(&self, name: &TargetName, id: DeploymentId) -> Result<(), Failure> {
+        let target = self.board.target(name).await.map_err(unread)?;
+        let there = target.into_iter().flat_map(|it| it.live.into_iter().chain(it.left_by));
+        if there.map(|it| it.deployment).any(|it| it == id) {
+            return Ok(());
+        }
+        let text = format!("`{id}` is not what is at `{name}` now, so there is nothing of it to roll back");
+        Err(nothing(text, &format!("look at `status {name}`, and say `rollback {name}`")))
     }
 
     async fn live_at(&self, name: &TargetName) -> Result<DeploymentId, Failure> {

@@ -38,6 +38,8 @@ pub(super) enum Command {
     Rollback {
         target: TargetName,
         to: Option<DeploymentId>,
+        /// What it undoes, where it is said: then nothing else is undone by it.
+        of: Option<DeploymentId>,
     },
     /// A deployment, or whatever runs at a target.
     Stop {
@@ -99,8 +101,10 @@ impl Command {
             "redeploy" => Self::Redeploy(named(words.needed(&verb)?)?),
             "rollback" => {
                 let target = target(words.needed(&verb)?)?;
+                let of = words.skip("of").then(|| words.needed(&verb)).transpose()?;
+                let of = of.map(DeploymentId::parse).transpose().map_err(unfit)?;
                 words.skip("to");
-                Self::Rollback { target, to: words.next().map(DeploymentId::parse).transpose().map_err(unfit)? }
+                Self::Rollback { target, to: words.next().map(DeploymentId::parse).transpose().map_err(unfit)?, of }
             }
             "stop" => Self::Stop { named: named(words.needed(&verb)?)?, rollback: words.skip("rollback") },
             "approve" => {
@@ -231,8 +235,13 @@ mod tests {
         assert_eq!(wanted, Some((None, Some(CommitPrefix::parse("abcdef1").unwrap()))));
         assert_eq!(in_spite.as_deref(), Some("it burns"));
         assert_eq!(read("redeploy shop"), Command::Redeploy(Named::Target(shop())));
-        assert_eq!(read("rollback shop"), Command::Rollback { target: shop(), to: None });
-        assert_eq!(read(&format!("rollback shop to {ID}")), Command::Rollback { target: shop(), to: Some(id) });
+        assert_eq!(read("rollback shop"), Command::Rollback { target: shop(), to: None, of: None });
+        let undo = Command::Rollback { target: shop(), to: None, of: Some(id) };
+        assert_eq!(read(&format!("rollback shop of {ID}")), undo);
+        assert_eq!(
+            read(&format!("rollback shop to {ID}")),
+            Command::Rollback { target: shop(), to: Some(id), of: None }
+        );
         let stop = Command::Stop { named: Named::Deployment(id), rollback: true };
         assert_eq!(read(&format!("stop {ID} rollback")), stop);
         assert_eq!(read("approve shop"), Command::Approve { named: Named::Target(shop()), of: None, in_spite: None });

@@ -313,7 +313,7 @@ fn acts(bulletin: &Bulletin) -> Vec<Act> {
     let (id, target) = (bulletin.deployment, &bulletin.place.target);
     let act = |text, words, is_grave| Act { text, words, is_grave };
     let redeploy = || act("Deploy again", format!("redeploy {id}"), false);
-    let rollback = || act("Roll back", format!("rollback {target}"), true);
+    let rollback = || act("Roll back", format!("rollback {target} of {id}"), true);
     let lock = || act("Lock", format!("lock {target}"), true);
     match (bulletin.news, bulletin.approval) {
         (News::Held | News::Progressing, Some(of)) => {

@@ -21,9 +21,11 @@ pub const APPROVE_WITHIN_S: u64 = 24 * 60 * 60;
 /// What the names of those have behind their login who ask from chat or in a comment. No token has a blank in its name.
 const CHAT: [&str; 2] = [" on GitHub", " on Slack"];
 
-/// The login at GitHub of somebody who asks from chat or in a comment, as their name in the audit trail has it.
+/// The login at GitHub of somebody who asks from chat or in a comment, as their name in the audit trail has it: of a person,
+/// where a bot asks for whom nobody knows.
 pub fn login_in(actor: &str) -> Option<&str> {
-    CHAT.iter().find_map(|place| actor.strip_suffix(place))
+    let login = CHAT.iter().find_map(|place| actor.strip_suffix(place));
+    login.filter(|it| !it.ends_with("[bot]"))
 }
 
 /// What a target asks for before anything is released to it.
@@ -141,7 +143,9 @@ impl Deployment {
             let login = approvers.login(actor).filter(|login| !barred.contains(login));
             by.extend(login.filter(|login| heard.insert(login.clone())).map(|_| actor.clone()));
         }
-        let unknown = order.pusher.is_none() && order.asker().is_none();
+        // An asker whom nobody knows at GitHub may be anybody, and bars nobody.
+        let asker = order.asker().and_then(|it| approvers.login(it));
+        let unknown = order.pusher.is_none() && asker.is_none();
         let but = [order.pusher.as_deref(), order.asker()].into_iter().flatten();
         let but: Vec<String> = but.map(|it| format!("`{it}`")).collect();
         let within = SignedDuration::try_from(order.approve_within()).unwrap_or(SignedDuration::MAX);

@@ -39,6 +39,7 @@ pub(crate) fn pressed(member: &str, action: &Value, trigger: &str, answer_to: &s
         "channel": { "id": "C2147483705" },
         "trigger_id": trigger,
         "response_url": answer_to,
+        "container": { "type": "message", "message_ts": "1503435956.000247", "channel_id": "C2147483705" },
         "message": { "ts": "1503435956.000247" },
         "actions": [action],
     });

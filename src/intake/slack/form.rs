@@ -13,7 +13,7 @@ pub(super) struct Spoken {
     pub(super) member: String,
     /// What they want.
     pub(super) words: String,
-    /// Slack's name for this one time that they said it.
+    /// Slack's name for this one time that they said it; of a button, for the message with it: pressed twice, it is one.
     pub(super) once: String,
     /// Where a later answer goes.
     pub(super) answer_to: Option<Url>,
@@ -39,7 +39,18 @@ struct Interaction {
     response_url: String,
     user: User,
     #[serde(default)]
+    container: Container,
+    #[serde(default)]
     actions: Vec<Action>,
+}
+
+/// Where the button stands.
+#[derive(Default, Deserialize)]
+struct Container {
+    #[serde(default)]
+    channel_id: String,
+    #[serde(default)]
+    message_ts: String,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +106,9 @@ fn pressed(payload: &str, also: Option<&str>) -> Result<Form, &'static str> {
     }
     let (Some(words), false) = (action.value, it.trigger_id.is_empty()) else { return Err(expected) };
     let answer_to = address(&it.response_url, also);
-    Ok(Form::Spoken(Spoken { member: it.user.id, words, once: it.trigger_id, answer_to, is_button: true }))
+    let Container { channel_id, message_ts } = it.container;
+    let once = if message_ts.is_empty() { it.trigger_id } else { format!("{channel_id}/{message_ts}/{words}") };
+    Ok(Form::Spoken(Spoken { member: it.user.id, words, once, answer_to, is_button: true }))
 }
 
 /// An address of Slack's, and of nobody else: what is signed is believed, and a secret that got lost reaches no further.

@@ -210,11 +210,17 @@ fn the_buttons_of_a_failure_do_what_they_say() {
         ["redeploy", "rollback", "lock"].iter().all(|verb| of(&told.borrow(), verb).is_some())
     });
     let rollback = of(&told.borrow(), "rollback").unwrap();
-    assert_eq!(rollback["value"], "rollback site");
-    assert_eq!(it.post(sender::pressed(ADA, &rollback, "5.1", &it.answers())).0, 200);
+    let failed = it.bot.deployments()[0].id();
+    assert_eq!(rollback["value"], format!("rollback site of {failed}"));
+    let press = |button: &Value, trigger| it.post(sender::pressed(ADA, button, trigger, &it.answers())).0;
+    assert_eq!(press(&rollback, "5.1"), 200);
+    assert_eq!(press(&rollback, "5.2"), 200, "a double click");
     it.bot.settle();
     assert_eq!(it.bot.page(), "one");
     assert_eq!(trail(&it.bot), ["ada on Slack: rollback, 1 born"]);
+    // What the button would undo is not there any more: somebody else finds it in the channel.
+    let undo = format!("rollback site of {failed}");
+    assert!(it.types(ADA, &undo, "5.3").starts_with(&format!("✗ {failed} is not what is at site now")));
 }
 
 #[test]
