@@ -240,8 +240,13 @@ pub(super) fn title(bulletin: &Bulletin) -> Vec<Span> {
 
 /// How it stands, and before that, that it is a test.
 fn text(bulletin: &Bulletin) -> Vec<Span> {
+    told(bulletin, vec![Span::Said(words(&bulletin.text))])
+}
+
+/// A sentence, and before it, where that is so, that it is a test.
+pub(super) fn told(bulletin: &Bulletin, sentence: Vec<Span>) -> Vec<Span> {
     let test = bulletin.is_test.then(|| Span::plain("Only a test, nothing was deployed: "));
-    test.into_iter().chain([Span::Said(words(&bulletin.text))]).collect()
+    test.into_iter().chain(sentence).collect()
 }
 
 fn facts(bulletin: &Bulletin, people: &BTreeMap<String, String>) -> Vec<Fact> {

@@ -22,8 +22,10 @@ const CUTS: [Cut; 5] = [
     Cut { words: 60, changes: 3, log: 400 },
     Cut { words: 24, changes: 0, log: 0 },
 ];
-/// What a template made may be a whole message.
-const MARKED: usize = 8;
+/// What a template wrote may be more than a name.
+const MARKED: usize = 2;
+/// A line has no more than so many names' worth.
+const MOST_WORDS: usize = 4;
 /// No service takes more of them than this.
 const MOST_FACTS: usize = 12;
 /// Somebody else's addresses may be of any length, and half of one leads nowhere.
@@ -57,7 +59,13 @@ impl Cut {
     }
 
     fn line(&self, line: &[Span]) -> Vec<Span> {
-        line.iter().map(|it| self.span(it)).collect()
+        let mut left = self.words * MOST_WORDS;
+        let spans = line.iter().map_while(|it| {
+            let span = (left > 0).then(|| self.span(it))?;
+            left = left.saturating_sub(span.text().chars().count());
+            Some(span)
+        });
+        spans.collect()
     }
 
     fn span(&self, span: &Span) -> Span {

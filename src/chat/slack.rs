@@ -15,6 +15,7 @@ use url::Url;
 use super::bulletin::Bulletin;
 use super::card::{Act, Card, Fact, Span};
 use super::fit::{fitted, web_address};
+use super::mrkdwn;
 use super::outlet::{Abilities, ChatError, Posted, Service};
 use super::post::{self, host};
 use crate::clients::Clock;
@@ -160,7 +161,7 @@ fn refused(host: String, error: &str, now: Timestamp) -> ChatError {
 /// The message, cut until it fits.
 fn message(card: &Card, buttons: bool) -> Value {
     let card = &if buttons { card.clone() } else { Card { acts: vec![], ..card.clone() } };
-    fitted(card, form, |it| it.to_string().len() <= LONGEST_MESSAGE)
+    fitted(card, form, |it| it.to_string().len() <= LONGEST_MESSAGE && mrkdwn::fits(it))
 }
 
 /// What notifications show, and a coloured bar with everything beside it.
@@ -172,7 +173,18 @@ fn form(card: &Card) -> Value {
 }
 
 fn blocks(card: &Card) -> Vec<Value> {
-    let mut elements = vec![section(&title(card)), section(&card.text)];
+    let mut blocks = Vec::new();
+    let mut elements = Vec::new();
+    for line in [title(card), card.text.clone()] {
+        // Only there is read what a template wrote.
+        if line.iter().any(|it| matches!(it, Span::Marked(_))) {
+            blocks.push(mrkdwn::section(&line));
+        } else if blocks.is_empty() {
+            elements.push(section(&line));
+        } else {
+            blocks.push(rich(vec![section(&line)]));
+        }
+    }
     elements.extend(card.facts.iter().map(|it| section(&fact(it))));
     if !card.changes.is_empty() {
         let items: Vec<Value> = card.changes.iter().map(|it| section(it)).collect();
@@ -185,7 +197,9 @@ fn blocks(card: &Card) -> Vec<Value> {
     if let Some(hint) = &card.hint {
         elements.push(section(&[Span::Strong("What to do: ".into()), Span::Said(hint.clone())]));
     }
-    let mut blocks = vec![rich(elements)];
+    if !elements.is_empty() {
+        blocks.push(rich(elements));
+    }
     let links = card.links.iter().filter(|it| web_address(&it.url).is_some());
     let buttons: Vec<Value> = card.acts.iter().map(act).chain(links.map(|it| button(it.text, &it.url))).collect();
     if !buttons.is_empty() {

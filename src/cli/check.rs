@@ -12,6 +12,7 @@ use super::terminal::{GOOD, say, styled, talk};
 use super::worktree::Worktree;
 use crate::appspec::{AppSpec, Os, parse_bytes, parse_what_can_be};
 use crate::bundle::{Inspected, inspect};
+use crate::chat::check_templates;
 use crate::config::{Config, Environment};
 use crate::domain::{BundleFormat, Finding, Findings, Severity, plainly};
 
@@ -59,7 +60,7 @@ pub(super) fn run(args: &CheckArgs, environment: &Environment) -> Outcome {
     if let Some(path) = &subjects.config {
         report.checked.push(shown(path));
         let found = match Config::load(path, environment) {
-            Ok(config) => config.warnings,
+            Ok(config) => Findings([config.warnings.0.clone(), check_templates(&config).0].concat()),
             Err(findings) => findings,
         };
         report.findings.0.extend(found.0);

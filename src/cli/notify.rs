@@ -69,6 +69,8 @@ struct Told {
     is_on: bool,
     /// The news in whose place it stands, where the service edits.
     instead_of: Option<News>,
+    /// Why a template says nothing, where the usual words are told instead.
+    unsaid: Option<String>,
     /// How many lifecycle events stand beneath it.
     steps: usize,
     /// Why not.
@@ -144,6 +146,7 @@ impl<'a> Trial<'a> {
                 verdict: Verdict::Skipped,
                 is_on: self.is_on(*news),
                 instead_of: None,
+                unsaid: None,
                 steps: 0,
                 failure: None,
             };
@@ -165,7 +168,8 @@ impl<'a> Trial<'a> {
 
     async fn tell_one(&mut self, told: &mut Told, at: Timestamp) -> Result<(), ChatError> {
         let bulletin = sample(told.news, at, self.dashboard);
-        let card = Card::of(&bulletin, &self.chat.people);
+        let (card, unsaid) = Card::worded(&bulletin, self.chat);
+        told.unsaid = unsaid.map(|it| it.message);
         let standing = match self.standing_for(told.news) {
             Some((before, standing)) => {
                 self.patiently(|| self.service.edit(&standing, &card)).await?;
@@ -260,6 +264,7 @@ impl Told {
             notes.push("not sent: it would meet with the same".into());
         }
         notes.extend(self.instead_of.map(|it| format!("in the place of `{}`", it.as_str())));
+        notes.extend(self.unsaid.iter().map(|it| format!("in the usual words, since a template fails: {it}")));
         match self.steps {
             0 => {}
             1 => notes.push("1 lifecycle event beneath it".into()),

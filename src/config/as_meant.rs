@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::mail::Mail;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Findings, Manners, Mask, News, Permit, Retention, Target, TargetName};
+use crate::domain::{Calendar, Findings, Manners, Mask, News, Permit, Place, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -127,10 +128,44 @@ pub struct Chat {
     pub on: BTreeSet<News>,
     /// Its names for people, by those of GitHub.
     pub people: BTreeMap<String, String>,
+    /// What it is told in other words than ours.
+    pub words: Words,
     /// When it is told something new.
     pub manners: Manners,
     /// Whether what stands there has buttons: somebody hears of it when one is pressed.
     pub buttons: bool,
+}
+
+/// Templates of a place.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// For the first line.
+    pub title: Option<Worded>,
+    /// For the sentence under it.
+    pub text: Option<Worded>,
+}
+
+/// A template, and where it was written.
+#[derive(Clone, Debug)]
+pub struct Worded {
+    /// The template.
+    pub template: String,
+    /// The whole of it in the file.
+    pub at: Place,
+    /// Each of its lines in the file; none where it is written there with escapes.
+    pub lines: Vec<Place>,
+}
+
+impl Worded {
+    /// Where these bytes of the template stand, or what of them is on their first line.
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        let (before, about) = (self.template.get(..span.start), self.template.get(span.clone()));
+        let line = before.and_then(|it| self.lines.get(it.matches('\n').count()));
+        let (Some(before), Some(about), Some(line)) = (before, about, line) else { return self.at.clone() };
+        let number = |it: &str| u32::try_from(it.chars().count()).unwrap_or(u32::MAX);
+        let column = line.column.saturating_add(number(before.rsplit('\n').next().unwrap_or_default()));
+        Place { column, length: number(about.lines().next().unwrap_or_default()).max(1), ..line.clone() }
+    }
 }
 
 /// A service, and what it takes to be heard there.

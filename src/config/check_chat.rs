@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use super::as_meant::{Chat, ChatKind};
+use super::as_meant::{Chat, ChatKind, Worded, Words};
 use super::check::{At, Checker};
 use super::mail::mailbox;
 use super::raw::{RawChat, RawCommands, RawSecret};
@@ -66,12 +66,13 @@ impl Checker<'_> {
             let manners = self.manners(&chat.value, kind.as_ref());
             let (Some(name), Some(kind)) = (name, kind) else { continue };
             let people = self.people_there(&chat.value, &kind);
+            let words = self.words_there(&chat.value, &kind);
             self.fit_chat_name(&name);
             if chats.iter().any(|it| it.name == name.value) {
                 let finding = Finding::error("config/name-taken", format!("a chat `{}` exists already", name.value));
                 self.reader.find(finding.help("give each chat a name of its own"), &name.span);
             }
-            chats.push(Chat { name: name.value, kind, on, people, manners, buttons });
+            chats.push(Chat { name: name.value, kind, on, people, words, manners, buttons });
         }
         chats
     }
@@ -187,6 +188,23 @@ impl Checker<'_> {
             self.bad(&written.span, format!("`chat.{key}` cannot have `{}`", written.value), help);
         }
         found
+    }
+
+    /// Templates are only read here: whoever fills them says what is wrong with them.
+    fn words_there(&mut self, raw: &RawChat, kind: &ChatKind) -> Words {
+        let written = raw.title.iter().map(|it| ("title", it)).chain(raw.text.iter().map(|it| ("text", it)));
+        if matches!(kind, ChatKind::Webhook { .. }) {
+            for (key, it) in written {
+                let message = format!("`chat.{key}` is for what people read, and a webhook is sent data");
+                self.bad(&it.span, message, "take it out, or make the sentence where the data arrives");
+            }
+            return Words::default();
+        }
+        let worded = |it: &Written<String>| {
+            let (at, lines) = self.reader.lines(it);
+            Worded { template: it.value.clone(), at, lines }
+        };
+        Words { title: raw.title.as_ref().map(worded), text: raw.text.as_ref().map(worded) }
     }
 
     fn people_there(&mut self, raw: &RawChat, kind: &ChatKind) -> BTreeMap<String, String> {

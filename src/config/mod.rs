@@ -33,7 +33,9 @@ mod values;
 mod whereabouts;
 mod written;
 
-pub use as_meant::{Chat, ChatKind, Commands, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns};
+pub use as_meant::{
+    Chat, ChatKind, Commands, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns, Worded, Words,
+};
 pub use check::EXAMPLE;
 pub use environment::Environment;
 pub use mail::{Cover, Mail, MailLogin, MailServer};

@@ -389,6 +389,8 @@ table! {
         password: RawSecret,
         from: String,
         to: Texts,
+        title: String,
+        text: String,
         on: Texts,
         people: RawPeople,
         digest_above: u32,

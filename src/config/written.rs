@@ -37,6 +37,19 @@ impl<'a> Reader<'a> {
         self.findings.push(finding);
     }
 
+    /// Where a text stands, and each of its lines; none of them where it is written with escapes.
+    pub(super) fn lines(&self, text: &Written<String>) -> (Place, Vec<Place>) {
+        let begin = self.text.get(text.span.clone()).and_then(|it| it.find(text.value.as_str()));
+        let mut at = begin.map_or(0, |it| text.span.start + it);
+        let lines = text.value.split_inclusive('\n').filter(|_| begin.is_some()).map(|line| {
+            let place = self.place(&(at..at + line.len()));
+            at += line.len();
+            place
+        });
+        let lines = lines.collect();
+        (self.place(&text.span), lines)
+    }
+
     fn place(&self, span: &Range<usize>) -> Place {
         let start = floor(self.text, span.start);
         let before = &self.text[..start];

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ pub struct ChatPlace {
     /// GitHub's pages, without a slash at the end.
     github: String,
     changes: Mutex<BTreeMap<DeploymentId, Option<Changes>>>,
+    /// Whether it was logged that a template fails.
+    is_unsaid: AtomicBool,
 }
 
 impl fmt::Debug for ChatPlace {
@@ -66,6 +69,7 @@ impl ChatPlace {
             sources: sources.clone(),
             github: github.to_owned(),
             changes: Mutex::default(),
+            is_unsaid: AtomicBool::default(),
         }
     }
 
@@ -177,7 +181,7 @@ impl ChatPlace {
     ) -> Result<Said, ChatError> {
         let mut bulletin = tidings.bulletin.clone();
         bulletin.changes = self.changes(deployment, tidings).await;
-        let card = Card::of(&bulletin, &self.chat.people);
+        let card = self.card(&bulletin);
         let stands = message.remote_id.as_ref().filter(|_| self.service.abilities().edits);
         let (remote_id, told) = match stands {
             None => (self.service.post(&bulletin, &card).await?, 0),
@@ -191,6 +195,18 @@ impl ChatPlace {
         let steps = self.tell_steps(remote_id.as_deref(), &bulletin.steps, told).await;
         let said = Said::all(remote_id, message);
         Ok(Said { steps: u32::try_from(steps).unwrap_or(u32::MAX), ..said })
+    }
+
+    /// The message in the words of the configuration's templates. Of those that fail the first is logged.
+    fn card(&self, bulletin: &Bulletin) -> Card {
+        let (card, unsaid) = Card::worded(bulletin, &self.chat);
+        if let Some(why) = unsaid
+            && !self.is_unsaid.swap(true, Ordering::Relaxed)
+        {
+            let why = why.message;
+            tracing::warn!(sink = self.name, "a template says nothing, and the usual words are told instead: {why}");
+        }
+        card
     }
 
     /// Adds what is over and not told yet. Gives how many are told.

@@ -11,6 +11,7 @@ mod notify;
 mod outbox;
 mod slack;
 mod teams;
+mod template;
 mod webhook;
 
 use std::fmt::Write;
@@ -70,7 +71,7 @@ impl Place {
     }
 
     fn card(&self, bulletin: &Bulletin) -> Card {
-        Card::of(bulletin, &self.chat.people)
+        Card::worded(bulletin, &self.chat).0
     }
 
     async fn post(&self, bulletin: &Bulletin) -> Result<Posted, ChatError> {

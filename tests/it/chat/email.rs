@@ -12,6 +12,7 @@ use landfall::config::{Chat, ChatKind, Config, Environment};
 use landfall::domain::{News, Severity, does_nothing};
 use tempfile::TempDir;
 
+use super::template::SLY;
 use super::{DEPLOYMENT, NOW, TOLD, bulletin, harmless, hostile_bulletin};
 use crate::worlds::chat::email::{Letter, id_in, read};
 use crate::worlds::hostile;
@@ -46,7 +47,7 @@ impl Mailed {
     }
 
     async fn says(&self, bulletin: &Bulletin) -> Result<(), ChatError> {
-        self.service.post(bulletin, &Card::of(bulletin, &self.chat.people)).await.map(drop)
+        self.service.post(bulletin, &Card::worded(bulletin, &self.chat).0).await.map(drop)
     }
 
     /// The same, and what the server took.
@@ -106,7 +107,11 @@ fn words(text: &str) -> String {
 
 #[tokio::test]
 async fn nothing_hostile_does_anything_in_an_email() {
-    let mailed = Mailed::new();
+    stands_hostile_text(Mailed::new()).await;
+    stands_hostile_text(Mailed::written(&format!("starttls = false\n{SLY}"))).await;
+}
+
+async fn stands_hostile_text(mailed: Mailed) {
     let names = |it: &Letter| it.headers.iter().map(|it| it.0.clone()).collect::<Vec<_>>();
     let expected = names(&Letter::open(&mailed.told(&bulletin(News::Failed)).await.message));
     for (name, text) in hostile::texts() {
@@ -116,7 +121,7 @@ async fn nothing_hostile_does_anything_in_an_email() {
         assert_eq!(taken.to, ["ops@acme.example", "night@acme.example"], "{name}");
         // Nobody of that name is in copy.
         assert_eq!(names(&letter), expected.iter().filter(|it| *it != "Cc").cloned().collect::<Vec<_>>(), "{name}");
-        let line = words(&Card::of(&bulletin, &mailed.chat.people).line());
+        let line = words(&Card::worded(&bulletin, &mailed.chat).0.line());
         assert!(
             letter.subject.chars().all(does_nothing) && line.starts_with(&words(&letter.subject)),
             "{name}: {}",

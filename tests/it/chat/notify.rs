@@ -157,6 +157,7 @@ fn a_program_that_is_told_knows_a_test_by_its_field() {
               "news": "succeeded",
               "on": true,
               "steps": 0,
+              "unsaid": null,
               "verdict": "told"
             },
             {
@@ -165,6 +166,7 @@ fn a_program_that_is_told_knows_a_test_by_its_field() {
               "news": "failed",
               "on": true,
               "steps": 0,
+              "unsaid": null,
               "verdict": "told"
             }
           ]

@@ -98,12 +98,26 @@ fn unescaped(text: &str) -> Option<char> {
 }
 
 fn check_block(block: &Value) -> Result<(), String> {
+    if block["type"] == "section" {
+        return check_section(block);
+    }
     let elements = block["elements"].as_array().filter(|it| !it.is_empty()).ok_or("a block without elements")?;
     match block["type"].as_str() {
         Some("rich_text") => elements.iter().try_for_each(check_rich),
         Some("actions") if elements.len() > MOST_ACTIONS => Err(format!("{} actions", elements.len())),
         Some("actions") => elements.iter().try_for_each(check_button),
         other => Err(format!("no block: {other:?}")),
+    }
+}
+
+/// Section block: «Maximum length for the text in this field is 3000 characters», and none is empty.
+fn check_section(block: &Value) -> Result<(), String> {
+    known(block, &["type", "text"], "section")?;
+    known(&block["text"], &["type", "text", "verbatim"], "text of a section")?;
+    let long = block["text"]["text"].as_str().unwrap_or_default().chars().count();
+    match (block["text"]["type"].as_str(), long) {
+        (Some("mrkdwn"), 1..=3_000) => Ok(()),
+        _ => Err(format!("no text of a section, {long} characters: {block}")),
     }
 }
 
@@ -189,6 +203,7 @@ fn look(value: &Value, seen: &mut Reading) {
     match value {
         Value::Array(list) => list.iter().for_each(|it| look(it, seen)),
         Value::Object(table) => match value["type"].as_str() {
+            Some("mrkdwn") => look_at_mrkdwn(value, seen),
             Some("text") => seen.literally(value["text"].as_str().unwrap_or_default()),
             Some("user") => seen.calls.extend(value["user_id"].as_str().map(str::to_owned)),
             Some("link") => {
@@ -200,4 +215,45 @@ fn look(value: &Value, seen: &mut Reading) {
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// «Formatting text for app surfaces»: what stands in `<…>` is a name or a link; `*`, `_`, `~` and backticks format, `>` at
+/// the beginning of a line quotes, `:name:` is an emoji; without `verbatim`, addresses and names are found in text as well.
+fn look_at_mrkdwn(value: &Value, seen: &mut Reading) {
+    let mut rest = value["text"].as_str().unwrap_or_default();
+    if value["verbatim"] != true && ["http", "www.", "@", "#"].iter().any(|it| rest.contains(it)) {
+        seen.marks.push("what is found in text");
+    }
+    let plain = |text: &str| text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    if rest.lines().any(|it| it.trim_start().starts_with("&gt;")) {
+        seen.marks.push("quote");
+    }
+    let mut shown = String::new();
+    while let Some(next) = rest.chars().next() {
+        let piece = match next {
+            '<' => rest.find('>').map_or(rest, |end| &rest[..=end]),
+            ':' => &rest[..emoji(rest)],
+            _ => &rest[..next.len_utf8()],
+        };
+        rest = &rest[piece.len()..];
+        match next {
+            '<' if piece[1..].starts_with(['@', '!', '#']) => seen.calls.push(piece.to_owned()),
+            '<' => {
+                let (url, text) = piece[1..].trim_end_matches('>').split_once('|').unwrap_or((&piece[1..], ""));
+                seen.links.push(plain(url));
+                shown += text;
+            }
+            '*' | '_' | '~' | '`' => seen.marks.push("formatting"),
+            ':' if piece.len() > 1 => seen.marks.push("emoji"),
+            _ => shown += piece,
+        }
+    }
+    seen.literally(&plain(&shown));
+}
+
+/// How long the `:name:` is that a text begins with, or the sign alone.
+fn emoji(text: &str) -> usize {
+    let name = text[1..].split(':').next().unwrap_or_default();
+    let is_name = !name.is_empty() && name.chars().all(|it| it.is_alphanumeric() || "_+-'".contains(it));
+    if is_name && text[1 + name.len()..].starts_with(':') { name.len() + 2 } else { 1 }
 }
