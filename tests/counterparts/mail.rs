@@ -72,7 +72,7 @@ fn header<'m>(mail: &'m Value, name: &str) -> Option<&'m str> {
     all.find(|it| it[0] == name).and_then(|it| it[1].as_str())
 }
 
-fn secret(path: &Path, text: &str) {
+pub(crate) fn secret(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -175,7 +175,7 @@ async fn what_strangers_write_is_text_to_pythons_readers_too() {
 }
 
 /// A failure, all of whose words are this text.
-fn with(text: &str) -> Bulletin {
+pub(crate) fn with(text: &str) -> Bulletin {
     let it = || Some(text.to_owned());
     let mut bulletin = bulletin();
     let trouble = Trouble {

@@ -18,6 +18,7 @@ mod s3;
 mod sandbox;
 mod setup;
 mod shipped;
+mod slack;
 mod sns;
 mod walkthrough;
 
