@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -12,11 +11,12 @@ use super::answers;
 use super::permits::{Permits, nobody};
 use super::person::Person;
 use super::port::{AskError, Asked, Asks};
+use super::pull;
 use super::thread;
 use super::words::{Command, Named};
 use crate::board::{Board, BoardError, DeploymentDetail};
 use crate::chat::Span;
-use crate::clients::github::{GitHubClients, GitHubError};
+use crate::clients::github::GitHubClients;
 use crate::config::Config;
 use crate::domain::{
     Act, Approval, Ask, CommitPrefix, CommitSha, DeployOptions, DeploymentId, Failure, RefName, RepositoryName,
@@ -116,30 +116,6 @@ enum Came {
     Asked(Ask, Asked),
     /// Something is told.
     Told(Vec<Vec<Span>>),
-}
-
-/// The pull request that a command was said beneath.
-#[derive(Deserialize)]
-struct Pull {
-    head: Head,
-    #[serde(default)]
-    merged: bool,
-    #[serde(default)]
-    merge_commit_sha: Option<CommitSha>,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    #[serde(rename = "ref")]
-    branch: String,
-    sha: CommitSha,
-    /// Nothing where the fork was deleted.
-    repo: Option<HeadRepository>,
-}
-
-#[derive(Deserialize)]
-struct HeadRepository {
-    full_name: String,
 }
 
 impl Commands {
@@ -364,9 +340,7 @@ impl Inside {
             Place::Anywhere => own_branch(target).map(|it| (Some(it), None)),
             Place::Commit { sha, .. } => Ok((None, Some(sha.clone().into()))),
             Place::Pull { home: Home { repository, .. }, number } => {
-                let path = format!("/repos/{repository}/pulls/{number}");
-                let pull = self.github.of(repository).get_json::<Pull>(&path).await;
-                let (reference, sha) = meant(pull.map_err(|error| no_pull(*number, &error))?, repository)?;
+                let (reference, sha) = pull::head(&self.github.of(repository), repository, *number).await?;
                 Ok((reference, Some(sha.into())))
             }
         }
@@ -457,22 +431,6 @@ impl Inside {
     }
 }
 
-/// The branch and commit of a pull request; of one that was merged, the commit that it became.
-fn meant(pull: Pull, repository: &RepositoryName) -> Result<(Option<RefName>, CommitSha), Failure> {
-    if let (true, Some(sha)) = (pull.merged, pull.merge_commit_sha) {
-        return Ok((None, sha));
-    }
-    let is_ours = pull.head.repo.is_some_and(|it| it.full_name.eq_ignore_ascii_case(repository.as_str()));
-    if !is_ours {
-        let text = "this pull request comes from another repository, of which nothing is deployed";
-        let help = "merge it first, or push its branch to this repository";
-        return Err(Failure::setup("asking/foreign-pull", text).help(help));
-    }
-    let branch = RefName::parse_visible(format!("refs/heads/{}", pull.head.branch));
-    let branch = branch.map_err(|unfit| nothing(unfit.to_string(), "name a branch"))?;
-    Ok((Some(branch), pull.head.sha))
-}
-
 /// The one branch that a target takes.
 fn own_branch(target: &Target) -> Result<RefName, Failure> {
     let mut plain = target.rule.plain_branches();
@@ -488,13 +446,7 @@ fn no_target_here(place: &Place) -> Failure {
     nothing(format!("no target is configured {home}here"), "look at `status` where the bot's targets are known")
 }
 
-fn no_pull(number: u64, error: &GitHubError) -> Failure {
-    let text = format!("pull request {number} cannot be looked at: {error}");
-    let failure = Failure { passing: error.is_passing(), ..Failure::setup("asking/no-pull", text) };
-    failure.help("say it again in a while, or name a branch or a commit")
-}
-
-fn nothing(text: String, help: &str) -> Failure {
+pub(super) fn nothing(text: String, help: &str) -> Failure {
     Failure::setup("asking/nothing-there", text).help(help)
 }
 

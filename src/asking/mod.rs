@@ -9,6 +9,7 @@ mod commands;
 mod permits;
 mod person;
 mod port;
+mod pull;
 mod thread;
 mod words;
 

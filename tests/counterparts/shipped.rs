@@ -80,8 +80,8 @@ impl Shipped {
     /// The same, by this command.
     pub(crate) fn serve_as(&mut self, mut command: Command) {
         let log = fs::File::create(self.path("log")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        self.running = Some(child);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.running = Some(spawned(&mut command));
         self.waits("the bot is ready", |it| it.log().contains("is ready"));
     }
 
@@ -157,4 +157,18 @@ impl Drop for Shipped {
             let _ = child.wait();
         }
     }
+}
+
+/// Starts a program that was written just now. A child of another test may hold it open for writing until it is a program
+/// of its own.
+fn spawned(command: &mut Command) -> Child {
+    for _ in 0..100 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            spawned => return spawned.unwrap(),
+        }
+    }
+    command.spawn().unwrap()
 }
