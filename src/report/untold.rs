@@ -15,6 +15,8 @@ const BATCH: usize = 500;
 const SETTLED_IN_A_ROW: usize = 1000;
 /// The end of the log that is looked at in any case: an old deployment may have ended last.
 const TAIL: u64 = 10_000;
+/// For how long an end is news to a place that missed it.
+const MISSED: SignedDuration = SignedDuration::from_hours(24);
 /// Budgets of writes go back so far.
 const COUNTED: SignedDuration = SignedDuration::from_hours(1);
 /// Successes of a target read at a time, until the one before is found.
@@ -46,6 +48,7 @@ pub(super) struct Untold {
 /// Looks for it: in what is unfinished, in the newest deployments, and at the end of the log.
 pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestamp) -> Result<Untold, LedgerError> {
     let mut looked_at = BTreeSet::new();
+    let silent = sinks.iter().map(|sink| silent_since(ledger, sink)).collect::<Result<Vec<_>, _>>()?;
     let Untold { heard: mut untold, mut writes, .. } = Untold::default();
     let mut look = |deployment: Deployment| -> Result<bool, LedgerError> {
         let mut all = true;
@@ -54,7 +57,7 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
         }
         for (index, sink) in sinks.iter().enumerate().filter(|(_, sink)| sink.takes(deployment.order())) {
             let last = ledger.sent(sink.name(), deployment.id())?;
-            if !is_told(ledger, sink, &deployment, last.as_ref(), now)? {
+            if !is_told(ledger, (sink, silent[index]), &deployment, last.as_ref(), now)? {
                 untold.push((index, deployment.clone(), last));
                 all = false;
             }
@@ -88,6 +91,18 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
     Ok(Untold { heard: untold, writes, outages: outages(ledger, sinks)? })
 }
 
+/// Since when a place in chat that was told of deployments before heard nothing: it was down, or we were.
+fn silent_since(ledger: &Ledger, sink: &Sink) -> Result<Option<Timestamp>, LedgerError> {
+    if !matches!(sink, Sink::Chat(_)) {
+        return Ok(None);
+    }
+    let last = ledger.latest(&Stream::Sink(sink.name().into()), None, 1)?.into_iter().next();
+    Ok(last.map(|record| match record.event {
+        Event::Sink(SinkEvent::Stumbled { down_since: Some(since), .. }) => since,
+        Event::Sink(_) | Event::Delivery(_) | Event::Deployment(_) | Event::Target(_) | Event::Bot(_) => record.at,
+    }))
+}
+
 /// Who was down, by what came of the last message in each name.
 fn outages(ledger: &Ledger, sinks: &[Sink]) -> Result<Vec<(Voice, Down)>, LedgerError> {
     let mut last = Vec::new();
@@ -117,21 +132,23 @@ fn voice_of(ledger: &Ledger, sinks: &[Sink], record: &Record) -> Result<Option<V
     Ok(deployment.and_then(|it| sink.voice(&it.order().target.repository)))
 }
 
-/// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more.
+/// Whether a deployment is over and a sink knows how it ended, or never heard of it and it is no news any more. What ended
+/// after the sink fell silent was missed, and is news for a day.
 fn is_told(
     ledger: &Ledger,
-    sink: &Sink,
+    (sink, silent): (&Sink, Option<Timestamp>),
     deployment: &Deployment,
     last: Option<&SinkEvent>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let Some(ended_at) = deployment.ended_at() else { return Ok(false) };
+    let is_missed = silent.is_some_and(|silent| silent <= ended_at) && now.duration_since(ended_at) <= MISSED;
     Ok(match last {
         Some(SinkEvent::Sent { state, text, .. }) => {
             sink.notice(ledger, deployment, last)?.is_none_or(|it| (it.state, &it.text) == (*state, text))
         }
         Some(SinkEvent::Stumbled { .. }) => false,
-        Some(SinkEvent::GaveUp { .. }) | None => now > sink.is_news_until(ended_at),
+        Some(SinkEvent::GaveUp { .. }) | None => now > sink.is_news_until(ended_at) && !is_missed,
     })
 }
 

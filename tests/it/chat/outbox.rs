@@ -206,6 +206,25 @@ async fn the_end_of_the_program_waits_once_for_a_place_that_hangs() {
     assert_eq!(heard.told().len(), 2, "both are told by the next life");
 }
 
+#[tokio::test]
+async fn what_ended_while_a_place_was_down_is_told_by_another_life_of_the_bot_hours_later() {
+    let heard = webhook();
+    let mut reports = heard.reports();
+    let first = heard.began("first").await;
+    heard.place.chats.mood(Some(Turn::Says(503, "")));
+    reports.run_to_idle().await.unwrap();
+    let second = heard.began("second").await;
+    heard.fail(first).await;
+    heard.fail(second).await;
+    drop(reports);
+    heard.place.chats.mood(None);
+    heard.place.chats.take();
+    heard.world.seconds(5 * 60 * 60);
+    heard.reports().run_to_idle().await.unwrap();
+    let told = heard.told();
+    assert_eq!(told.iter().filter(|it| it.contains("blog failed")).count(), 2, "{told:?}");
+}
+
 /// The only place that is shown to be down: since when, why, and how much waits.
 fn shown(outages: &Outages) -> (i64, String, usize) {
     let [outage] = &outages.now()[..] else { panic!("one place is down: {outages:?}") };
