@@ -3,6 +3,7 @@
 //! Order of the end (`SIGTERM`): the door stops taking deliveries; no new step begins and running ones get their grace;
 //! reports flush; the ledger closes. A ledger that closes itself (a storage error) ends the program with 3.
 
+mod desk;
 mod door;
 
 use std::fmt::Display;
@@ -15,21 +16,21 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web as http;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::asking::{self, Asks, Commands};
+use crate::asking::{Asks, Commands};
 use crate::board::{Board, Figures};
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::conductor::{self, Before, CatchUp, Conductor};
 use crate::config::{ChatKind, Config, GitHub};
-use crate::domain::{Act, BotEvent, EngineSpec, Failure, Request, Stream, Target, plainly};
+use crate::domain::{BotEvent, EngineSpec, Failure, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
 use crate::intake::slack::SlackState;
@@ -44,6 +45,7 @@ use crate::upkeep::{self, Rules, Upkeep};
 use crate::web::WebState;
 use crate::web::access::Tokens;
 
+use desk::Desk;
 use door::{Door, UNREAD};
 
 /// How long commands that are being carried out may still take once the program is asked to end.
@@ -404,52 +406,6 @@ fn world(config: &Config, sources: &Sources, parts: Parts, accounts: Accounts) -
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
     let message = format!("cannot use `{}`: {}", dir.display(), plainly(error));
     Failure::setup("app/directory", message).help("make it writable for the bot's user")
-}
-
-/// The web's way to ask.
-struct Desk(conductor::Asks, Upkeep, Ledger);
-
-impl Asks for Desk {
-    fn ask(&self, request: Request) -> BoxFuture<'_, Result<asking::Asked, asking::AskError>> {
-        async move {
-            match self.0.ask(request).await {
-                Ok(asked) => {
-                    let conductor::Asked { repeat, offset, deployments, told } = asked;
-                    Ok(asking::Asked { repeat, offset, deployments, told })
-                }
-                Err(conductor::AskError::Refused(failure)) if failure.passing => {
-                    Err(asking::AskError::Unavailable(failure))
-                }
-                Err(conductor::AskError::Refused(failure)) => Err(asking::AskError::Refused(failure)),
-                Err(error @ conductor::AskError::Unknown { .. }) => {
-                    Err(asking::AskError::Unknown { what: error.to_string() })
-                }
-                Err(conductor::AskError::Ledger(error)) => Err(asking::AskError::Unavailable(error.failure())),
-            }
-        }
-        .boxed()
-    }
-
-    fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), asking::AskError>> {
-        let event = BotEvent::Administered { actor: actor.to_owned(), act };
-        let told = |error: LedgerError| asking::AskError::Unavailable(error.failure());
-        async move { write(&self.2, event).await.map_err(told) }.boxed()
-    }
-
-    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, asking::AskError>> {
-        async move {
-            // On a task of its own: whoever asked may hang up, and a round that was begun is ended.
-            let upkeep = self.1.clone();
-            let round = tokio::spawn(async move { upkeep.round(dry_run).await });
-            let cut = |_| {
-                let text = "upkeep was cut off: the bot is ending, or has a bug";
-                asking::AskError::Unavailable(Failure::passing("app/upkeep-cut", text).help("ask again"))
-            };
-            let report = round.await.map_err(cut)?.map_err(|error| asking::AskError::Unavailable(error.failure()))?;
-            Ok(serde_json::to_value(report).expect("a report has string keys only"))
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]

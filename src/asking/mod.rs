@@ -15,4 +15,4 @@ mod words;
 
 pub use commands::{Commands, Home, Place, Reply, Said};
 pub use person::Person;
-pub use port::{AskError, Asked, Asks};
+pub use port::{AskError, Asked, Asks, Foreseen};

@@ -4,12 +4,15 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::domain::{Act, DeploymentId, Failure, Offset, Request};
+use crate::domain::{Act, DeploymentId, Failure, Offset, Order, Request};
 
 /// Who carries out what people and peers ask for. `app` implements it.
 pub trait Asks: Send + Sync {
     /// Carries a request out, once for each key.
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>>;
+
+    /// What a request would do if it were made now, or why it would not be taken. Changes nothing.
+    fn foresee(&self, request: Request) -> BoxFuture<'_, Result<Foreseen, AskError>>;
 
     /// Writes down that somebody did something that is about the bot itself.
     fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), AskError>>;
@@ -28,6 +31,15 @@ pub struct Asked {
     /// The deployments that were born of it.
     pub deployments: Vec<DeploymentId>,
     /// What comes of it, in words, where that is not plain from what was asked.
+    pub told: Option<String>,
+}
+
+/// What a request would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// What the deployments that would be born of it would be born with.
+    pub orders: Vec<Order>,
+    /// What would be said of it, where that is not plain from what is asked.
     pub told: Option<String>,
 }
 

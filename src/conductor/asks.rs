@@ -32,6 +32,23 @@ pub struct Asked {
     pub told: Option<String>,
 }
 
+/// What a request would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// What the deployments that would be born of it would be born with.
+    pub orders: Vec<Order>,
+    /// What would be said of it, where that is not plain from what is asked.
+    pub told: Option<String>,
+}
+
+/// What a request means: what is written with it.
+#[derive(Default)]
+struct Meaning {
+    consequences: Vec<(Stream, Event)>,
+    births: Vec<Birth>,
+    told: Option<String>,
+}
+
 /// Why a request was not taken.
 #[derive(Debug, Error)]
 pub enum AskError {
@@ -65,73 +82,71 @@ pub struct Asks {
 impl Asks {
     /// Writes a request down with everything that follows from it, once for each key.
     pub async fn ask(&self, request: Request) -> Result<Asked, AskError> {
-        let mut told = None;
-        let (consequences, births) = match &request.what {
-            // What was asked under the same key before is answered as it was, whatever has come of it since.
-            _ if self.asked_before(&request).await? => (vec![], vec![]),
+        // What was asked under the same key before is answered as it was, whatever has come of it since.
+        let is_repeat = self.asked_before(&request).await?;
+        let Meaning { consequences, births, told } =
+            if is_repeat { Meaning::default() } else { self.meaning(&request).await? };
+        let requested = self.ledger.request(request, consequences, births).await?;
+        let told = told.filter(|_| !requested.repeat);
+        Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
+    }
+
+    /// What a request would do if it were made now, or why it would be refused. Writes nothing.
+    pub async fn foresee(&self, request: &Request) -> Result<Foreseen, AskError> {
+        let Meaning { consequences: _, births, told } = self.meaning(request).await?;
+        Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told })
+    }
+
+    async fn meaning(&self, request: &Request) -> Result<Meaning, AskError> {
+        let done = |(consequences, told)| Meaning { consequences, births: vec![], told };
+        let said = |stream, event: DeploymentEvent, told| done((vec![(stream, event.into())], told));
+        Ok(match &request.what {
             Ask::Deploy { target, reference, sha, options } => {
                 let wanted = (reference.as_ref(), sha.as_ref());
-                (vec![], vec![self.deploy(&request, target, wanted, options).await?])
+                self.born(self.deploy(request, target, wanted, options).await?).await?
             }
             Ask::Redeploy { deployment, options } => {
-                (vec![], vec![self.redeploy(&request, *deployment, options).await?])
-            }
-            Ask::Stop { deployment, rollback } => {
-                self.unfinished(*deployment).await?;
-                let (rollback, said) = stop::meant(&self.deployment(*deployment).await?, *rollback);
-                told = said;
-                let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback };
-                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
-            }
-            Ask::Lock { target, reason, until, warns } => {
-                let (events, said) = self.lock(&request, target, (reason.clone(), *until, *warns)).await?;
-                told = said;
-                (events, vec![])
-            }
-            Ask::Unlock { target } => {
-                let (events, said) = self.unlock(&request, target).await?;
-                told = said;
-                (events, vec![])
-            }
-            Ask::LockAll { .. } => (self.lock_all(&request).await?.0, vec![]),
-            Ask::UnlockAll => {
-                let (events, said) = self.unlock_all().await?;
-                told = said;
-                (events, vec![])
-            }
-            Ask::Pause { .. } => (vec![], vec![]),
-            Ask::Resume => {
-                let (events, said) = self.resume().await?;
-                told = said;
-                (events, vec![])
+                self.born(self.redeploy(request, *deployment, options).await?).await?
             }
             Ask::Rollback { target, to, options } => {
-                (vec![], vec![self.rollback(&request, target, *to, options).await?])
+                self.born(self.rollback(request, target, *to, options).await?).await?
             }
-            Ask::Restart { target, options } => (vec![], vec![self.restart(&request, target, options).await?]),
+            Ask::Restart { target, options } => self.born(self.restart(request, target, options).await?).await?,
+            Ask::Stop { deployment, rollback } => {
+                self.unfinished(*deployment).await?;
+                let (rollback, told) = stop::meant(&self.deployment(*deployment).await?, *rollback);
+                let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback };
+                said(Stream::Deployment(*deployment), event, told)
+            }
             Ask::Reject { deployment, reason } => {
                 let rejected = self.deployment(*deployment).await?;
                 let failure = approval::rejected(&rejected, &request.actor, reason.as_deref());
                 let event = DeploymentEvent::Refused { failure: failure.map_err(AskError::Refused)? };
-                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
+                said(Stream::Deployment(*deployment), event, None)
             }
             Ask::Approve { deployment, of, reason } => {
-                let (event, said) = self.approval(&request, *deployment, (*of, reason.clone())).await?;
-                told = Some(said);
-                (vec![(Stream::Deployment(*deployment), Event::from(event))], vec![])
+                let (event, told) = self.approval(request, *deployment, (*of, reason.clone())).await?;
+                said(Stream::Deployment(*deployment), event, Some(told))
             }
+            Ask::Lock { target, reason, until, warns } => {
+                done(self.lock(request, target, (reason.clone(), *until, *warns)).await?)
+            }
+            Ask::Unlock { target } => done(self.unlock(request, target).await?),
+            Ask::LockAll { .. } => done(self.lock_all(request).await?),
+            Ask::UnlockAll => done(self.unlock_all().await?),
+            Ask::Pause { .. } => Meaning::default(),
+            Ask::Resume => done(self.resume().await?),
             Ask::Replay { delivery } => {
-                let replay = self.replay(&request, delivery).await?;
-                told = Some(replay.told);
-                (vec![replay.consequence], replay.births)
+                let Replay { consequence, births, told } = self.replay(request, delivery).await?;
+                Meaning { consequences: vec![consequence], births, told: Some(told) }
             }
-        };
-        if let Some(order) = births.first().map(|it| &it.order).filter(|_| told.is_none()) {
-            told = self.will_wait(order).await?;
-        }
-        let requested = self.ledger.request(request, consequences, births).await?;
-        let told = told.filter(|_| !requested.repeat);
-        Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
+        })
+    }
+
+    /// What one birth means, with what it will wait for.
+    async fn born(&self, birth: Birth) -> Result<Meaning, AskError> {
+        let told = self.will_wait(&birth.order).await?;
+        Ok(Meaning { consequences: vec![], births: vec![birth], told })
     }
 
     pub(super) fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {

@@ -28,6 +28,6 @@ mod stop;
 mod verifying;
 mod weighing;
 
-pub use asks::{AskError, Asked, Asks};
+pub use asks::{AskError, Asked, Asks, Foreseen};
 pub use catch_up::{Before, CatchUp};
 pub use run::Conductor;

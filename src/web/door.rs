@@ -85,6 +85,13 @@ impl Reader {
         self.0.as_ref().map(|known| &known.grant)
     }
 
+    /// Who would ask, where a session is theirs, and it is theirs to ask.
+    pub(super) async fn may_ask(&self, what: &Ask, board: &Board) -> Result<String, Refusal> {
+        let known = self.0.as_ref().filter(|it| it.csrf.is_some());
+        let unknown = || Refusal::new(401, "this needs a session").help("sign in");
+        Proven(known.ok_or_else(unknown)?.grant.clone(), self.1.clone()).who_asks(what, board).await
+    }
+
     /// Whether the role reaches so far. Who is unknown, though reading is free, reaches nothing beyond that.
     pub(super) fn reaches(&self, needs: Role) -> Result<(), Refusal> {
         let unknown = || Refusal::new(401, "this needs a token or a session").help("sign in");

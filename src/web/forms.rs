@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Path};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::WebState;
 use super::door::{Proven, Writer};
@@ -57,6 +57,9 @@ impl Form {
         let key = self.fields.filled("key").ok_or_else(no_key)?;
         let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
         let actor = self.who.who_asks(&what, &state.board).await?;
+        if let Some(anew) = moved(&self.fields, state, &actor, &what).await? {
+            return Ok(see_other(&anew));
+        }
         let asked = state.asks.ask(Request { actor, key, what }).await?;
         Ok(match asked.deployments.first() {
             Some(born) => see_other(&format!("/deployments/{born}")),
@@ -65,7 +68,71 @@ impl Form {
     }
 }
 
-/// `POST /targets/{name}/{act}`: deploy, rollback, lock, unlock.
+/// Where it is said anew what will happen, if the head of a ref is not the commit any more that the page said it was.
+async fn moved(fields: &Fields, state: &WebState, actor: &str, what: &Ask) -> Result<Option<String>, Sorry> {
+    let Ask::Deploy { target, reference: Some(reference), sha: None, .. } = what else { return Ok(None) };
+    let Some(expected) = fields.filled("expected") else { return Ok(None) };
+    let request = Request { actor: actor.to_owned(), key: "foreseen".into(), what: what.clone() };
+    let foreseen = state.asks.foresee(request).await?;
+    let is_as_said = foreseen.orders.iter().all(|it| it.sha.as_str() == expected);
+    let named: String = form_urlencoded::byte_serialize(reference.as_str().as_bytes()).collect();
+    Ok((!is_as_said).then(|| format!("/targets/{target}/deploy?moved=1&ref={named}")))
+}
+
+/// What is asked of a target: deploy, rollback, restart, lock, unlock.
+pub(super) fn target_ask(act: &str, name: &TargetName, fields: &Fields, now: Timestamp) -> Result<Ask, Sorry> {
+    let (target, options) = (name.clone(), DeployOptions::default());
+    Ok(match act {
+        "deploy" => {
+            let (reference, sha) = RefName::or_commit(fields.filled("ref").unwrap_or("main"))?;
+            Ask::Deploy { target, reference, sha, options }
+        }
+        "rollback" => Ask::Rollback { target, to: fields.filled("to").map(DeploymentId::parse).transpose()?, options },
+        "restart" => Ask::Restart { target, options },
+        "lock" => {
+            let hours = fields.filled("hours").and_then(|it| it.parse().ok());
+            let hours = hours.filter(|hours| (1..=24 * 365).contains(hours));
+            let until = hours.and_then(|hours| now.checked_add(SignedDuration::from_hours(hours)).ok());
+            Ask::Lock { target, reason: fields.reason(), until, warns: fields.get("warn").is_some() }
+        }
+        "unlock" => Ask::Unlock { target },
+        _ => return Err(no_such(act)),
+    })
+}
+
+/// What is asked of a deployment: redeploy, rollback, stop, approve, reject.
+pub(super) fn deployment_ask(act: &str, deployment: DeploymentId, fields: &Fields) -> Result<Ask, Sorry> {
+    let options = DeployOptions::default();
+    Ok(match act {
+        "redeploy" => Ask::Redeploy { deployment, options },
+        "rollback" => {
+            let target = TargetName::parse(fields.filled("target").unwrap_or_default())?;
+            Ask::Rollback { target, to: Some(deployment), options }
+        }
+        "stop" => Ask::Stop { deployment, rollback: fields.get("rollback").is_some() },
+        "approve" => Ask::Approve { deployment, of: Some(approval(fields)?), reason: fields.reason() },
+        "reject" => Ask::Reject { deployment, reason: fields.reason() },
+        _ => return Err(no_such(act)),
+    })
+}
+
+/// What is asked of a delivery: replay.
+pub(super) fn delivery_ask(act: &str, delivery: DeliveryId) -> Result<Ask, Sorry> {
+    if act == "replay" { Ok(Ask::Replay { delivery }) } else { Err(no_such(act)) }
+}
+
+/// What is asked of everything: pause, resume, lock, unlock.
+pub(super) fn all_ask(act: &str, fields: &Fields) -> Result<Ask, Sorry> {
+    Ok(match act {
+        "pause" => Ask::Pause { reason: fields.reason() },
+        "resume" => Ask::Resume,
+        "lock" => Ask::LockAll { reason: fields.reason(), until: None, warns: false },
+        "unlock" => Ask::UnlockAll,
+        _ => return Err(no_such(act)),
+    })
+}
+
+/// `POST /targets/{name}/{act}`.
 pub(super) async fn at_target(
     writer: Writer,
     state: Data<WebState>,
@@ -75,30 +142,11 @@ pub(super) async fn at_target(
     let form = Form::proven(writer, &body)?;
     let (name, act) = path.into_inner();
     let target = TargetName::parse(name)?;
-    let back = format!("/targets/{target}");
-    let what = match act.as_str() {
-        "deploy" => {
-            let (reference, sha) = RefName::or_commit(form.fields.filled("ref").unwrap_or("main"))?;
-            Ask::Deploy { target, reference, sha, options: DeployOptions::default() }
-        }
-        "rollback" => Ask::Rollback { target, to: None, options: DeployOptions::default() },
-        "lock" => {
-            let reason = form.fields.reason();
-            let hours = form
-                .fields
-                .filled("hours")
-                .and_then(|it| it.parse().ok())
-                .filter(|hours| (1..=24 * 365).contains(hours));
-            let until = hours.and_then(|hours| state.clock.now().checked_add(SignedDuration::from_hours(hours)).ok());
-            Ask::Lock { target, reason, until, warns: form.fields.get("warn").is_some() }
-        }
-        "unlock" => Ask::Unlock { target },
-        _ => return Err(no_such(&act)),
-    };
-    form.ask(&state, what, &back).await
+    let what = target_ask(&act, &target, &form.fields, state.clock.now())?;
+    form.ask(&state, what, &format!("/targets/{target}")).await
 }
 
-/// `POST /deployments/{id}/{act}`: redeploy, rollback, stop, approve, reject.
+/// `POST /deployments/{id}/{act}`.
 pub(super) async fn at_deployment(
     writer: Writer,
     state: Data<WebState>,
@@ -108,22 +156,11 @@ pub(super) async fn at_deployment(
     let form = Form::proven(writer, &body)?;
     let (id, act) = path.into_inner();
     let deployment = DeploymentId::parse(&id)?;
-    let back = format!("/deployments/{deployment}");
-    let what = match act.as_str() {
-        "redeploy" => Ask::Redeploy { deployment, options: DeployOptions::default() },
-        "rollback" => {
-            let target = TargetName::parse(form.fields.filled("target").unwrap_or_default())?;
-            Ask::Rollback { target, to: Some(deployment), options: DeployOptions::default() }
-        }
-        "stop" => Ask::Stop { deployment, rollback: form.fields.get("rollback").is_some() },
-        "approve" => Ask::Approve { deployment, of: Some(approval(&form.fields)?), reason: form.fields.reason() },
-        "reject" => Ask::Reject { deployment, reason: form.fields.reason() },
-        _ => return Err(no_such(&act)),
-    };
-    form.ask(&state, what, &back).await
+    let what = deployment_ask(&act, deployment, &form.fields)?;
+    form.ask(&state, what, &format!("/deployments/{deployment}")).await
 }
 
-/// `POST /deliveries/{id}/replay`.
+/// `POST /deliveries/{id}/{act}`.
 pub(super) async fn at_delivery(
     writer: Writer,
     state: Data<WebState>,
@@ -133,14 +170,11 @@ pub(super) async fn at_delivery(
     let form = Form::proven(writer, &body)?;
     let (id, act) = path.into_inner();
     let delivery = DeliveryId::parse(id)?;
-    if act != "replay" {
-        return Err(no_such(&act));
-    }
-    let back = format!("/deliveries/{delivery}");
-    form.ask(&state, Ask::Replay { delivery }, &back).await
+    let what = delivery_ask(&act, delivery.clone())?;
+    form.ask(&state, what, &format!("/deliveries/{delivery}")).await
 }
 
-/// `POST /releases/{act}`: pause, resume, unlock.
+/// `POST /releases/{act}`.
 pub(super) async fn at_all(
     writer: Writer,
     state: Data<WebState>,
@@ -148,12 +182,7 @@ pub(super) async fn at_all(
     body: Bytes,
 ) -> Result<HttpResponse, Sorry> {
     let form = Form::proven(writer, &body)?;
-    let what = match act.as_str() {
-        "pause" => Ask::Pause { reason: form.fields.reason() },
-        "resume" => Ask::Resume,
-        "unlock" => Ask::UnlockAll,
-        _ => return Err(no_such(&act)),
-    };
+    let what = all_ask(&act, &form.fields)?;
     form.ask(&state, what, "/").await
 }
 

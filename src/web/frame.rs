@@ -15,8 +15,8 @@ use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Outage, Paus
 pub(super) struct Frame {
     now: Timestamp,
     csrf: Option<String>,
-    grant: Option<Grant>,
-    here: &'static str,
+    pub(super) grant: Option<Grant>,
+    pub(super) here: &'static str,
 }
 
 impl Frame {
@@ -26,7 +26,7 @@ impl Frame {
     }
 
     /// What a session's forms must carry.
-    fn csrf(&self) -> Option<&str> {
+    pub(super) fn csrf(&self) -> Option<&str> {
         self.csrf.as_deref()
     }
 
@@ -45,12 +45,12 @@ impl Frame {
     }
 
     /// A new key for a form, so that a double click is one request.
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         fresh().split_off(32)
     }
 
     /// `3 min ago`.
-    fn ago(&self, at: &Timestamp) -> String {
+    pub(super) fn ago(&self, at: &Timestamp) -> String {
         let seconds = self.now.duration_since(*at).as_secs();
         match seconds {
             i64::MIN..0 => format!("in {}", long(-seconds)),
@@ -61,7 +61,7 @@ impl Frame {
 }
 
 /// Text in which what stands between backticks is code; everything is escaped.
-fn ticked(text: &str) -> String {
+pub(super) fn ticked(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + 16);
     let pieces: Vec<&str> = text.split('`').collect();
     for (at, piece) in pieces.iter().enumerate() {
@@ -88,7 +88,7 @@ fn ticked(text: &str) -> String {
 }
 
 /// A time for people: `2026-01-02 03:04:05 UTC`.
-fn exact(at: &Timestamp) -> String {
+pub(super) fn exact(at: &Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
@@ -166,7 +166,7 @@ fn once(holds: &[HoldView]) -> impl Iterator<Item = &HoldView> {
 }
 
 /// The program's version, which names the assets too.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `/`.
 #[derive(Template)]

@@ -7,7 +7,9 @@
 pub mod access;
 mod api;
 mod assets;
+mod confirm;
 mod door;
+mod foretold;
 mod forms;
 mod frame;
 mod keyring;
@@ -98,15 +100,15 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(small("/logout").post(login::sign_out))
         .service(web::resource("/").get(pages::targets))
         .service(web::resource("/targets/{name}").get(pages::target))
-        .service(small("/targets/{name}/{act}").post(forms::at_target))
+        .service(small("/targets/{name}/{act}").get(confirm::at_target).post(forms::at_target))
         .service(web::resource("/deployments").get(pages::deployments))
         .service(web::resource("/deployments/{id}").get(pages::deployment))
-        .service(small("/deployments/{id}/{act}").post(forms::at_deployment))
+        .service(small("/deployments/{id}/{act}").get(confirm::at_deployment).post(forms::at_deployment))
         .service(web::resource("/deliveries").get(pages::deliveries))
         .service(web::resource("/deliveries/{id}").get(pages::delivery))
-        .service(small("/deliveries/{id}/{act}").post(forms::at_delivery))
+        .service(small("/deliveries/{id}/{act}").get(confirm::at_delivery).post(forms::at_delivery))
         .service(web::resource("/audit").get(pages::audit))
-        .service(small("/releases/{act}").post(forms::at_all))
+        .service(small("/releases/{act}").get(confirm::at_all).post(forms::at_all))
         .default_service(web::to(pages::unknown));
 }
 

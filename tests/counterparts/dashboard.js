@@ -33,32 +33,15 @@ const scenes = {
     await page.context().storageState({ path: session });
     return { at: page.url(), main: await text(page) };
   },
-  async lock(page, reason) {
-    await page.goto(`${url}/targets/site`);
-    await page.getByText("Lock…").click();
-    await page.locator("#lock").getByLabel("Reason").fill(reason);
-    await press(page, "Lock");
-    return { main: await text(page) };
-  },
-  async press(page, where, button) {
+  /// Follows the link of an act, reads what it will do, and does it.
+  async act(page, where, name, reason) {
     await page.goto(url + where);
-    await press(page, button);
-    return { at: page.url(), main: await text(page) };
-  },
-  async pause(page, reason) {
-    await page.goto(url);
-    await page.getByLabel("Reason").fill(reason);
-    await press(page, "Pause releases");
-    return { main: await text(page) };
-  },
-  async word(page, id, button, reason) {
-    await page.goto(`${url}/deployments/${id}`);
-    await page.locator("details summary.button").click();
-    const form = page.locator("details form").filter({ has: page.getByRole("button", { name: button, exact: true }) });
-    if (reason) await form.getByLabel("Reason").fill(reason);
-    await page.screenshot({ path: path.join(shots, `asked-${button.replace(/\W/g, "")}.png`), fullPage: true });
-    await press(page, button);
-    return { main: await text(page) };
+    await page.getByRole("link", { name: `${name}…`, exact: true }).click();
+    const said = await text(page);
+    if (reason) await page.getByLabel("Reason").fill(reason);
+    await page.screenshot({ path: path.join(shots, `asked-${name.replace(/\W/g, "")}.png`), fullPage: true });
+    await press(page, name);
+    return { said, at: page.url(), main: await text(page) };
   },
   async see(page, where) {
     await page.goto(url + where);

@@ -76,26 +76,30 @@ fn the_buttons_of_holds_do_what_they_say_and_only_here() {
     assert_eq!(foreign["framed"], false, "{foreign}");
     assert_eq!(bot.asked(&["status"])["targets"][0]["locks"].as_array().map_or(0, Vec::len), 0);
 
-    person.sees(&["lock", "the fair is on"], &["locked by admin: the fair is on", "Unlock"]);
+    person.sees(&["act", "/targets/site", "Lock", "the fair is on"], &["locked by admin: the fair is on", "Unlock"]);
     let evil = "</title><script>window.ran = 'message'</script> & `<b>one</b>`";
     let sha = bot.push(evil);
     let id = held(&bot, "waiting for the approval of 1 person");
     // Each press leads to a page at once; what the bot makes of it may be on the next one only.
     let page = format!("/deployments/{id}");
     person.sees(&["see", &page], &["<script>window.ran = 'message'</script>", "Approve the release…"]);
-    person.sees(&["word", &id, "Yes, approve"], &["approved by admin"]);
+    let said = person.plays(&["act", &page, "Approve the release"]);
+    assert!(said["said"].as_str().unwrap().contains("What will happen"), "{said}");
+    assert!(said["main"].as_str().unwrap().contains("approved by admin"), "{said}");
     held(&bot, "locked by admin: the fair is on");
-    person.sees(&["press", "/targets/site", "Unlock"], &["Lock…"]);
+    person.sees(&["act", "/targets/site", "Unlock"], &["Lock…"]);
     held(&bot, "frozen until");
-    person.sees(&["word", &id, "Yes, approve", "the fix for the fair"], &["the fix for the fair"]);
+    let freeze = ["act", &page, "Release in spite of the freeze", "the fix for the fair"];
+    person.sees(&freeze, &["the fix for the fair"]);
     bot.goes_live(&sha);
 
-    person
-        .sees(&["pause", "the network moves"], &["Releases are paused by admin: the network moves", "Resume releases"]);
+    let paused = ["Releases are paused by admin: the network moves", "Resume releases"];
+    person.sees(&["act", "/", "Pause releases", "the network moves"], &paused);
     bot.push("two");
     let id = held(&bot, "waiting for the approval of");
-    person.sees(&["word", &id, "Reject", "not today"], &["rejected by admin: not today"]);
-    person.sees(&["press", "/", "Resume releases"], &["Pause releases"]);
+    let page = format!("/deployments/{id}");
+    person.sees(&["act", &page, "Reject", "not today"], &["rejected by admin: not today"]);
+    person.sees(&["act", "/", "Resume releases"], &["Pause releases"]);
     person.sees(&["see", "/audit"], &["rejected", "asked to pause: the network moves", "approved the release"]);
 
     let seen = person.plays(&["injected", "/targets/site"]);

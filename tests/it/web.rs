@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod asking;
+mod confirm;
 mod pages;
 mod roles;
 pub(crate) mod seed;

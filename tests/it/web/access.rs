@@ -219,7 +219,7 @@ fn the_token_is_written_once_and_only_its_owner_may_read_it() {
 async fn a_form_of_another_page_changes_nothing() {
     let world = World::seeded(Setup::default()).await;
     let cookie = world.sign_in().await;
-    let page = world.browse(&cookie, "/targets/blog").await;
+    let page = world.browse(&cookie, "/targets/blog/lock").await;
     let before = world.ledger.end();
     for path in WRITES {
         for csrf in [None, Some("guess"), Some("")] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
-use landfall::asking::{AskError, Asked, Asks};
+use landfall::asking::{AskError, Asked, Asks, Foreseen};
 use landfall::board::{Board, Figures};
 use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
@@ -359,6 +359,13 @@ impl Asks for Straight {
         })
     }
 
+    fn foresee(&self, request: Request) -> BoxFuture<'_, Result<Foreseen, AskError>> {
+        Box::pin(async move {
+            let (_, births) = self.means(&request)?;
+            Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told: None })
+        })
+    }
+
     fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), AskError>> {
         let event = BotEvent::Administered { actor: actor.to_owned(), act }.into();
         Box::pin(async move {
@@ -388,6 +395,10 @@ impl Straight {
                 let asked = Event::Deployment(DeploymentEvent::StopAsked { actor, rollback });
                 (vec![(Stream::Deployment(deployment), asked)], vec![])
             }
+            Ask::Approve { deployment, of, reason } => {
+                let approved = Event::Deployment(DeploymentEvent::Approved { actor, of, reason });
+                (vec![(Stream::Deployment(deployment), approved)], vec![])
+            }
             Ask::Redeploy { deployment, options: _ } => {
                 let unknown = || AskError::Unknown { what: format!("there is no deployment `{deployment}`") };
                 let before = self.0.deployment(deployment).ok().flatten().ok_or_else(unknown)?;
@@ -399,7 +410,6 @@ impl Straight {
             Ask::Deploy { .. }
             | Ask::Rollback { .. }
             | Ask::Restart { .. }
-            | Ask::Approve { .. }
             | Ask::Reject { .. }
             | Ask::Replay { .. } => {
                 let failure = Failure::setup("app/not-here", "the head of `main` is not reachable from the rule");
