@@ -6,8 +6,6 @@ use crate::domain::{DeploymentId, TargetName, Unfit};
 
 /// How many deployments a page holds unless the reader says otherwise.
 const USUAL: usize = 30;
-/// How many deployments a page holds at most: some 100 KB of JSON.
-const MOST: usize = 200;
 /// Every state's name on the wire.
 const STATES: [&str; 13] = [
     "planned",
@@ -57,6 +55,9 @@ impl Default for DeploymentsQuery {
 }
 
 impl DeploymentsQuery {
+    /// How many deployments a page holds at most: some 100 KB of JSON.
+    pub const MOST: usize = 200;
+
     /// Every state's name, for those who choose.
     pub fn states() -> &'static [&'static str] {
         &STATES
@@ -100,11 +101,11 @@ fn state(text: &str) -> Result<String, BadQuery> {
 }
 
 fn limit(text: &str) -> Result<usize, BadQuery> {
-    let cut: String = text.chars().take(80).collect();
+    let (cut, most) = (text.chars().take(80).collect::<String>(), DeploymentsQuery::MOST);
     text.parse()
         .ok()
-        .filter(|number| (1..=MOST).contains(number))
-        .ok_or_else(|| BadQuery { key: "limit", why: format!("`{cut}` is not a number from 1 to {MOST}") })
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| BadQuery { key: "limit", why: format!("`{cut}` is not a number from 1 to {most}") })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::apply::FileExistsArg;
+use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
 use super::server::{Server, ServerArgs};
 use super::status::{Deployment, target_named, targets_in, understood};
@@ -87,7 +88,7 @@ struct Beginning {
 #[derive(Debug, Args)]
 pub(super) struct DeployArgs {
     /// The target
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = completions::targets())]
     target: TargetName,
 
     /// The branch, a full name such as refs/tags/v1, or a commit; the target's own branch, unless given
@@ -106,7 +107,7 @@ pub(super) struct DeployArgs {
 #[derive(Debug, Args)]
 pub(super) struct RedeployArgs {
     /// The deployment whose commit is deployed again
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::deployments())]
     deployment: DeploymentId,
 
     #[command(flatten)]
@@ -117,11 +118,11 @@ pub(super) struct RedeployArgs {
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
     /// The target
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = completions::targets())]
     target: TargetName,
 
     /// The deployment whose revision is brought back; the one before what is there now, unless given
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = completions::deployments())]
     to: Option<DeploymentId>,
 
     #[command(flatten)]
@@ -132,7 +133,7 @@ pub(super) struct RollbackArgs {
 #[derive(Debug, Args)]
 pub(super) struct RestartArgs {
     /// The target
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = completions::targets())]
     target: TargetName,
 
     #[command(flatten)]
@@ -143,7 +144,7 @@ pub(super) struct RestartArgs {
 #[derive(Debug, Args)]
 pub(super) struct StopArgs {
     /// The deployment
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::deployments())]
     deployment: DeploymentId,
 
     /// Bring the last good revision back; on Lambda that is always done
@@ -158,7 +159,7 @@ pub(super) struct StopArgs {
 #[derive(Debug, Args)]
 pub(super) struct ApproveArgs {
     /// The deployment
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::deployments())]
     deployment: DeploymentId,
 
     /// Release it although a freeze window is open, for this reason, which is recorded and shown
@@ -173,7 +174,7 @@ pub(super) struct ApproveArgs {
 #[derive(Debug, Args)]
 pub(super) struct RejectArgs {
     /// The deployment
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::deployments())]
     deployment: DeploymentId,
 
     /// Why, for whoever pushed it

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ask::{Asking, born};
+use super::completions;
 use super::exit::{Exit, Outcome};
 use super::server::ServerArgs;
 use super::status::{Event, short, understood};
@@ -17,7 +18,7 @@ use crate::domain::{Ask, DeliveryId};
 #[derive(Debug, Args)]
 pub(super) struct DeliveriesArgs {
     /// One delivery with its whole story; the newest ones, unless given
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::deliveries())]
     delivery: Option<DeliveryId>,
 
     /// Those before this place in the ledger: the last line of a list names it
@@ -36,7 +37,7 @@ pub(super) struct DeliveriesArgs {
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// The delivery, by GitHub's id for it: `landfall deliveries` lists them
-    #[arg(value_name = "DELIVERY")]
+    #[arg(value_name = "DELIVERY", add = completions::deliveries())]
     delivery: DeliveryId,
 
     /// Wait until all that is born of it has ended; exits with 1 if one failed
@@ -108,11 +109,11 @@ fn list(deliveries: &[Delivery], now: Timestamp) -> String {
     }
     let line = |it: &Delivery| {
         vec![
-            Cell::new(&it.id),
+            Cell::whole(&it.id),
             Cell::styled(DIM, ago(it.at, now)),
             Cell::new(&it.repository),
             Cell::new(short_ref(&it.reference)),
-            Cell::new(it.after.as_deref().map_or("deleted".into(), short)),
+            Cell::whole(it.after.as_deref().map_or("deleted".into(), short)),
             Cell::new(meant(&it.plans)),
         ]
     };
@@ -137,7 +138,7 @@ fn story(it: &Delivery, now: Timestamp) -> String {
             vec![
                 Cell::new(&plan.target),
                 Cell::styled(of_state(&plan.state), &plan.state),
-                Cell::new(plan.deployment.as_deref().unwrap_or("-")),
+                Cell::whole(plan.deployment.as_deref().unwrap_or("-")),
                 Cell::new(&plan.reason),
             ]
         })

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ask::{Asking, done, until};
+use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
 use super::status::{targets_in, understood};
 use super::terminal::{BOLD, Cell, DIM, ago, say, say_json, table};
@@ -19,7 +20,7 @@ use crate::domain::{Ask, Lock, Pause, TargetName};
 #[derive(Debug, Args)]
 pub(super) struct LockArgs {
     /// The target; without it and without `--all`, the locks that there are
-    #[arg(value_name = "TARGET", conflicts_with = "all")]
+    #[arg(value_name = "TARGET", add = completions::targets(), conflicts_with = "all")]
     target: Option<TargetName>,
 
     /// Lock every target, also those that are configured later
@@ -53,7 +54,7 @@ pub(super) struct LocksArgs {
 #[derive(Debug, Args)]
 pub(super) struct UnlockArgs {
     /// The target
-    #[arg(value_name = "TARGET", conflicts_with = "all", required_unless_present = "all")]
+    #[arg(value_name = "TARGET", add = completions::targets(), conflicts_with = "all", required_unless_present = "all")]
     target: Option<TargetName>,
 
     /// End the lock of every target; locks of single targets stay

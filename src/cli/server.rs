@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
-use crate::config::{Environment, Secret};
+use crate::config::{Environment, Secret, Whereabouts};
 use crate::domain::{harmless, plainly, root_cause};
 
 /// A server that does not answer within this does not answer.
@@ -27,7 +27,7 @@ pub(super) struct ServerArgs {
     token: Option<String>,
 
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
 }
 
 /// A server to ask.
@@ -39,14 +39,29 @@ pub(super) struct Server {
 }
 
 impl ServerArgs {
+    /// The server of a configuration.
+    pub(super) fn of(config: ConfigArgs) -> Self {
+        Self { url: None, token: None, config }
+    }
+
     /// Finds the server and its token.
     pub(super) fn find(&self, environment: &Environment) -> Result<Server, Trouble> {
+        self.find_by(|| self.config.whereabouts(environment))
+    }
+
+    /// The same, and not a word is said of what is wrong with the configuration.
+    pub(super) fn find_silently(&self, environment: &Environment) -> Option<Server> {
+        let silently = || Whereabouts::load(&self.config.path(), environment).map_err(|_| Trouble::wrong("unreadable"));
+        self.find_by(silently).ok()
+    }
+
+    fn find_by(&self, whereabouts: impl FnOnce() -> Result<Whereabouts, Trouble>) -> Result<Server, Trouble> {
         let given = |it: &Option<String>| it.clone().filter(|text| !text.is_empty());
         let mut token = given(&self.token).map(Secret::new);
         let url = match given(&self.url) {
             Some(url) => web_address(url)?,
             None => {
-                let it = self.config.whereabouts(environment)?;
+                let it = whereabouts()?;
                 if token.is_none() {
                     token = read_token(&it.data_dir.join("token"))?;
                 }
@@ -95,7 +110,12 @@ fn read_token(path: &std::path::Path) -> Result<Option<Secret>, Trouble> {
 impl Server {
     /// Reads something.
     pub(super) fn get(&self, path: &str) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::GET, path, None, PATIENCE))
+        self.get_within(PATIENCE, path)
+    }
+
+    /// Reads something that is of no use later.
+    pub(super) fn get_within(&self, patience: Duration, path: &str) -> Result<Value, Trouble> {
+        self.runtime.block_on(self.send(Method::GET, path, None, patience))
     }
 
     /// Asks for something.

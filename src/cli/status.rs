@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
+use super::history;
 use super::server::{Server, ServerArgs};
 use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, of_state, say, say_json, styled, table};
 use crate::clients::Clock;
@@ -19,7 +21,7 @@ use crate::domain::{self, DeploymentId, Outage};
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// A target's name or a deployment's id; all targets, unless given
-    #[arg(value_name = "TARGET|ID")]
+    #[arg(value_name = "TARGET|ID", add = completions::targets_and_deployments())]
     of: Option<String>,
 
     /// Print the server's answer
@@ -73,15 +75,15 @@ pub(super) struct Deployment {
     pub(super) target: String,
     #[serde(rename = "ref")]
     reference: String,
-    sha: String,
+    pub(super) sha: String,
     author: Option<String>,
     pub(super) state: String,
     pub(super) reason: Option<String>,
     engine_id: Option<String>,
-    created_at: Timestamp,
+    pub(super) created_at: Timestamp,
     url: Option<String>,
     #[serde(default)]
-    title: Option<String>,
+    pub(super) title: Option<String>,
     #[serde(default)]
     bundle_deleted_at: Option<Timestamp>,
     #[serde(default)]
@@ -158,22 +160,10 @@ fn of_target(server: &Server, name: &str, json: bool, now: Timestamp) -> Result<
     say(&overview(std::slice::from_ref(&target), now));
     say(&format!("\n{} to {} by {}\n", target.repository, target.environment, target.engine));
     let recent: Vec<Deployment> = understood(recent["deployments"].clone())?;
-    let lines: Vec<Vec<Cell>> = recent
-        .iter()
-        .map(|it| {
-            vec![
-                Cell::new(&it.id),
-                Cell::styled(of_state(&it.state), &it.state),
-                Cell::new(short(&it.sha)),
-                Cell::styled(DIM, ago(it.created_at, now)),
-                Cell::new(it.reason.as_deref().or(it.title.as_deref()).unwrap_or("")),
-            ]
-        })
-        .collect();
-    if lines.is_empty() {
+    if recent.is_empty() {
         say("no deployment yet\n");
     } else {
-        say(&table(&["DEPLOYMENT", "STATE", "COMMIT", "BORN", "WHY"], &lines));
+        say(&history::list(&recent, now));
     }
     Ok(())
 }
@@ -213,9 +203,9 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
             let live = it.live.as_ref();
             vec![
                 Cell::styled(BOLD, &it.name),
-                Cell::new(live.map_or("-".into(), |live| short(&live.sha))),
+                Cell::whole(live.map_or("-".into(), |live| short(&live.sha))),
                 Cell::styled(DIM, live.map_or("-".into(), |live| ago(live.at, now))),
-                Cell::new(it.running.as_deref().unwrap_or("-")),
+                Cell::whole(it.running.as_deref().unwrap_or("-")),
                 Cell::new(if it.waiting.is_empty() { "-".into() } else { it.waiting.len().to_string() }),
                 Cell::new(live.and_then(|live| live.title.as_deref()).unwrap_or("")),
             ]

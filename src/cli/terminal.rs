@@ -5,6 +5,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -45,45 +46,87 @@ pub(super) fn of_state(state: &str) -> Style {
     }
 }
 
-/// A cell of a table.
-pub(super) struct Cell(Style, String);
+/// How many columns the terminal has that data goes to; nothing where it goes elsewhere, and is never cut.
+pub(super) fn room() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())
+}
+
+/// A cell of a table, or a part of a line.
+pub(super) struct Cell {
+    style: Style,
+    text: String,
+    /// What is of no use when a part of it is missing: an id, a hash.
+    is_whole: bool,
+}
 
 impl Cell {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(Style::new(), text.into())
+        Self::styled(Style::new(), text)
     }
 
     pub(super) fn styled(style: Style, text: impl Into<String>) -> Self {
-        Self(style, text.into())
+        // A line end would be one of the table.
+        Self { style, text: text.into().replace(['\n', '\t'], " "), is_whole: false }
+    }
+
+    /// One that is never cut.
+    pub(super) fn whole(text: impl Into<String>) -> Self {
+        Self { is_whole: true, ..Self::new(text) }
+    }
+
+    /// The same, written within so many columns.
+    fn within(&self, width: usize) -> String {
+        styled(self.style, &if self.is_whole { self.text.clone() } else { cut(&self.text, width) })
     }
 }
 
-/// Lines of cells under a heading, each column as wide as its widest cell.
-pub(super) fn table(heading: &[&str], lines: &[Vec<Cell>]) -> String {
-    let long = |text: &str| text.chars().count();
-    let widths: Vec<usize> = heading
-        .iter()
-        .enumerate()
-        .map(|(at, name)| {
-            let cells = lines.iter().filter_map(|line| line.get(at)).map(|cell| long(&cell.1));
-            cells.chain([long(name)]).max().unwrap_or_default()
-        })
-        .collect();
-    let mut text = String::new();
-    let mut add = |line: &mut dyn Iterator<Item = (Style, &str)>| {
-        let mut written = String::new();
-        let mut gap = 0;
-        for ((style, cell), width) in line.zip(&widths) {
-            written += &" ".repeat(gap);
-            written += &styled(style, cell);
-            gap = width.saturating_sub(long(cell)) + 2;
+/// The narrowest that a column becomes: a few letters and the sign that there were more.
+const NARROWEST: usize = 6;
+
+/// A text within so many columns of a terminal; `…` says that there was more.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |letter: &char| match left.checked_sub(letter.width().unwrap_or(0)) {
+        Some(rest) => {
+            left = rest;
+            true
         }
-        text += &written;
-        text.push('\n');
+        None => false,
     };
-    add(&mut heading.iter().map(|name| (DIM, *name)));
-    for line in lines {
-        add(&mut line.iter().map(|Cell(style, cell)| (*style, cell.as_str())));
+    text.chars().take_while(fits).chain(if width > 0 { Some('…') } else { None }).collect()
+}
+
+/// Lines of cells under a heading, as wide as the terminal at most.
+pub(super) fn table(heading: &[&str], lines: &[Vec<Cell>]) -> String {
+    table_within(room(), heading, lines)
+}
+
+/// The same within so many columns, where that matters: the widest columns are cut first, ids and hashes never.
+pub(super) fn table_within(room: Option<usize>, heading: &[&str], lines: &[Vec<Cell>]) -> String {
+    let heading: Vec<Cell> = heading.iter().map(|name| Cell::styled(DIM, *name)).collect();
+    let all = || std::iter::once(&heading).chain(lines);
+    let width = |line: &Vec<Cell>, at: usize| line.get(at).map_or(0, |cell| cell.text.width());
+    let widest = |at| all().map(|line| width(line, at)).max().unwrap_or_default();
+    let mut widths: Vec<usize> = (0..heading.len()).map(widest).collect();
+    let may_shrink = |at: &usize| !lines.iter().any(|line| line.get(*at).is_some_and(|cell| cell.is_whole));
+    let gaps = 2 * widths.len().saturating_sub(1);
+    while room.is_some_and(|room| widths.iter().sum::<usize>() + gaps > room) {
+        let candidates = (0..widths.len()).filter(may_shrink).filter(|at| widths[*at] > NARROWEST);
+        let Some(at) = candidates.max_by_key(|at| widths[*at]) else { break };
+        widths[at] -= 1;
+    }
+    let mut text = String::new();
+    for line in all() {
+        let mut gap = 0;
+        for (cell, width) in line.iter().zip(&widths) {
+            text += &" ".repeat(gap);
+            text += &cell.within(*width);
+            gap = width.saturating_sub(cell.text.width()) + 2;
+        }
+        text.push('\n');
     }
     text
 }
@@ -107,13 +150,57 @@ pub(super) fn clock_time(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let lines = [vec![Cell::new("é"), Cell::new("x")], vec![Cell::new("long"), Cell::new("y")]];
-        let plain = anstream::adapter::strip_str(&table(&["A", "B"], &lines)).to_string();
+        let plain = anstream::adapter::strip_str(&table_within(None, &["A", "B"], &lines)).to_string();
         assert_eq!(plain, "A     B\né     x\nlong  y\n");
+    }
+
+    #[test]
+    fn the_widest_column_is_cut_and_no_id_ever() {
+        let id = "01KDZ9AVJQ0000000000000001";
+        let line = |title: &str| vec![Cell::new("site"), Cell::whole(id), Cell::new(title)];
+        let lines = [line("Say hello to the whole world"), line("挨拶は世界のみんなに"), line("Short")];
+        let at = |room| {
+            let table = table_within(room, &["TARGET", "DEPLOYMENT", "COMMIT"], &lines);
+            anstream::adapter::strip_str(&table).to_string()
+        };
+        expect![[r"
+            TARGET  DEPLOYMENT                  COMMIT
+            site    01KDZ9AVJQ0000000000000001  Say hello to the whole world
+            site    01KDZ9AVJQ0000000000000001  挨拶は世界のみんなに
+            site    01KDZ9AVJQ0000000000000001  Short
+        "]]
+        .assert_eq(&at(None));
+        expect![[r"
+            TARGET  DEPLOYMENT                  COMMIT
+            site    01KDZ9AVJQ0000000000000001  Say hello t…
+            site    01KDZ9AVJQ0000000000000001  挨拶は世界…
+            site    01KDZ9AVJQ0000000000000001  Short
+        "]]
+        .assert_eq(&at(Some(48)));
+        assert!(at(Some(20)).lines().all(|line| line.contains(id) || line.contains("DEPLOYMENT")));
+    }
+
+    #[test]
+    fn a_cut_is_seen_and_never_wider_than_its_room() {
+        for (text, width, told) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("日本語", 4, "日…"),
+            ("日本語", 6, "日本語"),
+            ("e\u{301}tude", 3, "e\u{301}t…"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+        ] {
+            assert_eq!(cut(text, width), told);
+            assert!(cut(text, width).width() <= width);
+        }
     }
 
     #[test]

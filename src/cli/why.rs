@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::exit::{Exit, Outcome, Trouble};
 use super::server::ServerArgs;
 use super::status::understood;
-use super::terminal::{Cell, DIM, of_state, say, say_json, table};
+use super::terminal::{Cell, of_state, say, say_json, table};
 use crate::config::Environment;
 
 /// The arguments.
@@ -63,9 +63,9 @@ pub(super) fn run(args: &WhyArgs, environment: &Environment) -> Outcome {
             vec![
                 Cell::new(&plan.target),
                 Cell::styled(of_state(&plan.state), &plan.state),
-                Cell::new(plan.deployment.as_deref().unwrap_or("-")),
+                Cell::whole(plan.deployment.as_deref().unwrap_or("-")),
                 Cell::new(plan.reason.as_deref().unwrap_or("-")),
-                Cell::styled(DIM, plan.delivery.as_deref().unwrap_or("-")),
+                Cell::whole(plan.delivery.as_deref().unwrap_or("-")),
             ]
         })
         .collect();

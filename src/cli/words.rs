@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
-    apply, ask, audit, aws, bundle, check, deliveries, demo, doctor, exec_as, explain, export, hold, import, init,
-    notify, send, serve, status, token, upkeep, why,
+    apply, ask, audit, aws, bundle, check, completions, deliveries, demo, doctor, exec_as, explain, export, history,
+    hold, import, init, man, notify, send, serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -45,6 +45,8 @@ enum Verb {
     Send(send::Send),
     /// Show what is live where, one target, or one deployment
     Status(status::StatusArgs),
+    /// List the deployments of a target, newest first
+    History(history::HistoryArgs),
     /// Say why a commit runs somewhere, or does not
     Why(why::WhyArgs),
     /// Deploy the head of a branch or tag
@@ -96,6 +98,10 @@ enum Verb {
     Export(export::ExportArgs),
     /// Begin a data directory with the ledger that an export holds
     Import(import::ImportArgs),
+    /// Print what has a shell complete words, targets and ids at TAB
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages
+    Man(man::ManArgs),
     /// About the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -121,6 +127,7 @@ impl Verb {
             Self::Apply(it) => apply::run(&it, environment),
             Self::Send(it) => send::run(it, environment),
             Self::Status(it) => status::run(&it, environment),
+            Self::History(it) => history::run(&it, environment),
             Self::Why(it) => why::run(&it, environment),
             Self::Deploy(it) => ask::deploy(&it, environment),
             Self::Redeploy(it) => ask::redeploy(&it, environment),
@@ -145,6 +152,8 @@ impl Verb {
             Self::Upkeep(it) => upkeep::run(&it, environment),
             Self::Export(it) => export::run(&it, environment),
             Self::Import(it) => import::run(&it, environment),
+            Self::Completions(it) => completions::run(&it),
+            Self::Man(it) => man::run(&it),
             Self::Config(ConfigVerb::Docs) => {
                 say(EXAMPLE);
                 Ok(Exit::Done)
@@ -156,6 +165,9 @@ impl Verb {
 
 /// Reads the words typed, and does what they say.
 pub fn run() -> Exit {
+    if let Some(exit) = completions::at_tab() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {

@@ -1,6 +1,9 @@
 //! The words typed, as a shell types them: the built program, its output, its exit codes.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod lists;
+mod shells;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -201,6 +204,14 @@ fn answer(request: &HttpRequest) -> HttpResponse {
             {"name": "shop", "repository": "acme/shop", "environment": "shop", "engine": "codedeploy",
              "rules": ["branch *", "tag v*"], "live": null, "seen": null, "running": null, "waiting": [], "holds": []},
         ]})),
+        "/api/v1/deployments" if request.query_string().contains("=blgo") => {
+            HttpResponse::Ok().json(json!({"deployments": [], "cursor": null}))
+        }
+        "/api/v1/deployments" if request.query_string().contains("=shop") => {
+            let limit = request.query_string().split("limit=").nth(1).unwrap().split('&').next().unwrap();
+            let page = vec![deployment; limit.parse().unwrap()];
+            HttpResponse::Ok().json(json!({"deployments": page, "cursor": ID}))
+        }
         "/api/v1/deployments" => HttpResponse::Ok().json(json!({"deployments": [deployment], "cursor": null})),
         "/api/v1/requests" => HttpResponse::Accepted().json(json!({"request": 9, "deployments": [ID]})),
         path if path.starts_with("/api/v1/deployments/") => HttpResponse::Ok().json(deployment),
@@ -237,6 +248,12 @@ impl Api {
     fn landfall(&self, words: &[&str]) -> Ran {
         let dir = tempfile::tempdir().unwrap();
         landfall_with(dir.path(), words, &[("LANDFALL_URL", &self.url), ("LANDFALL_TOKEN", "t0ken")])
+    }
+
+    /// Where somebody looked last.
+    fn last_path(&self) -> String {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().rfind(|(_, path, _)| path.starts_with("/api/v1/deployments?")).unwrap().1.clone()
     }
 
     /// The last thing that somebody asked for.
