@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::asking::{Asks, Commands};
-use crate::board::{Board, Figures};
+use crate::board::{Board, EngineOf, Figures};
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
@@ -178,7 +178,7 @@ impl App {
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();
         let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
-        let board = board(&config, &ledger, &clock);
+        let board = board(&config, &ledger, &clock, &world);
         let figures = Figures::new(board.clone());
         let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
         let hear: Hear = Arc::new(hear);
@@ -339,7 +339,9 @@ fn github_clients(config: &Config, clock: &Clock) -> Result<GitHubClients, AppEr
     clients.map_err(|error| AppError::Need(Failure::setup("app/github", error.to_string()).help(help)))
 }
 
-fn board(config: &Config, ledger: &Ledger, clock: &Clock) -> Board {
+fn board(config: &Config, ledger: &Ledger, clock: &Clock, world: &Arc<World>) -> Board {
+    let world = world.clone();
+    let engine_of: EngineOf = Arc::new(move |target| world.engines.of(target));
     Board::new(
         ledger.clone(),
         config.targets.clone(),
@@ -347,6 +349,7 @@ fn board(config: &Config, ledger: &Ledger, clock: &Clock) -> Board {
         config.calendar.clone(),
         config.public_url.as_deref(),
         &config.github.api_url,
+        Some(engine_of),
     )
 }
 

@@ -6,6 +6,7 @@
 mod approving;
 mod audit;
 mod figures;
+mod log;
 mod outages;
 mod query;
 mod reading;
@@ -16,6 +17,7 @@ mod views;
 pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
 pub use figures::Figures;
+pub use log::{EngineOf, LogHits, LogPage, LogQuery};
 pub use outages::Outages;
 pub use query::{BadQuery, DeploymentsQuery};
 pub use reading::{Board, BoardError};

@@ -72,7 +72,7 @@ impl DeploymentsQuery {
                 "sha" => query.sha = Some(prefix(value)?),
                 "state" => query.state = Some(state(value)?),
                 "cursor" => query.before = Some(DeploymentId::parse(value).map_err(bad("cursor"))?),
-                "limit" => query.limit = limit(value)?,
+                "limit" => query.limit = limit(value, Self::MOST)?,
                 _ => {}
             }
         }
@@ -100,8 +100,9 @@ fn state(text: &str) -> Result<String, BadQuery> {
         .ok_or_else(|| BadQuery { key: "state", why: format!("`{cut}` is not one of {}", STATES.join(", ")) })
 }
 
-fn limit(text: &str) -> Result<usize, BadQuery> {
-    let (cut, most) = (text.chars().take(80).collect::<String>(), DeploymentsQuery::MOST);
+/// How many of something a page holds.
+pub(super) fn limit(text: &str, most: usize) -> Result<usize, BadQuery> {
+    let cut: String = text.chars().take(80).collect();
     text.parse()
         .ok()
         .filter(|number| (1..=most).contains(number))

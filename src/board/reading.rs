@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
 use super::approving::ApprovalView;
 use super::audit::{AuditEntry, AuditPage};
+use super::log::EngineOf;
 use super::outages::Outages;
 use super::query::DeploymentsQuery;
 use super::stages::stages;
@@ -20,9 +21,9 @@ use super::views::{
 use crate::clients::Clock;
 use crate::config::GitHub;
 use crate::domain::{
-    Calendar, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Finding,
-    Fleet, Lifecycle, Live, Offset, Order, PlanLine, Record, Releases, Revision, State, Stream, Target, TargetName,
-    in_chat,
+    Calendar, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Failure,
+    Finding, Fleet, Lifecycle, Live, Offset, Order, PlanLine, Record, Releases, Revision, State, Stream, Target,
+    TargetName, in_chat,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -42,17 +43,19 @@ const SINKS: [&str; 5] = ["github-status", "github-deployment", "github-check", 
 /// The read model. Clones are cheap and share the ledger.
 #[derive(Clone)]
 pub struct Board {
-    inside: Arc<Inside>,
+    pub(super) inside: Arc<Inside>,
 }
 
-struct Inside {
-    ledger: Ledger,
+pub(super) struct Inside {
+    pub(super) ledger: Ledger,
     targets: Vec<Arc<Target>>,
     clock: Clock,
     calendar: Arc<Calendar>,
     base: String,
     github: String,
     outages: Outages,
+    pub(super) engines: Option<EngineOf>,
+    pub(super) searching: Arc<Mutex<()>>,
 }
 
 /// Why nothing could be shown.
@@ -64,6 +67,9 @@ pub enum BoardError {
     /// The reading thread ended early: the program is stopping, or has a bug.
     #[error("reading was cut off: {0}")]
     CutOff(#[from] tokio::task::JoinError),
+    /// The engine's log could not be read.
+    #[error("{}", .0.message)]
+    Log(Failure),
     /// Several commits begin like that.
     #[error("`{prefix}` is the beginning of several commits: {}", .commits.join(", "))]
     Ambiguous {
@@ -74,11 +80,11 @@ pub enum BoardError {
     },
 }
 
-type Answer<T> = Result<T, BoardError>;
+pub(super) type Answer<T> = Result<T, BoardError>;
 
 impl Board {
     /// The board over a ledger. `public_url` is where the dashboard is reached, `github_api` names the GitHub whose
-    /// pages commits are linked to.
+    /// pages commits are linked to; `engines` finds those that keep logs.
     pub fn new(
         ledger: Ledger,
         targets: Vec<Arc<Target>>,
@@ -86,14 +92,21 @@ impl Board {
         calendar: Arc<Calendar>,
         public_url: Option<&str>,
         github_api: &str,
+        engines: Option<EngineOf>,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
         let (github, outages) = (GitHub::site_of(github_api), Outages::default());
-        Self { inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github, outages }) }
+        let searching = Arc::default();
+        Self {
+            inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github, outages, engines, searching }),
+        }
     }
 
     /// Runs a question on a thread that may block.
-    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Inside) -> Answer<T> + Send + 'static) -> Answer<T> {
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Inside) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
         let inside = Arc::clone(&self.inside);
         spawn_blocking(move || question(&inside)).await?
     }

@@ -24,6 +24,7 @@ mod hold;
 mod import;
 mod init;
 mod log;
+mod logs;
 mod man;
 mod notify;
 mod pushed;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
@@ -37,6 +38,9 @@ pub(super) struct Server {
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
+
+/// Who interrupts the program.
+pub(super) struct Interrupts(Signal);
 
 impl ServerArgs {
     /// The server of a configuration.
@@ -137,6 +141,17 @@ impl Server {
     pub(super) fn wait(&self, long: Duration) {
         // The timer has to be made where the runtime is, and not before.
         self.runtime.block_on(async { tokio::time::sleep(long).await });
+    }
+
+    /// Hears from now on when somebody interrupts the program (Ctrl-C), which then ends by its own words.
+    pub(super) fn interrupts(&self) -> Result<Interrupts, Trouble> {
+        let _runtime = self.runtime.enter();
+        signal(SignalKind::interrupt()).map(Interrupts).map_err(|error| anyhow::Error::from(error).into())
+    }
+
+    /// Waits, unless somebody interrupts, or has before. Gives whether somebody did.
+    pub(super) fn wait_or(&self, Interrupts(interrupts): &mut Interrupts, long: Duration) -> bool {
+        self.runtime.block_on(async { tokio::time::timeout(long, interrupts.recv()).await.is_ok() })
     }
 
     async fn send(

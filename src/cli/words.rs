@@ -9,7 +9,7 @@ use super::exit::{Exit, Outcome};
 use super::terminal::{BAD, BOLD, say, styled, talk};
 use super::{
     apply, ask, audit, aws, bundle, check, completions, deliveries, demo, doctor, exec_as, explain, export, history,
-    hold, import, init, man, notify, send, serve, status, token, upkeep, why,
+    hold, import, init, logs, man, notify, send, serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
 
@@ -47,6 +47,8 @@ enum Verb {
     Status(status::StatusArgs),
     /// List the deployments of a target, newest first
     History(history::HistoryArgs),
+    /// Print what a deployment's scripts said, or with -f what they say
+    Logs(logs::LogsArgs),
     /// Say why a commit runs somewhere, or does not
     Why(why::WhyArgs),
     /// Deploy the head of a branch or tag
@@ -128,6 +130,7 @@ impl Verb {
             Self::Send(it) => send::run(it, environment),
             Self::Status(it) => status::run(&it, environment),
             Self::History(it) => history::run(&it, environment),
+            Self::Logs(it) => logs::run(&it, environment),
             Self::Why(it) => why::run(&it, environment),
             Self::Deploy(it) => ask::deploy(&it, environment),
             Self::Redeploy(it) => ask::redeploy(&it, environment),

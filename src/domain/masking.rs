@@ -7,10 +7,17 @@ pub struct Mask(Vec<String>);
 const SHORTEST: usize = 6;
 
 impl Mask {
-    /// A mask for these values, longest first so that none leaves a rest of another.
+    /// A mask for these values, longest first so that none leaves a rest of another. Logs are read line by line, so that
+    /// each line of a secret that has several, as a private key does, is one.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let parts = |secret: String| {
+            let lines: Vec<String> = secret.lines().map(str::to_owned).collect();
+            std::iter::once(secret).chain(lines)
+        };
+        let secrets = secrets.into_iter().flat_map(parts);
+        let mut secrets: Vec<String> = secrets.filter(|secret| secret.len() >= SHORTEST).collect();
+        secrets.sort_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
+        secrets.dedup();
         Self(secrets)
     }
 
@@ -35,5 +42,7 @@ mod tests {
         let mask = Mask::new(["hunter2!".into(), "hunter2!more".into(), "abc".into()]);
         assert_eq!(mask.apply("token hunter2!more, then hunter2! and abc"), "token [secret], then [secret] and abc");
         assert_eq!(format!("{mask:?}"), "Mask(2 secrets)");
+        let key = Mask::new(["-----BEGIN KEY-----\nc2VjcmV0\n".into()]);
+        assert_eq!(key.apply("[stdout]c2VjcmV0\n[stdout]-----BEGIN KEY-----"), "[stdout][secret]\n[stdout][secret]");
     }
 }

@@ -50,6 +50,7 @@ mod freeze;
 mod hint;
 mod ids;
 mod lock;
+mod log_line;
 mod manners;
 mod masking;
 mod news;
@@ -100,6 +101,7 @@ pub use ids::{
     Unfit,
 };
 pub use lock::{Lock, Pause, Releases};
+pub use log_line::{LogLine, LogReading, LogStream};
 pub use manners::{DIGEST_ABOVE, Manners};
 pub use masking::Mask;
 pub use news::News;

@@ -5,6 +5,7 @@
 
 pub mod codedeploy;
 pub mod host;
+mod log;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -16,6 +17,8 @@ use crate::domain::{
     Approval, CommitSha, DeploymentId, Failure, Finding, Location, Observation, Order, Platform, Progress, Revision,
     RunId,
 };
+
+pub use log::{Log, LogFrom, LogPart, LogPiece, PIECE};
 
 /// What an asynchronous answer of an engine is.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -128,6 +131,11 @@ pub trait Engine: Send + Sync {
     /// Where a person can watch a run; nothing where the engine shows none.
     fn shown_at(&self, _run: &RunId) -> Option<String> {
         None
+    }
+
+    /// A piece of what the scripts of a run said. Reads files: it is asked on a thread that may block.
+    fn log(&self, _run: &RunId, _part: LogPart) -> Result<Log, Failure> {
+        Ok(Log::NotKept)
     }
 
     /// Asks the run to stop; asking twice, or too late, is no error. With `rollback`, an engine that rolls back by itself

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::WebState;
 use super::door::{Reader, Writer};
 use super::respond::{Problem, Refusal, answer, json};
-use crate::board::DeploymentsQuery;
+use crate::board::{DeploymentsQuery, LogQuery};
 use crate::domain::{Act, Ask, DeliveryId, DeploymentId, Offset, Request, Role};
+use crate::engine::LogFrom;
 use crate::ledger::Health;
 
 type Answer = Result<HttpResponse, Problem>;
@@ -70,6 +71,15 @@ pub(super) async fn deployments(_: Reader, state: Data<WebState>, request: HttpR
 pub(super) async fn deployment(_: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
     let id = DeploymentId::parse(&id)?;
     let found = state.board.deployment(id).await?;
+    let found = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
+    Ok(json(StatusCode::OK, &found))
+}
+
+/// `GET /api/v1/deployments/{id}/log`: what its scripts said, from `?cursor=`, or what came before `?before=`.
+pub(super) async fn log(_: Reader, state: Data<WebState>, id: Path<String>, request: HttpRequest) -> Answer {
+    let id = DeploymentId::parse(&id)?;
+    let query = log_query(&request, LogFrom::Byte(0))?;
+    let found = state.board.log(id, query).await?;
     let found = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
     Ok(json(StatusCode::OK, &found))
 }
@@ -175,6 +185,12 @@ pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
 pub(super) fn deployments_query(request: &HttpRequest) -> Result<DeploymentsQuery, Refusal> {
     let pairs: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
     Ok(DeploymentsQuery::parse(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref())))?)
+}
+
+/// The parameters of a page of a log.
+pub(super) fn log_query(request: &HttpRequest, or: LogFrom) -> Result<LogQuery, Refusal> {
+    let pairs: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
+    Ok(LogQuery::parse(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref())), or)?)
 }
 
 /// An offset among the parameters.

@@ -78,6 +78,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
                 .service(only(web::get().to(api::targets), "/targets"))
                 .service(only(web::get().to(api::deployments), "/deployments"))
                 .service(only(web::get().to(api::deployment), "/deployments/{id}"))
+                .service(only(web::get().to(api::log), "/deployments/{id}/log"))
                 .service(only(web::get().to(api::why), "/why/{sha}"))
                 .service(only(web::get().to(api::deliveries), "/deliveries"))
                 .service(only(web::get().to(api::delivery), "/deliveries/{id}"))

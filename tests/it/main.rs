@@ -34,6 +34,7 @@ mod host;
 mod hostile;
 mod intake;
 mod ledger;
+mod logs;
 mod mutations;
 mod orders;
 mod own_server;

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,13 +19,14 @@ use super::intent::{BundleObject, BundleType, RunIntent, RunOptions};
 use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
 use super::log;
+use super::log_reader::LogReader;
 use super::trial::Trial;
 use crate::clients::{Clock, process, span};
 use crate::domain::{
     Approval, DeploymentId, EngineSpec, Failure, Finding, Location, Mask, Observation, Progress, Revision, RunId,
     StepStatus, plainly,
 };
-use crate::engine::{Answer, Engine, Found, Intent, StartError, Started};
+use crate::engine::{Answer, Engine, Found, Intent, Log, LogPart, StartError, Started};
 
 /// How often a run's files are looked at.
 const TICK: Duration = Duration::from_millis(75);
@@ -42,12 +44,13 @@ pub struct HostEngine {
     program: PathBuf,
     clock: Clock,
     mask: Mask,
+    logs: Arc<LogReader>,
 }
 
 impl HostEngine {
     /// An engine with its files under `root`. `program` is `landfall` itself, whose `apply` carries runs out.
     pub fn new(root: impl Into<PathBuf>, program: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { layout: Layout::new(root), program: program.into(), clock, mask: Mask::default() }
+        Self { layout: Layout::new(root), program: program.into(), clock, mask: Mask::default(), logs: Arc::default() }
     }
 
     /// The same, with secrets taken out of everything that it tells.
@@ -305,6 +308,14 @@ impl Engine for HostEngine {
 
     fn observe<'a>(&'a self, run: &'a RunId, last: &'a Progress) -> Answer<'a, Result<Observation, Failure>> {
         Box::pin(self.watch(run, last))
+    }
+
+    fn log(&self, run: &RunId, part: LogPart) -> Result<Log, Failure> {
+        let Some(dir) = self.layout.find_run(run) else { return Ok(Log::Absent) };
+        let path = dir.scripts_log();
+        let read = self.logs.read(run, &path, part, &self.mask);
+        let read = read.map_err(|error| HostError::on("read", &path)(error).failure())?;
+        Ok(read.map_or(Log::Absent, Log::Piece))
     }
 
     fn stop<'a>(&'a self, run: &'a RunId, _: bool) -> Answer<'a, Result<(), Failure>> {

@@ -21,6 +21,7 @@ mod journal;
 mod layout;
 mod limits;
 mod log;
+mod log_reader;
 mod outputs;
 mod probe;
 mod processes;

@@ -74,6 +74,7 @@ impl World {
             Arc::default(),
             Some("https://deploy.example.com/"),
             "https://api.github.com",
+            None,
         );
         let tokens = Arc::new(Tokens::open(directory.path()).unwrap());
         let token = std::fs::read_to_string(directory.path().join("token")).unwrap().trim().to_owned();

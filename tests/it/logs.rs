@@ -1,0 +1,187 @@
+//! The log of a deployment, read over HTTP while the real engine writes it, and afterwards.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use landfall::clients::process::blocking_program;
+use landfall::domain::DeploymentId;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::bot::Bot;
+use crate::cli::{Ran, landfall_with};
+
+/// A bot whose script says something, waits for a file `go`, and goes on with these lines.
+struct Place {
+    bot: Bot,
+}
+
+impl Place {
+    fn new(afterwards: &str) -> Self {
+        let bot = Bot::new();
+        let go = bot.dir.join("go");
+        bot.write_site(&format!(
+            "echo hello; sleep 0.2; echo oops >&2; until [ -e {} ]; do sleep 0.02; done\n{afterwards}",
+            go.display()
+        ));
+        bot.deliver("d1", &bot.commit("one"));
+        Self { bot }
+    }
+
+    fn id(&self) -> DeploymentId {
+        self.bot.deployments()[0].id()
+    }
+
+    fn let_go(&self) {
+        fs::write(self.bot.dir.join("go"), "").unwrap();
+        self.bot.settle();
+    }
+
+    /// The status and the text of a path of this deployment's, with the token.
+    fn get(&self, path: &str) -> (u16, String) {
+        let token = fs::read_to_string(self.bot.dir.join("data/token")).unwrap();
+        let url = format!("{}{}", self.bot.url(), path.replace("ID", &self.id().to_string()));
+        let request = reqwest::Client::new().get(url).bearer_auth(token.trim());
+        self.bot.runtime.block_on(async {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
+    fn log(&self, query: &str) -> Value {
+        let (status, text) = self.get(&format!("/api/v1/deployments/ID/log{query}"));
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Waits until the log has a line of this text.
+    fn wait_for(&self, text: &str) {
+        let said = |place: &Self| fs::read_to_string(place.run_dir().join("logs/scripts.log")).unwrap_or_default();
+        self.bot.wait_for("the run", |bot| bot.deployments()[0].run().is_some());
+        self.bot.wait_for(text, |_| said(self).lines().any(|it| it.ends_with(text)));
+    }
+
+    /// Runs a verb of the program against the bot.
+    fn run(&self, words: &[&str]) -> Ran {
+        let (url, token) = (self.bot.url(), fs::read_to_string(self.bot.dir.join("data/token")).unwrap());
+        landfall_with(&self.bot.dir, words, &[("LANDFALL_URL", &url), ("LANDFALL_TOKEN", token.trim())])
+    }
+
+    fn run_dir(&self) -> std::path::PathBuf {
+        let root = self.bot.dir.join("data/deployment-root");
+        let groups = fs::read_dir(root).unwrap().map(|it| it.unwrap().path());
+        let run = self.bot.deployments()[0].run().unwrap().to_string();
+        groups.map(|it| it.join(&run)).find(|it| it.exists()).unwrap()
+    }
+}
+
+/// The lines of a page: `stream: text`, headings marked.
+fn told(page: &Value) -> Vec<String> {
+    let lines = page["lines"].as_array().unwrap().iter();
+    let mark = |it: &Value| if it["heading"] == true { "#" } else { "" };
+    lines
+        .map(|it| format!("{}{}: {}", mark(it), it["stream"].as_str().unwrap(), it["text"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_log_is_read_while_its_script_speaks_and_goes_on_where_the_reader_was() {
+    let place = Place::new("echo bye; echo hello again; exit 0");
+    place.wait_for("oops");
+    let first = place.log("");
+    assert_eq!((&first["over"], first["cursor"].is_u64()), (&Value::Bool(false), true));
+    let hello = first["lines"].as_array().unwrap().iter().find(|it| it["text"] == "hello").unwrap();
+    assert_eq!((&hello["event"], &hello["script"]), (&"ValidateService".into(), &"scripts/validate.sh".into()));
+    assert!(hello["at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    place.let_go();
+    let rest = place.log(&format!("?cursor={}", first["cursor"]));
+    assert_eq!(told(&rest), ["stdout: bye", "stdout: hello again"]);
+    assert_eq!((&rest["over"], &rest["cursor"]), (&Value::Bool(true), &Value::Null));
+
+    let all = told(&place.log(""));
+    assert_eq!([told(&first), told(&rest)].concat(), all);
+    assert!(all.contains(&"#landfall: LifecycleEvent - ValidateService".to_owned()), "{all:?}");
+    let (mut paged, mut path) = (vec![], "?limit=2".to_owned());
+    loop {
+        let page = place.log(&path);
+        paged.extend(told(&page));
+        let Some(cursor) = page["cursor"].as_u64() else { break };
+        path = format!("?limit=2&cursor={cursor}");
+    }
+    assert_eq!(paged, all);
+    let newest = place.log("?before=999999999&limit=1");
+    assert_eq!(told(&newest), ["stdout: hello again"]);
+    assert_eq!(told(&place.log(&format!("?before={}&limit=1", newest["before"]))), ["stdout: bye"]);
+
+    assert_eq!(place.get("/api/v1/deployments/ID/log?cursor=x").0, 400);
+    let (status, text) = place.get("/api/v1/deployments/01ARZ3NDEKTSV4RRFFQ69G5FAV/log");
+    assert_eq!((status, text.contains("there is no deployment")), (404, true), "{text}");
+}
+
+#[test]
+fn a_log_that_is_gone_is_said_to_be_and_its_last_lines_stay() {
+    let place = Place::new("echo the end is near >&2; exit 7");
+    place.wait_for("oops");
+    place.let_go();
+    assert_eq!(place.log("")["note"], Value::Null);
+    fs::remove_dir_all(place.run_dir()).unwrap();
+    let page = place.log("");
+    assert!(page["note"].as_str().unwrap().contains("was deleted"), "{page}");
+    assert_eq!(told(&page), ["stdout: hello", "stderr: oops", "stderr: the end is near"]);
+    assert_eq!((&page["over"], &page["cursor"]), (&Value::Bool(true), &Value::Null));
+}
+
+#[test]
+fn a_log_keeps_secrets_and_what_terminals_obey_to_itself() {
+    let place = Place::new("echo the key is $(cat ../../../../../secret); printf '\\033[31mred\\033[0m\\n'");
+    place.wait_for("oops");
+    place.let_go();
+    let told = told(&place.log(""));
+    assert_eq!(told[told.len() - 2..], ["stdout: the key is [secret]", "stdout: [31mred[0m"]);
+}
+
+#[test]
+fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
+    let place = Place::new("echo bye; exit 7");
+    place.wait_for("oops");
+    let id = place.id().to_string();
+    let ran = place.run(&["logs", "site"]);
+    assert_eq!(ran.exit, 0, "{}", ran.talk);
+    let lines: Vec<&str> =
+        ran.out.lines().map(|it| it.get(8..).filter(|_| it.starts_with(['0', '1', '2'])).unwrap_or(it)).collect();
+    let from = lines.iter().position(|it| *it == "ValidateService").unwrap();
+    let of_script: Vec<&str> = lines[from..].iter().copied().filter(|it| !it.starts_with(" # runs as ")).collect();
+    assert_eq!(of_script, ["ValidateService", "ValidateService  scripts/validate.sh", "   hello", " ! oops"]);
+    assert!(ran.talk.contains(&format!("landfall logs -f {id}")), "{}", ran.talk);
+
+    let (url, token) = (place.bot.url(), fs::read_to_string(place.bot.dir.join("data/token")).unwrap());
+    let mut child = blocking_program(env!("CARGO_BIN_EXE_landfall"))
+        .args(["logs", "-f", &id, "--url", &url, "--token", token.trim()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|it| it.ends_with("! oops")));
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let talk = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{talk}");
+    assert!(talk.contains(&format!("come back with `landfall logs -f {id}`")), "{talk}");
+
+    let ran = std::thread::scope(|scope| {
+        let following = scope.spawn(|| place.run(&["logs", "--follow", "site", "--json"]));
+        place.let_go();
+        following.join().unwrap()
+    });
+    assert_eq!(ran.exit, 1, "{}", ran.talk);
+    let texts: Vec<Value> =
+        ran.out.lines().map(|it| serde_json::from_str::<Value>(it).unwrap()["text"].clone()).collect();
+    assert!(texts.ends_with(&["`scripts/validate.sh` ended with exit code 7 in ValidateService".into()]), "{texts:?}");
+    assert!(texts.contains(&"bye".into()), "{texts:?}");
+    assert!(ran.talk.contains("site failed: "), "{}", ran.talk);
+    let ran = place.run(&["logs", "sites"]);
+    assert_eq!((ran.exit, ran.talk.contains("did you mean `site`?")), (2, true), "{}", ran.talk);
+}
