@@ -205,7 +205,9 @@ fn brought(order: &Order) -> String {
         EngineSpec::Host(_) => "on this machine",
         EngineSpec::CodeDeploy(_) => "by CodeDeploy",
     };
-    let place = format!("{} ({}), {engine}", target.name, target.environment);
+    let is_called_alike = target.environment == target.name.as_str();
+    let environment = if is_called_alike { String::new() } else { format!(" ({})", target.environment) };
+    let place = format!("{}{environment}, {engine}", target.name);
     match &order.cause {
         Cause::Rollback { .. } => format!(
             "`{commit}`{title} is brought back to {place}: its whole AppSpec runs again, and what scripts changed \

@@ -92,10 +92,79 @@ const scenes = {
   },
 };
 
+/// How a page is looked at.
+const LOOKS = [1280, 390].flatMap((width) => ["light", "dark"].map((colorScheme) => ({ width, colorScheme })));
+
+/// A picture's name.
+const named = (where, ...words) => path.join(shots, [where.replace(/[^\w]+/g, "-"), ...words].join("_") + ".png");
+
+/// Each page in each look: what axe-core finds that is serious or worse, whether it is wider than the screen, how much
+/// was loaded for it, and whether the keyboard gets to its content first.
+const tour = async (browser, storageState, pages) => {
+  const seen = [];
+  for (const { width, colorScheme } of LOOKS) {
+    // axe is ours to bring along, whatever the page allows.
+    const looks = { storageState, colorScheme, viewport: { width, height: 844 }, bypassCSP: true };
+    const context = await browser.newContext(looks);
+    for (const where of pages) {
+      const page = await context.newPage();
+      page.setDefaultTimeout(15000);
+      let bytes = 0;
+      page.on("requestfinished", async (it) => {
+        const sizes = await it.sizes().catch(() => ({ responseBodySize: 0 }));
+        bytes += it.resourceType() === "eventsource" ? 0 : sizes.responseBodySize;
+      });
+      await page.goto(url + where);
+      await page.screenshot({ path: named(where, width, colorScheme), fullPage: true });
+      await page.addScriptTag({ path: require.resolve("axe-core", { paths: [process.env.PLAYWRIGHT] }) });
+      const { violations, passes } = await page.evaluate(() => axe.run());
+      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      const faults = serious.map(({ id, nodes }) => `${id}: ${nodes.map((it) => it.target.join(" ")).join("; ")}`);
+      const wide = await page.evaluate(() => document.scrollingElement.scrollWidth > window.innerWidth);
+      const framed = await page.locator(".skip").count();
+      if (framed) {
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Enter");
+      }
+      const focused = await page.evaluate(() => document.activeElement.id);
+      seen.push({ where, width, colorScheme, faults, rules: passes.length, wide, bytes, skips: !framed || focused === "main" });
+      await page.close();
+    }
+    await context.close();
+  }
+  return seen;
+};
+
+/// The words on each page with script and without.
+const plain = async (browser, storageState, pages) => {
+  const words = async (javaScriptEnabled) => {
+    const context = await browser.newContext({ storageState, javaScriptEnabled, viewport: { width: 1280, height: 844 } });
+    const said = [];
+    for (const where of pages) {
+      const page = await context.newPage();
+      await page.goto(url + where);
+      said.push(await text(page));
+      await page.close();
+    }
+    await context.close();
+    return said;
+  };
+  const [withScript, without] = [await words(true), await words(false)];
+  return pages.map((where, at) => ({ where, withScript: withScript[at], without: without[at] }));
+};
+
 (async () => {
   const [scene, ...words] = process.argv.slice(2);
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--no-proxy-server"] });
   const storageState = fs.existsSync(session) ? session : undefined;
+  if (scene === "tour" || scene === "plain") {
+    try {
+      console.log(JSON.stringify(await { tour, plain }[scene](browser, storageState, words)));
+    } finally {
+      await browser.close();
+    }
+    return;
+  }
   const page = await (await browser.newContext({ storageState, viewport: { width: 1100, height: 800 } })).newPage();
   page.setDefaultTimeout(15000);
   try {

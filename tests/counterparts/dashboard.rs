@@ -63,7 +63,7 @@ fn held(bot: &Shipped, reason: &str) -> String {
 fn the_buttons_of_holds_do_what_they_say_and_only_here() {
     let mut bot = Shipped::configured("[people]\nadmin = \"mia\"\n", TARGET);
     bot.serve();
-    let shots = bot.shots();
+    let shots = bot.shots("buttons");
     let person = Person { bot: &bot, shots };
     let seen = person.plays(&["login"]);
     assert!(seen["at"].as_str().unwrap().ends_with("/targets/site"), "{seen}");
@@ -105,5 +105,58 @@ fn the_buttons_of_holds_do_what_they_say_and_only_here() {
     let seen = person.plays(&["injected", "/targets/site"]);
     assert_eq!((&seen["ran"], &seen["shown"], &seen["live"]), (&Value::Null, &true.into(), &true.into()), "{seen}");
     assert!(seen["refused"].as_u64().unwrap() >= 5 && seen["at"].as_str().unwrap().starts_with(&bot.url()), "{seen}");
+    assert_eq!(bot.ends(), Some(0));
+}
+
+#[test]
+fn every_page_is_good_to_look_at_and_to_hear_and_whole_without_script() {
+    let mut bot = Shipped::new();
+    bot.serve();
+    let person = Person { bot: &bot, shots: bot.shots("pages") };
+    person.plays(&["login"]);
+    let good = bot.push("one");
+    bot.goes_live(&good);
+    bot.repo.write("check.sh", "#!/bin/sh\necho looking at the page\necho it has no title >&2\nexit 3\n", 0o755);
+    bot.push("two");
+    let newest = |bot: &Shipped| bot.asked(&["status", "site"])["deployments"][0].clone();
+    bot.waits("the second push has failed", |bot| newest(bot)["state"] == "failed");
+    let failed = format!("/deployments/{}", newest(&bot)["id"].as_str().unwrap());
+    let deliveries = bot.asked(&["deliveries"]);
+    let delivery = format!("/deliveries/{}", deliveries["deliveries"][0]["id"].as_str().unwrap());
+    let (again, replay) = (format!("{failed}/redeploy"), format!("{delivery}/replay"));
+    let pages = [
+        "/",
+        "/targets/site",
+        "/targets/site/lock",
+        "/targets/site/deploy?ref=main",
+        "/targets/site/rollback",
+        "/deployments",
+        &failed,
+        &again,
+        "/deliveries",
+        &delivery,
+        &replay,
+        "/audit",
+        "/releases/pause",
+        "/login",
+        "/nowhere",
+    ];
+    let seen = person.plays(&[&["tour"], &pages[..]].concat());
+    let seen = seen.as_array().unwrap();
+    assert_eq!(seen.len(), pages.len() * 4);
+    for page in seen {
+        assert_eq!(page["faults"], serde_json::json!([]), "{page}");
+        assert!(page["rules"].as_u64().unwrap() >= 10, "axe-core has looked: {page}");
+        assert_eq!(page["wide"], false, "{page}");
+        assert!(page["bytes"].as_u64().unwrap() < 60 << 10, "{page}");
+        assert_eq!(page["skips"], true, "the first key leads to the content: {page}");
+    }
+    let timeless = |text: &Value| {
+        let words = text.as_str().unwrap().split_whitespace().filter(|it| !it.chars().any(|it| it.is_ascii_digit()));
+        words.collect::<Vec<_>>().join(" ").replace("just now", "s ago")
+    };
+    for page in person.plays(&[&["plain"], &pages[..]].concat()).as_array().unwrap() {
+        assert_eq!(timeless(&page["without"]), timeless(&page["withScript"]), "{page}");
+    }
     assert_eq!(bot.ends(), Some(0));
 }

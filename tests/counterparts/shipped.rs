@@ -86,8 +86,8 @@ impl Shipped {
     }
 
     /// Where pictures of it are kept for a person to look at.
-    pub(crate) fn shots(&self) -> PathBuf {
-        let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shots");
+    pub(crate) fn shots(&self, of: &str) -> PathBuf {
+        let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shots").join(of);
         let _ = fs::remove_dir_all(&shots);
         fs::create_dir_all(&shots).unwrap();
         shots
