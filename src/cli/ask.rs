@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 use super::apply::FileExistsArg;
 use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
+use super::live::{Following, follow};
 use super::server::{Server, ServerArgs};
-use super::status::{Deployment, target_named, targets_in, understood};
-use super::terminal::{of_state, say, say_json, styled, talk};
+use super::status::{target_named, targets_in, understood};
+use super::terminal::{say, say_json, talk};
 use crate::config::Environment;
 use crate::domain::{Approval, Ask, CommitPrefix, DeployOptions, DeploymentId, RefName, TargetName};
-
-/// How often a deployment is looked at while it is waited for.
-const GLANCE: Duration = Duration::from_millis(500);
 
 /// What all of them take.
 #[derive(Debug, Args)]
@@ -73,9 +71,8 @@ impl Choices {
 /// What every verb takes that begins a deployment.
 #[derive(Debug, Args)]
 struct Beginning {
-    /// Wait until it has ended; exits with 1 if it failed
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    following: Following,
 
     #[command(flatten)]
     choices: Choices,
@@ -193,7 +190,7 @@ pub(super) fn deploy(args: &DeployArgs, environment: &Environment) -> Outcome {
     };
     let options = args.beginning.choices.options();
     let ask = Ask::Deploy { target: args.target.clone(), reference, sha, options };
-    born(&server, &ask, args.beginning.wait, args.beginning.asking.json)
+    args.beginning.born(&server, &ask, environment)
 }
 
 pub(super) fn redeploy(args: &RedeployArgs, environment: &Environment) -> Outcome {
@@ -276,61 +273,53 @@ pub(super) fn done(asking: &Asking, environment: &Environment, what: &Ask, told:
 
 impl Beginning {
     fn ask(&self, environment: &Environment, what: &Ask) -> Outcome {
-        born(&self.asking.server.find(environment)?, what, self.wait, self.asking.json)
+        self.born(&self.asking.server.find(environment)?, what, environment)
+    }
+
+    fn born(&self, server: &Server, what: &Ask, environment: &Environment) -> Outcome {
+        born(server, what, &self.following, self.asking.json, environment)
     }
 }
 
 /// Asks for deployments, and follows what is born where that is wanted.
-pub(super) fn born(server: &Server, what: &Ask, wait: bool, json: bool) -> Outcome {
+pub(super) fn born(
+    server: &Server,
+    what: &Ask,
+    following: &Following,
+    json: bool,
+    environment: &Environment,
+) -> Outcome {
     let answer = ask(server, what)?;
     let ids: Vec<String> = understood(answer["deployments"].clone())?;
     if ids.is_empty() {
         return Err(Trouble::wrong("nothing was planned for this request").help("look at `landfall status`"));
     }
-    if json && !wait {
+    let is_followed = following.is_wanted(json);
+    if json && !is_followed {
         say_json(&answer);
         return Ok(Exit::Done);
     }
-    let mut exit = Exit::Done;
     if let Some(told) = answer["text"].as_str().filter(|_| !json) {
         talk(&format!("{told}\n"));
     }
+    let mut exit = Exit::Done;
     for id in &ids {
         if !json {
             say(&format!("{id}\n"));
         }
-        if !wait {
-            talk(&format!("follow it with `landfall status {id}`\n"));
-        } else if follow(server, id, json)? != Exit::Done {
-            exit = Exit::DeploymentFailed;
+        if !is_followed {
+            talk(&format!("follow it with `landfall status --watch {id}`\n"));
+            continue;
+        }
+        let ended = follow(server, id, json, environment)?;
+        if ended == Exit::Interrupted {
+            return Ok(ended);
+        }
+        if ended != Exit::Done {
+            exit = ended;
         }
     }
     Ok(exit)
-}
-
-fn follow(server: &Server, id: &str, json: bool) -> Outcome {
-    let mut told = None;
-    loop {
-        let answer = server.get(&format!("/api/v1/deployments/{id}"))?;
-        let is_over = !answer["ended_at"].is_null();
-        let deployment: Deployment = understood(answer.clone())?;
-        for event in deployment.events.iter().filter(|event| told.is_none_or(|last| event.offset > last)) {
-            talk(&event.line());
-        }
-        told = deployment.events.last().map(|event| event.offset).or(told);
-        if !is_over {
-            server.wait(GLANCE);
-            continue;
-        }
-        if json {
-            say_json(&answer);
-        } else {
-            let why = deployment.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-            let state = styled(of_state(&deployment.state), &deployment.state);
-            talk(&format!("{} {state}{why}\n", deployment.target));
-        }
-        return Ok(if deployment.state == "succeeded" { Exit::Done } else { Exit::DeploymentFailed });
-    }
 }
 
 #[cfg(test)]

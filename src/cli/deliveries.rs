@@ -7,8 +7,9 @@ use serde::Deserialize;
 use super::ask::{Asking, born};
 use super::completions;
 use super::exit::{Exit, Outcome};
+use super::live::Following;
 use super::server::ServerArgs;
-use super::status::{Event, short, understood};
+use super::status::{Event, short, short_ref, understood};
 use super::terminal::{BOLD, Cell, DIM, ago, of_state, say, say_json, styled, table, talk};
 use crate::clients::Clock;
 use crate::config::Environment;
@@ -40,9 +41,8 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "DELIVERY", add = completions::deliveries())]
     delivery: DeliveryId,
 
-    /// Wait until all that is born of it has ended; exits with 1 if one failed
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    following: Following,
 
     #[command(flatten)]
     asking: Asking,
@@ -100,7 +100,8 @@ pub(super) fn deliveries(args: &DeliveriesArgs, environment: &Environment) -> Ou
 
 pub(super) fn replay(args: &ReplayArgs, environment: &Environment) -> Outcome {
     let server = args.asking.server.find(environment)?;
-    born(&server, &Ask::Replay { delivery: args.delivery.clone() }, args.wait, args.asking.json)
+    let ask = Ask::Replay { delivery: args.delivery.clone() };
+    born(&server, &ask, &args.following, args.asking.json, environment)
 }
 
 fn list(deliveries: &[Delivery], now: Timestamp) -> String {
@@ -148,8 +149,4 @@ fn story(it: &Delivery, now: Timestamp) -> String {
     }
     it.events.iter().for_each(|event| text += &event.line());
     text
-}
-
-fn short_ref(reference: &str) -> &str {
-    reference.trim_start_matches("refs/heads/").trim_start_matches("refs/")
 }

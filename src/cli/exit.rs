@@ -1,4 +1,4 @@
-//! How the program ends: five codes, documented, and never another.
+//! How the program ends: six codes, documented, and never another.
 
 use std::fmt;
 use std::process::{ExitCode, Termination};
@@ -14,6 +14,8 @@ pub enum Exit {
     Wrong = 2,
     /// Something that is needed could not be reached or used.
     Unreachable = 3,
+    /// A person stopped looking: how it ends is not known.
+    Interrupted = 130,
     /// A bug of ours.
     Bug = 70,
 }

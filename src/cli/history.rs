@@ -9,7 +9,7 @@ use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
 use super::server::{Server, ServerArgs};
 use super::status::{Deployment, short, target_named, targets_in, understood};
-use super::terminal::{Cell, DIM, ago, of_state, say, say_json, table, talk};
+use super::terminal::{Cell, DIM, ago, of_state, room, say, say_json, table_within, talk};
 use crate::board::DeploymentsQuery;
 use crate::clients::Clock;
 use crate::config::Environment;
@@ -115,6 +115,11 @@ impl HistoryArgs {
 
 /// Deployments as a table.
 pub(super) fn list(deployments: &[Deployment], now: Timestamp) -> String {
+    within(room(), deployments, now)
+}
+
+/// The same within so many columns.
+pub(super) fn within(room: Option<usize>, deployments: &[Deployment], now: Timestamp) -> String {
     let line = |it: &Deployment| {
         vec![
             Cell::whole(&it.id),
@@ -124,5 +129,9 @@ pub(super) fn list(deployments: &[Deployment], now: Timestamp) -> String {
             Cell::new(it.reason.as_deref().or(it.title.as_deref()).unwrap_or("")),
         ]
     };
-    table(&["DEPLOYMENT", "STATE", "COMMIT", "BORN", "WHY"], &deployments.iter().map(line).collect::<Vec<_>>())
+    table_within(
+        room,
+        &["DEPLOYMENT", "STATE", "COMMIT", "BORN", "WHY"],
+        &deployments.iter().map(line).collect::<Vec<_>>(),
+    )
 }

@@ -23,6 +23,7 @@ mod history;
 mod hold;
 mod import;
 mod init;
+mod live;
 mod log;
 mod logs;
 mod man;

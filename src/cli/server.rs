@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -15,6 +15,8 @@ use crate::domain::{harmless, plainly, root_cause};
 
 /// A server that does not answer within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same, for who looks again anyway.
+const GLANCE: Duration = Duration::from_secs(5);
 
 /// Which server.
 #[derive(Clone, Debug, Args)]
@@ -29,6 +31,14 @@ pub(super) struct ServerArgs {
 
     #[command(flatten)]
     pub(super) config: ConfigArgs,
+}
+
+/// Why there is no answer.
+pub(super) enum Missed {
+    /// Nobody answers, or nobody can at present: it may be otherwise soon.
+    Away(Trouble),
+    /// The answer is no, or cannot be understood.
+    Refused(Trouble),
 }
 
 /// A server to ask.
@@ -119,7 +129,7 @@ impl Server {
 
     /// Reads something that is of no use later.
     pub(super) fn get_within(&self, patience: Duration, path: &str) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::GET, path, None, patience))
+        Ok(self.runtime.block_on(self.send(Method::GET, path, None, patience))?)
     }
 
     /// Asks for something.
@@ -129,18 +139,28 @@ impl Server {
 
     /// Asks for something that takes long.
     pub(super) fn post_within(&self, patience: Duration, path: &str, body: &Value) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::POST, path, Some(body), patience))
+        Ok(self.runtime.block_on(self.send(Method::POST, path, Some(body), patience))?)
     }
 
     /// Takes something away.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Trouble> {
-        self.runtime.block_on(self.send(Method::DELETE, path, None, PATIENCE))
+        Ok(self.runtime.block_on(self.send(Method::DELETE, path, None, PATIENCE))?)
     }
 
-    /// Waits.
-    pub(super) fn wait(&self, long: Duration) {
-        // The timer has to be made where the runtime is, and not before.
-        self.runtime.block_on(async { tokio::time::sleep(long).await });
+    /// Reads something, for who asks again and again.
+    pub(super) async fn look(&self, path: &str) -> Result<Value, Missed> {
+        self.send(Method::GET, path, None, GLANCE).await
+    }
+
+    /// What asks for something whose answer has no end.
+    pub(super) fn listener(&self, path: &str) -> impl Fn() -> RequestBuilder + Send + 'static {
+        let (http, token, url) = (self.http.clone(), self.token.clone(), format!("{}{path}", self.url));
+        move || bearing(http.get(&url).timeout(Duration::MAX), token.as_ref())
+    }
+
+    /// Waits for what happens meanwhile.
+    pub(super) fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
     }
 
     /// Hears from now on when somebody interrupts the program (Ctrl-C), which then ends by its own words.
@@ -160,24 +180,23 @@ impl Server {
         path: &str,
         body: Option<&Value>,
         patience: Duration,
-    ) -> Result<Value, Trouble> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(patience);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose());
-        }
+    ) -> Result<Value, Missed> {
+        let request = self.http.request(method, format!("{}{path}", self.url)).timeout(patience);
+        let mut request = bearing(request, self.token.as_ref());
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        let answer = request.send().await.map_err(|error| Missed::Away(self.silent(&error)))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| self.silent(&error))?;
+        let text = answer.text().await.map_err(|error| Missed::Away(self.silent(&error)))?;
         if status.is_success() {
             return serde_json::from_str(&text).map(tamed).map_err(|error| {
-                Trouble::unreachable(format!("`{}` answered something that is not JSON: {error}", self.url))
-                    .help("check that the address is landfall's")
+                let odd = format!("`{}` answered something that is not JSON: {error}", self.url);
+                Missed::Refused(Trouble::unreachable(odd).help("check that the address is landfall's"))
             });
         }
-        Err(self.refusal(status, &text))
+        let trouble = self.refusal(status, &text);
+        Err(if status.is_server_error() { Missed::Away(trouble) } else { Missed::Refused(trouble) })
     }
 
     fn silent(&self, error: &reqwest::Error) -> Trouble {
@@ -195,6 +214,22 @@ impl Server {
             );
         }
         refusal(status, text)
+    }
+}
+
+/// A request with the token that there is.
+fn bearing(request: RequestBuilder, token: Option<&Secret>) -> RequestBuilder {
+    match token {
+        Some(token) => request.bearer_auth(token.expose()),
+        None => request,
+    }
+}
+
+impl From<Missed> for Trouble {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Away(trouble) | Missed::Refused(trouble) => trouble,
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
 use super::history;
+use super::live::watch;
 use super::server::{Server, ServerArgs};
-use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, of_state, say, say_json, styled, table};
+use super::terminal::{BOLD, Cell, DIM, WAITS, ago, clock_time, line_within, of_state, say, say_json, styled, table};
 use crate::clients::Clock;
 use crate::config::{Environment, nearest};
 use crate::domain::{self, DeploymentId, Outage};
@@ -23,6 +24,10 @@ pub(super) struct StatusArgs {
     /// A target's name or a deployment's id; all targets, unless given
     #[arg(value_name = "TARGET|ID", add = completions::targets_and_deployments())]
     of: Option<String>,
+
+    /// Draw it in place as things happen, until Ctrl-C, or until the deployment has ended
+    #[arg(short, long, conflicts_with = "json")]
+    watch: bool,
 
     /// Print the server's answer
     #[arg(long)]
@@ -40,12 +45,12 @@ pub(super) struct Target {
     called_now: Option<String>,
     environment: String,
     engine: String,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     #[serde(default)]
     left_by: Option<Live>,
     #[serde(default)]
     upkeep: Option<domain::Failure>,
-    running: Option<String>,
+    pub(super) running: Option<String>,
     #[serde(default)]
     pub(super) waiting: Vec<String>,
     #[serde(default)]
@@ -62,11 +67,11 @@ pub(super) struct Target {
 }
 
 #[derive(Deserialize)]
-struct Live {
-    sha: String,
-    at: Timestamp,
+pub(super) struct Live {
+    pub(super) sha: String,
+    pub(super) at: Timestamp,
     #[serde(default)]
-    title: Option<String>,
+    pub(super) title: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +79,7 @@ pub(super) struct Deployment {
     pub(super) id: String,
     pub(super) target: String,
     #[serde(rename = "ref")]
-    reference: String,
+    pub(super) reference: String,
     pub(super) sha: String,
     author: Option<String>,
     pub(super) state: String,
@@ -87,11 +92,29 @@ pub(super) struct Deployment {
     #[serde(default)]
     bundle_deleted_at: Option<Timestamp>,
     #[serde(default)]
-    failure: Option<Failure>,
+    ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) failure: Option<Failure>,
+    #[serde(default)]
+    pub(super) stumble: Option<domain::Failure>,
+    #[serde(default)]
+    pub(super) stages: Vec<Stage>,
+    #[serde(default)]
+    pub(super) lifecycle: Vec<domain::Lifecycle>,
+    #[serde(default)]
+    pub(super) fleet: Option<domain::Fleet>,
     #[serde(default)]
     findings: Vec<Finding>,
     #[serde(default)]
     pub(super) events: Vec<Event>,
+}
+
+/// One of the five stages.
+#[derive(Deserialize)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) status: domain::StepStatus,
+    pub(super) took_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -103,12 +126,12 @@ struct Finding {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+pub(super) struct Failure {
     code: String,
     #[serde(default)]
-    help: Option<String>,
+    pub(super) help: Option<String>,
     #[serde(default)]
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -118,10 +141,38 @@ pub(super) struct Event {
     kind: String,
     #[serde(default)]
     text: Option<String>,
+    /// How far the run was, where the event tells that.
+    #[serde(default)]
+    progress: Option<domain::Progress>,
+}
+
+impl Deployment {
+    /// Whether nothing more can happen.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// Whether the engine is at work.
+    pub(super) fn is_running(&self) -> bool {
+        self.state == "running"
+    }
+
+    /// How far the run was when that was told last.
+    pub(super) fn progress(&self) -> Option<&domain::Progress> {
+        self.events.iter().rev().find_map(|event| event.progress.as_ref())
+    }
+
+    /// What was said of the last event of this kind.
+    pub(super) fn said_of(&self, kind: &str) -> Option<&str> {
+        self.events.iter().rfind(|event| event.kind == kind)?.text.as_deref()
+    }
 }
 
 pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Outcome {
     let server = args.server.find(environment)?;
+    if args.watch {
+        return watch(&server, args.of.as_deref(), environment);
+    }
     let now = Clock::system().now();
     match args.of.as_deref() {
         None => {
@@ -132,7 +183,7 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Outcome {
                 let outages: Vec<Outage> =
                     understood(answer["outages"].as_array().cloned().unwrap_or_default().into())?;
                 say(&overview(&targets_in(answer)?, now));
-                outages.iter().for_each(|it| say(&untold(it, now)));
+                outages.iter().for_each(|it| say(&whole_line(&untold(it, now))));
             }
         }
         Some(id) if DeploymentId::parse(id).is_ok() => {
@@ -212,44 +263,48 @@ fn overview(targets: &[Target], now: Timestamp) -> String {
         })
         .collect();
     let mut text = table(&["TARGET", "LIVE", "SINCE", "UNDER WAY", "WAITING", "COMMIT"], &lines);
-    for target in targets {
-        if let Some(left) = &target.left_by {
-            let (what, since) = (short(&left.sha), ago(left.at, now));
-            text += &format!(
-                "{} {}: files of {what}, which did not become live, may be there ({since})\n",
-                styled(WAITS, "left"),
-                target.name
-            );
-        }
-        if let Some(name) = &target.called_now {
-            let (note, target, before) = (styled(WAITS, "renamed"), &target.name, &target.repository);
-            text += &format!("{note} {target}: `{before}` is called `{name}` now; correct `repository`\n");
-        }
-        if let Some(failure) = &target.upkeep {
-            let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-            text += &format!("{} {}: {}{help}\n", styled(WAITS, "upkeep"), target.name, failure.message);
-        }
-        if let Some(warning) = &target.warning {
-            text += &format!("{} {}: {warning}\n", styled(WAITS, "warned"), target.name);
-        }
-        if let Some(freeze) = &target.next_freeze {
-            text += &format!("{} {}: {freeze}\n", styled(DIM, "freeze"), target.name);
-        }
-        // What holds a target stands with each deployment that waits for it, too.
-        let mut told = BTreeSet::new();
-        let reasons = target.holds.iter().map(|hold| hold["reason"].as_str().or(hold.as_str()).unwrap_or("held"));
-        for reason in reasons.filter(|it| told.insert(*it)) {
-            text += &format!("{} {}: {reason}\n", styled(WAITS, "waits"), target.name);
-        }
+    for note in targets.iter().flat_map(|target| notes(target, now)) {
+        text += &whole_line(&note);
     }
     text
 }
 
+/// What a person should know of a target besides what runs there: a word each, and a sentence.
+pub(super) fn notes(target: &Target, now: Timestamp) -> Vec<Vec<Cell>> {
+    let note = |style, word: &str, text: String| {
+        vec![Cell::styled(style, word), Cell::new(format!(" {}: {text}", target.name))]
+    };
+    let mut notes = Vec::new();
+    if let Some(left) = &target.left_by {
+        let (what, since) = (short(&left.sha), ago(left.at, now));
+        notes.push(note(WAITS, "left", format!("files of {what}, which did not become live, may be there ({since})")));
+    }
+    if let Some(name) = &target.called_now {
+        let renamed = format!("`{}` is called `{name}` now; correct `repository`", target.repository);
+        notes.push(note(WAITS, "renamed", renamed));
+    }
+    if let Some(failure) = &target.upkeep {
+        let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        notes.push(note(WAITS, "upkeep", format!("{}{help}", failure.message)));
+    }
+    notes.extend(target.warning.clone().map(|warning| note(WAITS, "warned", warning)));
+    notes.extend(target.next_freeze.clone().map(|freeze| note(DIM, "freeze", freeze)));
+    // What holds a target stands with each deployment that waits for it, too.
+    let mut told = BTreeSet::new();
+    let reasons = target.holds.iter().map(|hold| hold["reason"].as_str().or(hold.as_str()).unwrap_or("held"));
+    notes.extend(reasons.filter(|it| told.insert(*it)).map(|reason| note(WAITS, "waits", reason.to_owned())));
+    notes
+}
+
+fn whole_line(parts: &[Cell]) -> String {
+    line_within(parts, usize::MAX) + "\n"
+}
+
 /// A place that takes no message.
-fn untold(Outage { place, since, failure, waiting }: &Outage, now: Timestamp) -> String {
-    let (note, first) = (styled(WAITS, "untold"), ago(*since, now));
+pub(super) fn untold(Outage { place, since, failure, waiting }: &Outage, now: Timestamp) -> Vec<Cell> {
     let help = failure.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-    format!("{note} {place}: {}{help} (first {first}, {waiting} waiting)\n", failure.message)
+    let told = format!(" {place}: {}{help} (first {}, {waiting} waiting)", failure.message, ago(*since, now));
+    vec![Cell::styled(WAITS, "untold"), Cell::new(told)]
 }
 
 fn story(it: &Deployment, now: Timestamp) -> String {
@@ -257,7 +312,7 @@ fn story(it: &Deployment, now: Timestamp) -> String {
         "{} {} {} to {}: {}\n",
         styled(BOLD, &it.id),
         short(&it.sha),
-        it.reference.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/"),
+        short_ref(&it.reference),
         it.target,
         styled(of_state(&it.state), &it.state)
     );
@@ -300,4 +355,9 @@ impl Event {
 /// The first seven digits of a commit, for people.
 pub(super) fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
+}
+
+/// A branch by its name, a tag as `tags/v1`.
+pub(super) fn short_ref(reference: &str) -> &str {
+    reference.trim_start_matches("refs/heads/").trim_start_matches("refs/")
 }

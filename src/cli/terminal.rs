@@ -74,6 +74,11 @@ impl Cell {
         Self { is_whole: true, ..Self::new(text) }
     }
 
+    /// Whether there is nothing to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
     /// The same, written within so many columns.
     fn within(&self, width: usize) -> String {
         styled(self.style, &if self.is_whole { self.text.clone() } else { cut(&self.text, width) })
@@ -97,6 +102,19 @@ pub(super) fn cut(text: &str, width: usize) -> String {
         None => false,
     };
     text.chars().take_while(fits).chain(if width > 0 { Some('…') } else { None }).collect()
+}
+
+/// Parts one after the other, within so many columns.
+pub(super) fn line_within(parts: &[Cell], mut width: usize) -> String {
+    let mut line = String::new();
+    for part in parts.iter().filter(|part| !part.text.is_empty()) {
+        if width == 0 {
+            break;
+        }
+        line += &styled(part.style, &cut(&part.text, width));
+        width = width.saturating_sub(part.text.width());
+    }
+    line
 }
 
 /// Lines of cells under a heading, as wide as the terminal at most.
@@ -201,6 +219,8 @@ mod tests {
             assert_eq!(cut(text, width), told);
             assert!(cut(text, width).width() <= width);
         }
+        let parts = [Cell::styled(GOOD, "done"), Cell::new(" "), Cell::new("after all")];
+        assert_eq!(anstream::adapter::strip_str(&line_within(&parts, 9)).to_string(), "done aft…");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::config::{EXAMPLE, Environment};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 the deployment failed, 2 wrong words or configuration,
-3 could not reach or use what is needed, 70 a bug of ours.";
+3 could not reach or use what is needed, 70 a bug of ours, 130 you stopped looking.";
 
 /// A push makes landfall: a self-hosted push-to-deploy bot.
 #[derive(Debug, Parser)]

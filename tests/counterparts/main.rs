@@ -20,6 +20,7 @@ mod setup;
 mod shipped;
 mod slack;
 mod sns;
+mod terminal;
 mod walkthrough;
 
 #[path = "../it/worlds.rs"]

@@ -411,7 +411,12 @@ fn what_is_chosen_for_one_deployment_is_sent_as_typed_rows_27_29_30_32_34() {
 fn waiting_for_a_deployment_that_fails_exits_with_1() {
     let ran = Api::start().landfall(&["deploy", "blog", "--wait"]);
     assert_eq!(ran.exit, 1);
-    assert!(ran.talk.ends_with("blog failed: validate.sh exited with 1\n"), "{}", ran.talk);
+    let end = "\nno page\n\nblog failed: validate.sh exited with 1\n  help: look at the script's last lines\n";
+    assert!(ran.talk.ends_with(end), "{}", ran.talk);
+    let ran = Api::start().landfall(&["status", "--watch", ID]);
+    assert!(ran.exit == 1 && ran.talk.ends_with(end), "{}", ran.talk);
+    let ran = Api::start().landfall(&["deploy", "blog", "--wait", "--detach"]);
+    assert!(ran.exit == 2 && ran.talk.contains("cannot be used with '--detach'"), "{}", ran.talk);
 }
 
 #[test]
