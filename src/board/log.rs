@@ -59,6 +59,8 @@ pub struct LogHits {
 }
 
 impl LogQuery {
+    /// The parameters that there are.
+    pub const PARAMETERS: &'static [&'static str] = &["cursor", "before", "limit"];
     /// The newest lines.
     pub const NEWEST: Self = Self { from: LogFrom::Before(u64::MAX), limit: USUAL };
 

@@ -6,6 +6,7 @@
 mod approving;
 mod audit;
 mod figures;
+mod lists;
 mod log;
 mod outages;
 mod query;
@@ -19,7 +20,7 @@ pub use audit::{AuditEntry, AuditPage};
 pub use figures::Figures;
 pub use log::{EngineOf, LogHits, LogPage, LogQuery};
 pub use outages::Outages;
-pub use query::{BadQuery, DeploymentsQuery};
+pub use query::{AuditQuery, BadQuery, DeliveriesQuery, DeploymentsQuery, Moment, parse_offset};
 pub use reading::{Board, BoardError};
 pub use sentence::{asked, sentence};
 pub use stages::Stage;

@@ -9,10 +9,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
 use super::approving::ApprovalView;
-use super::audit::{AuditEntry, AuditPage};
+use super::audit::AuditPage;
 use super::log::EngineOf;
 use super::outages::Outages;
-use super::query::DeploymentsQuery;
+use super::query::{AuditQuery, DeliveriesQuery, DeploymentsQuery};
 use super::stages::stages;
 use super::views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
@@ -29,10 +29,6 @@ use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
 /// How many records one look at the ledger takes: some 100 KB.
 const RECORDS_AT_ONCE: usize = 200;
-/// How many deliveries a page holds.
-const DELIVERIES: usize = 50;
-/// How many entries of the audit trail one page shows.
-const AUDITED: usize = 100;
 /// How many commits are named where a beginning fits several.
 const NAMED_AT_MOST: usize = 8;
 /// Among how many deployments of a target a deployment's children are looked for.
@@ -51,7 +47,7 @@ pub(super) struct Inside {
     targets: Vec<Arc<Target>>,
     clock: Clock,
     calendar: Arc<Calendar>,
-    base: String,
+    pub(super) base: String,
     github: String,
     outages: Outages,
     pub(super) engines: Option<EngineOf>,
@@ -139,9 +135,9 @@ impl Board {
         self.ask(move |inside| inside.why(&sha)).await
     }
 
-    /// A page of deliveries, from before an offset or the newest.
-    pub async fn deliveries(&self, before: Option<Offset>) -> Answer<DeliveriesPage> {
-        self.ask(move |inside| inside.deliveries(before)).await
+    /// A page of deliveries.
+    pub async fn deliveries(&self, query: DeliveriesQuery) -> Answer<DeliveriesPage> {
+        self.ask(move |inside| inside.deliveries(query)).await
     }
 
     /// One delivery with its events.
@@ -150,9 +146,9 @@ impl Board {
         self.ask(move |inside| inside.delivery(&id)).await
     }
 
-    /// Who asked for what, newest first, from before an offset or the newest.
-    pub async fn audit(&self, before: Option<Offset>) -> Answer<AuditPage> {
-        self.ask(move |inside| inside.audit(before)).await
+    /// Who asked for what, newest first.
+    pub async fn audit(&self, query: AuditQuery) -> Answer<AuditPage> {
+        self.ask(move |inside| inside.audit(&query)).await
     }
 
     /// The target of a deployment; nothing where there is no such deployment.
@@ -250,16 +246,6 @@ impl Inside {
             author: order.and_then(|it| it.author.clone()),
             commit_url: order.and_then(|it| commit_url(it, &live.sha, &self.github)),
         })
-    }
-
-    fn deployments(&self, query: DeploymentsQuery) -> Answer<DeploymentsPage> {
-        let DeploymentsQuery { target, sha, state, before, limit } = query;
-        // One more than the page holds tells whether there is another page.
-        let filter = Filter { target, sha, state, before, limit: limit + 1 };
-        let (found, looked_to) = self.ledger.deployments_among(&filter)?;
-        let deployments: Vec<_> = found.iter().take(limit).map(|it| DeploymentView::of(it, &self.base)).collect();
-        let cursor = if found.len() > limit { deployments.last().map(|it| it.id) } else { looked_to };
-        Ok(DeploymentsPage { deployments, cursor })
     }
 
     fn deployment(&self, id: DeploymentId) -> Answer<Option<DeploymentDetail>> {
@@ -379,16 +365,6 @@ impl Inside {
         Ok(found.pop())
     }
 
-    fn deliveries(&self, before: Option<Offset>) -> Answer<DeliveriesPage> {
-        let records = self.ledger.deliveries(before, DELIVERIES + 1)?;
-        let mut deliveries = Vec::new();
-        for record in records.iter().take(DELIVERIES) {
-            deliveries.extend(self.delivery_of(record)?);
-        }
-        let cursor = if records.len() > DELIVERIES { records.get(DELIVERIES - 1).map(|it| it.offset) } else { None };
-        Ok(DeliveriesPage { deliveries, cursor })
-    }
-
     fn delivery(&self, id: &DeliveryId) -> Answer<Option<DeliveryDetail>> {
         let Some(record) = self.ledger.delivery(id)? else { return Ok(None) };
         let Some(summary) = self.delivery_of(&record)? else { return Ok(None) };
@@ -401,13 +377,7 @@ impl Inside {
         Ok(Some(DeliveryDetail { summary, digest, events }))
     }
 
-    fn audit(&self, before: Option<Offset>) -> Answer<AuditPage> {
-        let records = self.ledger.latest(&Stream::Bot, before, AUDITED + 1)?;
-        let cursor = if records.len() > AUDITED { records.get(AUDITED - 1).map(|it| it.offset) } else { None };
-        Ok(AuditPage { entries: records.iter().take(AUDITED).filter_map(AuditEntry::of).collect(), cursor })
-    }
-
-    fn delivery_of(&self, record: &Record) -> Answer<Option<DeliveryView>> {
+    pub(super) fn delivery_of(&self, record: &Record) -> Answer<Option<DeliveryView>> {
         let (Stream::Delivery(id), Event::Delivery(DeliveryEvent::Received { plans, .. })) =
             (&record.stream, &record.event)
         else {
@@ -484,5 +454,5 @@ fn findings(event: &DeploymentEvent) -> &[Finding] {
 }
 
 fn of_commit(prefix: &str) -> Filter {
-    Filter { target: None, sha: Some(prefix.to_owned()), state: None, before: None, limit: 100 }
+    Filter { sha: Some(prefix.to_owned()), limit: 100, ..Filter::default() }
 }

@@ -261,6 +261,13 @@ impl DeploymentId {
     /// The greatest: no deployment has it.
     pub const MAX: Self = Self(Ulid(u128::MAX));
 
+    /// The least that one born at a time can have: those born before are less, all others are not.
+    pub fn first_at(at: Timestamp) -> Self {
+        let millis =
+            at.as_nanosecond().div_euclid(1_000_000) + i128::from(at.as_nanosecond().rem_euclid(1_000_000) > 0);
+        Self(Ulid::from_parts(u64::try_from(millis).unwrap_or(0), 0))
+    }
+
     /// Reads one back.
     pub fn parse(text: &str) -> Result<Self, Unfit> {
         Ulid::from_string(text).map(Self).map_err(|_| Unfit::of("a deployment id of 26 letters and digits", text))
@@ -348,6 +355,9 @@ mod tests {
         assert_eq!(id, DeploymentId::derive(at, &["delivery-1", "blog"]));
         assert_ne!(id, DeploymentId::derive(at, &["delivery-1b", "log"]));
         assert_eq!(id.born_at(), at);
+        let nanosecond = jiff::SignedDuration::from_nanos(1);
+        assert!(DeploymentId::first_at(at) <= id && id < DeploymentId::first_at(at + nanosecond));
+        assert!(DeploymentId::first_at(Timestamp::MIN) < id && id < DeploymentId::first_at(Timestamp::MAX));
         assert_eq!(DeploymentId::parse(&id.to_string()), Ok(id));
     }
 }

@@ -19,6 +19,7 @@ mod blocks;
 mod bodies;
 mod checkup;
 mod decide;
+mod deliveries;
 mod draft;
 mod error;
 mod export;
@@ -47,6 +48,7 @@ mod young;
 
 pub use checkup::checkup;
 pub use decide::{Accepted, Append, Appended, Birth, Requested};
+pub use deliveries::DeliveryFilter;
 pub use error::LedgerError;
 pub use export::{Counts, export};
 pub use handle::{Ledger, Options};

@@ -9,25 +9,29 @@ use jiff::Timestamp;
 
 use crate::domain::{
     BodyAt, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Head, Location, Offset, PlanLine,
-    Record, RefName, Releases, SinkEvent, Stream, TargetName, TargetState,
+    Record, RefName, Releases, RepositoryName, SinkEvent, Stream, TargetName, TargetState,
 };
 
 use super::error::LedgerError;
 use super::handle::Ledger;
 use super::keys::{self, OfCommit};
 
-/// Among how many deployments a page is looked for: some fifty milliseconds.
-const LOOKED_AT: usize = 1000;
+/// Among how many deployments or deliveries a page is looked for: some fifty milliseconds.
+pub(super) const LOOKED_AT: usize = 1000;
 
 /// Which deployments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Of this target.
     pub target: Option<TargetName>,
+    /// Of this repository.
+    pub repository: Option<RepositoryName>,
     /// Of a commit whose hash begins so.
     pub sha: Option<String>,
     /// In the state of this name on the wire.
     pub state: Option<String>,
+    /// Born no sooner than this one.
+    pub from: Option<DeploymentId>,
     /// Born before this one: the last of the page before.
     pub before: Option<DeploymentId>,
     /// At most so many.
@@ -36,12 +40,14 @@ pub struct Filter {
 
 impl Filter {
     fn takes(&self, deployment: &Deployment) -> bool {
-        let Self { target, sha, state, before, limit: _ } = self;
+        let Self { target, repository, sha, state, from, before, limit: _ } = self;
         let order = deployment.order();
         let commits = [Some(&order.sha), deployment.weighed().map(|it| &it.commit)];
         target.as_ref().is_none_or(|it| *it == order.target.name)
+            && repository.as_ref().is_none_or(|it| it.is_same(&order.repository.name))
             && sha.as_ref().is_none_or(|it| commits.iter().flatten().any(|sha| sha.as_str().starts_with(it)))
             && state.as_ref().is_none_or(|it| it == deployment.state().name())
+            && from.is_none_or(|it| it <= deployment.id())
             && before.is_none_or(|it| deployment.id() < it)
     }
 }
@@ -101,7 +107,7 @@ impl Ledger {
         // A prefix so short names no commit; a list by time finds its newest ones sooner.
         const SHORTEST_PREFIX: usize = 4;
         if let Some(prefix) = filter.sha.as_ref().filter(|it| it.len() >= SHORTEST_PREFIX) {
-            return self.ids_of_commits(prefix);
+            return self.ids_of_commits(prefix, filter);
         }
         let list = match &filter.target {
             _ if filter.state.as_deref().is_some_and(|state| !OVER.contains(&state)) => None,
@@ -117,7 +123,8 @@ impl Ledger {
         })
     }
 
-    fn ids_of_commits(&self, prefix: &str) -> Result<Ids, LedgerError> {
+    /// The deployments of commits that begin so, newest first, between the filter's bounds.
+    fn ids_of_commits(&self, prefix: &str, filter: &Filter) -> Result<Ids, LedgerError> {
         let mut ids = BTreeSet::new();
         if !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(Box::new(std::iter::empty()));
@@ -130,19 +137,23 @@ impl Ledger {
                 None => {}
             }
         }
-        Ok(Box::new(ids.into_iter().rev().map(Ok)))
+        let (from, before) = (filter.from, filter.before);
+        let within = move |id: &DeploymentId| from.is_none_or(|it| it <= *id) && before.is_none_or(|it| *id < it);
+        Ok(Box::new(ids.into_iter().rev().filter(within).map(Ok)))
     }
 
-    /// The deployments of a list, newest first, from before the filter's cursor on. Of the unfinished, which tell their
+    /// The deployments of a list, newest first, between the filter's bounds. Of the unfinished, which tell their
     /// target, the filter's only.
     fn listed(&self, list: &[u8], filter: &Filter) -> Result<Ids, LedgerError> {
         let before = filter.before.map(|id| [list, &id.to_bytes()].concat());
         let target = filter.target.clone().filter(|_| list == keys::UNFINISHED);
         let found = self.0.index.backwards(list, before)?;
-        Ok(Box::new(found.filter_map(move |entry| {
+        let ids = found.filter_map(move |entry| {
             let of_target = |value: &[u8]| target.as_ref().is_none_or(|it| keys::is_of_target(value, it));
             entry.map(|(key, value)| keys::deployment_in(&key).filter(|_| of_target(&value))).transpose()
-        })))
+        });
+        let from = filter.from;
+        Ok(Box::new(ids.take_while(move |id| from.is_none_or(|from| id.as_ref().map_or(true, |id| from <= *id)))))
     }
 
     /// The deployments that were planned from the delivery at an offset.
@@ -186,22 +197,6 @@ impl Ledger {
     pub fn delivery(&self, id: &DeliveryId) -> Result<Option<Record>, LedgerError> {
         let Some(offsets) = self.0.index.get(&keys::delivery(id))? else { return Ok(None) };
         self.0.index.record(keys::birth_in(&offsets)).map(Some)
-    }
-
-    /// The deliveries before an offset, newest first, as they came in.
-    pub fn deliveries(&self, before: Option<Offset>, limit: usize) -> Result<Vec<Record>, LedgerError> {
-        let below = |offset: &Offset| before.is_none_or(|before| *offset < before);
-        let mut found = Vec::new();
-        for entry in self.0.index.backwards(keys::DELIVERIES, before.map(keys::after_delivered))? {
-            let (key, bits) = entry?;
-            for offset in keys::deliveries_in(&key, &bits).into_iter().rev().filter(below) {
-                if found.len() == limit {
-                    return Ok(found);
-                }
-                found.push(self.0.index.record(offset)?);
-            }
-        }
-        Ok(found)
     }
 
     /// The raw body of a delivery.

@@ -72,13 +72,7 @@ fn of_same_commit(ledger: &Ledger, of: &Deployment, sha: &CommitSha) -> Result<V
     let (order, mut found) = (of.order(), Vec::new());
     for looked_for in BTreeSet::from([sha.as_str(), order.sha.as_str()]) {
         let (target, looked_for) = (Some(order.target.name.clone()), Some(looked_for.to_owned()));
-        found.extend(ledger.deployments(&Filter {
-            target,
-            sha: looked_for,
-            state: None,
-            before: None,
-            limit: NEWER,
-        })?);
+        found.extend(ledger.deployments(&Filter { target, sha: looked_for, limit: NEWER, ..Filter::default() })?);
     }
     let is_same = |it: &Deployment| {
         it.order().target.repository == order.target.repository && status_sha(it).as_ref() == Some(sha)

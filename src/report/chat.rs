@@ -302,7 +302,7 @@ fn last_success(ledger: &Ledger, deployment: &Deployment) -> Result<Option<Deplo
 /// The target's deployments before this one, the newest first.
 fn before(ledger: &Ledger, deployment: &Deployment, state: Option<&str>) -> Result<Vec<Deployment>, LedgerError> {
     let (target, before) = (Some(deployment.order().target.name.clone()), Some(deployment.id()));
-    ledger.deployments(&Filter { target, before, state: state.map(str::to_owned), limit: EARLIER, sha: None })
+    ledger.deployments(&Filter { target, before, state: state.map(str::to_owned), limit: EARLIER, ..Filter::default() })
 }
 
 /// What is live at its target now.

@@ -69,7 +69,7 @@ pub(super) fn untold(ledger: &Ledger, sinks: &[Sink], end: Offset, now: Timestam
     }
     let (mut before, mut in_a_row) = (None, 0);
     while in_a_row < SETTLED_IN_A_ROW {
-        let page = ledger.deployments(&Filter { target: None, sha: None, state: None, before, limit: BATCH })?;
+        let page = ledger.deployments(&Filter { before, limit: BATCH, ..Filter::default() })?;
         let Some(oldest) = page.last() else { break };
         before = Some(oldest.id());
         for deployment in page {

@@ -1,7 +1,7 @@
 //! The buttons of the pages: each makes a request of a form and leads back to where its outcome shows.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use jiff::{SignedDuration, Timestamp};
 
 use super::WebState;
@@ -19,6 +19,16 @@ impl Fields {
     /// Reads `a=b&c=d`.
     pub(super) fn parse(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The parameters of a request.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        Self::parse(request.query_string().as_bytes())
+    }
+
+    /// All of them, in the order in which they came.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The first field of that name.

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::door::Reader;
 use super::sessions::fresh;
 use crate::board::{
-    AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage, DeploymentsQuery,
-    HoldView, Stage, TargetView,
+    AuditPage, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage,
+    DeploymentsQuery, HoldView, Moment, Stage, TargetView,
 };
 use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Outage, Pause, Role, StepStatus};
 
@@ -213,6 +213,7 @@ pub(super) struct DeploymentSheet {
 #[template(path = "deliveries.html", config = "src/web/askama.toml")]
 pub(super) struct DeliveriesSheet {
     pub(super) frame: Frame,
+    pub(super) query: DeliveriesQuery,
     pub(super) found: DeliveriesPage,
 }
 
@@ -268,15 +269,47 @@ impl TargetsSheet {
 impl DeploymentsSheet {
     /// The rest of the query for the link to the next page.
     fn rest(&self) -> String {
-        let mut text = form_urlencoded::Serializer::new(String::new());
-        let DeploymentsQuery { target, sha, state, before: _, limit: _ } = &self.query;
-        for (key, value) in
-            [("target", target.as_ref().map(|it| it.as_str())), ("sha", sha.as_deref()), ("state", state.as_deref())]
-        {
-            value.map(|value| text.append_pair(key, value));
-        }
-        text.finish()
+        let DeploymentsQuery { target, repository, sha, state, since, until, before: _, limit: _ } = &self.query;
+        parameters([
+            ("target", target.as_ref().map(|it| it.as_str())),
+            ("repository", repository.as_ref().map(|it| it.as_str())),
+            ("sha", sha.as_deref()),
+            ("state", state.as_deref()),
+            ("since", written(since.as_ref())),
+            ("until", written(until.as_ref())),
+        ])
     }
+}
+
+impl DeliveriesSheet {
+    /// The rest of the query for the link to the next page.
+    fn rest(&self) -> String {
+        let DeliveriesQuery { repository, since, until, before: _, limit: _ } = &self.query;
+        parameters([
+            ("repository", repository.as_ref().map(|it| it.as_str())),
+            ("since", written(since.as_ref())),
+            ("until", written(until.as_ref())),
+        ])
+    }
+
+    /// Whether the reader asked for some of them only.
+    fn is_chosen(&self) -> bool {
+        !self.rest().is_empty()
+    }
+}
+
+/// What a form shows of a time that was asked for.
+fn written(moment: Option<&Moment>) -> Option<&str> {
+    moment.map(|it| it.written.as_str())
+}
+
+/// `a=b&c=d`, of those that have a value.
+fn parameters<const N: usize>(pairs: [(&str, Option<&str>); N]) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    for (key, value) in pairs {
+        value.map(|value| text.append_pair(key, value));
+    }
+    text.finish()
 }
 
 impl DeploymentSheet {

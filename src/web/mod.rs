@@ -7,6 +7,7 @@
 pub mod access;
 mod api;
 mod assets;
+mod bodies;
 mod confirm;
 mod door;
 mod foretold;
@@ -15,6 +16,8 @@ mod frame;
 mod keyring;
 mod login;
 mod pages;
+mod parameters;
+mod requests;
 mod respond;
 mod sessions;
 mod stream;
@@ -92,7 +95,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
                 )
                 .service(only(web::delete().to(tokens::revoke), "/tokens/{name}"))
                 .service(only(web::delete().to(tokens::sign_out), "/tokens/{name}/sessions"))
-                .service(only(web::post().to(api::request), "/requests"))
+                .service(only(web::post().to(requests::request), "/requests"))
                 .service(only(web::post().to(api::upkeep), "/upkeep"))
                 .default_service(web::to(api::unknown)),
         )

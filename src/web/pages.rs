@@ -4,13 +4,13 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
-use super::api::{deployments_query, offset};
 use super::door::Reader;
+use super::forms::Fields;
 use super::frame::{
     AuditSheet, DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
 };
 use super::respond::{Refusal, Sorry, page};
-use crate::board::{DeploymentsQuery, TargetsPage};
+use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, TargetsPage};
 use crate::domain::{DeliveryId, DeploymentId, Role, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
@@ -30,7 +30,7 @@ pub(super) async fn target(reader: Reader, state: Data<WebState>, name: Path<Str
     let target = found.ok_or_else(|| {
         Refusal::new(404, format!("there is no target `{name}`")).help("the first page lists those that there are")
     })?;
-    let query = DeploymentsQuery { target: Some(name), ..deployments_query(&request)? };
+    let query = DeploymentsQuery { target: Some(name), ..DeploymentsQuery::parse(Fields::of(&request).pairs())? };
     let history = state.board.deployments(query).await?;
     let last = history.deployments.first().map(|it| it.reference.clone());
     let plain =
@@ -42,7 +42,7 @@ pub(super) async fn target(reader: Reader, state: Data<WebState>, name: Path<Str
 
 /// `GET /deployments`: all of them, newest first.
 pub(super) async fn deployments(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
-    let query = deployments_query(&request)?;
+    let query = DeploymentsQuery::parse(Fields::of(&request).pairs())?;
     let found = state.board.deployments(query.clone()).await?;
     let targets = state.board.targets().await?.targets;
     page(&DeploymentsSheet { frame: Frame::new(&reader, state.clock.now(), "deployments"), query, targets, found })
@@ -58,8 +58,9 @@ pub(super) async fn deployment(reader: Reader, state: Data<WebState>, id: Path<S
 
 /// `GET /deliveries`: what GitHub sent.
 pub(super) async fn deliveries(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
-    let found = state.board.deliveries(offset(&request, "cursor")?).await?;
-    page(&DeliveriesSheet { frame: Frame::new(&reader, state.clock.now(), "deliveries"), found })
+    let query = DeliveriesQuery::parse(Fields::of(&request).pairs())?;
+    let found = state.board.deliveries(query.clone()).await?;
+    page(&DeliveriesSheet { frame: Frame::new(&reader, state.clock.now(), "deliveries"), query, found })
 }
 
 /// `GET /deliveries/{id}`: one delivery, and what it meant.
@@ -73,7 +74,7 @@ pub(super) async fn delivery(reader: Reader, state: Data<WebState>, id: Path<Str
 /// `GET /audit`: who asked for what, and who let whom in.
 pub(super) async fn audit(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
     reader.reaches(Role::Read)?;
-    let found = state.board.audit(offset(&request, "cursor")?).await?;
+    let found = state.board.audit(AuditQuery::parse(Fields::of(&request).pairs())?).await?;
     page(&AuditSheet { frame: Frame::new(&reader, state.clock.now(), "audit"), found })
 }
 

@@ -12,11 +12,12 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::api::offset;
 use super::door::Reader;
+use super::forms::Fields;
+use super::parameters::parameters;
 use super::respond::{Problem, Refusal, answer};
 use super::{Streams, WebState};
-use crate::board::{Board, EventView};
+use crate::board::{Board, EventView, parse_offset};
 use crate::clients::Clock;
 use crate::domain::{Offset, Stream, escaped};
 
@@ -33,8 +34,9 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, Problem> {
     let mut ends = state.board.follow();
     let end = *ends.borrow_and_update();
-    let next = last_seen(request.headers())?.map(Offset::next).or(offset(&request, "from")?).unwrap_or(end);
-    let only = only(request.query_string())?;
+    let query = parameters(&request, &["from", "stream"])?;
+    let next = last_seen(request.headers())?.map(Offset::next).or(from(&query)?).unwrap_or(end);
+    let only = only(&query)?;
     let permit = Arc::clone(&streams.0)
         .try_acquire_owned()
         .map_err(|_| Refusal::new(503, "too many event streams are open").help("close some of them").retry_after(10))?;
@@ -57,9 +59,14 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<Offset>, Refusal> {
     number.map(|number| Some(Offset(number))).ok_or_else(bad)
 }
 
-fn only(query: &str) -> Result<HashSet<Stream>, Refusal> {
-    let wanted = form_urlencoded::parse(query.as_bytes()).filter(|(key, value)| key == "stream" && !value.is_empty());
-    wanted.map(|(_, name)| Stream::parse(&name).map_err(Refusal::from)).collect()
+fn from(query: &Fields) -> Result<Option<Offset>, Refusal> {
+    let value = query.get("from").filter(|value| !value.is_empty());
+    Ok(value.map(|value| parse_offset("from", value)).transpose()?)
+}
+
+fn only(query: &Fields) -> Result<HashSet<Stream>, Refusal> {
+    let wanted = query.pairs().filter(|(key, value)| *key == "stream" && !value.is_empty());
+    wanted.map(|(_, name)| Stream::parse(name).map_err(Refusal::from)).collect()
 }
 
 /// One reader of the stream.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,14 +11,19 @@ use serde_json::json;
 
 use super::WebState;
 use super::access::{NewToken, TokenError, Tokens};
+use super::bodies::{self, Taken};
 use super::door::{Reader, Writer};
+use super::parameters::Bare;
 use super::respond::{Problem, Refusal, json};
 use crate::domain::{Act, Pattern, Role, TokenName};
 
 type Answer = Result<HttpResponse, Problem>;
 
+/// An example of what is expected, for whoever sent something else.
+const EXAMPLE: &str = r#"send `{"name":"ci","role":"deploy","targets":["shop-*"]}`"#;
+
 /// `GET /api/v1/tokens`.
-pub(super) async fn list(reader: Reader, state: Data<WebState>) -> Answer {
+pub(super) async fn list(reader: Reader, _: Bare, state: Data<WebState>) -> Answer {
     reader.reaches(Role::Admin)?;
     Ok(json(StatusCode::OK, &json!({ "tokens": state.tokens.list(state.clock.now()) })))
 }
@@ -35,17 +40,9 @@ struct Wanted {
 }
 
 /// `POST /api/v1/tokens`: makes one. Its secret is in this answer, and nowhere else ever after.
-pub(super) async fn make(
-    writer: Writer,
-    state: Data<WebState>,
-    request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
-) -> Answer {
+pub(super) async fn make(writer: Writer, _: Bare, state: Data<WebState>, request: HttpRequest, body: Taken) -> Answer {
     let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
-    let body = body.map_err(|error| Refusal::new(413, error.to_string()))?;
-    let Wanted { name, role, targets, until } = serde_json::from_slice(&body).map_err(|error| {
-        Refusal::new(422, error.to_string()).help(r#"send `{"name":"ci","role":"deploy","targets":["shop-*"]}`"#)
-    })?;
+    let Wanted { name, role, targets, until } = bodies::read(&request, body, EXAMPLE)?;
     let act = Act::TokenMade { token: name.clone(), role, targets: targets.clone(), until };
     let (made_by, now, wanted) =
         (actor.clone(), state.clock.now(), NewToken { name: name.clone(), role, targets, until });
@@ -55,7 +52,13 @@ pub(super) async fn make(
 }
 
 /// `DELETE /api/v1/tokens/{name}`: it works no more, and who signed in with it is signed out.
-pub(super) async fn revoke(writer: Writer, state: Data<WebState>, request: HttpRequest, name: Path<String>) -> Answer {
+pub(super) async fn revoke(
+    writer: Writer,
+    _: Bare,
+    state: Data<WebState>,
+    request: HttpRequest,
+    name: Path<String>,
+) -> Answer {
     let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
     let token = TokenName::parse(name.into_inner())?;
     let which = token.clone();
@@ -67,6 +70,7 @@ pub(super) async fn revoke(writer: Writer, state: Data<WebState>, request: HttpR
 /// `DELETE /api/v1/tokens/{name}/sessions`: the token works on, and browsers have to show it again.
 pub(super) async fn sign_out(
     writer: Writer,
+    _: Bare,
     state: Data<WebState>,
     request: HttpRequest,
     name: Path<String>,

@@ -13,9 +13,9 @@ use std::fs;
 
 use landfall::domain::{
     Ask, BotEvent, Cause, Delivery, DeliveryEvent, DeliveryId, DeploymentEvent, DeploymentId, Event, Failure,
-    NoDeployment, NoticeState, Offset, Order, Releases, Request, SinkEvent, Stream, TargetEvent,
+    NoDeployment, NoticeState, Offset, Order, Releases, RepositoryName, Request, SinkEvent, Stream, TargetEvent,
 };
-use landfall::ledger::{Append, Birth, Filter, Ledger, LedgerError};
+use landfall::ledger::{Append, Birth, DeliveryFilter, Filter, Ledger, LedgerError};
 
 use made::{Dir, accept, append, append_after, at, delivery, deploy, main_branch, name, order, sha};
 
@@ -287,6 +287,39 @@ async fn deployments_are_listed_newest_first_by_what_is_asked() {
     assert_eq!(list(Filter { before, ..Filter::default() }), [36, 35, 34, 33, 32]);
     let weighing = Some("weighing".into());
     assert_eq!(list(Filter { before, state: weighing, ..Filter::default() }), [35, 34, 32, 31, 29]);
+    assert_eq!(list(Filter { before, sha: Some("0".repeat(39)), ..Filter::default() }), [15, 14, 13, 12, 11]);
+    let before = Some(DeploymentId::first_at(at(13)));
+    assert_eq!(list(Filter { before, sha: Some("0".repeat(39)), ..Filter::default() }), [12, 11, 10, 9, 8]);
+    assert_eq!(list(Filter { before, ..Filter::default() }), [12, 11, 10, 9, 8]);
+    let from = Some(DeploymentId::first_at(at(11)));
+    assert_eq!(list(Filter { before, from, ..Filter::default() }), [12, 11]);
+    assert_eq!(list(Filter { from, sha: Some("0".repeat(39)), ..Filter::default() }), [15, 14, 13, 12, 11]);
+    let of = |name: &str| Filter { repository: Some(RepositoryName::parse(name).unwrap()), ..Filter::default() };
+    assert_eq!(list(of("Acme/SHOP")), [39, 38, 37, 36, 35], "GitHub's names ignore case");
+    assert_eq!(list(of("acme/blog")), [0; 0]);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_newest_first_by_what_is_asked() {
+    let dir = Dir::new();
+    let ledger = dir.open();
+    for number in 0..600 {
+        accept(&ledger, number, number).await;
+    }
+    let list = |filter: DeliveryFilter| {
+        let (found, looked_to) = ledger.deliveries_among(&DeliveryFilter { limit: 3, ..filter }).unwrap();
+        (found.iter().map(|it| it.at.duration_since(at(0)).as_secs()).collect::<Vec<_>>(), looked_to.is_some())
+    };
+    let all = DeliveryFilter::default;
+    assert_eq!(list(all()), (vec![599, 598, 597], false));
+    assert_eq!(list(DeliveryFilter { until: Some(at(71)), ..all() }), (vec![70, 69, 68], false));
+    assert_eq!(list(DeliveryFilter { until: Some(at(0)), ..all() }), (vec![], false));
+    assert_eq!(list(DeliveryFilter { since: Some(at(598)), ..all() }), (vec![599, 598], false));
+    assert_eq!(list(DeliveryFilter { since: Some(at(7)), until: Some(at(9)), ..all() }), (vec![8, 7], false));
+    assert_eq!(list(DeliveryFilter { since: Some(at(600)), ..all() }), (vec![], false));
+    let of = |name: &str| DeliveryFilter { repository: Some(RepositoryName::parse(name).unwrap()), ..all() };
+    assert_eq!(list(of("Acme/Shop")), (vec![599, 598, 597], false));
+    assert_eq!(list(of("acme/blog")), (vec![], false));
 }
 
 #[tokio::test]

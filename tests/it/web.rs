@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod asking;
 mod confirm;
+mod lists;
 mod pages;
 mod roles;
 pub(crate) mod seed;

@@ -74,6 +74,7 @@ impl Told {
                     .filter(|_| dice.throw(3) == 0),
                 before: before.filter(|_| dice.throw(2) == 0),
                 limit: 1 + dice.throw(30) as usize,
+                ..Filter::default()
             };
             let found = ledger.deployments(&filter).unwrap();
             assert_eq!(found.iter().collect::<Vec<_>>(), self.listed(&filter), "{filter:?}");

@@ -41,6 +41,38 @@ async fn a_request_happens_once_for_its_key() {
 }
 
 #[actix_web::test]
+async fn the_key_of_a_request_may_stand_in_its_header() {
+    let world = World::seeded(Setup::default()).await;
+    let ask = async |key: &str, body: &'static str| {
+        let request = TestRequest::post().uri("/api/v1/requests").insert_header(("Idempotency-Key", key));
+        let said = world.send(world.bearing(request).set_payload(body)).await;
+        (said.status, said.json()["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let bare = r#"{"what":{"ask":"pause"}}"#;
+    assert_eq!(ask("k-1", bare).await.0, 202);
+    assert_eq!(ask("\"k-1\"", bare).await.0, 200, "quotes around it are no part of it");
+    assert_eq!(ask("k-1", r#"{"key":"k-1","what":{"ask":"pause"}}"#).await.0, 200);
+    let differ = "`key` and the header `Idempotency-Key` differ".to_owned();
+    assert_eq!(ask("k-1", PAUSE).await, (422, differ));
+    assert_eq!(ask("", bare).await.0, 422);
+}
+
+#[actix_web::test]
+async fn a_body_that_says_to_be_something_else_than_json_is_refused() {
+    let world = World::seeded(Setup::default()).await;
+    let ask = async |path: &str, said: &str| {
+        let request = TestRequest::post().uri(path).insert_header(("Content-Type", said));
+        world.send(world.bearing(request).set_payload(PAUSE)).await
+    };
+    for path in ["/api/v1/requests", "/api/v1/tokens", "/api/v1/upkeep"] {
+        let refused = ask(path, "text/plain").await;
+        assert_eq!(refused.status, 415, "{path}");
+        assert_eq!(refused.json()["detail"], "the body is said to be `text/plain`");
+    }
+    assert_eq!(ask("/api/v1/requests", "Application/JSON; charset=utf-8").await.status, 202);
+}
+
+#[actix_web::test]
 async fn a_request_that_cannot_be_taken_says_why() {
     let world = World::seeded(Setup::default()).await;
     let mut told = String::new();
@@ -66,10 +98,10 @@ async fn a_request_that_cannot_be_taken_says_why() {
     expect![[r#"
         400 the body is not JSON: EOF while parsing a value at line 1 column 0
         400 the body is not JSON: EOF while parsing an object at line 1 column 1
-        422 invalid length 0, expected an object with `key` and `what` at line 1 column 2
-        422 missing field `key` at line 1 column 24
-        422 `key` is not a text of 1 to 200 characters without control characters
-        422 `key` is not a text of 1 to 200 characters without control characters
+        422 invalid length 1, expected an object with `key` and `what` at line 1 column 2
+        422 there is neither `key` nor `Idempotency-Key`
+        422 the key is not a text of 1 to 200 characters without control characters
+        422 the key is not a text of 1 to 200 characters without control characters
         413 payload reached size limit
         422 unknown variant `explode`, expected one of `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `reject`, `lock`, `unlock`, `lock-all`, `unlock-all`, `pause`, `resume`, `replay` at line 1 column 34
         422 missing field `target` at line 1 column 33
