@@ -2,11 +2,11 @@
 //! At TAB nothing fails, and nobody waits longer than it takes to notice.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, CommandFactory, Parser};
+use clap::{Args, CommandFactory};
 use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use serde_json::Value;
@@ -123,7 +123,8 @@ fn told(
     key: &str,
     candidate: impl Fn(&Value) -> Option<CompletionCandidate>,
 ) -> Option<Vec<CompletionCandidate>> {
-    let server = usual().server.find_silently(&Environment::of_process())?;
+    let environment = Environment::of_process();
+    let server = usual(&environment).find_silently(&environment)?;
     let answer = server.get_within(PATIENCE, path);
     // Its end would wait for a name that is still being looked up.
     std::mem::forget(server);
@@ -138,18 +139,13 @@ fn in_order(all: impl Iterator<Item = CompletionCandidate>) -> Vec<CompletionCan
 
 fn configured_targets() -> Vec<CompletionCandidate> {
     let environment = Environment::of_process();
-    let config = Config::load_without_secrets(&usual().server.config.path(), &environment);
+    let config = Config::load_without_secrets(&usual(&environment).config.path(), &environment);
     let targets = config.map(|config| config.targets).unwrap_or_default();
     targets.iter().map(|it| CompletionCandidate::new(it.name.as_str())).collect()
 }
 
-#[derive(Parser)]
-struct Usual {
-    #[command(flatten)]
-    server: ServerArgs,
-}
-
 /// The server that the environment and the usual places name: what else was typed is not known at TAB.
-fn usual() -> Usual {
-    Usual::try_parse_from(["landfall"]).unwrap_or_else(|_| Usual { server: ServerArgs::of(ConfigArgs::default()) })
+fn usual(environment: &Environment) -> ServerArgs {
+    let config = ConfigArgs { config: environment.get("LANDFALL_CONFIG").map(PathBuf::from) };
+    ServerArgs::of(config, environment)
 }

@@ -52,6 +52,13 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
+impl DoctorArgs {
+    /// All that a configuration needs.
+    pub(super) fn of(config: ConfigArgs) -> Self {
+        Self { targets: Vec::new(), config, write: false, json: false }
+    }
+}
+
 /// What was looked at under one heading.
 struct Section {
     /// The target, or nothing for the machine.

@@ -169,7 +169,8 @@ impl Repository<'_> {
         Ok(commits)
     }
 
-    fn git(&self, words: &[&str]) -> Result<String, Trouble> {
+    /// What git answers.
+    pub(super) fn git(&self, words: &[&str]) -> Result<String, Trouble> {
         let answer = blocking_program("git").arg("-C").arg(self.path).args(words).output().map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let why = if missing { "it is not on the PATH".to_owned() } else { plainly(&error) };

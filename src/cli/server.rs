@@ -53,9 +53,10 @@ pub(super) struct Server {
 pub(super) struct Interrupts(Signal);
 
 impl ServerArgs {
-    /// The server of a configuration.
-    pub(super) fn of(config: ConfigArgs) -> Self {
-        Self { url: None, token: None, config }
+    /// The server that the environment names, else that of this configuration.
+    pub(super) fn of(config: ConfigArgs, environment: &Environment) -> Self {
+        let named = |name| environment.get(name).map(str::to_owned);
+        Self { url: named("LANDFALL_URL"), token: named("LANDFALL_TOKEN"), config }
     }
 
     /// Finds the server and its token.

@@ -32,8 +32,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Run the bot
     Serve(serve::ServeArgs),
-    /// Write a commented landfall.toml, a webhook secret and an appspec.yml to start from
-    Init(init::InitArgs),
+    /// Begin: a configuration, a webhook secret and an AppSpec to start from; then say which step is next
+    Init(Box<init::InitArgs>),
     /// Say what is wrong with a configuration, an AppSpec or all that would be deployed, with line and column
     Check(check::CheckArgs),
     /// Write the exact bundle that would be deployed
@@ -123,7 +123,7 @@ impl Verb {
         match self {
             Self::Demo(it) => demo::run(&it),
             Self::Serve(it) => serve::run(&it, environment),
-            Self::Init(it) => init::run(&it),
+            Self::Init(it) => init::run(&it, environment),
             Self::Check(it) => check::run(&it, environment),
             Self::Bundle(it) => bundle::run(&it, environment),
             Self::Apply(it) => apply::run(&it, environment),

@@ -110,8 +110,34 @@ fn a_failure_ends_with_the_last_lines_the_reason_and_what_to_do() {
     terminal.types("NO_COLOR=1 ./landfall deploy site; echo code=$?");
     let screen = terminal.shows("code=1");
     for part in ["✗ ValidateService", "no page", "site failed: ", "help: ", "landfall rollback site"] {
-        assert!(screen.contains(part), "`{part}`\n{screen}");
+        assert!(screen.replace('\n', "").contains(part), "`{part}`\n{screen}");
     }
+}
+
+#[test]
+fn init_asks_what_it_has_to_know_and_says_what_is_next() {
+    let bot = bot();
+    let terminal = Terminal::open(&bot, "100");
+    terminal.types("./landfall init new; echo code=$?");
+    terminal.shows("Which repository at GitHub?");
+    terminal.types("shop");
+    terminal.shows("shop");
+    terminal.types("acme/shop");
+    terminal.shows("Which branch goes live?");
+    terminal.types("live");
+    terminal.shows("[host]");
+    terminal.types("ssh");
+    terminal.shows("`ssh` is neither `host` nor `codedeploy`");
+    terminal.presses("Enter");
+    terminal.shows("At which address");
+    terminal.presses("Enter");
+    let screen = terminal.shows("code=0");
+    assert!(screen.contains("✓ configuration") && screen.contains("next: "), "{screen}");
+    let text = fs::read_to_string(bot.path("new/landfall.toml")).unwrap();
+    for line in ["repository = \"acme/shop\"", "branches = [\"live\"]", "name = \"shop\""] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("ssh"), "{text}");
 }
 
 #[test]

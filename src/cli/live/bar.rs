@@ -11,7 +11,7 @@ use crate::domain::StepStatus;
 const LONG: u64 = 20;
 
 /// How far something is, as one sign and its style.
-pub(super) fn mark(status: StepStatus) -> (Style, &'static str) {
+pub(in crate::cli) fn mark(status: StepStatus) -> (Style, &'static str) {
     match status {
         StepStatus::Pending => (DIM, "·"),
         StepStatus::InProgress => (BUSY, "▸"),

@@ -13,5 +13,6 @@ mod screen;
 mod subject;
 mod view;
 
+pub(super) use bar::mark;
 pub(super) use follow::{Following, follow};
 pub(super) use view::watch;
