@@ -1,4 +1,4 @@
-//! The files that pages load: one style sheet, one script, one picture. They are part of the program.
+//! The files that pages load: one style sheet, two scripts, one picture. They are part of the program.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -12,6 +12,7 @@ pub(super) async fn asset(name: Path<String>) -> Result<HttpResponse, Sorry> {
     let (kind, content) = match name.as_str() {
         "landfall.css" => ("text/css; charset=utf-8", include_str!("assets/landfall.css")),
         "live.js" => ("text/javascript; charset=utf-8", include_str!("assets/live.js")),
+        "log.js" => ("text/javascript; charset=utf-8", include_str!("assets/log.js")),
         "icon.svg" => ("image/svg+xml", include_str!("assets/icon.svg")),
         _ => return Err(Refusal::new(404, format!("there is no file `{name}`")).into()),
     };

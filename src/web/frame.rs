@@ -2,14 +2,16 @@
 
 use askama::Template;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::door::Reader;
+use super::log::{LogSheet, last_under, marked, turns};
 use super::sessions::fresh;
 use crate::board::{
     AuditPage, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage,
-    DeploymentsQuery, HoldView, Moment, Stage, TargetView,
+    DeploymentsQuery, EventView, HoldView, Moment, Stage, TargetView,
 };
-use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, Outage, Pause, Role, StepStatus};
+use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, LogLine, Outage, Pause, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
@@ -165,6 +167,13 @@ fn once(holds: &[HoldView]) -> impl Iterator<Item = &HoldView> {
     holds.iter().filter(move |it| it.deployment.is_none() || !is_of_all(it))
 }
 
+/// How far an engine told to be, whatever a script said last; nothing where that is not what happened.
+fn gone_on(event: &EventView) -> Option<Map<String, Value>> {
+    let mut progress = event.event.get("progress")?.as_object()?.clone();
+    progress.remove("said");
+    Some(progress)
+}
+
 /// The program's version, which names the assets too.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -206,6 +215,9 @@ pub(super) struct DeploymentsSheet {
 pub(super) struct DeploymentSheet {
     pub(super) frame: Frame,
     pub(super) it: DeploymentDetail,
+    pub(super) log: LogSheet,
+    /// The last lines of what failed.
+    pub(super) last_words: Vec<LogLine>,
 }
 
 /// `/deliveries`.
@@ -313,6 +325,14 @@ fn parameters<const N: usize>(pairs: [(&str, Option<&str>); N]) -> String {
 }
 
 impl DeploymentSheet {
+    /// What happened, but not each line that a script said meanwhile: the log has those.
+    fn story(&self) -> impl Iterator<Item = &EventView> {
+        let follows = self.it.events.iter().skip(1).map(Some).chain([None]);
+        let tells_more = |it: &EventView, next: &EventView| gone_on(it).is_none() || gone_on(it) != gone_on(next);
+        let told = self.it.events.iter().zip(follows);
+        told.filter(move |(it, next)| next.is_none_or(|next| tells_more(it, next))).map(|(it, _)| it)
+    }
+
     /// Whether the stage is shown with its length.
     fn stage_time(stage: &Stage) -> Option<String> {
         stage.took_ms.as_ref().map(took)

@@ -14,6 +14,7 @@ mod foretold;
 mod forms;
 mod frame;
 mod keyring;
+mod log;
 mod login;
 mod pages;
 mod parameters;
@@ -107,6 +108,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(small("/targets/{name}/{act}").get(confirm::at_target).post(forms::at_target))
         .service(web::resource("/deployments").get(pages::deployments))
         .service(web::resource("/deployments/{id}").get(pages::deployment))
+        .service(web::resource("/deployments/{id}/log").get(log::whole))
         .service(small("/deployments/{id}/{act}").get(confirm::at_deployment).post(forms::at_deployment))
         .service(web::resource("/deliveries").get(pages::deliveries))
         .service(web::resource("/deliveries/{id}").get(pages::delivery))

@@ -9,9 +9,10 @@ use super::forms::Fields;
 use super::frame::{
     AuditSheet, DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
 };
+use super::log::LogSheet;
 use super::respond::{Refusal, Sorry, page};
 use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, TargetsPage};
-use crate::domain::{DeliveryId, DeploymentId, Role, TargetName};
+use crate::domain::{DeliveryId, DeploymentId, LogReading, Role, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
 
@@ -49,11 +50,20 @@ pub(super) async fn deployments(reader: Reader, state: Data<WebState>, request: 
 }
 
 /// `GET /deployments/{id}`: one deployment and its story. Statuses on GitHub link here.
-pub(super) async fn deployment(reader: Reader, state: Data<WebState>, id: Path<String>) -> Answer {
+pub(super) async fn deployment(
+    reader: Reader,
+    state: Data<WebState>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Answer {
     let id = DeploymentId::parse(&id)?;
+    // The log first: what is shown of the deployment is no older than its lines.
+    let log = LogSheet::of(&state.board, id, &request).await?;
     let found = state.board.deployment(id).await?;
     let it = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
-    page(&DeploymentSheet { frame: Frame::new(&reader, state.clock.now(), "deployments"), it })
+    let last_words = it.failure.as_ref().and_then(|it| it.detail.as_deref()).map(LogReading::all).unwrap_or_default();
+    let frame = Frame::new(&reader, state.clock.now(), "deployments");
+    page(&DeploymentSheet { frame, it, log, last_words })
 }
 
 /// `GET /deliveries`: what GitHub sent.

@@ -143,6 +143,39 @@ fn a_log_keeps_secrets_and_what_terminals_obey_to_itself() {
 }
 
 #[test]
+fn the_page_has_the_log_without_a_script_and_finds_what_is_searched_for() {
+    let place = Place::new("seq -f 'step %g of <b>many</b>' 500; sleep 0.3; echo 'No such <b>' >&2; exit 7");
+    place.wait_for("oops");
+    let (_, page) = place.get("/deployments/ID");
+    for part in
+        ["<span class=\"said\">hello</span>", "data-cursor=", "ValidateService <code>scripts/validate.sh</code>"]
+    {
+        assert!(page.contains(part), "`{part}` is not in {page}");
+    }
+    place.let_go();
+    let (_, page) = place.get("/deployments/ID");
+    let [failing, log] = &page.split("id=\"log\"").collect::<Vec<_>>()[..] else { panic!("{page}") };
+    assert!(failing.contains("ended with exit code 7") && failing.contains("No such &lt;b&gt;"), "{failing}");
+    assert!(log.contains("step 500 of &lt;b&gt;many") && !log.contains("step 5 of") && !page.contains("data-cursor="));
+    let older = log.split_once("href=\"?before=").unwrap().1.split_once("#log").unwrap().0;
+    let (_, page) = place.get(&format!("/deployments/ID?before={older}"));
+    let log = page.split_once("id=\"log\"").unwrap().1;
+    assert!(log.contains("step 200 of") && log.contains("Newer lines") && !log.contains("step 400 of"), "{log}");
+
+    let (_, page) = place.get("/deployments/ID?q=STEP+49");
+    let log = page.split_once("id=\"log\"").unwrap().1;
+    assert!(log.contains("11 lines have “STEP 49”"), "{log}");
+    assert!(log.contains("<mark>step 49</mark>9 of &lt;b&gt;") && !log.contains("hello"), "{log}");
+    let (_, page) = place.get("/deployments/ID?q=%3Cscript%3E");
+    assert!(page.contains("0 lines have “&#60;script&#62;”"), "{page}");
+
+    let (status, text) = place.get("/deployments/ID/log");
+    assert_eq!(status, 200);
+    let written = fs::read_to_string(place.run_dir().join("logs/scripts.log")).unwrap();
+    assert_eq!(text, written);
+}
+
+#[test]
 fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
     let place = Place::new("echo bye; exit 7");
     place.wait_for("oops");

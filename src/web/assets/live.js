@@ -16,7 +16,18 @@
   // Nobody's typing is thrown away, and what was unfolded stays so.
   const occupied = () => {
     const at = document.activeElement;
-    return at && at.closest("main form") !== null && at.tagName !== "BUTTON";
+    return at && at.closest("main form") !== null && !at.closest("[data-stays]") && at.tagName !== "BUTTON";
+  };
+
+  // What has a life of its own, such as a log that somebody scrolls in, stays where it is, and all around it is replaced.
+  const replace = (now, main) => {
+    const [stays, fresh] = [now, main].map((it) => it.querySelector(":scope > [data-stays]"));
+    if (!stays || !fresh) return now.replaceChildren(...main.childNodes);
+    const nodes = [...main.childNodes];
+    const at = nodes.indexOf(fresh);
+    for (const it of [...now.childNodes]) if (it !== stays) it.remove();
+    stays.before(...nodes.slice(0, at));
+    stays.after(...nodes.slice(at + 1));
   };
 
   const refresh = async () => {
@@ -30,7 +41,7 @@
         const [main, now] = [fresh.getElementById("main"), document.getElementById("main")];
         if (main && now && !occupied()) {
           const open = [...now.querySelectorAll("details[open][id]")].map((it) => it.id);
-          now.replaceChildren(...main.childNodes);
+          replace(now, main);
           for (const id of open) document.getElementById(id)?.setAttribute("open", "");
           document.title = fresh.title;
         }
