@@ -76,6 +76,13 @@ pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'
 }
 
 fn refused(path: &Path, findings: &Findings) -> Trouble {
+    // In a file that is not there, nothing can be corrected.
+    if let [only] = findings.0.as_slice()
+        && only.code == "config/unreadable"
+    {
+        let trouble = Trouble::wrong(only.message.clone());
+        return only.help.clone().into_iter().fold(trouble, Trouble::help);
+    }
     show(findings);
     Trouble::wrong(format!("`{}` cannot be used: {}", path.display(), count(findings)))
         .help("correct the findings above; `landfall check` shows them again")

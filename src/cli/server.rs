@@ -258,7 +258,8 @@ fn refusal(status: StatusCode, text: &str) -> Trouble {
     let problem: Value = serde_json::from_str(text).map(tamed).unwrap_or_default();
     let told = |key: &str| problem[key].as_str().map(str::to_owned);
     let message = told("detail").or(told("title")).unwrap_or_else(|| format!("the server answered {status}"));
-    let help = told("help");
+    let lists = "`landfall status` lists targets, `landfall history TARGET` deployments, `landfall deliveries` pushes";
+    let help = told("help").or_else(|| (status == StatusCode::NOT_FOUND).then(|| lists.to_owned()));
     let trouble = if status.is_client_error() { Trouble::wrong(message) } else { Trouble::unreachable(message) };
     match help {
         Some(help) => trouble.help(help),

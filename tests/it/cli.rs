@@ -406,6 +406,14 @@ fn a_server_that_is_away_or_wants_another_token_exits_with_3() {
     let ran = landfall(dir.path(), &["status", "--url", &api.url]);
     assert_eq!(ran.exit, 3);
     assert!(ran.talk.contains("wants a token") && ran.talk.contains("--token"), "{}", ran.talk);
+    // Where nothing says which server is meant, there is nothing to correct either.
+    for (words, help) in [(&["status"][..], "name the server with `--url URL`"), (&["doctor"], "`landfall init`")] {
+        let ran = landfall(dir.path(), words);
+        let first = "landfall: the configuration `landfall.toml` cannot be read: no such file or directory\n  help: ";
+        assert!(ran.exit == 2 && ran.talk.starts_with(first) && ran.talk.contains(help), "{}", ran.talk);
+    }
+    let ran = api.landfall(&["why", "cccccc"]);
+    assert!(ran.exit == 2 && ran.talk.contains("help: `landfall status` lists targets"), "{}", ran.talk);
 }
 
 #[test]
