@@ -71,6 +71,23 @@ const scenes = {
     server.close();
     return said;
   },
+  /// How long after the API's answer an open page shows what was asked for, in milliseconds, one for each reason.
+  async live(page, ...reasons) {
+    await page.goto(url);
+    await page.getByText("Connected").waitFor();
+    const took = [];
+    for (const reason of reasons) {
+      await page.waitForTimeout(700);
+      const what = { ask: "lock", target: "site", reason };
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const shows = page.waitForFunction((reason) => document.body.innerText.includes(reason), reason, { polling: "raf" });
+      await fetch(`${url}/api/v1/requests`, { method: "POST", headers, body: JSON.stringify({ key: reason, what }) });
+      const from = performance.now();
+      await shows;
+      took.push(Math.round(performance.now() - from));
+    }
+    return took;
+  },
   /// What got into a page in spite of everything does not run. The page's own script does.
   async injected(page, where) {
     const refused = [];

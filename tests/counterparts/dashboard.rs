@@ -160,3 +160,16 @@ fn every_page_is_good_to_look_at_and_to_hear_and_whole_without_script() {
     }
     assert_eq!(bot.ends(), Some(0));
 }
+
+#[test]
+fn what_happens_shows_on_an_open_page_by_itself() {
+    let mut bot = Shipped::new();
+    bot.serve();
+    let person = Person { bot: &bot, shots: bot.shots("live") };
+    person.plays(&["login"]);
+    let took =
+        person.plays(&["live", "first reason", "second reason", "third reason", "fourth reason", "fifth reason"]);
+    assert_eq!(took.as_array().unwrap().len(), 5, "{took}");
+    println!("an event was on an open page after so many milliseconds: {took}");
+    assert_eq!(bot.ends(), Some(0));
+}

@@ -4,6 +4,9 @@
 (() => {
   const light = document.getElementById("live");
   if (!light || !window.EventSource) return;
+  // The first of a row of events is shown at once; those that follow on it within so many milliseconds, together.
+  const calm = 400;
+  let shown = -calm;
   let due = 0;
   let busy = false;
 
@@ -32,8 +35,10 @@
 
   const refresh = async () => {
     due = 0;
-    if (busy || document.hidden || occupied()) return later(1500);
+    if (document.hidden || occupied()) return later(1500);
+    if (busy) return later(calm);
     busy = true;
+    shown = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.ok && !answer.redirected) {
@@ -57,6 +62,6 @@
   const stream = new EventSource("/api/v1/events");
   stream.onopen = () => { show("Connected", true); };
   stream.onerror = () => show("Reconnecting", false);
-  stream.onmessage = () => later(250);
+  stream.onmessage = () => later(Math.max(0, shown + calm - performance.now()));
   setInterval(() => { if (document.querySelector("main .state:is(.running,.releasing,.verifying,.preparing,.weighing)")) later(0); }, 5000);
 })();
