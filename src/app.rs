@@ -172,9 +172,7 @@ impl App {
         let world = Arc::new(world(&config, &sources, parts, accounts)?);
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
-        let (retention, ledger_days) = (config.retention.clone(), config.ledger.keep_days);
-        let rules = Rules { retention, ledger_days, ..Rules::default() };
-        let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules, upkeep_pace);
+        let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules(&config), upkeep_pace);
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
         let stop = CancellationToken::new();
         let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
@@ -195,6 +193,7 @@ impl App {
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: config.server.public_reads,
+            public_badges: config.server.public_badges,
             proxies: config.server.proxies.clone(),
             secure: config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
             stop: stop.clone(),
@@ -210,6 +209,7 @@ impl App {
             crew.begin("the comparison of heads", catch_up.run(stop.clone())),
             crew.begin("upkeep", upkeep.clone().run(stop.clone())),
             tokio::spawn(figures.follow(ledger.clone(), stop.clone()).map(Ok)),
+            tokio::spawn(board.distances().clone().measure(sources.clone(), clock.clone(), stop.clone()).map(Ok)),
         ];
         let stop_reports = CancellationToken::new();
         let tell = |part, sinks| {
@@ -339,6 +339,11 @@ fn github_clients(config: &Config, clock: &Clock) -> Result<GitHubClients, AppEr
     clients.map_err(|error| AppError::Need(Failure::setup("app/github", error.to_string()).help(help)))
 }
 
+fn rules(config: &Config) -> Rules {
+    let (retention, ledger_days) = (config.retention.clone(), config.ledger.keep_days);
+    Rules { retention, ledger_days, ..Rules::default() }
+}
+
 fn board(config: &Config, ledger: &Ledger, clock: &Clock, world: &Arc<World>) -> Board {
     let world = world.clone();
     let engine_of: EngineOf = Arc::new(move |target| world.engines.of(target));
@@ -351,6 +356,7 @@ fn board(config: &Config, ledger: &Ledger, clock: &Clock, world: &Arc<World>) ->
         &config.github.api_url,
         Some(engine_of),
     )
+    .with_findings(config.findings.clone())
 }
 
 /// What is done before heads are compared.

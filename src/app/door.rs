@@ -154,7 +154,7 @@ impl Part {
             "webhooks" if path == "/webhooks/slack" => Self::Slack,
             "api" => Self::Api,
             "healthz" | "readyz" | "metrics" => Self::Probes,
-            "login" | "logout" | "assets" => Self::Front,
+            "login" | "logout" | "assets" | "badge" => Self::Front,
             _ => Self::Pages,
         }
     }

@@ -5,25 +5,35 @@
 
 mod approving;
 mod audit;
+mod configured;
+mod distances;
 mod figures;
 mod lists;
 mod log;
+mod moments;
 mod outages;
+mod places;
 mod query;
 mod reading;
 mod sentence;
 mod stages;
+mod trend;
 mod views;
 
 pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
+pub use configured::{Configuration, TargetDetail};
+pub use distances::Distances;
 pub use figures::Figures;
 pub use log::{EngineOf, LogHits, LogPage, LogQuery};
+pub use moments::{MomentView, moment};
 pub use outages::Outages;
+pub use places::{DriftView, LaneView};
 pub use query::{AuditQuery, BadQuery, DeliveriesQuery, DeploymentsQuery, Moment, parse_offset};
 pub use reading::{Board, BoardError};
 pub use sentence::{asked, sentence};
 pub use stages::Stage;
+pub use trend::{DEFINITIONS, Day, Period, TrendView};
 pub use views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
     EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,

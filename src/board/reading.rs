@@ -10,20 +10,21 @@ use tokio::task::spawn_blocking;
 
 use super::approving::ApprovalView;
 use super::audit::AuditPage;
+use super::distances::Distances;
 use super::log::EngineOf;
 use super::outages::Outages;
 use super::query::{AuditQuery, DeliveriesQuery, DeploymentsQuery};
 use super::stages::stages;
+use super::trend::Trends;
 use super::views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
-    EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url, rules,
+    EventView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
 };
 use crate::clients::Clock;
 use crate::config::GitHub;
 use crate::domain::{
     Calendar, Cause, CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentEvent, DeploymentId, Event, Failure,
-    Finding, Fleet, Lifecycle, Live, Offset, Order, PlanLine, Record, Releases, Revision, State, Stream, Target,
-    TargetName, in_chat,
+    Finding, Fleet, Lifecycle, Offset, Order, PlanLine, Record, Revision, State, Stream, Target, TargetName, in_chat,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
 
@@ -42,16 +43,20 @@ pub struct Board {
     pub(super) inside: Arc<Inside>,
 }
 
+#[derive(Clone)]
 pub(super) struct Inside {
     pub(super) ledger: Ledger,
-    targets: Vec<Arc<Target>>,
-    clock: Clock,
-    calendar: Arc<Calendar>,
+    pub(super) targets: Vec<Arc<Target>>,
+    pub(super) clock: Clock,
+    pub(super) calendar: Arc<Calendar>,
     pub(super) base: String,
-    github: String,
-    outages: Outages,
+    pub(super) github: String,
+    pub(super) outages: Outages,
     pub(super) engines: Option<EngineOf>,
     pub(super) searching: Arc<Mutex<()>>,
+    pub(super) distances: Distances,
+    pub(super) findings: BTreeMap<TargetName, Vec<Finding>>,
+    pub(super) trends: Trends,
 }
 
 /// Why nothing could be shown.
@@ -91,11 +96,27 @@ impl Board {
         engines: Option<EngineOf>,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
-        let (github, outages) = (GitHub::site_of(github_api), Outages::default());
-        let searching = Arc::default();
-        Self {
-            inside: Arc::new(Inside { ledger, targets, clock, calendar, base, github, outages, engines, searching }),
-        }
+        let inside = Inside {
+            ledger,
+            targets,
+            clock,
+            calendar,
+            base,
+            github: GitHub::site_of(github_api),
+            outages: Outages::default(),
+            engines,
+            searching: Arc::default(),
+            distances: Distances::default(),
+            findings: BTreeMap::new(),
+            trends: Trends::default(),
+        };
+        Self { inside: Arc::new(inside) }
+    }
+
+    /// The same, with what was found in the configuration of each target. Whoever has the one before keeps that.
+    #[must_use]
+    pub fn with_findings(self, findings: BTreeMap<TargetName, Vec<Finding>>) -> Self {
+        Self { inside: Arc::new(Inside { findings, ..(*self.inside).clone() }) }
     }
 
     /// Runs a question on a thread that may block.
@@ -176,6 +197,11 @@ impl Board {
         &self.inside.outages
     }
 
+    /// How far what is live is behind, as far as anybody looked: who asks the sources is set to work with it.
+    pub fn distances(&self) -> &Distances {
+        &self.inside.distances
+    }
+
     /// A deployment's page, or its path where no public URL is configured.
     pub fn page_of(&self, id: DeploymentId) -> String {
         format!("{}/deployments/{id}", self.inside.base)
@@ -188,66 +214,6 @@ impl Board {
 }
 
 impl Inside {
-    fn targets(&self) -> Answer<TargetsPage> {
-        let mut open = Vec::new();
-        for id in self.ledger.unfinished()? {
-            open.extend(self.ledger.deployment(id)?);
-        }
-        open.sort_by_key(Deployment::id);
-        let releases = self.ledger.releases()?;
-        let targets = self.targets.iter().map(|target| self.target(target, &open, &releases)).collect::<Answer<_>>()?;
-        let lock = releases.lock.filter(|it| it.lasts(self.clock.now()));
-        let (paused, pause, outages) = (releases.paused.is_some(), releases.paused, self.outages.now());
-        Ok(TargetsPage { paused, pause, lock, outages, targets })
-    }
-
-    fn target(&self, target: &Target, open: &[Deployment], releases: &Releases) -> Answer<TargetView> {
-        let state = self.ledger.target(&target.name)?;
-        let now = self.clock.now();
-        let mine: Vec<&Deployment> = open.iter().filter(|it| it.order().target.name == target.name).collect();
-        let running = mine.iter().max_by_key(|it| (nearness(it), std::cmp::Reverse(it.id())));
-        let running = running.filter(|it| nearness(it) > 0).map(|it| it.id());
-        let waiting = mine.iter().map(|it| it.id()).filter(|id| Some(*id) != running).collect();
-        let of_all = releases.holds(&target.name, &state, false, now);
-        let frozen = self.calendar.frozen(&target.name, now);
-        let mut holds: Vec<HoldView> = of_all.into_iter().chain(frozen).map(HoldView::of_all).collect();
-        holds.extend(mine.iter().filter_map(|it| hold_of(it)));
-        let live = state.live.as_ref().map(|live| self.live(live)).transpose()?;
-        let left_by = state.left_by.as_ref().map(|left| self.live(left)).transpose()?;
-        Ok(TargetView {
-            name: target.name.clone(),
-            repository: target.repository.to_string(),
-            called_now: state.called_now(target).map(ToString::to_string),
-            environment: target.environment.clone(),
-            engine: target.engine.kind(),
-            locked: state.locks(now).any(|it| !it.warns),
-            locks: state.locks(now).cloned().collect(),
-            warning: releases.warning(&state, now),
-            next_freeze: self.calendar.coming(&target.name, now).map(|it| it.told),
-            rules: rules(target),
-            seen: state.seen.clone(),
-            live,
-            left_by,
-            upkeep: state.upkeep.clone(),
-            running,
-            waiting,
-            holds,
-        })
-    }
-
-    fn live(&self, live: &Live) -> Answer<LiveView> {
-        let bringer = self.ledger.deployment(live.deployment)?;
-        let order = bringer.as_ref().map(Deployment::order);
-        Ok(LiveView {
-            sha: live.sha.clone(),
-            deployment: live.deployment,
-            at: live.at,
-            title: order.and_then(|it| it.title.clone()),
-            author: order.and_then(|it| it.author.clone()),
-            commit_url: order.and_then(|it| commit_url(it, &live.sha, &self.github)),
-        })
-    }
-
     fn deployment(&self, id: DeploymentId) -> Answer<Option<DeploymentDetail>> {
         let Some(deployment) = self.ledger.deployment(id)? else { return Ok(None) };
         let story = self.ledger.story(&Stream::Deployment(id))?;
@@ -390,24 +356,6 @@ impl Inside {
         }
         Ok(DeliveryView::of(id, record, views))
     }
-}
-
-/// How near to the engine an unfinished deployment is; 0 while it only waits.
-fn nearness(deployment: &Deployment) -> u8 {
-    match deployment.state() {
-        State::Releasing { .. } | State::Running { .. } | State::Verifying { .. } => 3,
-        State::Preparing { .. } | State::Ready { .. } => 2,
-        State::Weighing => 1,
-        State::Planned | State::Held { .. } | State::ReadyHeld { .. } => 0,
-        State::Succeeded { .. } | State::Failed { .. } | State::Stopped { .. } => 0,
-        State::Superseded { .. } | State::Skipped { .. } | State::Refused { .. } => 0,
-    }
-}
-
-fn hold_of(deployment: &Deployment) -> Option<HoldView> {
-    let (State::Held { hold } | State::ReadyHeld { hold, .. }) = deployment.state() else { return None };
-    let (reason, deployment) = (hold.reason.clone(), Some(deployment.id()));
-    Some(HoldView { kind: hold.kind, reason, until: hold.until, deployment })
 }
 
 fn superseded_by(deployment: &Deployment) -> Option<DeploymentId> {

@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::approving::ApprovalView;
+use super::places::{DriftView, LaneView};
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind,
-    Lifecycle, Lock, Offset, Order, Outage, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
+    Holding, Lifecycle, Lock, Offset, Order, Outage, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
     TargetName,
 };
 
@@ -48,6 +49,8 @@ pub struct TargetView {
     pub engine: &'static str,
     /// What runs there.
     pub live: Option<LiveView>,
+    /// How that stands to the newest commit that was heard of; nothing where that one is live.
+    pub drift: Option<DriftView>,
     /// What failed or was stopped there since, and may have left its files there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_by: Option<LiveView>,
@@ -57,6 +60,8 @@ pub struct TargetView {
     pub running: Option<DeploymentId>,
     /// Deployments that wait, oldest first.
     pub waiting: Vec<DeploymentId>,
+    /// What runs and what waits, in the order in which it goes.
+    pub lane: Vec<LaneView>,
     /// Why they wait.
     pub holds: Vec<HoldView>,
     /// What keeps upkeep from looking after its revisions.
@@ -100,16 +105,34 @@ pub struct HoldView {
     pub kind: HoldKind,
     /// In words.
     pub reason: String,
+    /// Who said so, where it was a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Since when, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// When it ends, or is looked at again, at the latest.
     pub until: Option<Timestamp>,
     /// The deployment that waits; nothing where all of the target does.
     pub deployment: Option<DeploymentId>,
 }
 
+impl TargetView {
+    /// Whether nothing is on its way that will be live: then what keeps it behind stands nowhere else.
+    pub fn has_settled(&self) -> bool {
+        self.drift.as_ref().is_some_and(|drift| self.lane.iter().all(|it| Some(it.deployment) != drift.deployment))
+    }
+}
+
 impl HoldView {
     /// A hold of everything that goes to a target.
     pub(super) fn of_all(Hold { kind, reason, until }: Hold) -> Self {
-        Self { kind, reason, until, deployment: None }
+        Self { kind, reason, by: None, since: None, until, deployment: None }
+    }
+
+    /// The same, by somebody's word.
+    pub(super) fn said(Holding { hold, actor, at }: Holding) -> Self {
+        Self { by: Some(actor), since: at, ..Self::of_all(hold) }
     }
 }
 

@@ -13,7 +13,7 @@ use super::mail::Mail;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Findings, Manners, Mask, News, Permit, Place, Retention, Target, TargetName};
+use crate::domain::{Calendar, Finding, Findings, Manners, Mask, News, Permit, Place, Retention, Target, TargetName};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// What does not keep the program from starting, but will surprise.
     pub warnings: Findings,
+    /// Those of them that are about one target.
+    pub findings: BTreeMap<TargetName, Vec<Finding>>,
 }
 
 /// The HTTP server.
@@ -55,6 +57,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Whether reading needs no token.
     pub public_reads: bool,
+    /// Whether badges need no token.
+    pub public_badges: bool,
     /// How many bytes of webhook bodies may be under way at once, over all connections; beyond it the answer is 503.
     pub bodies_in_flight_bytes: u64,
     /// Whose word on who asks is taken.

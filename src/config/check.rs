@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::as_meant::{Config, GitHub, LedgerOptions, Server};
 use super::environment::{Environment, KNOWN};
+use super::owners::by_target;
 use super::proxies::Proxies;
 use super::raw::{Raw, RawLedger, RawSecret, RawServer};
 use super::secret::{SecretError, SecretRef};
@@ -64,7 +65,10 @@ impl Config {
         findings.0.retain(minded);
         findings.0.sort_by_key(|it| it.place.as_ref().map_or((u32::MAX, 0), |place| (place.line, place.column)));
         match config {
-            Some(config) if !findings.refuse() => Ok(Self { warnings: findings, ..config }),
+            Some(config) if !findings.refuse() => {
+                let of_targets = by_target(text, &findings, &config.targets);
+                Ok(Self { findings: of_targets, warnings: findings, ..config })
+            }
             _ => Err(findings),
         }
     }
@@ -157,6 +161,7 @@ impl Checker<'_> {
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),
             file: Some(path),
             warnings: Findings::default(),
+            findings: BTreeMap::new(),
         })
     }
 
@@ -209,6 +214,7 @@ impl Checker<'_> {
             listen: listen?,
             proxies,
             public_reads: flag(raw.and_then(|it| it.public_reads.as_ref())),
+            public_badges: flag(raw.and_then(|it| it.public_badges.as_ref())),
             bodies_in_flight_bytes: bodies.unwrap_or(BODIES_IN_FLIGHT),
         })
     }

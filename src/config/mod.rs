@@ -25,6 +25,7 @@ mod check_verify;
 mod checkup;
 mod environment;
 mod mail;
+mod owners;
 mod proxies;
 mod raw;
 mod secret;

@@ -34,6 +34,7 @@ table! {
     RawServer {
         listen: String,
         public_reads: bool,
+        public_badges: bool,
         bodies_in_flight: String,
         trusted_proxies: Texts,
     }

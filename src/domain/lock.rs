@@ -46,10 +46,22 @@ impl Lock {
         (self.warns && self.lasts(now)).then(|| format!("warning {}", self.by()))
     }
 
-    fn hold(&self, what: &str, now: Timestamp) -> Option<Hold> {
+    fn hold(&self, what: &str, now: Timestamp) -> Option<Holding> {
         let reason = format!("{what} is locked {}", self.by());
-        (!self.warns && self.lasts(now)).then_some(Hold { kind: HoldKind::Lock, reason, until: self.until })
+        let hold = Hold { kind: HoldKind::Lock, reason, until: self.until };
+        (!self.warns && self.lasts(now)).then(|| Holding { hold, actor: self.actor.clone(), at: Some(self.at) })
     }
+}
+
+/// What somebody said that keeps every release to a target waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The wait.
+    pub hold: Hold,
+    /// Who said so.
+    pub actor: String,
+    /// When, where that is known.
+    pub at: Option<Timestamp>,
 }
 
 /// That nothing is released anywhere.
@@ -108,15 +120,32 @@ impl Releases {
     /// What keeps every release to a target waiting, the widest first. A rollback is not kept by the lock that rollbacks
     /// leave: that one keeps away what failed.
     pub fn holds(&self, target: &TargetName, state: &TargetState, of_rollback: bool, now: Timestamp) -> Vec<Hold> {
+        let after = state.rollback_lock.as_ref().filter(|_| !of_rollback);
+        self.said(target, state, after, now).map(|it| it.hold).collect()
+    }
+
+    /// The same of whatever is not a rollback, with who said so and when.
+    pub fn holdings(&self, target: &TargetName, state: &TargetState, now: Timestamp) -> Vec<Holding> {
+        self.said(target, state, state.rollback_lock.as_ref(), now).collect()
+    }
+
+    fn said(
+        &self,
+        target: &TargetName,
+        state: &TargetState,
+        after_rollback: Option<&Lock>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Holding> + use<> {
         let paused = self.paused.as_ref().map(|it| {
             let reason = format!("releases are paused {}", it.by());
-            Hold { kind: HoldKind::Paused, reason, until: None }
+            let hold = Hold { kind: HoldKind::Paused, reason, until: None };
+            Holding { hold, actor: it.actor.clone(), at: it.at }
         });
         let all = self.lock.as_ref().and_then(|it| it.hold("every target", now));
         let name = format!("`{target}`");
         let own = state.lock.as_ref().and_then(|it| it.hold(&name, now));
-        let after = state.rollback_lock.as_ref().filter(|_| !of_rollback).and_then(|it| it.hold(&name, now));
-        [paused, all, own, after].into_iter().flatten().collect()
+        let after = after_rollback.and_then(|it| it.hold(&name, now));
+        [paused, all, own, after].into_iter().flatten()
     }
 
     /// What whoever deploys to a target is warned of.

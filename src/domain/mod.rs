@@ -100,7 +100,7 @@ pub use ids::{
     CommitPrefix, CommitSha, DeliveryId, DeploymentId, Offset, RefName, RepositoryName, RunId, TargetName, TokenName,
     Unfit,
 };
-pub use lock::{Lock, Pause, Releases};
+pub use lock::{Holding, Lock, Pause, Releases};
 pub use log_line::{LogLine, LogReading, LogStream};
 pub use manners::{DIGEST_ABOVE, Manners};
 pub use masking::Mask;

@@ -1,6 +1,7 @@
 //! The JSON API: parses what came, asks the board or hands on, answers. Shapes are the board's views.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -10,8 +11,8 @@ use super::bodies::{self, Taken};
 use super::door::{Reader, Writer};
 use super::parameters::{Bare, parameters};
 use super::respond::{Problem, Refusal, answer, json};
-use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, LogQuery};
-use crate::domain::{Act, DeliveryId, DeploymentId, Role};
+use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, LogQuery, moment};
+use crate::domain::{Act, DeliveryId, DeploymentId, Role, TargetName};
 use crate::engine::LogFrom;
 use crate::ledger::Health;
 
@@ -51,6 +52,46 @@ pub(super) async fn metrics(_: Reader, state: Data<WebState>) -> Answer {
 /// `GET /api/v1/targets`.
 pub(super) async fn targets(_: Reader, _: Bare, state: Data<WebState>) -> Answer {
     Ok(json(StatusCode::OK, &state.board.targets().await?))
+}
+
+/// `GET /api/v1/targets/{name}`.
+pub(super) async fn target(_: Reader, _: Bare, state: Data<WebState>, name: Path<String>) -> Answer {
+    let name = TargetName::parse(name.into_inner())?;
+    let found = state.board.target_detail(&name).await?;
+    Ok(json(StatusCode::OK, &found.ok_or_else(|| no_target(&name))?))
+}
+
+/// `GET /api/v1/targets/{name}/live?at=TIME`: what was live then.
+pub(super) async fn live_at(_: Reader, state: Data<WebState>, name: Path<String>, request: HttpRequest) -> Answer {
+    let name = TargetName::parse(name.into_inner())?;
+    let at = moment(parameters(&request, &["at"])?.get("at").unwrap_or_default(), state.clock.now())?;
+    let found = state.board.live_at(&name, at).await?;
+    Ok(json(StatusCode::OK, &found.ok_or_else(|| no_target(&name))?))
+}
+
+/// `GET /api/v1/targets/{name}/figures`: how its deployments went, as JSON or CSV.
+pub(super) async fn trend(_: Reader, state: Data<WebState>, name: Path<String>, request: HttpRequest) -> Answer {
+    let name = TargetName::parse(name.into_inner())?;
+    let accepts = request.headers().get(ACCEPT).and_then(|it| it.to_str().ok());
+    let as_csv = match parameters(&request, &["format"])?.get("format") {
+        Some("csv") => true,
+        Some("json") => false,
+        Some(other) => {
+            let cut: String = other.chars().take(80).collect();
+            return Err(Refusal::new(400, format!("`format`: `{cut}` is neither `json` nor `csv`")).into());
+        }
+        None => accepts.is_some_and(|it| it.starts_with("text/csv")),
+    };
+    let found = state.board.trend(&name).await?.ok_or_else(|| no_target(&name))?;
+    if as_csv {
+        return Ok(answer(StatusCode::OK).content_type("text/csv; charset=utf-8").body(found.csv()));
+    }
+    Ok(json(StatusCode::OK, &found))
+}
+
+/// The refusal of a target that is not there.
+pub(super) fn no_target(name: &TargetName) -> Refusal {
+    Refusal::new(404, format!("there is no target `{name}`")).help("the first page lists those that there are")
 }
 
 /// `GET /api/v1/deployments`.

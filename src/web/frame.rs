@@ -6,12 +6,14 @@ use serde_json::{Map, Value};
 
 use super::door::Reader;
 use super::log::{LogSheet, last_under, marked, turns};
+use super::plot::{HIGH, STEP, bars};
 use super::sessions::fresh;
 use crate::board::{
-    AuditPage, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail, DeploymentView, DeploymentsPage,
-    DeploymentsQuery, EventView, HoldView, Moment, Stage, TargetView,
+    AuditPage, Configuration, DEFINITIONS, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail,
+    DeploymentView, DeploymentsPage, DeploymentsQuery, EventView, HoldView, Moment, MomentView, Period, Stage,
+    TargetView, TrendView,
 };
-use crate::domain::{DeploymentId, Grant, HoldKind, Lifecycle, Lock, LogLine, Outage, Pause, Role, StepStatus};
+use crate::domain::{Finding, Grant, HoldKind, Lifecycle, Lock, LogLine, Outage, Pause, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
@@ -195,8 +197,21 @@ pub(super) struct TargetsSheet {
 pub(super) struct TargetSheet {
     pub(super) frame: Frame,
     pub(super) target: TargetView,
+    pub(super) configuration: Configuration,
+    pub(super) findings: Vec<Finding>,
+    pub(super) trend: TrendView,
     pub(super) history: DeploymentsPage,
     pub(super) reference: String,
+}
+
+/// `/live`.
+#[derive(Template)]
+#[template(path = "live.html", config = "src/web/askama.toml")]
+pub(super) struct LiveSheet {
+    pub(super) frame: Frame,
+    pub(super) asked: String,
+    pub(super) at: Option<Timestamp>,
+    pub(super) places: Vec<MomentView>,
 }
 
 /// `/deployments`.
@@ -271,11 +286,21 @@ pub(super) struct BouncePage<'a> {
     pub(super) to: &'a str,
 }
 
-impl TargetsSheet {
-    /// The deployment of that id, if it is among the latest.
-    fn known(&self, id: &DeploymentId) -> Option<&DeploymentView> {
-        self.latest.iter().find(|it| it.id == *id)
+impl TargetSheet {
+    /// The four figures, each with its value, the one of the period before, and what it is.
+    fn figures(&self) -> Vec<(&'static str, String, String, &'static str)> {
+        let said = DEFINITIONS.map(|(name, meaning)| (name, meaning));
+        let values = of_period(&self.trend.now).into_iter().zip(of_period(&self.trend.before));
+        said.into_iter().zip(values).map(|((name, meaning), (now, before))| (name, now, before, meaning)).collect()
     }
+}
+
+/// A period's figures in the order in which they are explained.
+fn of_period(it: &Period) -> [String; 4] {
+    let time =
+        |seconds: Option<i64>| seconds.map_or("–".to_owned(), |it| took(&u64::try_from(it * 1000).unwrap_or(0)));
+    let rate = it.change_failure_rate.map_or("–".to_owned(), |it| format!("{:.0} %", it * 100.0));
+    [format!("{:.1} a day", it.per_day), time(it.lead_time_s), rate, time(it.time_to_restore_s)]
 }
 
 impl DeploymentsSheet {
@@ -342,6 +367,7 @@ impl DeploymentSheet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::DeploymentId;
 
     #[test]
     fn code_is_set_apart_and_nothing_else_gets_through() {
@@ -355,6 +381,8 @@ mod tests {
         let hold = |kind, reason: &str, deployment| HoldView {
             kind,
             reason: reason.into(),
+            by: None,
+            since: None,
             until: Some(Timestamp::UNIX_EPOCH),
             deployment,
         };

@@ -7,6 +7,7 @@
 pub mod access;
 mod api;
 mod assets;
+mod badge;
 mod bodies;
 mod confirm;
 mod door;
@@ -18,6 +19,7 @@ mod log;
 mod login;
 mod pages;
 mod parameters;
+mod plot;
 mod requests;
 mod respond;
 mod sessions;
@@ -59,6 +61,8 @@ pub struct WebState {
     pub clock: Clock,
     /// Whether reading needs no token.
     pub public_reads: bool,
+    /// Whether badges need none.
+    pub public_badges: bool,
     /// Whose word on who asks is taken.
     pub proxies: Proxies,
     /// Whether browsers reach the dashboard by https: then the cookie is never sent without it.
@@ -80,6 +84,9 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(
             web::scope("/api/v1")
                 .service(only(web::get().to(api::targets), "/targets"))
+                .service(only(web::get().to(api::target), "/targets/{name}"))
+                .service(only(web::get().to(api::live_at), "/targets/{name}/live"))
+                .service(only(web::get().to(api::trend), "/targets/{name}/figures"))
                 .service(only(web::get().to(api::deployments), "/deployments"))
                 .service(only(web::get().to(api::deployment), "/deployments/{id}"))
                 .service(only(web::get().to(api::log), "/deployments/{id}/log"))
@@ -103,7 +110,9 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         .service(web::resource("/assets/{name}").get(assets::asset))
         .service(small("/login").get(login::form).post(login::sign_in))
         .service(small("/logout").post(login::sign_out))
+        .service(web::resource("/badge/{name}").get(badge::badge))
         .service(web::resource("/").get(pages::targets))
+        .service(web::resource("/live").get(pages::live))
         .service(web::resource("/targets/{name}").get(pages::target))
         .service(small("/targets/{name}/{act}").get(confirm::at_target).post(forms::at_target))
         .service(web::resource("/deployments").get(pages::deployments))

@@ -4,14 +4,16 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
+use super::api::no_target;
 use super::door::Reader;
 use super::forms::Fields;
 use super::frame::{
-    AuditSheet, DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, TargetSheet, TargetsSheet,
+    AuditSheet, DeliveriesSheet, DeliverySheet, DeploymentSheet, DeploymentsSheet, Frame, LiveSheet, TargetSheet,
+    TargetsSheet,
 };
 use super::log::LogSheet;
 use super::respond::{Refusal, Sorry, page};
-use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, TargetsPage};
+use crate::board::{AuditQuery, DeliveriesQuery, DeploymentsQuery, TargetDetail, TargetsPage, moment};
 use crate::domain::{DeliveryId, DeploymentId, LogReading, Role, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
@@ -27,10 +29,9 @@ pub(super) async fn targets(reader: Reader, state: Data<WebState>) -> Answer {
 /// `GET /targets/{name}`: one target and its history.
 pub(super) async fn target(reader: Reader, state: Data<WebState>, name: Path<String>, request: HttpRequest) -> Answer {
     let name = TargetName::parse(name.into_inner())?;
-    let found = state.board.target(&name).await?;
-    let target = found.ok_or_else(|| {
-        Refusal::new(404, format!("there is no target `{name}`")).help("the first page lists those that there are")
-    })?;
+    let found = state.board.target_detail(&name).await?;
+    let TargetDetail { summary: target, configuration, findings } = found.ok_or_else(|| no_target(&name))?;
+    let trend = state.board.trend(&name).await?.ok_or_else(|| no_target(&name))?;
     let query = DeploymentsQuery { target: Some(name), ..DeploymentsQuery::parse(Fields::of(&request).pairs())? };
     let history = state.board.deployments(query).await?;
     let last = history.deployments.first().map(|it| it.reference.clone());
@@ -38,7 +39,18 @@ pub(super) async fn target(reader: Reader, state: Data<WebState>, name: Path<Str
         |rule: &String| rule.strip_prefix("branch ").filter(|it| !it.contains(['*', '?', '['])).map(str::to_owned);
     let reference = last.or_else(|| target.rules.iter().find_map(plain)).unwrap_or_else(|| "main".into());
     let frame = Frame::new(&reader, state.clock.now(), "targets");
-    page(&TargetSheet { frame, target, history, reference })
+    page(&TargetSheet { frame, target, configuration, findings, trend, history, reference })
+}
+
+/// `GET /live?at=TIME`: what was live at every target then; without a time, a form that asks for one.
+pub(super) async fn live(reader: Reader, state: Data<WebState>, request: HttpRequest) -> Answer {
+    let asked = Fields::of(&request).get("at").unwrap_or_default().to_owned();
+    let at = if asked.is_empty() { None } else { Some(moment(&asked, state.clock.now())?) };
+    let places = match at {
+        Some(at) => state.board.all_live_at(at).await?,
+        None => Vec::new(),
+    };
+    page(&LiveSheet { frame: Frame::new(&reader, state.clock.now(), "targets"), asked, at, places })
 }
 
 /// `GET /deployments`: all of them, newest first.

@@ -6,6 +6,7 @@ mod asking;
 mod confirm;
 mod lists;
 mod pages;
+mod places;
 mod roles;
 pub(crate) mod seed;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Said;
 use super::seed::{Setup, World, sha};
 
-fn check(said: &Said, expected: &Expect) {
+pub(super) fn check(said: &Said, expected: &Expect) {
     assert_eq!((said.status, said.header("content-type")), (200, "application/json"), "{}", said.body);
     expected.assert_eq(&format!("{:#}\n", said.json()));
 }
@@ -15,110 +15,6 @@ fn check(said: &Said, expected: &Expect) {
 pub(super) async fn one(world: &World, state: &str) -> String {
     let said = world.get(&format!("/api/v1/deployments?state={state}")).await.json();
     said["deployments"][0]["id"].as_str().unwrap().to_owned()
-}
-
-#[actix_web::test]
-async fn targets_say_what_is_live_and_what_waits() {
-    let world = World::seeded(Setup::default()).await;
-    check(
-        &world.get("/api/v1/targets").await,
-        &expect![[r#"
-            {
-              "paused": false,
-              "targets": [
-                {
-                  "engine": "host",
-                  "environment": "production",
-                  "holds": [
-                    {
-                      "deployment": "01KDYB2GW89DZE26X6GEF7CM4Q",
-                      "kind": "lane",
-                      "reason": "01KDYAY8HRG5YWGFJBX9QJVJPN runs",
-                      "until": null
-                    }
-                  ],
-                  "live": {
-                    "at": "2026-01-02T03:05:36.5Z",
-                    "author": "Mia Okoro",
-                    "commit_url": "https://github.com/acme/shop/commit/a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
-                    "deployment": "01KDYAMXQ816Y0CAT4FFDXQGAW",
-                    "sha": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
-                    "title": "Show the price with tax"
-                  },
-                  "locked": false,
-                  "locks": [],
-                  "name": "shop-production",
-                  "repository": "acme/shop",
-                  "rules": [
-                    "branch main",
-                    "tag v*"
-                  ],
-                  "running": "01KDYAY8HRG5YWGFJBX9QJVJPN",
-                  "seen": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
-                  "waiting": [
-                    "01KDYB2GW89DZE26X6GEF7CM4Q"
-                  ]
-                },
-                {
-                  "engine": "host",
-                  "environment": "production",
-                  "holds": [],
-                  "left_by": {
-                    "at": "2026-01-02T03:08:08Z",
-                    "author": "Mia Okoro",
-                    "commit_url": "https://github.com/acme/blog/commit/b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1",
-                    "deployment": "01KDYASHNMN8SNZKP7M1JJ90R5",
-                    "sha": "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1",
-                    "title": "Write about <script>alert(1)</script> & co"
-                  },
-                  "live": null,
-                  "locked": false,
-                  "locks": [],
-                  "name": "blog",
-                  "repository": "acme/blog",
-                  "rules": [
-                    "branch main",
-                    "tag v*"
-                  ],
-                  "running": null,
-                  "seen": "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1",
-                  "waiting": []
-                },
-                {
-                  "engine": "host",
-                  "environment": "production",
-                  "holds": [
-                    {
-                      "deployment": null,
-                      "kind": "lock",
-                      "reason": "`docs` is locked by mia: the fair is on",
-                      "until": "2026-01-02T09:00:00Z"
-                    }
-                  ],
-                  "live": null,
-                  "locked": true,
-                  "locks": [
-                    {
-                      "actor": "mia",
-                      "at": "2026-01-02T03:12:32.6Z",
-                      "reason": "the fair is on",
-                      "until": "2026-01-02T09:00:00Z"
-                    }
-                  ],
-                  "name": "docs",
-                  "repository": "acme/docs",
-                  "rules": [
-                    "branch main",
-                    "tag v*"
-                  ],
-                  "running": null,
-                  "seen": "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1",
-                  "waiting": []
-                }
-              ]
-            }
-        "#]],
-    );
 }
 
 #[actix_web::test]

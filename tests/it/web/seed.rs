@@ -11,12 +11,13 @@ use landfall::board::{Board, Figures};
 use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
 use landfall::domain::{
-    Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeploymentEvent,
-    DeploymentId, EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState, Instances,
-    Lifecycle, Location, NoticeState, Place, PlanLine, Progress, Push, RefName, Repository, RepositoryName, Request,
-    Revision, Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent, TargetName, Verdict, plan,
+    Act, ArchiveFacts, Ask, Blame, BotEvent, BundleFormat, Cause, CommitSha, Delivery, DeliveryId, DeployOptions,
+    DeploymentEvent, DeploymentId, EngineSpec, Event, Failure, Finding, Fleet, Hold, HoldKind, HostSpec, InstanceState,
+    Instances, Lifecycle, Location, NoticeState, Order, Place, PlanLine, Progress, Push, RefName, Repository,
+    RepositoryName, Request, Revision, Rule, RunId, RunOutcome, SinkEvent, StepStatus, Stream, Target, TargetEvent,
+    TargetName, Verdict, plan,
 };
-use landfall::ledger::{Append, Birth, Ledger, Options, Seams};
+use landfall::ledger::{Append, Birth, Filter, Ledger, Options, Seams};
 use landfall::web::WebState;
 use landfall::web::access::Tokens;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ pub(crate) struct World {
 pub(crate) struct Setup {
     pub(crate) public_reads: bool,
     pub(crate) secure: bool,
+    pub(crate) public_badges: bool,
 }
 
 /// This machine, where a test says that the connection is from there.
@@ -86,6 +88,7 @@ impl World {
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: setup.public_reads,
+            public_badges: setup.public_badges,
             proxies: proxy(),
             secure: setup.secure,
             stop: CancellationToken::new(),
@@ -100,8 +103,19 @@ impl World {
 
     /// The same, as a new process would find it.
     pub(crate) fn restarted(&self) -> Self {
-        let WebState { board, figures, asks, clock, public_reads, secure, stop, tokens: _, telling: _, proxies } =
-            self.state.get_ref();
+        let WebState {
+            board,
+            figures,
+            asks,
+            clock,
+            public_reads,
+            public_badges,
+            secure,
+            stop,
+            tokens: _,
+            telling: _,
+            proxies,
+        } = self.state.get_ref();
         let state = WebState {
             board: board.clone(),
             figures: figures.clone(),
@@ -110,6 +124,7 @@ impl World {
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: *public_reads,
+            public_badges: *public_badges,
             proxies: proxies.clone(),
             secure: *secure,
             stop: stop.clone(),
@@ -236,7 +251,7 @@ impl World {
         }
     }
 
-    async fn succeed(&self, id: DeploymentId) {
+    pub(crate) async fn succeed(&self, id: DeploymentId) {
         self.release(id).await;
         self.progress(id, LIFECYCLE.len() - 1, StepStatus::Succeeded).await;
         let outcome = RunOutcome::of(Verdict::Succeeded);
@@ -244,12 +259,29 @@ impl World {
         self.tell(id, DeploymentEvent::Succeeded { warnings: vec![] }).await;
     }
 
+    /// The deployment of a commit brought back, by mia.
+    pub(crate) async fn roll_back(&self, to: &str) -> DeploymentId {
+        let filter = Filter { sha: Some(sha(to).to_string()), limit: 1, ..Filter::default() };
+        let good = self.ledger.deployments(&filter).unwrap().remove(0);
+        let (actor, key) = (Some("mia".to_owned()), Some(format!("back to {to}")));
+        let cause = Cause::Rollback { actor, key: key.clone(), to: Some(good.id()), run: None };
+        let filter = Filter { target: Some(good.order().target.name.clone()), limit: 1, ..Filter::default() };
+        let parent = Some(self.ledger.deployments(&filter).unwrap()[0].id());
+        let birth = Birth { order: Order { cause, parent, ..good.order().clone() }, kind: "rollback".into() };
+        let what =
+            Ask::Rollback { target: good.order().target.name.clone(), to: None, options: DeployOptions::default() };
+        let request = Request { actor: "mia".into(), key: key.unwrap(), what };
+        let id = self.ledger.request(request, vec![], vec![birth]).await.unwrap().deployments[0];
+        self.succeed(id).await;
+        id
+    }
+
     async fn run(&self, id: DeploymentId) {
         self.release(id).await;
         self.progress(id, 3, StepStatus::InProgress).await;
     }
 
-    async fn fail(&self, id: DeploymentId) {
+    pub(crate) async fn fail(&self, id: DeploymentId) {
         self.release(id).await;
         self.progress(id, LIFECYCLE.len() - 1, StepStatus::Failed).await;
         let failure = Failure {
@@ -267,7 +299,7 @@ impl World {
         self.tell(id, DeploymentEvent::Failed { failure }).await;
     }
 
-    async fn refuse(&self, id: DeploymentId) {
+    pub(crate) async fn refuse(&self, id: DeploymentId) {
         let commit = self.ledger.deployment(id).unwrap().unwrap().order().sha.clone();
         self.tell(id, DeploymentEvent::Weighing).await;
         self.tell(id, DeploymentEvent::Weighed { head: commit.clone(), commit, forced: true, doubt: None }).await;
