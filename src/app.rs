@@ -18,6 +18,7 @@ use actix_web::web as http;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -196,6 +197,7 @@ impl App {
             public_badges: config.server.public_badges,
             proxies: config.server.proxies.clone(),
             secure: config.public_url.as_ref().is_some_and(|url| url.starts_with("https:")),
+            streams: Arc::new(Semaphore::new(door::streams())),
             stop: stop.clone(),
         });
         let (address, server) =

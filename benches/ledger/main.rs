@@ -9,19 +9,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its numbers are for a terminal")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where it stopped")]
 
+mod bot;
 mod worlds;
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use landfall::clients::Clock;
-use landfall::ledger::{Ledger, Options};
-use tokio::runtime::Runtime;
 
+use bot::{Bot, SECRET, fill, mib, ms};
 use worlds::push;
 use worlds::years::{Years, sha, target_name};
 
@@ -31,7 +28,6 @@ const PAGE: Duration = Duration::from_millis(50);
 const RESIDENT: u64 = 150 << 20;
 /// How often each question is asked.
 const TIMES: u64 = 20;
-const SECRET: &str = "a secret for a benchmark";
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -54,19 +50,19 @@ fn main() {
     println!("resident then         {:>9.1} MiB of {}", mib(bot.memory("VmRSS:")), RESIDENT >> 20);
     let step = (years.deployments / TIMES).max(1);
     let some = |at: u64| sha((at * step).min(years.deployments - 1));
-    let status = bot.ask("status", |_| "/api/v1/targets".into());
-    let first = bot.ask("dashboard", |_| "/".into());
+    let status = ask(&bot, "status", |_| "/api/v1/targets".into());
+    let first = ask(&bot, "dashboard", |_| "/".into());
     bounds.extend([("status", status, PAGE), ("dashboard", first, PAGE)]);
-    bot.ask("list", |_| "/api/v1/deployments".into());
-    bot.ask("list of a target", |at| format!("/api/v1/deployments?target={}", target_name(at % years.targets)));
-    bot.ask("list of failures", |_| "/api/v1/deployments?state=failed".into());
-    bot.ask("list of none", |_| "/api/v1/deployments?state=refused".into());
-    bot.ask("list of a commit", |at| format!("/api/v1/deployments?sha={}", some(at)));
-    let ids: Vec<String> = (0..TIMES).map(|at| bot.deployment_of(&some(at).to_string())).collect();
-    bot.ask("a deployment", |at| format!("/deployments/{}", ids[usize::try_from(at).unwrap()]));
-    bot.ask("why", |at| format!("/api/v1/why/{}", some(at)));
-    bot.ask("deliveries", |_| "/api/v1/deliveries".into());
-    bot.accept(years.deployments);
+    ask(&bot, "list", |_| "/api/v1/deployments".into());
+    ask(&bot, "list of a target", |at| format!("/api/v1/deployments?target={}", target_name(at % years.targets)));
+    ask(&bot, "list of failures", |_| "/api/v1/deployments?state=failed".into());
+    ask(&bot, "list of none", |_| "/api/v1/deployments?state=refused".into());
+    ask(&bot, "list of a commit", |at| format!("/api/v1/deployments?sha={}", some(at)));
+    let ids: Vec<String> = (0..TIMES).map(|at| deployment_of(&bot, &some(at).to_string())).collect();
+    ask(&bot, "a deployment", |at| format!("/deployments/{}", ids[usize::try_from(at).unwrap()]));
+    ask(&bot, "why", |at| format!("/api/v1/why/{}", some(at)));
+    ask(&bot, "deliveries", |_| "/api/v1/deliveries".into());
+    accept(&bot, years.deployments);
     println!("most resident         {:>9.1} MiB of {}", mib(bot.memory("VmHWM:")), RESIDENT >> 20);
 
     let missed = bounds.iter().filter(|(_, took, bound)| took > bound).map(|(what, ..)| *what);
@@ -79,145 +75,42 @@ fn main() {
     }
 }
 
-/// Writes the ledger, unless it was written before.
-fn fill(years: &Years, dir: &Path) {
-    let whole = dir.join("whole");
-    if whole.exists() {
-        return;
-    }
-    let _ = fs::remove_dir_all(dir);
-    fs::create_dir_all(dir.join("data")).unwrap();
-    let began = Instant::now();
-    years.write(&dir.join("data/ledger"));
-    let wrote = began.elapsed();
-    let clock = Clock::system();
-    let now = Arc::new(move || clock.now());
-    drop(Ledger::open(&dir.join("data/ledger"), Options::default(), now).unwrap());
-    println!("written               {:>9.0} s", wrote.as_secs_f64());
-    println!("index made            {:>9.0} s", (began.elapsed() - wrote).as_secs_f64());
-    println!("resident for that     {:>9.1} MiB at most", mib(memory(std::process::id(), "VmHWM:")));
-    fs::write(whole, "").unwrap();
-}
-
-/// What a process has resident, by the name that `/proc/PID/status` has for it.
-fn memory(process: u32, what: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
 fn bytes_in(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     entries.map(|it| if it.path().is_dir() { bytes_in(&it.path()) } else { it.metadata().unwrap().len() }).sum()
 }
 
-/// The shipped program, at work on the ledger.
-struct Bot {
-    child: Child,
-    took: Duration,
-    url: String,
-    token: String,
-    runtime: Runtime,
-    client: reqwest::Client,
+fn deployment_of(bot: &Bot, sha: &str) -> String {
+    let page = bot.get(&format!("/api/v1/deployments?sha={sha}")).unwrap();
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    page["deployments"][0]["id"].as_str().unwrap_or_else(|| panic!("no deployment of {sha}")).to_owned()
 }
 
-impl Bot {
-    fn start(dir: &Path, targets: u64, runtime: Runtime) -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let file = configure(dir, port, targets);
-        let log = fs::File::create(dir.join("bot.log")).unwrap();
+/// Asks some times, and gives how long the first answer took, when nothing was remembered of it.
+fn ask(bot: &Bot, what: &str, path: impl Fn(u64) -> String) -> Duration {
+    let ask = |at| {
         let began = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-            .args(["serve", "-c"])
-            .arg(file)
-            // As the systemd unit and the image have it.
-            .envs([
-                ("MALLOC_ARENA_MAX", "2"),
-                ("MALLOC_MMAP_THRESHOLD_", "131072"),
-                ("MALLOC_TRIM_THRESHOLD_", "131072"),
-            ])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        // Another part of this process may have been first, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (url, client) = (format!("http://127.0.0.1:{port}"), reqwest::Client::new());
-        let mut bot = Self { child, took: Duration::ZERO, url, token: String::new(), runtime, client };
-        while bot.get("/readyz").is_none() {
-            let gone = bot.child.try_wait().unwrap();
-            let log = || fs::read_to_string(dir.join("bot.log")).unwrap_or_default();
-            assert!(gone.is_none() && began.elapsed() < Duration::from_secs(3600), "it does not answer:\n{}", log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        bot.took = began.elapsed();
-        bot.token = fs::read_to_string(dir.join("data/token")).unwrap().trim().to_owned();
-        bot
-    }
-
-    /// An answer that says yes.
-    fn get(&self, path: &str) -> Option<String> {
-        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
-        self.runtime.block_on(async {
-            let answer = request.send().await.ok()?.error_for_status().ok()?;
-            answer.text().await.ok()
-        })
-    }
-
-    fn deployment_of(&self, sha: &str) -> String {
-        let page = self.get(&format!("/api/v1/deployments?sha={sha}")).unwrap();
-        let page: serde_json::Value = serde_json::from_str(&page).unwrap();
-        page["deployments"][0]["id"].as_str().unwrap_or_else(|| panic!("no deployment of {sha}")).to_owned()
-    }
-
-    /// Asks some times, and gives how long the first answer took, when nothing was remembered of it.
-    fn ask(&self, what: &str, path: impl Fn(u64) -> String) -> Duration {
-        let ask = |at| {
-            let began = Instant::now();
-            let answer = self.get(&path(at)).unwrap_or_else(|| panic!("no answer to {}", path(at)));
-            (began.elapsed(), answer.len())
-        };
-        let all: Vec<(Duration, usize)> = (0..TIMES).map(ask).collect();
-        print(what, all.iter().map(|(took, _)| *took).collect(), &format!("{} bytes", all[0].1));
-        all[0].0
-    }
-
-    /// Pushes of new commits, each answered before the next is sent.
-    fn accept(&self, from: u64) {
-        let deliver = |at: u64| {
-            let number = from + at + u64::from(std::process::id()) * TIMES;
-            let payload = push::payload("acme/shop", sha(number).as_str());
-            let id = format!("bench-{number}");
-            let request = push::delivery(&self.client, &self.url, SECRET, &id, payload.to_string());
-            let began = Instant::now();
-            let answer = self.runtime.block_on(request.send()).unwrap();
-            assert_eq!(answer.status(), 202, "a push was not taken");
-            began.elapsed()
-        };
-        print("a push", (0..TIMES).map(deliver).collect(), "one after the other");
-    }
-
-    fn memory(&self, what: &str) -> u64 {
-        memory(self.child.id(), what)
-    }
+        let answer = bot.get(&path(at)).unwrap_or_else(|| panic!("no answer to {}", path(at)));
+        (began.elapsed(), answer.len())
+    };
+    let all: Vec<(Duration, usize)> = (0..TIMES).map(ask).collect();
+    print(what, all.iter().map(|(took, _)| *took).collect(), &format!("{} bytes", all[0].1));
+    all[0].0
 }
 
-impl Drop for Bot {
-    fn drop(&mut self) {
-        let id = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        // One that has ended by itself is as good.
-        let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.child.wait();
-    }
+/// Pushes of new commits, each answered before the next is sent.
+fn accept(bot: &Bot, from: u64) {
+    let deliver = |at: u64| {
+        let number = from + at + u64::from(std::process::id()) * TIMES;
+        let payload = push::payload("acme/shop", sha(number).as_str());
+        let id = format!("bench-{number}");
+        let request = push::delivery(&bot.client, &bot.url, SECRET, &id, payload.to_string());
+        let began = Instant::now();
+        let answer = bot.runtime.block_on(request.send()).unwrap();
+        assert_eq!(answer.status(), 202, "a push was not taken");
+        began.elapsed()
+    };
+    print("a push", (0..TIMES).map(deliver).collect(), "one after the other");
 }
 
 fn print(what: &str, mut took: Vec<Duration>, more: &str) {
@@ -230,28 +123,4 @@ fn print(what: &str, mut took: Vec<Duration>, more: &str) {
         ms(middle),
         ms(most)
     );
-}
-
-/// Targets that nothing can come of: their repository is empty, and no GitHub is asked.
-fn configure(dir: &Path, port: u16, targets: u64) -> PathBuf {
-    let repository = dir.join("shop.git");
-    let made = Command::new("git").args(["init", "--quiet", "--bare"]).arg(&repository).status().unwrap();
-    assert!(made.success());
-    fs::write(dir.join("secret"), SECRET).unwrap();
-    let here = dir.display();
-    let mut text = format!(
-        "data_dir = \"{here}/data\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n[github]\n\
-         api_url = \"http://127.0.0.1:9\"\nwebhook_secrets = [{{ file = \"{here}/secret\" }}]\n"
-    );
-    for number in 0..targets {
-        let name = target_name(number);
-        text += &format!(
-            "[[target]]\nname = \"{name}\"\nrepository = \"acme/shop\"\nbranches = [\"main\"]\n\
-             source = {{ git = \"file://{here}/shop.git\" }}\n[target.engine]\nkind = \"host\"\n\
-             application = \"shop\"\ndeployment_group = \"{name}\"\n"
-        );
-    }
-    let file = dir.join("landfall.toml");
-    fs::write(&file, text).unwrap();
-    file
 }

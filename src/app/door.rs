@@ -4,14 +4,14 @@
 //!
 //! | what | bound | beyond it |
 //! | --- | --- | --- |
-//! | connections | half of the descriptors that the process may have, 1024 at most | new ones wait until another ends |
+//! | connections | half of the descriptors that the process may have, 2048 at most | new ones wait until another ends |
 //! | connections of one source that has proven nothing | a quarter of them | closed at once |
 //! | a request's head | 5 s, 128 KiB | 408, closed |
 //! | a request's body | 30 s, 6 s of silence (the web: 35 s, 8 s; 64 KiB) | 408 or 400, closed |
 //! | bodies of webhooks under way | 64 KiB each, `server.bodies_in_flight` for all above | the worst makes room, or 503 |
 //! | an answer that nobody reads | 30 s | closed |
 //! | a connection without a request | 5 s | closed |
-//! | event streams | 256, a quarter of all connections | 503 |
+//! | event streams | five eighths of all connections | 503 |
 //! | writes that wait for the ledger | one for each request and each task that waits for its answer | they wait |
 //! | what was heard for the conductor | as many words as a channel of it holds | dropped: what they bring comes later, too |
 //!
@@ -31,6 +31,7 @@ use actix_web::dev::{Payload, ServerHandle, Service, ServiceRequest, ServiceResp
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::middleware::Compress;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Bytes, Data};
 use actix_web::{App as HttpApp, HttpMessage, HttpServer};
@@ -49,7 +50,7 @@ use crate::web::{self, WebState};
 /// Threads that take requests. They never read the ledger, so that two are enough for any rate that a disk can bear.
 const WORKERS: usize = 2;
 /// The most connections at a time. GitHub's are a handful, and each may hold some 200 KiB.
-const CONNECTIONS: usize = 1024;
+const CONNECTIONS: usize = 2048;
 /// How long a head may take, and how long a connection may wait for its next request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a body may take, and how long it may say nothing. Webhooks, which say so in words, have less.
@@ -78,6 +79,8 @@ impl Door {
             let Self { intake, sns, slack, web, figures, unread: _ } = self.clone();
             let public_reads = web.public_reads;
             HttpApp::new()
+                // What is written as it happens says of itself that it is not to be held back for this.
+                .wrap(Compress::default())
                 .wrap_fn(move |mut request, service| {
                     let (figures, door) = (figures.clone(), Part::of(request.path()));
                     let body = hasten(&mut request);
@@ -90,7 +93,7 @@ impl Door {
                         };
                         figures.answered(door.name(), status.as_u16());
                         let stays = status.is_success() && door.proves(public_reads);
-                        answer.map(|answer| leaving(answer, body, stays))
+                        answer.map(|answer| leaving(answer.map_into_boxed_body(), body, stays))
                     }
                 })
                 .configure(|routes| intake::routes(routes, intake))
@@ -131,6 +134,11 @@ impl Door {
 fn connections() -> usize {
     let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
     usize::try_from(descriptors / 2).unwrap_or(CONNECTIONS).clamp(16, CONNECTIONS)
+}
+
+/// How many of the connections may be event streams: a thousand, where there are descriptors enough.
+pub(super) fn streams() -> usize {
+    connections() / 8 * 5
 }
 
 /// A part of the bot.

@@ -1,12 +1,13 @@
 //! What people are shown of an approval that is awaited: what it does, who may give it, and until when.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{Approval, Consent, Deployment, HoldKind, State};
 
 /// What a deployment waits for a person to approve.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ApprovalView {
     /// What.
     pub of: Approval,

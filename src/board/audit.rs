@@ -1,6 +1,7 @@
 //! The audit trail as readers are shown it: what people did, whether of deployments or of the bot itself.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use super::views::EventView;
 use crate::domain::{BotEvent, DeploymentId, Event, Offset, Record};
 
 /// A page of the audit trail, newest first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AuditPage {
     /// What people did.
     pub entries: Vec<AuditEntry>,
@@ -18,7 +19,7 @@ pub struct AuditPage {
 }
 
 /// Something that somebody did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AuditEntry {
     /// Its place in the ledger.
     pub offset: Offset,

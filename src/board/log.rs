@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::{BadQuery, limit};
@@ -32,7 +33,7 @@ pub struct LogQuery {
 }
 
 /// A page of a log, oldest line first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogPage {
     /// The lines.
     pub lines: Vec<LogLine>,

@@ -187,6 +187,16 @@ impl Board {
         self.inside.ledger.follow()
     }
 
+    /// Where the ledger ends now.
+    pub fn end(&self) -> Offset {
+        self.inside.ledger.end()
+    }
+
+    /// The offset before which retention may have deleted records.
+    pub async fn kept_from(&self) -> Answer<Offset> {
+        self.ask(|inside| Ok(inside.ledger.kept_from()?)).await
+    }
+
     /// Whether the ledger can be written.
     pub fn health(&self) -> Health {
         self.inside.ledger.health()

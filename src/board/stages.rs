@@ -1,12 +1,13 @@
 //! The five stages that people see a deployment go through, with how long each took. Folded from the events.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{DeploymentEvent, StepStatus, Verdict};
 
 /// One stage of a deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stage {
     /// `weigh`, `prepare`, `release`, `run` or `verify`.
     pub name: &'static str,

@@ -2,11 +2,13 @@
 //! types; nothing here reads or decides.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::approving::ApprovalView;
 use super::places::{DriftView, LaneView};
+use super::query::DeploymentsQuery;
 use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
@@ -16,7 +18,7 @@ use crate::domain::{
 };
 
 /// All targets, in the configuration's order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TargetsPage {
     /// Whether a person paused all releases.
     pub paused: bool,
@@ -34,7 +36,7 @@ pub struct TargetsPage {
 }
 
 /// A target, and what goes on there.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TargetView {
     /// Its name.
     pub name: TargetName,
@@ -82,7 +84,7 @@ pub struct TargetView {
 }
 
 /// What runs at a target.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LiveView {
     /// The commit.
     pub sha: CommitSha,
@@ -99,7 +101,7 @@ pub struct LiveView {
 }
 
 /// One reason why something waits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct HoldView {
     /// What kind of wait.
     pub kind: HoldKind,
@@ -137,7 +139,7 @@ impl HoldView {
 }
 
 /// A page of deployments, newest first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeploymentsPage {
     /// The deployments.
     pub deployments: Vec<DeploymentView>,
@@ -146,7 +148,7 @@ pub struct DeploymentsPage {
 }
 
 /// A deployment in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeploymentView {
     /// Our id.
     pub id: DeploymentId,
@@ -162,6 +164,7 @@ pub struct DeploymentView {
     /// Who wrote it.
     pub author: Option<String>,
     /// The state's name.
+    #[schemars(extend("enum" = DeploymentsQuery::states()))]
     pub state: &'static str,
     /// Why it waits or how it ended, where the state does not say it all.
     pub reason: Option<String>,
@@ -184,7 +187,7 @@ pub struct DeploymentView {
 }
 
 /// A deployment with all that happened to it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeploymentDetail {
     /// What a list shows too.
     #[serde(flatten)]
@@ -236,7 +239,7 @@ pub struct DeploymentDetail {
 }
 
 /// A deployment that was born of another.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ChildView {
     /// Its id.
     pub id: DeploymentId,
@@ -245,11 +248,12 @@ pub struct ChildView {
     /// The commit.
     pub sha: CommitSha,
     /// The state's name.
+    #[schemars(extend("enum" = DeploymentsQuery::states()))]
     pub state: &'static str,
 }
 
 /// What one place was told of a deployment last.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReportView {
     /// The place: `github-status`, `chat-ops`, or `shown` where there is nothing to tell it with.
     pub sink: String,
@@ -260,7 +264,7 @@ pub struct ReportView {
 }
 
 /// One record, for readers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EventView {
     /// Its place in the ledger.
     pub offset: Offset,
@@ -273,11 +277,20 @@ pub struct EventView {
     /// The event itself: `kind`, and what belongs to it. The raw body of a delivery is left out, and of an order's
     /// target all but the name.
     #[serde(flatten)]
+    #[schemars(with = "Kind")]
     pub event: Map<String, Value>,
 }
 
+/// What every event says of itself, beside what belongs to its kind.
+#[derive(JsonSchema)]
+struct Kind {
+    /// Its name on the wire: `planned`, `weighed`, `failed` and so on.
+    #[expect(dead_code, reason = "it only has a shape")]
+    kind: String,
+}
+
 /// Why a commit runs somewhere, or does not.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct WhyPage {
     /// The commit.
     pub sha: CommitSha,
@@ -286,7 +299,7 @@ pub struct WhyPage {
 }
 
 /// What one push meant for one target, and what came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PlanView {
     /// The delivery; nothing where it was planned without one.
     pub delivery: Option<DeliveryId>,
@@ -301,7 +314,7 @@ pub struct PlanView {
 }
 
 /// A page of deliveries, newest first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeliveriesPage {
     /// The deliveries.
     pub deliveries: Vec<DeliveryView>,
@@ -310,7 +323,7 @@ pub struct DeliveriesPage {
 }
 
 /// A delivery in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeliveryView {
     /// GitHub's name for it.
     pub id: DeliveryId,
@@ -340,7 +353,7 @@ pub struct DeliveryView {
 }
 
 /// A delivery with all that happened to it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DeliveryDetail {
     /// What a list shows too.
     #[serde(flatten)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::Act;
@@ -314,7 +315,7 @@ pub enum DeploymentEvent {
 }
 
 /// What a person or peer asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Ask {
     /// Deploy the head of a ref, or a commit that a ref of the target's rule leads to.

@@ -1,5 +1,6 @@
 //! How a deployment ends badly, said for the person who has to act on it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Findings;
@@ -10,7 +11,7 @@ use super::plain::harmless;
 const NO_NEED: &str = "domain/no-need";
 
 /// Who has to change something: the author of the revision, or the keeper of the set-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blame {
     /// The pushed revision is at fault or was judged bad: GitHub's `failure`.
@@ -20,7 +21,7 @@ pub enum Blame {
 }
 
 /// Why something did not work. Stored with deployments, and shown on GitHub, the dashboard and the terminal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// A stable name to search for, `room/cause`, such as `revisions/access-denied`.
     pub code: String,

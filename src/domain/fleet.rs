@@ -1,12 +1,13 @@
 //! How far the single instances of a run are: the grid of instances and lifecycle events. Bounded, so that a fleet of
 //! thousands is told in a few kilobytes: the instances that need a person are named, the rest is counted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::progress::StepStatus;
 
 /// Instances and lifecycle events of one run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fleet {
     /// The names of the lifecycle events, in run order: the columns.
     #[serde(default)]
@@ -20,7 +21,7 @@ pub struct Fleet {
 }
 
 /// How far one instance, Lambda function or ECS service is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceState {
     /// Its id at the engine, `i-0a1b`.
     pub id: String,

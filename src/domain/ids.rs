@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -28,10 +29,11 @@ impl Unfit {
 }
 
 macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $fits:expr) => {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $pattern:literal, $fits:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String", extend("pattern" = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -80,6 +82,7 @@ checked_name!(
     /// A full commit hash: 40 (SHA-1) or 64 (SHA-256) lowercase hex digits (D27: the short form is refused).
     CommitSha,
     "a full commit hash of 40 or 64 lowercase hex digits",
+    r"^([0-9a-f]{40}|[0-9a-f]{64})$",
     |text| matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
@@ -87,6 +90,7 @@ checked_name!(
     /// A commit as people write it: its hash, or the beginning of it.
     CommitPrefix,
     "a commit of 7 to 64 lowercase hex digits",
+    r"^[0-9a-f]{7,64}$",
     |text| (7..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
@@ -94,6 +98,7 @@ checked_name!(
     /// GitHub's name for one delivery; a redelivery repeats it. Never used as a file name.
     DeliveryId,
     "a delivery id of 1 to 128 letters, digits, `-`, `_`, `.` or `:`",
+    r"^[A-Za-z0-9_.:-]{1,128}$",
     |text| (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
 );
@@ -102,6 +107,7 @@ checked_name!(
     /// A repository as GitHub writes it: `owner/name`.
     RepositoryName,
     "a repository as `owner/name`",
+    r"^(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}$",
     |text| text.split_once('/').is_some_and(|(owner, name)| [owner, name].iter().all(|part| {
         (1..=100).contains(&part.len())
             && *part != "."
@@ -114,6 +120,7 @@ checked_name!(
     /// A target's name in the configuration; part of a commit status's context, so it stays short.
     TargetName,
     "a target name of 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         && text.as_bytes()[0].is_ascii_alphanumeric()
@@ -123,6 +130,7 @@ checked_name!(
     /// What a token of the bot's own is called, and who it speaks for in the audit trail.
     TokenName,
     "a token's name of 1 to 64 letters, digits, `-`, `_`, `.` or `@`, beginning with a letter or digit",
+    r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$",
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
         && text.as_bytes()[0].is_ascii_alphanumeric()
@@ -132,6 +140,7 @@ checked_name!(
     /// A full ref name: `refs/heads/…` or `refs/tags/…`, by git's rules for names.
     RefName,
     "a full ref name such as `refs/heads/main`",
+    r"^refs/(?![./])(?!.*(\.\.|@\{|//|/\.|\.lock(/|$)|[./]$))[^\x00-\x20\x7f~^:?*\[\\]+$",
     |text| text.starts_with("refs/")
         && text.len() <= 1024
         && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"))
@@ -145,6 +154,7 @@ checked_name!(
     /// The engine's own name for one run, such as `d-ABCDEF123`.
     RunId,
     "an engine's id of 1 to 128 letters, digits or `-`, beginning with a letter or digit",
+    r"^[A-Za-z0-9][A-Za-z0-9-]{0,127}$",
     |text| (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && text.as_bytes()[0].is_ascii_alphanumeric()
@@ -240,7 +250,8 @@ impl RefName {
 /// A deployment's id: a ULID, so that ids sort by the time of their birth.
 ///
 /// It is derived from what the deployment is born of, never drawn: the same birth written twice is one deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"))]
 pub struct DeploymentId(Ulid);
 
 impl DeploymentId {
@@ -306,7 +317,7 @@ impl std::str::FromStr for DeploymentId {
 }
 
 /// A record's place in the ledger: 0 for the first ever written, without gaps. Cursors and stream ids are offsets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 

@@ -2,6 +2,7 @@
 //! holds its lane, which is read from its events, so that no crash can leave a lock behind.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Ask, Request};
@@ -10,7 +11,7 @@ use super::progress::{Hold, HoldKind};
 use super::target_state::TargetState;
 
 /// A lock, with who and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lock {
     /// By whom.
     pub actor: String,
@@ -65,7 +66,7 @@ pub struct Holding {
 }
 
 /// That nothing is released anywhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {
     /// By whom.
     pub actor: String,

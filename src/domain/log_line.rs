@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plain::harmless;
@@ -14,7 +15,7 @@ const EVENT: &str = "LifecycleEvent - ";
 const SCRIPT: &str = "Script - ";
 
 /// Who says a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogStream {
     /// A script, on its standard output.
@@ -37,7 +38,7 @@ impl LogStream {
 }
 
 /// A line of a deployment's log. Scripts wrote it: its text does nothing to who reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogLine {
     /// Where it begins in the log, in bytes.
     pub offset: u64,

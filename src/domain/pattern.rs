@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A pattern as written. It is stored as its text, and compiled when something is first matched, as every push is.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Pattern {
     text: String,
     glob: OnceLock<Option<GlobMatcher>>,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -11,7 +12,7 @@ use super::ids::RunId;
 use super::masking::Mask;
 
 /// Why a deployment waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldKind {
     /// Another deployment runs in the lane.
@@ -53,7 +54,7 @@ impl Hold {
 }
 
 /// How far one lifecycle event, instance or script is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStatus {
     /// Not begun.
@@ -71,7 +72,7 @@ pub enum StepStatus {
 }
 
 /// One lifecycle event of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lifecycle {
     /// Its name, `AfterInstall`.
     pub name: String,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::codedeploy::{CodeDeploySpec, DeployOptions, OverrideAlarms};
@@ -188,7 +189,7 @@ pub enum EngineSpec {
 }
 
 /// What to do with files that exist already and are not ours (guide: `file_exists_behavior`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum FileExists {
     /// Fail.

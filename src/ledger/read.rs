@@ -257,6 +257,11 @@ impl Ledger {
         self.0.index.read(from, end, limit)
     }
 
+    /// The offset before which retention may have deleted records.
+    pub fn kept_from(&self) -> Result<Offset, LedgerError> {
+        self.0.index.reader.cut()
+    }
+
     /// What was written from an offset on, at least so many if there are, without what deliveries said; and the offset
     /// to go on from.
     pub(super) fn read_on(&self, from: Offset, limit: usize) -> Result<(Vec<Record>, Offset), LedgerError> {

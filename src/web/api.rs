@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::WebState;
@@ -151,9 +152,11 @@ pub(super) async fn audit(reader: Reader, state: Data<WebState>, request: HttpRe
     Ok(json(StatusCode::OK, &state.board.audit(query).await?))
 }
 
-#[derive(Deserialize)]
+/// A round of upkeep that somebody wants.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `dry_run`")]
-struct Tending {
+pub(super) struct Tending {
+    /// Whether it only says what it would delete.
     dry_run: bool,
 }
 
@@ -182,9 +185,10 @@ pub(super) async fn unknown(_: Reader, request: HttpRequest) -> Answer {
 pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
     let only = match request.path().trim_start_matches("/api/v1").split('/').nth(1) {
         Some("requests" | "upkeep") => "POST",
-        Some("tokens") if request.path().ends_with("/tokens") => "GET and POST",
+        Some("tokens") if request.path().ends_with("/tokens") => "GET, POST",
         Some("tokens") => "DELETE",
         Some(_) | None => "GET",
     };
-    Err(Refusal::new(405, format!("`{}` takes {only}, not {}", request.path(), request.method())).into())
+    let why = format!("`{}` takes {only}, not {}", request.path(), request.method());
+    Err(Refusal::new(405, why).allow(only).into())
 }

@@ -11,12 +11,15 @@ mod badge;
 mod bodies;
 mod confirm;
 mod door;
+mod feed;
 mod foretold;
 mod forms;
 mod frame;
 mod keyring;
 mod log;
 mod login;
+mod openapi;
+mod operations;
 mod pages;
 mod parameters;
 mod plot;
@@ -38,10 +41,8 @@ use crate::board::{Board, Figures};
 use crate::clients::{Clock, Telling};
 use crate::config::Proxies;
 use access::Tokens;
+use feed::Feed;
 
-/// How many event streams a worker may hold open at once: each keeps a connection and a few kilobytes. Those of both
-/// workers are a quarter of all connections.
-const STREAMS: usize = 128;
 /// The largest body of a form or a request, in bytes: some hundred times what one needs.
 const LARGEST_BODY: usize = 64 << 10;
 
@@ -67,22 +68,23 @@ pub struct WebState {
     pub proxies: Proxies,
     /// Whether browsers reach the dashboard by https: then the cookie is never sent without it.
     pub secure: bool,
+    /// How many more event streams may be opened: each keeps a connection and a few kilobytes.
+    pub streams: Arc<Semaphore>,
     /// Cancelled when the bot drains: `/readyz` says so, and event streams end.
     pub stop: CancellationToken,
 }
 
-/// How many more streams may be opened.
-pub(crate) struct Streams(pub(crate) Arc<Semaphore>);
-
 /// Adds everything that the bot shows to an application. It claims `/` only for paths that nothing else has claimed.
 pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
+    let feed = Feed::new(state.board.clone());
     cfg.app_data(state)
-        .app_data(web::Data::new(Streams(Arc::new(Semaphore::new(STREAMS)))))
+        .app_data(web::Data::new(feed))
         .service(web::resource("/healthz").get(api::healthz).route(web::head().to(api::healthz)))
         .service(web::resource("/readyz").get(api::readyz).route(web::head().to(api::readyz)))
         .service(web::resource("/metrics").get(api::metrics))
         .service(
             web::scope("/api/v1")
+                .service(only(web::get().to(openapi::described), "/openapi.json"))
                 .service(only(web::get().to(api::targets), "/targets"))
                 .service(only(web::get().to(api::target), "/targets/{name}"))
                 .service(only(web::get().to(api::live_at), "/targets/{name}/live"))

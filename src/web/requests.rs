@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::WebState;
@@ -15,13 +16,13 @@ use crate::domain::{Ask, DeploymentId, Offset, Request};
 /// The longest key of a request: a UUID, a URL of a comment, a sentence.
 const LONGEST_KEY: usize = 200;
 /// The header that carries the key where the body does not.
-const KEY_HEADER: &str = "Idempotency-Key";
+pub(super) const KEY_HEADER: &str = "Idempotency-Key";
 /// An example of what is expected, for whoever sent something else.
 const EXAMPLE: &str =
     r#"send `{"key":"any text, new for each request","what":{"ask":"redeploy","deployment":"01J…"}}`"#;
 
 /// What somebody asks for, under a key: asked again under the same one, it happens once.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `key` and `what`")]
 pub(super) struct Asking {
     /// Any text of 1 to 200 characters, new for each request; may stand in the header `Idempotency-Key` instead.
@@ -32,7 +33,7 @@ pub(super) struct Asking {
 }
 
 /// What came of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct AskedView {
     /// The request's place in the ledger.
     request: Offset,

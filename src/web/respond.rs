@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::frame::{BouncePage, ErrorPage};
 use crate::asking::AskError;
@@ -99,12 +99,13 @@ pub(super) struct Refusal {
     message: String,
     help: Option<String>,
     retry_after: Option<u64>,
+    allow: Option<&'static str>,
 }
 
 impl Refusal {
     /// With an HTTP status and a reason: lowercase, no full stop.
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, code: None, message: message.into(), help: None, retry_after: None }
+        Self { status, code: None, message: message.into(), help: None, retry_after: None, allow: None }
     }
 
     /// The same, with a line that says what to do.
@@ -117,9 +118,14 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The same, with the methods that the path takes.
+    pub(super) fn allow(self, methods: &'static str) -> Self {
+        Self { allow: Some(methods), ..self }
+    }
+
     fn of(status: u16, failure: &Failure) -> Self {
         let Failure { code, message, help, .. } = failure.clone();
-        Self { status, code: Some(code), message, help, retry_after: None }
+        Self { status, code: Some(code), message, help, retry_after: None, allow: None }
     }
 
     fn status(&self) -> StatusCode {
@@ -134,6 +140,9 @@ impl Refusal {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, actix_web::http::header::HeaderValue::from_static(methods));
         }
         if self.status == 401 {
             let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"landfall\"");
@@ -180,6 +189,26 @@ impl From<AskError> for Refusal {
     }
 }
 
+/// Why something was refused (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemView<'a> {
+    /// `about:blank`: the status says what kind it is.
+    r#type: &'a str,
+    /// The status in words.
+    title: &'a str,
+    /// The status.
+    status: u16,
+    /// What was expected and what came.
+    detail: &'a str,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    /// A stable name of the cause, which `landfall explain` knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
 /// A refusal for programs: `application/problem+json`.
 #[derive(Debug)]
 pub(super) struct Problem(Refusal);
@@ -218,17 +247,12 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let Refusal { status, code, message, help, retry_after: _ } = &self.0;
-        let mut body = json!({ "type": "about:blank", "title": self.0.title(), "status": status, "detail": message });
-        if let Some(help) = help {
-            body["help"] = json!(help);
-        }
-        if let Some(code) = code {
-            body["code"] = json!(code);
-        }
-        self.0.with_headers(
-            answer(self.status_code()).content_type("application/problem+json").body(escaped(&body.to_string())),
-        )
+        let Refusal { status, code, message, help, retry_after: _, allow: _ } = &self.0;
+        let (help, code) = (help.as_deref(), code.as_deref());
+        let body =
+            ProblemView { r#type: "about:blank", title: self.0.title(), status: *status, detail: message, help, code };
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        self.0.with_headers(answer(self.status_code()).content_type("application/problem+json").body(escaped(&body)))
     }
 }
 
@@ -238,7 +262,7 @@ impl ResponseError for Sorry {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let Refusal { status, code, message, help, retry_after: _ } = &self.0;
+        let Refusal { status, code, message, help, retry_after: _, allow: _ } = &self.0;
         let (code, help) = (code.as_deref(), help.as_deref());
         let page = ErrorPage { status: *status, title: self.0.title(), message, help, code };
         let plain = || answer(self.status_code()).body(message.clone());

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{ContentEncoding, HeaderMap};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::WebState;
 use super::door::Reader;
+use super::feed::Feed;
 use super::forms::Fields;
 use super::parameters::parameters;
 use super::respond::{Problem, Refusal, answer};
-use super::{Streams, WebState};
-use crate::board::{Board, EventView, parse_offset};
+use crate::board::{Board, parse_offset};
 use crate::clients::Clock;
-use crate::domain::{Offset, Stream, escaped};
+use crate::domain::{Offset, Stream};
 
 /// Proxies cut connections that are silent for a minute, some for half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -29,7 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) async fn events(
     _: Reader,
     state: Data<WebState>,
-    streams: Data<Streams>,
+    feed: Data<Feed>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let mut ends = state.board.follow();
@@ -37,11 +39,21 @@ pub(super) async fn events(
     let query = parameters(&request, &["from", "stream"])?;
     let next = last_seen(request.headers())?.map(Offset::next).or(from(&query)?).unwrap_or(end);
     let only = only(&query)?;
-    let permit = Arc::clone(&streams.0)
+    let permit = Arc::clone(&state.streams)
         .try_acquire_owned()
         .map_err(|_| Refusal::new(503, "too many event streams are open").help("close some of them").retry_after(10))?;
-    let (board, clock, stop) = (state.board.clone(), state.clock.clone(), state.stop.clone());
-    let following = Following { board, clock, stop, ends, next, only, greeted: false, _permit: permit };
+    let greeting = greeting(&state.board, next).await?;
+    let (clock, stop) = (state.clock.clone(), state.stop.clone());
+    let following = Following {
+        feed: feed.into_inner(),
+        clock,
+        stop,
+        ends,
+        next: next.min(end),
+        only,
+        greeting: Some(greeting),
+        _permit: permit,
+    };
     let body = stream::unfold(following, |mut it| async {
         it.chunk().await.map(|chunk| (Ok::<_, std::convert::Infallible>(chunk), it))
     });
@@ -49,6 +61,7 @@ pub(super) async fn events(
         .content_type("text/event-stream")
         // nginx would otherwise keep events back until its buffer is full.
         .insert_header(("X-Accel-Buffering", "no"))
+        .insert_header(ContentEncoding::Identity)
         .streaming(body))
 }
 
@@ -69,43 +82,56 @@ fn only(query: &Fields) -> Result<HashSet<Stream>, Refusal> {
     wanted.map(|(_, name)| Stream::parse(name).map_err(Refusal::from)).collect()
 }
 
+/// What a reader is told first: when to come again, and where records that it asked for are there no more.
+async fn greeting(board: &Board, next: Offset) -> Result<Bytes, Refusal> {
+    let (kept_from, end) = (board.kept_from().await?, board.end());
+    let gap = if next > end {
+        Some((end, next, format!("the ledger ends at {end}: what was read before is not of this one")))
+    } else if next < kept_from {
+        Some((next, kept_from, "retention has deleted records in between".to_owned()))
+    } else {
+        None
+    };
+    let gap = gap.map_or_else(String::new, |(from, until, text)| {
+        format!("event: gap\ndata: {}\n\n", json!({ "from": from, "until": until, "text": text }))
+    });
+    Ok(format!("retry: 2000\n\n{gap}").into())
+}
+
 /// One reader of the stream.
 struct Following {
-    board: Board,
+    feed: Arc<Feed>,
     clock: Clock,
     stop: CancellationToken,
     ends: watch::Receiver<Offset>,
     next: Offset,
     only: HashSet<Stream>,
-    greeted: bool,
+    greeting: Option<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Following {
     /// What to send next; nothing when the stream is over.
     async fn chunk(&mut self) -> Option<Bytes> {
-        if !self.greeted {
-            self.greeted = true;
-            return Some(Bytes::from_static(b"retry: 2000\n\n"));
+        if let Some(greeting) = self.greeting.take() {
+            return Some(greeting);
         }
         loop {
             if self.stop.is_cancelled() {
                 return None;
             }
-            let records = match self.board.records(self.next).await {
-                Ok(records) => records,
+            let piece = match self.feed.from(self.next).await {
+                Ok(piece) => piece,
                 Err(error) => {
                     tracing::warn!(%error, "an event stream ends early; its reader will come again");
                     return None;
                 }
             };
-            if let Some(last) = records.last() {
-                self.next = last.offset.next();
-                let wanted = |stream: &Stream| self.only.is_empty() || self.only.contains(stream);
-                let text: String =
-                    records.iter().filter(|it| wanted(&it.stream)).map(EventView::of).map(block).collect();
+            if piece.next() > self.next {
+                let text = piece.text(self.next, &self.only);
+                self.next = piece.next();
                 if !text.is_empty() {
-                    return Some(text.into());
+                    return Some(text);
                 }
                 continue;
             }
@@ -116,10 +142,4 @@ impl Following {
             }
         }
     }
-}
-
-/// One event on the wire. JSON has no line ends of its own.
-fn block(event: EventView) -> String {
-    let data = escaped(&serde_json::to_string(&event).unwrap_or_default());
-    format!("id: {}\ndata: {data}\n\n", event.offset)
 }

@@ -6,11 +6,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::WebState;
-use super::access::{NewToken, TokenError, Tokens};
+use super::access::{NewToken, TokenError, TokenView, Tokens};
 use super::bodies::{self, Taken};
 use super::door::{Reader, Writer};
 use super::parameters::Bare;
@@ -25,18 +25,55 @@ const EXAMPLE: &str = r#"send `{"name":"ci","role":"deploy","targets":["shop-*"]
 /// `GET /api/v1/tokens`.
 pub(super) async fn list(reader: Reader, _: Bare, state: Data<WebState>) -> Answer {
     reader.reaches(Role::Admin)?;
-    Ok(json(StatusCode::OK, &json!({ "tokens": state.tokens.list(state.clock.now()) })))
+    Ok(json(StatusCode::OK, &TokensPage { tokens: state.tokens.list(state.clock.now()) }))
 }
 
-#[derive(Deserialize)]
+/// A token that somebody wants.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `name` and `role`")]
-struct Wanted {
+pub(super) struct Wanted {
+    /// What it is called, and who it speaks for.
     name: TokenName,
+    /// How far whoever has it may go.
     role: Role,
+    /// The targets that it is held to; none means all. Only for the role `deploy`.
     #[serde(default)]
     targets: Vec<Pattern>,
+    /// Until when it works.
     #[serde(default)]
     until: Option<Timestamp>,
+}
+
+/// Who is let in.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TokensPage {
+    /// The tokens, that of the file first.
+    tokens: Vec<TokenView>,
+}
+
+/// A token that was made.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct MadeView {
+    /// What it is called.
+    name: TokenName,
+    /// Its secret, which is told nowhere else.
+    token: String,
+}
+
+/// A token that was taken away.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RevokedView {
+    /// What it was called.
+    name: TokenName,
+}
+
+/// A token whose browsers were signed out.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SignedOutView {
+    /// What it is called.
+    name: TokenName,
+    /// How many browsers there were.
+    sessions: usize,
 }
 
 /// `POST /api/v1/tokens`: makes one. Its secret is in this answer, and nowhere else ever after.
@@ -48,7 +85,7 @@ pub(super) async fn make(writer: Writer, _: Bare, state: Data<WebState>, request
         (actor.clone(), state.clock.now(), NewToken { name: name.clone(), role, targets, until });
     let secret = at_rest(&state, move |tokens| tokens.make(wanted, &made_by, now)).await?;
     state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
-    Ok(json(StatusCode::CREATED, &json!({ "name": name, "token": secret })))
+    Ok(json(StatusCode::CREATED, &MadeView { name, token: secret }))
 }
 
 /// `DELETE /api/v1/tokens/{name}`: it works no more, and who signed in with it is signed out.
@@ -64,7 +101,7 @@ pub(super) async fn revoke(
     let which = token.clone();
     at_rest(&state, move |tokens| tokens.revoke(&which)).await?;
     state.asks.administered(&actor, Act::TokenRevoked { token: token.clone() }).await.map_err(Refusal::from)?;
-    Ok(json(StatusCode::OK, &json!({ "name": token })))
+    Ok(json(StatusCode::OK, &RevokedView { name: token }))
 }
 
 /// `DELETE /api/v1/tokens/{name}/sessions`: the token works on, and browsers have to show it again.
@@ -86,7 +123,7 @@ pub(super) async fn sign_out(
     .await?;
     let act = Act::SignedOut { whose: token.to_string() };
     state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
-    Ok(json(StatusCode::OK, &json!({ "name": token, "sessions": ended })))
+    Ok(json(StatusCode::OK, &SignedOutView { name: token, sessions: ended }))
 }
 
 /// Changes what is kept of tokens, on a thread that may wait for the disk.

@@ -5,6 +5,7 @@ mod api;
 mod asking;
 mod confirm;
 mod lists;
+mod openapi;
 mod pages;
 mod places;
 mod roles;

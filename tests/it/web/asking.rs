@@ -208,3 +208,17 @@ async fn event_streams_end_when_the_bot_drains() {
     world.state.stop.cancel();
     assert_eq!(events(&world, "/api/v1/events", None, 1).await, []);
 }
+
+#[actix_web::test]
+async fn a_stream_that_cannot_go_on_where_it_was_says_so_first() {
+    let world = World::seeded(Setup::default()).await;
+    let state = world.state.clone();
+    let app = init_service(App::new().configure(|cfg| routes(cfg, state))).await;
+    let request = world.bearing(TestRequest::get().uri("/api/v1/events?from=99999"));
+    let mut body = Box::pin(call_service(&app, request.to_request()).await.into_body());
+    let first = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await.unwrap().unwrap();
+    let told = String::from_utf8(first.to_vec()).unwrap();
+    let end = world.ledger.end();
+    assert!(told.contains("event: gap\n"), "{told}");
+    assert!(told.contains(&format!("the ledger ends at {end}")), "{told}");
+}

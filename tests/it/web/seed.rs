@@ -20,6 +20,7 @@ use landfall::domain::{
 use landfall::ledger::{Append, Birth, Filter, Ledger, Options, Seams};
 use landfall::web::WebState;
 use landfall::web::access::Tokens;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::worlds::target::{self, host};
@@ -91,6 +92,7 @@ impl World {
             public_badges: setup.public_badges,
             proxies: proxy(),
             secure: setup.secure,
+            streams: Arc::new(Semaphore::new(8)),
             stop: CancellationToken::new(),
         });
         Self { ledger, clock, state, token, targets, broken, directory: Arc::new(directory) }
@@ -111,6 +113,7 @@ impl World {
             public_reads,
             public_badges,
             secure,
+            streams,
             stop,
             tokens: _,
             telling: _,
@@ -127,6 +130,7 @@ impl World {
             public_badges: *public_badges,
             proxies: proxies.clone(),
             secure: *secure,
+            streams: streams.clone(),
             stop: stop.clone(),
         };
         let token = std::fs::read_to_string(self.directory.path().join("token")).unwrap().trim().to_owned();

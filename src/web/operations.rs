@@ -1,0 +1,271 @@
+//! What the API does, path by path, as its description tells it. It does nothing of it.
+
+use serde_json::{Value, json};
+
+use super::api::Tending;
+use super::openapi::{Operation, Shapes};
+use super::requests::{AskedView, Asking, KEY_HEADER};
+use super::tokens::{MadeView, RevokedView, SignedOutView, TokensPage, Wanted};
+use crate::board::{
+    AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentsPage, DeploymentsQuery, LogPage,
+    TargetsPage, WhyPage,
+};
+use crate::domain::{DeliveryId, DeploymentId, Offset, RepositoryName, TargetName, TokenName};
+
+/// All of them.
+pub(super) fn operations(shapes: &mut Shapes) -> Vec<Operation> {
+    let mut all = reads(shapes);
+    all.extend(lists(shapes));
+    all.extend(writes(shapes));
+    all.extend(keys(shapes));
+    all
+}
+
+fn read(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    let (parameters, answers, refusals) = (vec![], vec![], vec![]);
+    Operation { method: "get", path, name, summary, role: "read", parameters, body: None, answers, refusals }
+}
+
+fn as_json(schema: Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
+}
+
+fn query(name: &str, schema: Value, description: &str) -> Value {
+    json!({ "name": name, "in": "query", "schema": schema, "description": description })
+}
+
+fn in_path(name: &str, schema: Value, description: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+/// A day or a time among the parameters.
+fn moment(name: &str, description: &str) -> Value {
+    query(
+        name,
+        json!({ "anyOf": [{ "type": "string", "format": "date" }, { "type": "string", "format": "date-time" }] }),
+        description,
+    )
+}
+
+fn limit() -> Value {
+    query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 200 }), "At most so many.")
+}
+
+/// A place in a log.
+fn place() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
+fn prefix() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{4,64}$" })
+}
+
+fn cursor(schema: Value) -> Value {
+    query("cursor", schema, "What the page before said; without it, the newest.")
+}
+
+/// What is asked for by its name.
+fn reads(shapes: &mut Shapes) -> Vec<Operation> {
+    let id = in_path("id", shapes.taken::<DeploymentId>(), "A deployment.");
+    let delivery = in_path("id", shapes.taken::<DeliveryId>(), "A delivery, by the id that GitHub gave it.");
+    let sha = in_path("sha", prefix(), "A commit, by the beginning of its hash.");
+    vec![
+        Operation {
+            answers: vec![(200, "Every target.", as_json(shapes.given::<TargetsPage>()))],
+            ..read("/targets", "targets", "Every target, what is live there, what goes on, what waits and why.")
+        },
+        Operation {
+            parameters: vec![id.clone()],
+            answers: vec![(200, "The deployment.", as_json(shapes.given::<DeploymentDetail>()))],
+            refusals: vec![(404, "there is no such deployment")],
+            ..read("/deployments/{id}", "deployment", "One deployment with its whole story.")
+        },
+        Operation {
+            parameters: vec![
+                id,
+                query("cursor", place(), "What the page before said, for what comes next; without it, the beginning."),
+                query("before", place(), "What the page after said in `before`, for what came before."),
+                query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 1000 }), "At most so many lines."),
+            ],
+            answers: vec![(200, "A page of its log.", as_json(shapes.given::<LogPage>()))],
+            refusals: vec![(404, "there is no such deployment")],
+            ..read("/deployments/{id}/log", "log", "What a deployment's scripts said.")
+        },
+        Operation {
+            parameters: vec![sha],
+            answers: vec![(200, "The commit and what it meant.", as_json(shapes.given::<WhyPage>()))],
+            refusals: vec![(404, "no commit that was pushed begins so")],
+            ..read("/why/{sha}", "why", "Why a commit runs somewhere, or does not.")
+        },
+        Operation {
+            parameters: vec![delivery],
+            answers: vec![(200, "The delivery.", as_json(shapes.given::<DeliveryDetail>()))],
+            refusals: vec![(404, "there is no such delivery")],
+            ..read("/deliveries/{id}", "delivery", "One delivery, and what it meant for each target.")
+        },
+        Operation {
+            answers: vec![(200, "This description.", as_json(json!({ "type": "object" })))],
+            ..read("/openapi.json", "openapi", "The description of this API.")
+        },
+    ]
+}
+
+/// What is asked for page by page, or as it happens.
+fn lists(shapes: &mut Shapes) -> Vec<Operation> {
+    let repository = query("repository", shapes.taken::<RepositoryName>(), "Only of this repository.");
+    let offset = shapes.taken::<Offset>();
+    let states = json!({ "type": "string", "enum": DeploymentsQuery::states() });
+    vec![
+        Operation {
+            parameters: vec![
+                query("target", shapes.taken::<TargetName>(), "Only of this target."),
+                repository.clone(),
+                query("sha", prefix(), "Only of commits whose hash begins so."),
+                query("state", states, "Only in this state."),
+                moment("since", "Only those born then or later; a day begins at midnight, UTC."),
+                moment("until", "Only those born before; of a day, before its end."),
+                limit(),
+                cursor(shapes.taken::<DeploymentId>()),
+            ],
+            answers: vec![(
+                200,
+                "A page of deployments, the newest first.",
+                as_json(shapes.given::<DeploymentsPage>()),
+            )],
+            ..read("/deployments", "deployments", "Deployments, the newest first.")
+        },
+        Operation {
+            parameters: vec![
+                repository,
+                moment("since", "Only those received then or later; a day begins at midnight, UTC."),
+                moment("until", "Only those received before; of a day, before its end."),
+                limit(),
+                cursor(offset.clone()),
+            ],
+            answers: vec![(200, "A page of deliveries, the newest first.", as_json(shapes.given::<DeliveriesPage>()))],
+            ..read("/deliveries", "deliveries", "What GitHub sent, the newest first.")
+        },
+        Operation {
+            parameters: vec![limit(), cursor(offset.clone())],
+            answers: vec![(200, "A page of the audit trail, the newest first.", as_json(shapes.given::<AuditPage>()))],
+            ..read("/audit", "audit", "Who asked for what, and who let whom in. Free reading does not reach it.")
+        },
+        events(&offset),
+    ]
+}
+
+/// The event stream.
+fn events(offset: &Value) -> Operation {
+    let stream = json!({ "type": "array", "items": { "type": "string", "pattern": "^(delivery|deployment|target|sink)/.+$|^bot$" } });
+    let last = "The offset of the last event that was read: the stream goes on behind it.";
+    let text = json!({ "text/event-stream": { "schema": { "type": "string" } } });
+    Operation {
+        parameters: vec![
+            query("from", offset.clone(), "The offset to begin with; without it, what comes from now on."),
+            query("stream", stream, "Only these streams, such as `deployment/ID`."),
+            json!({ "name": "Last-Event-ID", "in": "header", "schema": offset, "description": last }),
+        ],
+        answers: vec![(
+            200,
+            "Every record as it is written: its offset as `id`, and as `data` what `events` of a deployment has. An event of the type `gap` comes first where records that were asked for are there no more: its `data` has `from` and `until`, the offsets between which records may be missing, and `text`. It ends when the bot ends, and a line of comment comes every 15 s.",
+            text,
+        )],
+        ..read("/events", "events", "What happens, as it happens (server-sent events).")
+    }
+}
+
+fn write(method: &'static str, path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    Operation { method, role: "admin", refusals: taken(), ..read(path, name, summary) }
+}
+
+/// How a body may be refused.
+fn taken() -> Vec<(u16, &'static str)> {
+    vec![
+        (413, "the body is larger than 64 KiB"),
+        (415, "the body is said to be something else than JSON"),
+        (422, "the body is JSON, and not what is expected"),
+    ]
+}
+
+/// What is asked to be done.
+fn writes(shapes: &mut Shapes) -> Vec<Operation> {
+    let key = json!({ "type": "string", "pattern": "^[!#-~]{1,200}$" });
+    let asked = as_json(shapes.given::<AskedView>());
+    let refusals = [(404, "what it is about is not there"), (409, "it cannot be done; `code` says why")];
+    vec![
+        Operation {
+            role: "deploy",
+            parameters: vec![json!({
+                "name": KEY_HEADER, "in": "header", "schema": key,
+                "description": "The key, where the body has none; both are the same, or it is refused with 422. Quotes around it are no part of it.",
+            })],
+            body: Some(shapes.taken::<Asking>()),
+            answers: vec![
+                (200, "It was asked for under this key before: what came of it then.", asked.clone()),
+                (202, "It is on record, and what it asks for follows.", asked),
+            ],
+            refusals: taken().into_iter().chain(refusals).collect(),
+            ..write(
+                "post",
+                "/requests",
+                "request",
+                "Asks for something; under one key it happens once. What concerns the whole bot takes `admin`.",
+            )
+        },
+        Operation {
+            body: Some(shapes.taken::<Tending>()),
+            answers: vec![(200, "What was or would be deleted.", as_json(json!({ "type": "object" })))],
+            refusals: taken().into_iter().chain([refusals[1]]).collect(),
+            ..write("post", "/upkeep", "upkeep", "Makes a round of upkeep at once.")
+        },
+    ]
+}
+
+/// Who is let in.
+fn keys(shapes: &mut Shapes) -> Vec<Operation> {
+    let name = in_path("name", shapes.taken::<TokenName>(), "A token, by its name.");
+    let unknown = (404, "there is no token of this name");
+    vec![
+        Operation {
+            role: "admin",
+            answers: vec![(200, "All tokens, without their secrets.", as_json(shapes.given::<TokensPage>()))],
+            ..read("/tokens", "tokens", "Who is let in.")
+        },
+        Operation {
+            body: Some(shapes.taken::<Wanted>()),
+            answers: vec![(
+                201,
+                "It works from now on. Its secret is told here and never again.",
+                as_json(shapes.given::<MadeView>()),
+            )],
+            refusals: taken()
+                .into_iter()
+                .chain([(
+                    409,
+                    "there is a token of this name, so that a repeat makes no second one; or there are too many",
+                )])
+                .collect(),
+            ..write("post", "/tokens", "makeToken", "Makes a token.")
+        },
+        Operation {
+            parameters: vec![name.clone()],
+            answers: vec![(
+                200,
+                "It works no more, and who signed in with it is signed out.",
+                as_json(shapes.given::<RevokedView>()),
+            )],
+            refusals: vec![unknown, (409, "it is the token of the file, which is taken away there")],
+            ..write("delete", "/tokens/{name}", "revokeToken", "Takes a token away.")
+        },
+        Operation {
+            parameters: vec![name],
+            answers: vec![(
+                200,
+                "It works on, and browsers have to show it again.",
+                as_json(shapes.given::<SignedOutView>()),
+            )],
+            refusals: vec![unknown],
+            ..write("delete", "/tokens/{name}/sessions", "signOut", "Signs out every browser that came with a token.")
+        },
+    ]
+}
