@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::asking::{Asks, Commands};
+use crate::asking::{Admissions, Asks, Commands};
 use crate::board::{Board, EngineOf, Figures};
 use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
@@ -175,6 +175,8 @@ impl App {
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules(&config), upkeep_pace);
         let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
+        let admissions = config.login.as_ref().map(|it| Arc::new(Admissions::new(it, &config.github, &github)));
+        tokens.admit_by(admissions.as_ref().map(|it| it.rules()).as_deref());
         let stop = CancellationToken::new();
         let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
         let board = board(&config, &ledger, &clock, &world);
@@ -191,6 +193,7 @@ impl App {
             figures: figures.clone(),
             asks: desk,
             tokens: tokens.clone(),
+            admissions,
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: config.server.public_reads,

@@ -77,7 +77,12 @@ impl Permits {
     }
 }
 
-async fn is_in(client: &GitHubClient, Team { organisation, slug }: &Team, login: &str) -> Result<bool, GitHubError> {
+/// Whether somebody is an active member of a team.
+pub(super) async fn is_in(
+    client: &GitHubClient,
+    Team { organisation, slug }: &Team,
+    login: &str,
+) -> Result<bool, GitHubError> {
     let path = format!("/orgs/{organisation}/teams/{slug}/memberships/{login}");
     match client.get_json::<Membership>(&path).await {
         Ok(it) => Ok(it.state == "active"),

@@ -1,5 +1,7 @@
 //! Who asks from chat or in a comment.
 
+use crate::domain::on_github;
+
 /// Somebody, as proven by whoever passed their words on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Person {
@@ -32,7 +34,7 @@ impl Person {
     pub fn actor(&self) -> String {
         match self {
             Self::OfSlack { id, login } => format!("{} on Slack", login.as_deref().unwrap_or(id)),
-            Self::OfGitHub { login, .. } => format!("{login} on GitHub"),
+            Self::OfGitHub { login, .. } => on_github(login),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::server::runtime;
 use super::terminal::{BAD, BOLD, DIM, GOOD, WAITS, say, say_json, styled, talk};
 use crate::clients::Clock;
 use crate::clients::aws::Aws;
-use crate::clients::github::GitHubClients;
+use crate::clients::github::{GitHubClients, SignIn};
 use crate::config::{Config, Environment};
 use crate::domain::{Checkup, EngineSpec, Failure, Finding, Reach, SourceSpec, Standing, Target, TargetName};
 use crate::engine::codedeploy::{Accounts, CodeDeployEngine};
@@ -79,6 +79,9 @@ pub(super) fn run(args: &DoctorArgs, environment: &Environment) -> Outcome {
     let of_targets = runtime()?.block_on(async {
         let doctor = Doctor::new(&config, args.write)?;
         let seen = join_all(targets.iter().map(|target| doctor.look_at(target))).await;
+        if let Some(login) = &config.login {
+            machine.push(SignIn::new(&config.github, login).checkup().await);
+        }
         machine.extend(doctor.github.checkup_of_clock());
         Ok::<_, Trouble>(seen)
     })?;

@@ -13,7 +13,9 @@ use super::mail::Mail;
 use super::proxies::Proxies;
 use super::secret::SecretRef;
 use super::topic::Topic;
-use crate::domain::{Calendar, Finding, Findings, Manners, Mask, News, Permit, Place, Retention, Target, TargetName};
+use crate::domain::{
+    Admission, Calendar, Finding, Findings, Manners, Mask, News, Permit, Place, Retention, Target, TargetName,
+};
 
 /// Everything that the program was told.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub chat: Vec<Chat>,
     /// What people may ask for in chat and in comments.
     pub commands: Commands,
+    /// Who may sign in with GitHub; nothing where nobody may.
+    pub login: Option<Login>,
     /// How the ledger treats its disk.
     pub ledger: LedgerOptions,
     /// How often heads are compared, so that a push that never reached us is found.
@@ -241,6 +245,19 @@ pub struct Commands {
     pub of_slack: BTreeMap<String, String>,
 }
 
+/// Signing in to the dashboard with GitHub.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// What GitHub calls the OAuth App or GitHub App that asks people who they are.
+    pub client_id: String,
+    /// What it proves itself by.
+    pub client_secret: SecretRef,
+    /// Where GitHub sends people back to.
+    pub callback: String,
+    /// Who is let in, and how far: the first that fits counts.
+    pub allow: Vec<Admission>,
+}
+
 /// How the ledger treats its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerOptions {
@@ -267,6 +284,7 @@ impl Config {
         let all =
             github.chain(hooks).chain(keys).chain(self.chat.iter().flat_map(|chat| chat.kind.secrets()).map(|it| it.1));
         let all = all.chain(&self.sns.api_destination_secret).chain(&self.commands.slack_signing_secret);
+        let all = all.chain(self.login.as_ref().map(|it| &it.client_secret));
         Mask::new(all.filter_map(|secret| Some(secret.read().ok()?.expose().to_owned())))
     }
 

@@ -112,13 +112,15 @@ pub(super) struct Checker<'a> {
     named: Vec<String>,
     /// Which login at GitHub stands behind each name that asks us.
     pub(super) people: BTreeMap<String, String>,
+    /// Whether people are known by their login at GitHub who are not named here.
+    pub(super) hears_logins: bool,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(reader: Reader<'a>, file: &Path, environment: &'a Environment) -> Self {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
-        Self { reader, base, environment, named: Vec::new(), people: BTreeMap::new() }
+        Self { reader, base, environment, named: Vec::new(), people: BTreeMap::new(), hears_logins: false }
     }
 }
 
@@ -137,7 +139,9 @@ impl Checker<'_> {
         let asks_for_teams = commands.permits.values().any(|it| !it.teams.is_empty());
         let github = GitHub { hears_comments: commands.comments, asks_for_teams, ..github };
         self.people = self.people(raw);
+        self.hears_logins = raw.login.is_some() || github.hears_comments;
         let targets = self.targets(raw, data_dir.as_deref().unwrap_or(Path::new("/")), &chat, &github);
+        let login = self.login(raw, public_url.as_deref(), &targets);
         let retention = self.retentions(raw);
         let calendar = self.calendar(raw).into();
         let catch_up_every = self.parsed(raw.catch_up_every.as_ref(), "catch_up_every", duration);
@@ -157,6 +161,7 @@ impl Checker<'_> {
             calendar,
             chat,
             commands,
+            login,
             ledger,
             catch_up_every: catch_up_every.unwrap_or(Duration::from_secs(300)),
             file: Some(path),
@@ -166,7 +171,7 @@ impl Checker<'_> {
     }
 
     /// A value of the file, unless a variable has it.
-    fn overlaid(&self, variable: &'static str, written: Option<&Written<String>>) -> Option<(String, At)> {
+    pub(super) fn overlaid(&self, variable: &'static str, written: Option<&Written<String>>) -> Option<(String, At)> {
         match self.environment.get(variable) {
             Some(value) => Some((value.to_owned(), At::Variable(variable))),
             None => written.map(|it| (it.value.clone(), At::Span(it.span.clone()))),

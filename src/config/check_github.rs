@@ -154,7 +154,10 @@ impl GitHub {
     pub fn site_of(api_url: &str) -> String {
         match api_url.trim_end_matches('/') {
             API_URL => "https://github.com".to_owned(),
-            other => other.trim_end_matches("/api/v3").to_owned(),
+            other => match other.strip_prefix("https://api.") {
+                Some(host) if host.ends_with(".ghe.com") => format!("https://{host}"),
+                Some(_) | None => other.trim_end_matches("/api/v3").to_owned(),
+            },
         }
     }
 

@@ -16,11 +16,13 @@ impl Config {
         let token = self.github.token.iter().map(|it| ("GitHub token", it));
         let keys = self.github.apps.iter().map(|it| ("GitHub App's key", &it.private_key));
         let events = self.sns.api_destination_secret.iter().map(|it| ("EventBridge secret", it));
+        let login = self.login.iter().map(|it| ("client secret", &it.client_secret));
         let chats = self.chat.iter().flat_map(|it| it.kind.secrets());
         let secrets = webhooks
             .chain(token)
             .chain(keys)
             .chain(events)
+            .chain(login)
             .chain(chats)
             .map(|(about, secret)| secret_of(about, secret));
         secrets.chain([self.address()]).collect()

@@ -15,6 +15,7 @@ mod check_commands;
 mod check_freeze;
 mod check_gates;
 mod check_github;
+mod check_login;
 mod check_mail;
 mod check_on_github;
 mod check_promotions;
@@ -28,6 +29,7 @@ mod mail;
 mod owners;
 mod proxies;
 mod raw;
+mod raw_login;
 mod secret;
 mod topic;
 mod values;
@@ -35,7 +37,7 @@ mod whereabouts;
 mod written;
 
 pub use as_meant::{
-    Chat, ChatKind, Commands, Config, GitHub, GitHubApp, Hook, LedgerOptions, Server, Sns, Worded, Words,
+    Chat, ChatKind, Commands, Config, GitHub, GitHubApp, Hook, LedgerOptions, Login, Server, Sns, Worded, Words,
 };
 pub use check::EXAMPLE;
 pub use environment::Environment;

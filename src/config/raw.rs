@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::raw_login::RawLogin;
 use super::written::{Read, Reader, Table, Written, join, key, read_as_table, read_written, table, unknown};
 use crate::domain::Finding;
 
@@ -26,6 +27,7 @@ table! {
         target: Vec<Written<RawTarget>>,
         chat: Vec<Written<RawChat>>,
         commands: RawCommands,
+        login: RawLogin,
     }
 }
 

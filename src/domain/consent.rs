@@ -18,14 +18,21 @@ use super::plan::{Cause, Order};
 /// How long people have unless the configuration says so.
 pub const APPROVE_WITHIN_S: u64 = 24 * 60 * 60;
 
-/// What the names of those have behind their login who ask from chat or in a comment. No token has a blank in its name.
-const CHAT: [&str; 2] = [" on GitHub", " on Slack"];
+/// What the names of those have behind their login who ask from chat or in a comment, or signed in with GitHub. No token has a
+/// blank in its name.
+const GITHUB: &str = " on GitHub";
+const SLACK: &str = " on Slack";
 
-/// The login at GitHub of somebody who asks from chat or in a comment, as their name in the audit trail has it: of a person,
-/// where a bot asks for whom nobody knows.
+/// The login at GitHub of somebody who asks from chat, in a comment or signed in with GitHub, as their name in the audit trail
+/// has it: of a person, where a bot asks for whom nobody knows.
 pub fn login_in(actor: &str) -> Option<&str> {
-    let login = CHAT.iter().find_map(|place| actor.strip_suffix(place));
+    let login = [GITHUB, SLACK].iter().find_map(|place| actor.strip_suffix(place));
     login.filter(|it| !it.ends_with("[bot]"))
+}
+
+/// Who somebody of this login is in the audit trail, where GitHub itself says that it is they.
+pub fn on_github(login: &str) -> String {
+    format!("{login}{GITHUB}")
 }
 
 /// What a target asks for before anything is released to it.

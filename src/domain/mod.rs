@@ -32,6 +32,7 @@
 //! | outage | that a place takes no report at all: since when, why, and how much waits for it | [`Outage`] |
 
 mod access;
+mod admission;
 mod aftermath;
 mod approval;
 mod backoff;
@@ -78,6 +79,7 @@ mod verify;
 mod wording;
 
 pub use access::{Act, Denied, Grant, Role, Subject};
+pub use admission::Admission;
 pub use aftermath::{Declined, Rollback};
 pub use approval::Approval;
 pub use backoff::{backoff, due};
@@ -87,7 +89,7 @@ pub use codedeploy::{
     CodeDeploySpec, DeployOptions, OverrideAlarms, Platform, RevisionForm, RollbackOn, ScalingProcess, SuccessOn, Tag,
     TargetInstances, Variable,
 };
-pub use consent::{APPROVE_WITHIN_S, Approvers, Consent, login_in};
+pub use consent::{APPROVE_WITHIN_S, Approvers, Consent, login_in, on_github};
 pub use cron::Cron;
 pub use deployment::{Deployment, Misplaced, Stumble};
 pub use event::{Ask, BodyAt, BotEvent, DeliveryEvent, DeploymentEvent, PlanLine, Relation, Request};

@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use super::keyring::{self, Keyring, Token, write_private};
-use super::sessions::{Way, csrf, fresh};
+use super::sessions::{Guest, Holder, Way, csrf, fresh};
 use crate::domain::{Failure, Grant, Pattern, Role, TokenName};
 
 /// What the token's file is called.
@@ -195,8 +195,11 @@ impl Tokens {
     /// Who has a session of that secret name.
     pub(super) fn session(&self, name: &str, now: Timestamp) -> Option<Known> {
         let mut ring = self.ring();
-        let (token, seen) = ring.sessions.find(name, now)?;
-        let (grant, used) = ring.holder(&self.admin, &token, now)?;
+        let (holder, seen) = ring.sessions.find(name, now)?;
+        let (grant, used) = match holder {
+            Holder::Token(token) => ring.holder(&self.admin, &token, now)?,
+            Holder::Guest(guest) => (guest.grant(), false),
+        };
         Some(Known { grant, csrf: Some(csrf(name)), news: seen || used })
     }
 
@@ -204,13 +207,24 @@ impl Tokens {
     pub(super) fn sign_in(&self, token: &str, now: Timestamp) -> Option<(Grant, String)> {
         let (token, mut ring) = (digest(token), self.ring());
         let (grant, _) = ring.holder(&self.admin, &token, now)?;
-        Some((grant, ring.sessions.begin(&token, now)))
+        Some((grant, ring.sessions.begin(Holder::Token(token), now)))
     }
 
     /// Opens a session for the administrator, if the secret is that of a link that nobody has used.
     pub(super) fn sign_in_once(&self, once: &str, now: Timestamp) -> Option<(Grant, String)> {
         let known = self.way().redeem(once);
-        known.then(|| (admin(), self.ring().sessions.begin(&self.admin, now)))
+        known.then(|| (admin(), self.ring().sessions.begin(Holder::Token(self.admin.clone()), now)))
+    }
+
+    /// Opens a session for somebody whom GitHub spoke for, let in by these rules, and gives its secret name.
+    pub(super) fn sign_in_by_github(&self, grant: Grant, rules: &str, now: Timestamp) -> String {
+        let Grant { actor, role, targets } = grant;
+        self.ring().sessions.begin(Holder::Guest(Guest { actor, role, targets, rules: digest(rules) }), now)
+    }
+
+    /// Signs out whom GitHub let in by other rules than these; everybody of them, where there are none.
+    pub fn admit_by(&self, rules: Option<&str>) {
+        self.ring().sessions.end_guests_but(rules.map(digest).as_deref());
     }
 
     /// Ends a session.

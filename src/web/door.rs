@@ -185,7 +185,11 @@ pub(super) fn whose(request: &HttpRequest, state: &WebState) -> IpAddr {
 
 /// The name of the session that a browser says it has.
 pub(super) fn session_name<'a>(request: &'a HttpRequest, state: &WebState) -> Option<&'a str> {
-    let name = cookie_name(state.secure);
+    cookie_of(request, cookie_name(state.secure))
+}
+
+/// What a browser has kept under a name.
+pub(super) fn cookie_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     let lines = request.headers().get_all(COOKIE).filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

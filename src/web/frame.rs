@@ -260,11 +260,21 @@ pub(super) struct AuditSheet {
     pub(super) found: AuditPage,
 }
 
+impl LoginPage<'_> {
+    /// The way to GitHub, and on from there.
+    fn start(&self) -> String {
+        let next: String = form_urlencoded::byte_serialize(self.next.as_bytes()).collect();
+        format!("/login/start?next={next}")
+    }
+}
+
 /// `/login`.
 #[derive(Template)]
 #[template(path = "login.html", config = "src/web/askama.toml")]
 pub(super) struct LoginPage<'a> {
     pub(super) next: &'a str,
+    /// Whether people sign in with GitHub, too.
+    pub(super) github: bool,
     pub(super) wrong: Option<&'a str>,
 }
 
@@ -279,7 +289,7 @@ pub(super) struct ErrorPage<'a> {
     pub(super) code: Option<&'a str>,
 }
 
-/// A page that asks for itself again.
+/// A page that asks for itself again, or for another of ours.
 #[derive(Template)]
 #[template(path = "bounce.html", config = "src/web/askama.toml")]
 pub(super) struct BouncePage<'a> {

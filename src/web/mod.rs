@@ -15,6 +15,7 @@ mod feed;
 mod foretold;
 mod forms;
 mod frame;
+mod github;
 mod keyring;
 mod log;
 mod login;
@@ -28,6 +29,7 @@ mod respond;
 mod sessions;
 mod stream;
 mod tokens;
+mod trip;
 
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ use actix_web::{Resource, Route};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::Asks;
+use crate::asking::{Admissions, Asks};
 use crate::board::{Board, Figures};
 use crate::clients::{Clock, Telling};
 use crate::config::Proxies;
@@ -56,6 +58,8 @@ pub struct WebState {
     pub asks: Arc<dyn Asks>,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// Who is let in because GitHub says who they are; nothing where nobody is.
+    pub admissions: Option<Arc<Admissions>>,
     /// Who of those turned away the log tells of.
     pub telling: Telling,
     /// What time it is.
@@ -111,6 +115,8 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
         )
         .service(web::resource("/assets/{name}").get(assets::asset))
         .service(small("/login").get(login::form).post(login::sign_in))
+        .service(web::resource("/login/start").get(github::away))
+        .service(web::resource("/login/github").get(github::back))
         .service(small("/logout").post(login::sign_out))
         .service(web::resource("/badge/{name}").get(badge::badge))
         .service(web::resource("/").get(pages::targets))

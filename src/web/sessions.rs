@@ -1,6 +1,6 @@
 //! Who is signed in with a browser, and who may try to. Pure: times come in, and `keyring` keeps what must outlive us.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,17 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{digest, random_name};
 use crate::config::source_of;
+use crate::domain::{Grant, Pattern, Role};
 
 /// How long a session lives at most: a working week and a weekend.
 const LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long one lives that GitHub opened: who has left an organisation is not let in again after that.
+pub(super) const LIVES_BY_GITHUB: SignedDuration = SignedDuration::from_hours(12);
 /// How long it lives unused: a weekend.
 const IDLES: SignedDuration = SignedDuration::from_hours(72);
 /// How often a use is worth being written down.
 pub(super) const NOTED: SignedDuration = SignedDuration::from_mins(10);
-/// How many sessions there may be at once; the one that would end first makes room.
+/// How many sessions there may be at once; the oldest makes room.
 const MOST: usize = 1000;
 /// How many one-time links may be unused at once.
 const LINKS: usize = 16;
+/// How many states that came back are remembered; each that is forgotten is of a code that GitHub takes once.
+const SPENT: usize = 1000;
 /// How many wrong tokens a source may send in a minute: an address, or a network of IPv6.
 const TRIES: u32 = 10;
 /// How long a source that sent more is not listened to.
@@ -30,15 +35,38 @@ const SOURCES: usize = 10_000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     name: String,
-    /// The digest of the token that it was opened with: it ends with that token.
+    /// The digest of the token that it was opened with: it ends with that token. Empty where GitHub let somebody in.
     token: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guest: Option<Guest>,
     since: Timestamp,
     seen: Timestamp,
 }
 
+/// Somebody whom GitHub spoke for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Guest {
+    pub(super) actor: String,
+    pub(super) role: Role,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) targets: Vec<Pattern>,
+    /// What tells the rules by which they were let in.
+    pub(super) rules: String,
+}
+
+/// Whom a session is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Whoever had the token of this digest.
+    Token(String),
+    /// Somebody whom GitHub spoke for.
+    Guest(Guest),
+}
+
 impl Session {
     fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.since) >= LIVES || now.duration_since(self.seen) >= IDLES
+        let lives = if self.guest.is_some() { LIVES_BY_GITHUB } else { LIVES };
+        now.duration_since(self.since) >= lives || now.duration_since(self.seen) >= IDLES
     }
 
     /// Notes a use; whether that is worth being written down.
@@ -51,30 +79,47 @@ impl Session {
     }
 }
 
+impl Guest {
+    /// Who that is, and how far they may go.
+    pub(super) fn grant(self) -> Grant {
+        Grant { actor: self.actor, role: self.role, targets: self.targets }
+    }
+}
+
 /// The sessions of one bot.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Sessions(Vec<Session>);
 
 impl Sessions {
-    /// Opens a session with a token of this digest, and gives its secret name.
-    pub(super) fn begin(&mut self, token: &str, now: Timestamp) -> String {
+    /// Opens a session, and gives its secret name.
+    pub(super) fn begin(&mut self, holder: Holder, now: Timestamp) -> String {
         self.0.retain(|session| !session.is_over(now));
         if self.0.len() >= MOST {
-            // They lie in the order of their begin, which is that of their end.
+            // They lie in the order of their begin.
             self.0.remove(0);
         }
         let name = fresh();
-        self.0.push(Session { name: digest(&name), token: token.to_owned(), since: now, seen: now });
+        let (token, guest) = match holder {
+            Holder::Token(token) => (token, None),
+            Holder::Guest(guest) => (String::new(), Some(guest)),
+        };
+        self.0.push(Session { name: digest(&name), token, guest, since: now, seen: now });
         name
     }
 
-    /// The digest of the token that a session was opened with, and whether this use is worth being written down.
-    pub(super) fn find(&mut self, name: &str, now: Timestamp) -> Option<(String, bool)> {
+    /// Whom a session is of, and whether this use is worth being written down.
+    pub(super) fn find(&mut self, name: &str, now: Timestamp) -> Option<(Holder, bool)> {
         let name = digest(name);
         let session = self.0.iter_mut().find(|session| session.name == name && !session.is_over(now))?;
         let worth = session.note(now);
-        Some((session.token.clone(), worth))
+        let holder = session.guest.clone().map_or_else(|| Holder::Token(session.token.clone()), Holder::Guest);
+        Some((holder, worth))
+    }
+
+    /// Ends those that GitHub opened by other rules than these, or all of them where there are none.
+    pub(super) fn end_guests_but(&mut self, rules: Option<&str>) {
+        self.0.retain(|session| session.guest.as_ref().is_none_or(|guest| Some(guest.rules.as_str()) == rules));
     }
 
     /// Ends a session; whether there was one.
@@ -106,6 +151,8 @@ pub(super) fn csrf(name: &str) -> String {
 #[derive(Default)]
 pub(super) struct Way {
     links: Vec<String>,
+    /// States that GitHub has sent back, the newest last.
+    spent: VecDeque<String>,
     wrong: HashMap<IpAddr, Wrong>,
 }
 
@@ -131,6 +178,18 @@ impl Way {
         let before = self.links.len();
         self.links.retain(|link| *link != secret);
         self.links.len() < before
+    }
+
+    /// Whether a state comes back from GitHub for the first time.
+    pub(super) fn spend(&mut self, state: &str) -> bool {
+        if self.spent.iter().any(|it| it == state) {
+            return false;
+        }
+        if self.spent.len() >= SPENT {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(state.to_owned());
+        true
     }
 
     /// How long an address has to wait before it may try a token again.
@@ -165,12 +224,17 @@ pub(super) fn fresh() -> String {
 mod tests {
     use super::*;
 
+    fn of(token: &str) -> Holder {
+        Holder::Token(token.into())
+    }
+
     #[test]
     fn a_session_ends_by_itself_or_at_once_or_with_its_token() {
         let mut sessions = Sessions::default();
         let start = Timestamp::UNIX_EPOCH;
-        let (one, other, third) = (sessions.begin("a", start), sessions.begin("a", start), sessions.begin("b", start));
-        assert_eq!(sessions.find(&one, start), Some(("a".into(), false)));
+        let (one, other, third) =
+            (sessions.begin(of("a"), start), sessions.begin(of("a"), start), sessions.begin(of("b"), start));
+        assert_eq!(sessions.find(&one, start), Some((of("a"), false)));
         assert!(sessions.find("", start).is_none());
         assert!(sessions.end(&other) && !sessions.end(&other));
         assert!(sessions.find(&other, start).is_none());
@@ -182,23 +246,50 @@ mod tests {
     fn a_session_that_is_used_lives_a_week_and_one_that_is_not_a_weekend() {
         let mut sessions = Sessions::default();
         let start = Timestamp::UNIX_EPOCH;
-        let (used, idle) = (sessions.begin("a", start), sessions.begin("a", start));
+        let (used, idle) = (sessions.begin(of("a"), start), sessions.begin(of("a"), start));
         let hours = |hours| start + SignedDuration::from_hours(hours);
         for at in (24..168).step_by(24) {
-            assert_eq!(sessions.find(&used, hours(at)), Some(("a".into(), true)), "{at}");
-            assert_eq!(sessions.find(&used, hours(at)), Some(("a".into(), false)), "once in ten minutes is enough");
+            assert_eq!(sessions.find(&used, hours(at)), Some((of("a"), true)), "{at}");
+            assert_eq!(sessions.find(&used, hours(at)), Some((of("a"), false)), "once in ten minutes is enough");
         }
         assert!(sessions.find(&idle, hours(72)).is_none());
         assert!(sessions.find(&used, hours(168)).is_none());
     }
 
     #[test]
+    fn a_session_that_github_opened_lives_half_a_day_and_ends_with_the_rules_that_let_it_in() {
+        let mut sessions = Sessions::default();
+        let start = Timestamp::UNIX_EPOCH;
+        let guest = |rules: &str| {
+            let (actor, role, rules) = ("ada on GitHub".into(), Role::Deploy, rules.into());
+            Holder::Guest(Guest { actor, role, targets: vec![], rules })
+        };
+        let (old, new, token) =
+            (sessions.begin(guest("old"), start), sessions.begin(guest("new"), start), sessions.begin(of("a"), start));
+        let at = |minutes| start + SignedDuration::from_mins(minutes);
+        assert_eq!(sessions.find(&new, at(12 * 60 - 1)).map(|it| it.0), Some(guest("new")));
+        assert!(sessions.find(&new, at(12 * 60)).is_none(), "however much it was used");
+        sessions.end_guests_but(Some("new"));
+        assert!(sessions.find(&old, start).is_none() && sessions.find(&new, start).is_some());
+        sessions.end_guests_but(None);
+        assert!(sessions.find(&new, start).is_none() && sessions.find(&token, start).is_some());
+    }
+
+    #[test]
+    fn a_state_comes_back_once() {
+        let mut way = Way::default();
+        assert!(way.spend("a") && !way.spend("a") && way.spend("b"));
+        (0..2 * SPENT).for_each(|it| assert!(way.spend(&it.to_string())));
+        assert_eq!(way.spent.len(), SPENT);
+    }
+
+    #[test]
     fn the_oldest_session_makes_room() {
         let mut sessions = Sessions::default();
         let start = Timestamp::UNIX_EPOCH;
-        let first = sessions.begin("a", start);
-        let second = sessions.begin("a", start);
-        (2..=MOST).for_each(|_| drop(sessions.begin("a", start)));
+        let first = sessions.begin(of("a"), start);
+        let second = sessions.begin(of("a"), start);
+        (2..=MOST).for_each(|_| drop(sessions.begin(of("a"), start)));
         assert!(sessions.find(&first, start).is_none() && sessions.find(&second, start).is_some());
     }
 

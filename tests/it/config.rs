@@ -4,6 +4,7 @@
 mod codedeploy;
 mod gates;
 mod github;
+mod login;
 mod on_github;
 mod promotions;
 

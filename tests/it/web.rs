@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod asking;
 mod confirm;
+mod github;
 mod lists;
 mod openapi;
 mod pages;

@@ -9,6 +9,8 @@ pub(crate) mod apps;
 pub(crate) mod hooks;
 #[path = "github/limits.rs"]
 mod limits;
+#[path = "github/oauth.rs"]
+pub(crate) mod oauth;
 #[path = "github/people.rs"]
 mod people;
 #[path = "github/permissions.rs"]
@@ -108,6 +110,7 @@ struct State {
     check_runs: Vec<checks::CheckRun>,
     sayings: sayings::Sayings,
     people: people::People,
+    oauth: oauth::OAuth,
     script: BTreeMap<Route, VecDeque<Trouble>>,
     apps: apps::Apps,
     /// The scopes of the token, where it is a classic one.
@@ -325,12 +328,19 @@ impl Shared {
         if header("user-agent").is_empty() || asked.headers.get_all("user-agent").count() != 1 {
             return problem(403, "Request forbidden by administrative rules. One User-Agent header, please.");
         }
+        if asked.path[0] == "login" {
+            return self.login(asked);
+        }
         if header("x-github-api-version") != "2022-11-28" {
             return problem(400, "say which version of the API is meant");
         }
         let authorization = header("authorization").to_owned();
-        let mut state = self.state.lock().unwrap();
         let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
+        let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
+        if let Some(answer) = self.shown_to_person(bearer, &path) {
+            return answer;
+        }
+        let mut state = self.state.lock().unwrap();
         let State { apps, hooks, .. } = &mut *state;
         if let Some(answer) = apps.answer(asked, bearer, hooks) {
             return answer;
@@ -340,7 +350,6 @@ impl Shared {
             None if authorization.is_empty() || bearer == state.token => apps::Shown::Token(state.withheld.clone()),
             None => return problem(401, "Bad credentials"),
         };
-        let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         let (name, rest) = match path.as_slice() {
             ["api", "v3", "repos", owner, name, rest @ ..] => (format!("{owner}/{name}"), rest),
             ["api", "v3", "repositories", id, rest @ ..] => {

@@ -96,7 +96,7 @@ impl GitHubClient {
 
     async fn granted(&self, scopes: Option<&str>) -> Result<Granted, GitHubError> {
         Ok(match self.identity() {
-            Identity::Nobody | Identity::App(_) => Granted::Nothing,
+            Identity::Nobody | Identity::Person(_) | Identity::App(_) => Granted::Nothing,
             Identity::Installed(access) => Granted::Exactly(access.app().id, access.granted(self.wire()).await?),
             Identity::Token(_) => match scopes {
                 Some(scopes) => {

@@ -14,12 +14,12 @@ use serde::de::DeserializeOwned;
 use super::app::{self, Access, App};
 use super::budget::{Budget, Spend};
 use super::error::GitHubError;
-use super::identity::Identity;
+use super::identity::{Identity, bearer};
 use super::permission::Feature;
 use super::seen::Known;
 use super::wire::{Answer, Asked, JSON, Reply, Wire};
 use crate::clients::Clock;
-use crate::config::{GitHub, GitHubApp};
+use crate::config::{GitHub, GitHubApp, Secret};
 use crate::domain::{RepositoryName, Target};
 
 /// GitHub, or a GitHub Enterprise server, in every name that the configuration gives. Clones share connections, tokens of
@@ -89,6 +89,12 @@ impl GitHubClients {
             budget: app.budget_of(&app::owner(repository)),
         });
         client.clone()
+    }
+
+    /// The client of somebody who signs in: GitHub shows it what they see.
+    pub fn of_person(&self, token: &Secret) -> Result<GitHubClient, GitHubError> {
+        let identity = Arc::new(Identity::Person(bearer(token.expose())?));
+        Ok(GitHubClient { wire: self.0.wire.clone(), identity, budget: Arc::new(Budget::new(true)) })
     }
 
     /// What is done at GitHub for a target, by deployments and by commands, in the name of an App or not.
@@ -179,7 +185,7 @@ impl GitHubClient {
     pub fn is_somebody(&self) -> bool {
         match *self.identity {
             Identity::Nobody => false,
-            Identity::Token(_) | Identity::Installed(_) | Identity::App(_) => true,
+            Identity::Token(_) | Identity::Person(_) | Identity::Installed(_) | Identity::App(_) => true,
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) enum Identity {
     Nobody,
     /// Whoever the token belongs to. It is read for every request, so that a new one needs no restart.
     Token(SecretRef),
+    /// A person, who shows us what they see for as long as they sign in.
+    Person(HeaderValue),
     /// An App, for one repository.
     Installed(Access),
     /// An App, for itself.
@@ -30,6 +32,7 @@ impl Identity {
                 let token = token.read().map_err(|error| GitHubError::NoToken { why: error.to_string() })?;
                 bearer(token.expose()).map(Some)
             }
+            Self::Person(shown) => Ok(Some(shown.clone())),
             Self::Installed(access) => access.token(wire).await.map(Some),
             Self::App(app) => app.jwt(wire.clock.now()).map(Some),
         }

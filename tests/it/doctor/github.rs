@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Surroundings, complaints};
 use crate::cli::landfall_with;
 use crate::worlds::github::hooks::well;
+use crate::worlds::github::oauth::{CLIENT, CLIENT_SECRET};
 
 const DOOR: &str = "https://deploy.example.com/webhooks/github";
 const SETTINGS: &str = "/acme/shop/settings/hooks/7";
@@ -182,4 +183,25 @@ fn an_app_that_cannot_speak_is_told_with_what_to_do_and_without_any_secret() {
     for secret in it.github.secrets() {
         assert!(!all.contains(&secret), "a secret was told");
     }
+}
+
+/// Without a person GitHub says no more than whether the secret is right.
+#[test]
+fn the_secret_for_signing_in_is_shown_to_github() {
+    let it = Surroundings::well();
+    it.keep("client-secret", &format!("{CLIENT_SECRET}\n"));
+    let rule = "[[login.allow]]\nrole = \"read\"\npeople = [\"ada\"]";
+    it.configure(&format!(
+        "[login]\nclient_id = \"{CLIENT}\"\nclient_secret = {{ file = \"client-secret\" }}\n{rule}\n"
+    ));
+    let ran = it.doctor(&[]);
+    assert_eq!(complaints(&ran.out), [""; 0], "{}", ran.out);
+    assert!(ran.out.contains("people come back to https://deploy.example.com/login/github"), "{}", ran.out);
+    it.keep("client-secret", "another\n");
+    let (exit, told) = it.told(&[]);
+    assert_eq!((exit, told.len()), (1, 1), "{told:?}");
+    assert!(told[0].contains(&format!("does not take the client id `{CLIENT}`")), "{told:?}");
+    assert!(told[0].contains("[clients/login-credentials] | do: copy `client_id`"), "{told:?}");
+    it.github.sign_in_is_down(true);
+    assert!(it.told(&[]).1[0].contains("[clients/github-unavailable]"));
 }

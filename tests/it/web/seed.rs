@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
-use landfall::asking::{AskError, Asked, Asks, Foreseen};
+use landfall::asking::{Admissions, AskError, Asked, Asks, Foreseen};
 use landfall::board::{Board, Figures};
 use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
@@ -86,6 +86,7 @@ impl World {
             board,
             asks: Arc::new(Straight(ledger.clone())),
             tokens,
+            admissions: None,
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: setup.public_reads,
@@ -105,6 +106,13 @@ impl World {
 
     /// The same, as a new process would find it.
     pub(crate) fn restarted(&self) -> Self {
+        self.admitting(self.state.admissions.clone())
+    }
+
+    /// The same, as a new process would find it that lets these people in.
+    pub(crate) fn admitting(&self, admissions: Option<Arc<Admissions>>) -> Self {
+        let tokens = Arc::new(Tokens::open(self.directory.path()).unwrap());
+        tokens.admit_by(admissions.as_ref().map(|it| it.rules()).as_deref());
         let WebState {
             board,
             figures,
@@ -115,6 +123,7 @@ impl World {
             secure,
             streams,
             stop,
+            admissions: _,
             tokens: _,
             telling: _,
             proxies,
@@ -123,7 +132,8 @@ impl World {
             board: board.clone(),
             figures: figures.clone(),
             asks: asks.clone(),
-            tokens: Arc::new(Tokens::open(self.directory.path()).unwrap()),
+            tokens,
+            admissions,
             telling: Telling::default(),
             clock: clock.clone(),
             public_reads: *public_reads,

@@ -13,7 +13,7 @@ pub(super) struct People {
     /// Login to `role_name`.
     levels: BTreeMap<String, String>,
     /// `organisation/team/login` to the state of the membership.
-    members: BTreeMap<String, String>,
+    pub(super) members: BTreeMap<String, String>,
     /// Pull requests by number, as GitHub tells them.
     heads: BTreeMap<u64, Value>,
     /// `issues/comments/12` or `comments/12`, and the sign.
