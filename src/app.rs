@@ -30,7 +30,7 @@ use crate::clients::aws::Aws;
 use crate::clients::github::GitHubClients;
 use crate::clients::{Clock, Telling};
 use crate::conductor::{self, Before, CatchUp, Conductor};
-use crate::config::{ChatKind, Config, GitHub};
+use crate::config::{Chat, ChatKind, Config, GitHub};
 use crate::domain::{BotEvent, EngineSpec, Failure, Stream, Target, plainly};
 use crate::engine::codedeploy::{self, Accounts, CodeDeployEngine};
 use crate::engine::host::HostEngine;
@@ -174,16 +174,13 @@ impl App {
         let targets: Arc<[Arc<Target>]> = config.targets.clone().into();
         let asks = conductor::Asks { ledger: ledger.clone(), world: world.clone(), targets: targets.clone() };
         let upkeep = Upkeep::new(ledger.clone(), world.clone(), targets.clone(), rules(&config), upkeep_pace);
-        let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
-        let admissions = config.login.as_ref().map(|it| Arc::new(Admissions::new(it, &config.github, &github)));
-        tokens.admit_by(admissions.as_ref().map(|it| it.rules()).as_deref());
+        let (tokens, admissions) = who_is_let_in(&config, &github)?;
         let stop = CancellationToken::new();
         let (conductor, hear) = Conductor::open(ledger.clone(), world.clone(), &targets).await?.hearing();
         let board = board(&config, &ledger, &clock, &world);
         let figures = Figures::new(board.clone());
-        let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
         let hear: Hear = Arc::new(hear);
-        let intake = intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))?.hearing(hear.clone());
+        let intake = intake(&config, &ledger, &clock)?.hearing(hear.clone());
         let before = ask_for(intake.missed(&github));
         let desk: Arc<dyn Asks> = Arc::new(Desk(asks.clone(), upkeep.clone(), ledger.clone()));
         let commands = Commands::new(desk.clone(), board.clone(), &config, &github);
@@ -224,8 +221,7 @@ impl App {
         };
         let mut reports = vec![tell("what tells GitHub", Sink::all(&github))];
         for chat in &config.chat {
-            let place = ChatPlace::new(chat, &sources, &clock, &GitHub::site_of(&config.github.api_url));
-            reports.push(tell("what tells chat", vec![Sink::Chat(Arc::new(place))]));
+            reports.push(tell("what tells chat", vec![place(chat, &config, &sources, &clock)]));
         }
         info!(%address, targets = config.targets.len(), "landfall {} is ready", env!("CARGO_PKG_VERSION"));
         Ok(Self {
@@ -415,6 +411,24 @@ fn world(config: &Config, sources: &Sources, parts: Parts, accounts: Accounts) -
     Ok(World::new(sources.clone(), stores, engines, clock, spool, probe)
         .heeding(config.calendar.clone())
         .masked(config.mask()))
+}
+
+/// The tokens, and who may come with an account of GitHub.
+fn who_is_let_in(config: &Config, github: &GitHubClients) -> Result<(Arc<Tokens>, Option<Arc<Admissions>>), AppError> {
+    let tokens = Arc::new(Tokens::open(&config.data_dir).map_err(|it| AppError::Need(it.failure()))?);
+    let admissions = config.login.as_ref().map(|it| Arc::new(Admissions::new(it, &config.github, github)));
+    tokens.admit_by(admissions.as_ref().map(|it| it.rules()).as_deref());
+    Ok((tokens, admissions))
+}
+
+fn intake(config: &Arc<Config>, ledger: &Ledger, clock: &Clock) -> Result<IntakeState, AppError> {
+    let intake = IntakeState::new(ledger.clone(), config.clone(), clock.clone());
+    intake.map_err(|error| AppError::Need(unusable(&config.data_dir, &error)))
+}
+
+fn place(chat: &Chat, config: &Config, sources: &Sources, clock: &Clock) -> Sink {
+    let site = GitHub::site_of(&config.github.api_url);
+    Sink::Chat(Arc::new(ChatPlace::new(chat, sources, clock, &site)))
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {

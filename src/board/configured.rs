@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,7 @@ use crate::domain::{
 };
 
 /// A target with its configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TargetDetail {
     /// What a list shows too.
     #[serde(flatten)]
@@ -27,7 +28,7 @@ pub struct TargetDetail {
 }
 
 /// A target's keys and their values, sorted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Configuration(pub Map<String, Value>);
 

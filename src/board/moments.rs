@@ -4,6 +4,7 @@
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::BadQuery;
@@ -17,7 +18,7 @@ use crate::ledger::Filter;
 const SUCCESSES: usize = 50;
 
 /// What was live at a target at a moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct MomentView {
     /// The target.
     pub target: TargetName,

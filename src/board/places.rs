@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reading::{Answer, Inside};
@@ -15,7 +16,7 @@ use crate::domain::{
 use crate::ledger::Filter;
 
 /// How what is live at a target stands to the newest commit that was heard of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DriftView {
     /// The newest commit: one that is on its way, or else the newest that was handled.
     pub sha: CommitSha,
@@ -34,7 +35,7 @@ pub struct DriftView {
 }
 
 /// A deployment in a target's lane: the one that runs, or one that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LaneView {
     /// Its id.
     pub deployment: DeploymentId,

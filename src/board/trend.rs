@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reading::{Answer, Board, Inside};
@@ -42,7 +43,7 @@ pub const DEFINITIONS: [(&str, &str); 4] = [
 ];
 
 /// A target's figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TrendView {
     /// The target.
     pub target: TargetName,
@@ -59,7 +60,7 @@ pub struct TrendView {
 }
 
 /// The figures of a period.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Period {
     /// When it began.
     pub from: Timestamp,
@@ -82,9 +83,10 @@ pub struct Period {
 }
 
 /// A day of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Day {
     /// Which.
+    #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
     /// How many changes became live.
     pub succeeded: usize,

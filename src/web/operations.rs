@@ -8,13 +8,14 @@ use super::requests::{AskedView, Asking, KEY_HEADER};
 use super::tokens::{MadeView, RevokedView, SignedOutView, TokensPage, Wanted};
 use crate::board::{
     AuditPage, DeliveriesPage, DeliveryDetail, DeploymentDetail, DeploymentsPage, DeploymentsQuery, LogPage,
-    TargetsPage, WhyPage,
+    MomentView, TargetDetail, TargetsPage, TrendView, WhyPage,
 };
 use crate::domain::{DeliveryId, DeploymentId, Offset, RepositoryName, TargetName, TokenName};
 
 /// All of them.
 pub(super) fn operations(shapes: &mut Shapes) -> Vec<Operation> {
-    let mut all = reads(shapes);
+    let mut all = places(shapes);
+    all.extend(reads(shapes));
     all.extend(lists(shapes));
     all.extend(writes(shapes));
     all.extend(keys(shapes));
@@ -64,16 +65,53 @@ fn cursor(schema: Value) -> Value {
     query("cursor", schema, "What the page before said; without it, the newest.")
 }
 
+/// What is asked of the targets.
+fn places(shapes: &mut Shapes) -> Vec<Operation> {
+    let name = in_path("name", shapes.taken::<TargetName>(), "A target.");
+    let unknown = vec![(404, "there is no such target")];
+    let at = "A time such as `14:05`, which is the last time that it was so late, `2026-11-22 14:05`, or of RFC 3339; UTC where it names no zone.";
+    let mut at = query("at", json!({ "type": "string" }), at);
+    at["required"] = json!(true);
+    let trend = json!({
+        "application/json": { "schema": shapes.given::<TrendView>() },
+        "text/csv": { "schema": { "type": "string" } },
+    });
+    vec![
+        Operation {
+            answers: vec![(200, "Every target.", as_json(shapes.given::<TargetsPage>()))],
+            ..read("/targets", "targets", "Every target, what is live there, what goes on, what waits and why.")
+        },
+        Operation {
+            parameters: vec![name.clone()],
+            answers: vec![(200, "The target.", as_json(shapes.given::<TargetDetail>()))],
+            refusals: unknown.clone(),
+            ..read(
+                "/targets/{name}",
+                "target",
+                "One target with its configuration, and what `landfall check` finds in it.",
+            )
+        },
+        Operation {
+            parameters: vec![name.clone(), at],
+            answers: vec![(200, "What was live then.", as_json(shapes.given::<MomentView>()))],
+            refusals: unknown.clone(),
+            ..read("/targets/{name}/live", "liveAt", "What was live at a target at a time.")
+        },
+        Operation {
+            parameters: vec![name, query("format", json!({ "type": "string", "enum": ["json", "csv"] }), "As what.")],
+            answers: vec![(200, "The figures of the last 30 days and of the 30 before.", trend)],
+            refusals: unknown,
+            ..read("/targets/{name}/figures", "figures", "How often, how fast and how well a target is deployed to.")
+        },
+    ]
+}
+
 /// What is asked for by its name.
 fn reads(shapes: &mut Shapes) -> Vec<Operation> {
     let id = in_path("id", shapes.taken::<DeploymentId>(), "A deployment.");
     let delivery = in_path("id", shapes.taken::<DeliveryId>(), "A delivery, by the id that GitHub gave it.");
     let sha = in_path("sha", prefix(), "A commit, by the beginning of its hash.");
     vec![
-        Operation {
-            answers: vec![(200, "Every target.", as_json(shapes.given::<TargetsPage>()))],
-            ..read("/targets", "targets", "Every target, what is live there, what goes on, what waits and why.")
-        },
         Operation {
             parameters: vec![id.clone()],
             answers: vec![(200, "The deployment.", as_json(shapes.given::<DeploymentDetail>()))],

@@ -74,7 +74,7 @@ impl Scene {
     async fn sign_in(&self, login: &str) -> (Browser<'_>, Said) {
         self.github.at_the_browser(Some(login));
         let mut browser = self.browser();
-        let back = browser.to_github("/").await;
+        let back = browser.sent_to_github("/").await;
         let said = browser.open(&back).await;
         (browser, said)
     }
@@ -103,7 +103,7 @@ impl Browser<'_> {
     }
 
     /// Clicks on the button, and comes to where GitHub sends it back to, which is not opened.
-    async fn to_github(&mut self, next: &str) -> String {
+    async fn sent_to_github(&mut self, next: &str) -> String {
         let said = self.open(&format!("/login/start?next={next}")).await;
         assert_eq!(said.status, 303, "{}", said.body);
         let client = reqwest::Client::builder().no_proxy().user_agent("browser");
@@ -163,7 +163,7 @@ async fn somebody_comes_back_to_the_page_that_was_wanted_with_a_cookie_for_half_
     assert!(page.contains("href=\"/login/start?next=%2Fdeployments%3Fstate%3Dfailed\""), "{page}");
     scene.github.at_the_browser(Some("ada"));
     let mut browser = scene.browser();
-    let back = browser.to_github("%2Fdeployments%3Fstate%3Dfailed").await;
+    let back = browser.sent_to_github("%2Fdeployments%3Fstate%3Dfailed").await;
     let said = browser.open(&back).await;
     assert!(
         said.body.contains("content=\"0;url=/deployments?state=failed\""),
@@ -181,7 +181,7 @@ async fn somebody_comes_back_to_the_page_that_was_wanted_with_a_cookie_for_half_
     scene.world.clock.advance(hours(1));
     assert_eq!(browser.name().await, None);
     for elsewhere in ["//evil.example", "https://evil.example", "%2F%5Cevil.example"] {
-        let back = browser.to_github(elsewhere).await;
+        let back = browser.sent_to_github(elsewhere).await;
         assert!(browser.open(&back).await.body.contains("content=\"0;url=/\""), "{elsewhere}");
     }
 }
@@ -191,10 +191,10 @@ async fn a_code_that_this_browser_did_not_ask_for_opens_nothing() {
     let scene = Scene::new(rules(), Setup::default());
     scene.github.at_the_browser(Some("ada"));
     let (mut hers, mut other) = (scene.browser(), scene.browser());
-    let back = hers.to_github("/").await;
+    let back = hers.sent_to_github("/").await;
     // A link of somebody's own sign-in, opened by somebody else: with no way of theirs, and with another.
     assert_eq!(other.open(&back).await.status, 401);
-    other.to_github("/").await;
+    other.sent_to_github("/").await;
     assert_eq!(other.open(&back).await.status, 401);
     assert_eq!(other.name().await, None);
     // Without its state, or with a wrong one.
@@ -208,7 +208,7 @@ async fn a_code_that_this_browser_did_not_ask_for_opens_nothing() {
     assert_eq!(hers.open(&back).await.status, 200);
     hers.cookies = kept;
     assert_eq!(hers.open(&back).await.status, 401);
-    let again = hers.to_github("/").await;
+    let again = hers.sent_to_github("/").await;
     let state = again.split_once("state=").unwrap().1.to_owned();
     let said = hers.open(&format!("/login/github?code={code}&state={state}")).await;
     assert!(said.status == 401 && said.body.contains("GitHub does not know this sign-in any more"), "{}", said.body);
@@ -229,7 +229,7 @@ async fn who_says_no_at_github_or_meets_trouble_is_told_what_to_do() {
     let scene = Scene::new(rules(), Setup::default());
     let try_it = async || {
         let mut browser = scene.browser();
-        let back = browser.to_github("/targets/blog").await;
+        let back = browser.sent_to_github("/targets/blog").await;
         let said = browser.open(&back).await;
         assert_eq!(said.field("next"), "/targets/blog", "the way on is not lost");
         assert_eq!(browser.name().await, None);
@@ -248,7 +248,7 @@ async fn who_says_no_at_github_or_meets_trouble_is_told_what_to_do() {
     assert!(status == 502 && told.contains("(clients/login-credentials)"), "{status} {told}");
     std::fs::write(scene.secret.path(), CLIENT_SECRET).unwrap();
     scene.github.calls_back("https://deploy.example.com/old");
-    assert!(scene.browser().to_github("/").await.contains("/old?error=redirect_uri_mismatch"));
+    assert!(scene.browser().sent_to_github("/").await.contains("/old?error=redirect_uri_mismatch"));
     scene.github.calls_back(&format!("{SITE}/login/github"));
     scene.github.close("acme");
     let (status, told) = try_it().await;
