@@ -347,6 +347,7 @@ fn rules(config: &Config) -> Rules {
 
 fn board(config: &Config, ledger: &Ledger, clock: &Clock, world: &Arc<World>) -> Board {
     let world = world.clone();
+    let sources = world.sources.clone();
     let engine_of: EngineOf = Arc::new(move |target| world.engines.of(target));
     Board::new(
         ledger.clone(),
@@ -355,7 +356,7 @@ fn board(config: &Config, ledger: &Ledger, clock: &Clock, world: &Arc<World>) ->
         config.calendar.clone(),
         config.public_url.as_deref(),
         &config.github.api_url,
-        Some(engine_of),
+        Some((engine_of, sources)),
     )
     .with_findings(config.findings.clone())
 }

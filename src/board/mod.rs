@@ -5,6 +5,7 @@
 
 mod approving;
 mod audit;
+mod changes;
 mod configured;
 mod distances;
 mod figures;
@@ -22,6 +23,7 @@ mod views;
 
 pub use approving::ApprovalView;
 pub use audit::{AuditEntry, AuditPage};
+pub use changes::{Changes, CommitView, CommitsView};
 pub use configured::{Configuration, TargetDetail};
 pub use distances::Distances;
 pub use figures::Figures;

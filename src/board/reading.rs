@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::approving::ApprovalView;
 use super::audit::AuditPage;
+use super::changes::Asked;
 use super::distances::Distances;
 use super::log::EngineOf;
 use super::outages::Outages;
@@ -27,6 +28,7 @@ use crate::domain::{
     Finding, Fleet, Lifecycle, Offset, Order, PlanLine, Record, Revision, State, Stream, Target, TargetName, in_chat,
 };
 use crate::ledger::{Filter, Health, Ledger, LedgerError};
+use crate::source::Sources;
 
 /// How many records one look at the ledger takes: some 100 KB.
 const RECORDS_AT_ONCE: usize = 200;
@@ -53,6 +55,8 @@ pub(super) struct Inside {
     pub(super) github: String,
     pub(super) outages: Outages,
     pub(super) engines: Option<EngineOf>,
+    pub(super) sources: Option<Sources>,
+    pub(super) asked: Asked,
     pub(super) searching: Arc<Mutex<()>>,
     pub(super) distances: Distances,
     pub(super) findings: BTreeMap<TargetName, Vec<Finding>>,
@@ -85,7 +89,7 @@ pub(super) type Answer<T> = Result<T, BoardError>;
 
 impl Board {
     /// The board over a ledger. `public_url` is where the dashboard is reached, `github_api` names the GitHub whose
-    /// pages commits are linked to; `engines` finds those that keep logs.
+    /// pages commits are linked to; `outside` finds the engines that keep logs, and the sources.
     pub fn new(
         ledger: Ledger,
         targets: Vec<Arc<Target>>,
@@ -93,9 +97,10 @@ impl Board {
         calendar: Arc<Calendar>,
         public_url: Option<&str>,
         github_api: &str,
-        engines: Option<EngineOf>,
+        outside: Option<(EngineOf, Sources)>,
     ) -> Self {
         let base = public_url.unwrap_or_default().trim_end_matches('/').to_owned();
+        let (engines, sources) = outside.unzip();
         let inside = Inside {
             ledger,
             targets,
@@ -105,6 +110,8 @@ impl Board {
             github: GitHub::site_of(github_api),
             outages: Outages::default(),
             engines,
+            sources,
+            asked: Asked::default(),
             searching: Arc::default(),
             distances: Distances::default(),
             findings: BTreeMap::new(),

@@ -9,7 +9,7 @@ use super::log::{LogSheet, last_under, marked, turns};
 use super::plot::{HIGH, STEP, bars};
 use super::sessions::fresh;
 use crate::board::{
-    AuditPage, Configuration, DEFINITIONS, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail,
+    AuditPage, Changes, Configuration, DEFINITIONS, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail,
     DeploymentView, DeploymentsPage, DeploymentsQuery, EventView, HoldView, Moment, MomentView, Period, Stage,
     TargetView, TrendView,
 };
@@ -233,6 +233,8 @@ pub(super) struct DeploymentSheet {
     pub(super) log: LogSheet,
     /// The last lines of what failed.
     pub(super) last_words: Vec<LogLine>,
+    /// What it brings that was not live before.
+    pub(super) changes: Option<Changes>,
 }
 
 /// `/deliveries`.

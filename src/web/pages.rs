@@ -74,8 +74,9 @@ pub(super) async fn deployment(
     let found = state.board.deployment(id).await?;
     let it = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
     let last_words = it.failure.as_ref().and_then(|it| it.detail.as_deref()).map(LogReading::all).unwrap_or_default();
+    let changes = state.board.changes(id, reader.grant().is_some()).await?;
     let frame = Frame::new(&reader, state.clock.now(), "deployments");
-    page(&DeploymentSheet { frame, it, log, last_words })
+    page(&DeploymentSheet { frame, it, log, last_words, changes })
 }
 
 /// `GET /deliveries`: what GitHub sent.

@@ -77,6 +77,11 @@ impl Place {
     }
 }
 
+/// The log of a deployment's page.
+fn section(page: &str) -> &str {
+    page.split_once("id=\"log\"").unwrap().1.split_once("</section>").unwrap().0
+}
+
 /// The lines of a page: `stream: text`, headings marked.
 fn told(page: &Value) -> Vec<String> {
     let lines = page["lines"].as_array().unwrap().iter();
@@ -159,11 +164,11 @@ fn the_page_has_the_log_without_a_script_and_finds_what_is_searched_for() {
     assert!(log.contains("step 500 of &lt;b&gt;many") && !log.contains("step 5 of") && !page.contains("data-cursor="));
     let older = log.split_once("href=\"?before=").unwrap().1.split_once("#log").unwrap().0;
     let (_, page) = place.get(&format!("/deployments/ID?before={older}"));
-    let log = page.split_once("id=\"log\"").unwrap().1;
+    let log = section(&page);
     assert!(log.contains("step 200 of") && log.contains("Newer lines") && !log.contains("step 400 of"), "{log}");
 
     let (_, page) = place.get("/deployments/ID?q=STEP+49");
-    let log = page.split_once("id=\"log\"").unwrap().1;
+    let log = section(&page);
     assert!(log.contains("11 lines have “STEP 49”"), "{log}");
     assert!(log.contains("<mark>step 49</mark>9 of &lt;b&gt;") && !log.contains("hello"), "{log}");
     let (_, page) = place.get("/deployments/ID?q=%3Cscript%3E");
@@ -217,4 +222,24 @@ fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
     assert!(ran.talk.contains("site failed: "), "{}", ran.talk);
     let ran = place.run(&["logs", "sites"]);
     assert_eq!((ran.exit, ran.talk.contains("did you mean `site`?")), (2, true), "{}", ran.talk);
+}
+
+#[test]
+fn the_page_says_which_commits_came_since_what_was_live_before() {
+    let place = Place::new("exit 0");
+    place.let_go();
+    assert!(!place.get("/deployments/ID").1.contains("id=\"changes\""), "nothing was live before");
+    for page in ["two", "three <b>"] {
+        place.bot.commit(page);
+    }
+    place.bot.deliver("d2", &place.bot.commit("four"));
+    place.bot.settle();
+    let (_, page) = place.get("/deployments/ID");
+    let changes = page.split_once("id=\"changes\"").unwrap().1;
+    assert!(changes.contains("3 commits since"), "{changes}");
+    let at = |text: &str| changes.find(text).unwrap_or_else(|| panic!("`{text}` is not in {changes}"));
+    assert!(at("four") < at("three &#60;b&#62;") && at("three") < at("two"), "{changes}");
+    // The answer is kept: the source is not asked again.
+    fs::rename(place.bot.repo.bare(), place.bot.dir.join("away")).unwrap();
+    assert!(place.get("/deployments/ID").1.contains("3 commits since"));
 }
