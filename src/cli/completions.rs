@@ -17,7 +17,9 @@ use super::server::ServerArgs;
 use super::status::short;
 use super::terminal::say;
 use super::words::Cli;
+use crate::clients::Clock;
 use crate::config::{Config, Environment};
+use crate::domain::{DeliveryId, DeploymentId, TargetName};
 
 /// What a shell sets where it asks for completions; its value is the shell's name.
 const VARIABLE: &str = "_LANDFALL_COMPLETE";
@@ -76,56 +78,68 @@ pub(super) fn at_tab() -> Option<Exit> {
 
 /// Targets.
 pub(super) fn targets() -> ArgValueCandidates {
-    ArgValueCandidates::new(known_targets)
+    ArgValueCandidates::new(|| known_targets(PATIENCE))
 }
 
 /// Deployments, the newest first.
 pub(super) fn deployments() -> ArgValueCandidates {
-    ArgValueCandidates::new(known_deployments)
+    ArgValueCandidates::new(|| known_deployments(PATIENCE))
 }
 
 /// Targets, then deployments.
 pub(super) fn targets_and_deployments() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| in_order(known_targets().into_iter().chain(known_deployments())))
+    ArgValueCandidates::new(|| {
+        let clock = Clock::system();
+        let began = clock.now();
+        let targets = known_targets(PATIENCE);
+        let gone = clock.now().duration_since(began).try_into().unwrap_or(PATIENCE);
+        in_order(targets.into_iter().chain(known_deployments(PATIENCE.saturating_sub(gone))))
+    })
 }
 
 /// Deliveries, the newest first.
 pub(super) fn deliveries() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        told("/api/v1/deliveries", "deliveries", |it| candidate(it["id"].as_str()?, it["text"].as_str()?.to_owned()))
-            .unwrap_or_default()
+        told(PATIENCE, "/api/v1/deliveries", "deliveries", |it| {
+            let id = DeliveryId::parse(it["id"].as_str()?).ok()?;
+            Some(candidate(id.as_str(), it["text"].as_str()?.to_owned()))
+        })
+        .unwrap_or_default()
     })
 }
 
-fn known_targets() -> Vec<CompletionCandidate> {
-    let of_server = told("/api/v1/targets", "targets", |it| {
-        candidate(it["name"].as_str()?, it["repository"].as_str().unwrap_or_default().to_owned())
+fn known_targets(patience: Duration) -> Vec<CompletionCandidate> {
+    let of_server = told(patience, "/api/v1/targets", "targets", |it| {
+        let name = TargetName::parse(it["name"].as_str()?).ok()?;
+        Some(candidate(name.as_str(), it["repository"].as_str().unwrap_or_default().to_owned()))
     });
     of_server.unwrap_or_else(configured_targets)
 }
 
-fn known_deployments() -> Vec<CompletionCandidate> {
-    told("/api/v1/deployments?limit=50", "deployments", |it| {
+fn known_deployments(patience: Duration) -> Vec<CompletionCandidate> {
+    told(patience, "/api/v1/deployments?limit=50", "deployments", |it| {
         let said = |key: &str| it[key].as_str().unwrap_or_default();
         let help = format!("{} {} {} {}", said("target"), said("state"), short(said("sha")), said("title"));
-        candidate(it["id"].as_str()?, help)
+        Some(candidate(&DeploymentId::parse(it["id"].as_str()?).ok()?.to_string(), help))
     })
     .unwrap_or_default()
 }
 
-fn candidate(value: &str, help: String) -> Option<CompletionCandidate> {
-    Some(CompletionCandidate::new(value).help(Some(help.into())))
+/// A shell takes a value into its line: each was parsed, and is what it is said to be.
+fn candidate(value: &str, help: String) -> CompletionCandidate {
+    CompletionCandidate::new(value).help(Some(help.into()))
 }
 
 /// What the server lists there, in its order; nothing where none answers in time.
 fn told(
+    patience: Duration,
     path: &str,
     key: &str,
     candidate: impl Fn(&Value) -> Option<CompletionCandidate>,
 ) -> Option<Vec<CompletionCandidate>> {
     let environment = Environment::of_process();
     let server = usual(&environment).find_silently(&environment)?;
-    let answer = server.get_within(PATIENCE, path);
+    let answer = server.get_within(patience, path);
     // Its end would wait for a name that is still being looked up.
     std::mem::forget(server);
     let answer = answer.ok()?;

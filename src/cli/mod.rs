@@ -27,6 +27,7 @@ mod live;
 mod log;
 mod logs;
 mod man;
+mod nearby;
 mod notify;
 mod pushed;
 mod send;

@@ -1,6 +1,5 @@
 //! The client of a running server's API. It keeps no state and decides nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,8 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::configuration::ConfigArgs;
 use super::exit::Trouble;
+use super::nearby::{Trust, reachable, token_at};
 use crate::config::{Environment, Secret, Whereabouts};
-use crate::domain::{harmless, plainly, root_cause};
+use crate::domain::{harmless, root_cause};
 
 /// A server that does not answer within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,26 +61,31 @@ impl ServerArgs {
 
     /// Finds the server and its token.
     pub(super) fn find(&self, environment: &Environment) -> Result<Server, Trouble> {
-        self.find_by(|| self.config.whereabouts(environment))
+        self.find_by(Trust::Machine, || self.config.whereabouts(environment))
     }
 
-    /// The same, and not a word is said of what is wrong with the configuration.
+    /// The same at a key that was pressed: the configuration is believed less, and not a word is said of what is wrong.
     pub(super) fn find_silently(&self, environment: &Environment) -> Option<Server> {
         let silently = || Whereabouts::load(&self.config.path(), environment).map_err(|_| Trouble::wrong("unreadable"));
-        self.find_by(silently).ok()
+        self.find_by(Trust::Loopback, silently).ok()
     }
 
-    fn find_by(&self, whereabouts: impl FnOnce() -> Result<Whereabouts, Trouble>) -> Result<Server, Trouble> {
+    fn find_by(
+        &self,
+        trust: Trust,
+        whereabouts: impl FnOnce() -> Result<Whereabouts, Trouble>,
+    ) -> Result<Server, Trouble> {
         let given = |it: &Option<String>| it.clone().filter(|text| !text.is_empty());
         let mut token = given(&self.token).map(Secret::new);
         let url = match given(&self.url) {
             Some(url) => web_address(url)?,
             None => {
                 let it = whereabouts()?;
+                let address = reachable(it.listen, trust)?;
                 if token.is_none() {
-                    token = read_token(&it.data_dir.join("token"))?;
+                    token = token_at(&it.data_dir.join("token"))?;
                 }
-                format!("http://{}", reachable(it.listen))
+                format!("http://{address}")
             }
         };
         Ok(Server {
@@ -98,28 +103,6 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
         .enable_all()
         .build()
         .map_err(|error| anyhow::Error::from(error).into())
-}
-
-/// A server that listens everywhere is asked here.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-/// The token that the server wrote at its first start; nothing where it has not started yet.
-fn read_token(path: &std::path::Path) -> Result<Option<Secret>, Trouble> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(Secret::new(text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(Trouble::unreachable(format!("the token `{}` cannot be read: {}", path.display(), plainly(&error)))
-                .help("run this as the user that landfall runs as, or give a token with `--token` or LANDFALL_TOKEN"))
-        }
-    }
 }
 
 impl Server {
@@ -191,10 +174,15 @@ impl Server {
         let status = answer.status();
         let text = answer.text().await.map_err(|error| Missed::Away(self.silent(&error)))?;
         if status.is_success() {
-            return serde_json::from_str(&text).map(tamed).map_err(|error| {
-                let odd = format!("`{}` answered something that is not JSON: {error}", self.url);
+            let odd = |what: String| {
+                let odd = format!("`{}` answered something that is not landfall's: {what}", self.url);
                 Missed::Refused(Trouble::unreachable(odd).help("check that the address is landfall's"))
-            });
+            };
+            return match serde_json::from_str(&text).map(tamed) {
+                Ok(answer @ Value::Object(_)) => Ok(answer),
+                Ok(_) => Err(odd("JSON that is no object".into())),
+                Err(error) => Err(odd(format!("no JSON: {error}"))),
+            };
         }
         let trouble = self.refusal(status, &text);
         Err(if status.is_server_error() { Missed::Away(trouble) } else { Missed::Refused(trouble) })

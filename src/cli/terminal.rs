@@ -1,6 +1,7 @@
 //! Writing to the terminal: data to stdout, talk to stderr, columns, times. Colours are left out where nobody sees them.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
@@ -14,10 +15,27 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const BUSY: Style = AnsiColor::Cyan.on_default();
 pub(super) const WAITS: Style = AnsiColor::Yellow.on_default();
 
-/// Writes data. A reader that has gone away is no error of ours.
+/// Why data could not be written, the first time.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes data. What goes wrong is told at the program's end, by [`unwritten`].
 pub(super) fn say(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    keep_error(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Keeps why data could not be written. A reader that has gone away has read what it wanted.
+pub(super) fn keep_error(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(error);
+    }
+}
+
+/// Why not all data was written, if it was not.
+pub(super) fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// Writes talk.

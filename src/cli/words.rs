@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::{Parser, Subcommand};
 
-use super::exit::{Exit, Outcome};
-use super::terminal::{BAD, BOLD, say, styled, talk};
+use super::exit::{Exit, Outcome, Trouble};
+use super::terminal::{BAD, BOLD, keep_error, say, styled, talk, unwritten};
 use super::{
     apply, ask, audit, aws, bundle, check, completions, deliveries, demo, doctor, exec_as, explain, export, history,
     hold, import, init, logs, man, notify, send, serve, status, token, upkeep, why,
 };
 use crate::config::{EXAMPLE, Environment};
+use crate::domain::plainly;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 the deployment failed, 2 wrong words or configuration,
@@ -174,26 +175,39 @@ pub fn run() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {
-            let _ = told.print();
-            let _ = std::io::stdout().flush();
-            return if told.use_stderr() { Exit::Wrong } else { Exit::Done };
+            if told.use_stderr() {
+                let _ = told.print();
+                return Exit::Wrong;
+            }
+            keep_error(told.print().and_then(|()| std::io::stdout().flush()));
+            return all_written(Exit::Done);
         }
     };
     let environment = Environment::of_process();
     // A panic has been told by then, with its place; what is left is the code.
     let outcome = catch_unwind(AssertUnwindSafe(|| cli.verb.run(&environment)));
     match outcome {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(trouble)) => {
-            let help = trouble.advice().map(|help| format!("  {} {help}\n", styled(BOLD, "help:"))).unwrap_or_default();
-            talk(&format!("{} {trouble}\n{help}", styled(BAD, "landfall:")));
-            trouble.exit
-        }
+        Ok(Ok(exit)) => all_written(exit),
+        Ok(Err(trouble)) => told(&trouble),
         Err(_) => {
             talk("landfall: this is a bug of ours; please report the lines above\n");
             Exit::Bug
         }
     }
+}
+
+/// How the program ends that was to end so: otherwise, where its data got lost.
+fn all_written(exit: Exit) -> Exit {
+    let Some(error) = unwritten() else { return exit };
+    let lost = told(&Trouble::unreachable(format!("the output cannot be written: {}", plainly(error))));
+    if exit == Exit::Done { lost } else { exit }
+}
+
+/// Says what is wrong, and what to do. Gives how the program ends for it.
+fn told(trouble: &Trouble) -> Exit {
+    let help = trouble.advice().map(|help| format!("  {} {help}\n", styled(BOLD, "help:"))).unwrap_or_default();
+    talk(&format!("{} {trouble}\n{help}", styled(BAD, "landfall:")));
+    trouble.exit
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 
 mod init;
 mod lists;
+mod odd;
 mod shells;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -156,6 +158,9 @@ struct Api {
 
 const ID: &str = "01KDZ9AVJQ0000000000000001";
 
+/// The token of a data directory, which takes none that is shorter.
+const FILED: &str = "t0ken-of-the-data-directory-0123";
+
 fn answer(request: &HttpRequest) -> HttpResponse {
     let deployment = json!({
         "id": ID, "target": "blog", "repository": "acme/blog", "ref": "refs/heads/main", "sha": "b".repeat(40),
@@ -164,7 +169,8 @@ fn answer(request: &HttpRequest) -> HttpResponse {
         "failure": {"code": "engine/script-failed", "help": "look at the script's last lines", "detail": "no page\n"},
         "events": [{"offset": 4, "at": "2010-01-02T03:04:05Z", "kind": "planned", "text": "branch main takes it"}],
     });
-    if request.headers().get("authorization").is_none_or(|it| it != "Bearer t0ken") {
+    let bearer = request.headers().get("authorization").and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
+    if !bearer.is_some_and(|it| it == "t0ken" || it == FILED) {
         return HttpResponse::Unauthorized().json(json!({"title": "Unauthorized", "detail": "a token is wanted"}));
     }
     match request.path() {
@@ -425,7 +431,9 @@ fn the_configuration_says_where_the_server_is_without_its_secrets() {
         format!("data_dir = \"data\"\n[server]\nlisten = \"{listen}\"\n[github]\ntoken = {{ env = \"NOT_HERE\" }}\n");
     fs::write(dir.path().join("landfall.toml"), text).unwrap();
     fs::create_dir(dir.path().join("data")).unwrap();
-    fs::write(dir.path().join("data/token"), "t0ken\n").unwrap();
+    let token = dir.path().join("data/token");
+    fs::write(&token, format!("{FILED}\n")).unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let ran = landfall(dir.path(), &["status"]);
     assert_eq!(ran.exit, 0, "{}", ran.talk);
 }

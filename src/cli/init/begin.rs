@@ -1,5 +1,6 @@
 //! Beginning: which of the two ways `landfall init` goes, and writing the files.
 
+use std::fs;
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::{Path, PathBuf};
 
@@ -69,18 +70,25 @@ fn refuse_to_overwrite(dir: &Path, seeds: &[Seed]) -> Result<(), Trouble> {
         .help("name another directory: `landfall init DIR`"))
 }
 
+/// Writes all, or leaves nothing of it: whoever begins again after that begins anew.
 fn write(dir: &Path, answers: &Answers, has_token: bool) -> Result<(), Trouble> {
+    let mut written = Vec::new();
     for seed in &seeds(dir, answers, has_token)? {
         let path = dir.join(seed.path);
         if path.exists() {
             talk(&format!("{} is there already: see that these lines are in it\n{}", path.display(), seed.text));
             continue;
         }
-        seed.write(&path).map_err(|error| {
-            Trouble::unreachable(format!("`{}` cannot be written: {}", path.display(), plainly(&error)))
-                .help("check that the directory may be written to")
-        })?;
-        say(&format!("{} {:<30} {}\n", styled(GOOD, "wrote"), path.display(), seed.why));
+        if let Err(error) = seed.write(&path) {
+            let left = written.iter().filter(|(path, _)| fs::remove_file(path).is_err()).count();
+            let left = if left == 0 { "nothing was left there".to_owned() } else { format!("{left} files are left") };
+            let why = format!("`{}` cannot be written: {}; {left}", path.display(), plainly(&error));
+            return Err(Trouble::unreachable(why).help("check that the directory may be written to, and begin again"));
+        }
+        written.push((path, seed.why));
+    }
+    for (path, why) in written {
+        say(&format!("{} {:<30} {why}\n", styled(GOOD, "wrote"), path.display()));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The files to start from, for just the answers that were given. None is ever overwritten.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -26,21 +26,17 @@ impl Seed {
             fs::create_dir_all(dir)?;
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(path)?;
-        match file.write_all(self.text.as_bytes()) {
-            Err(error) if error.kind() == ErrorKind::StorageFull => fs::remove_file(path).and(Err(error)),
-            result => result,
-        }
+        file.write_all(self.text.as_bytes()).or_else(|error| fs::remove_file(path).and(Err(error)))
     }
 }
 
-/// All of them. Where the directory is itself what is deployed, its own AppSpec is none of ours.
+/// All of them, the configuration last: where it is, the others are. Where the directory is itself what is deployed, its own AppSpec is none of ours.
 pub(super) fn seeds(dir: &Path, answers: &Answers, has_token: bool) -> Result<Vec<Seed>, Trouble> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)
         .map_err(|error| Trouble::unreachable(format!("no random bytes are to be had: {error}")))?;
     let seed = |path, mode, text: &str, why| Seed { path, mode, text: text.to_owned(), why };
     let mut seeds = vec![
-        seed("landfall.toml", 0o644, &configuration(answers, has_token), "the configuration"),
         seed("webhook-secret", 0o600, &(hex::encode(secret) + "\n"), "what GitHub signs webhooks with; keep it secret"),
         seed(IGNORED, 0o644, "/webhook-secret\n/landfall-data/\n", "keeps secret and data out of git"),
     ];
@@ -52,14 +48,15 @@ pub(super) fn seeds(dir: &Path, answers: &Answers, has_token: bool) -> Result<Ve
             seed("site/scripts/validate.sh", 0o755, VALIDATE, "says whether the deployment worked"),
         ]);
     }
+    seeds.push(seed("landfall.toml", 0o644, &configuration(answers, has_token), "the configuration"));
     Ok(seeds)
 }
 
-/// A commented configuration. The answers were checked: they are TOML as they stand.
+/// A commented configuration.
 fn configuration(answers: &Answers, has_token: bool) -> String {
     let Answers { target, repository, branch, engine, public_url } = answers;
     let public_url = match public_url {
-        Some(url) => format!("public_url = \"{url}\""),
+        Some(url) => format!("public_url = {}", quoted(url)),
         None => "# public_url = \"https://deploy.example.com\"".into(),
     };
     let token = if has_token { "token" } else { "# token" };
@@ -67,18 +64,28 @@ fn configuration(answers: &Answers, has_token: bool) -> String {
         Engine::Host => HOST.to_owned(),
         Engine::CodeDeploy { application, deployment_group, bucket, region } => format!(
             "[target.revisions]\n# What CodeDeploy fetches. `landfall aws template` makes bucket, application, group and \
-             rights, where there are none.\ns3 = {{ bucket = \"{bucket}\", prefix = \"{target}\", region = \"{region}\" \
-             }}\n\n[target.engine]\nkind = \"codedeploy\"\napplication = \"{application}\"\ndeployment_group = \
-             \"{deployment_group}\"\nregion = \"{region}\"\n"
+             rights, where there are none.\ns3 = {{ bucket = {}, prefix = {}, region = {} \
+             }}\n\n[target.engine]\nkind = \"codedeploy\"\napplication = {}\ndeployment_group = {}\nregion = {}\n",
+            quoted(bucket),
+            quoted(target),
+            quoted(region),
+            quoted(application),
+            quoted(deployment_group),
+            quoted(region),
         ),
     };
     CONFIG
         .replace("{public_url}", &public_url)
         .replace("{token}", token)
-        .replace("{target}", target)
-        .replace("{repository}", repository)
-        .replace("{branch}", branch)
         .replace("{engine}", &engine)
+        .replace("{target}", &quoted(target))
+        .replace("{repository}", &quoted(repository))
+        .replace("{branch}", &quoted(branch))
+}
+
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
 }
 
 const CONFIG: &str = r#"# Landfall's configuration. `landfall config docs` prints every key with what it means;
@@ -102,10 +109,10 @@ webhook_secrets = [{ file = "webhook-secret" }]
 
 [[target]]
 # What the command line and the commit status call it.
-name = "{target}"
+name = {target}
 # As in the address of the repository on GitHub.
-repository = "{repository}"
-branches = ["{branch}"]
+repository = {repository}
+branches = [{branch}]
 # Where the appspec.yml lies in the repository, if not at its top.
 # bundle = { root = "site" }
 

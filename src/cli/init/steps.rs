@@ -73,14 +73,14 @@ pub(super) fn tell(dir: &Path, file: &ConfigArgs, environment: &Environment) -> 
         return Ok(Exit::Done);
     };
     let base = config.public_url.as_ref().map_or("https://YOUR-HOST".to_owned(), ToString::to_string);
-    let server = ServerArgs::of(file.clone(), environment).find(environment)?;
+    let server = ServerArgs::of(file.clone(), environment).find(environment);
     let facts = Facts {
         by,
         dir,
         target,
         door: format!("{}/webhooks/github", base.trim_end_matches('/')),
         appspec: appspec(dir, target),
-        bot: seen(&server, target),
+        bot: server.map_err(|trouble| trouble.to_string()).and_then(|it| seen(&it, target)),
     };
     say(&told(&steps(&facts)));
     Ok(Exit::Done)
@@ -106,7 +106,7 @@ fn seen(server: &Server, target: &Target) -> Result<Seen, String> {
     };
     let of_target = format!("/api/v1/deployments?target={}&limit=1", target.name);
     Ok(Seen {
-        delivery: list("/api/v1/deliveries", "deliveries")?,
+        delivery: list(&format!("/api/v1/deliveries?repository={}&limit=1", target.repository), "deliveries")?,
         deployment: list(&of_target, "deployments")?,
         success: list(&format!("{of_target}&state=succeeded"), "deployments")?,
     })

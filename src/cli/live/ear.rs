@@ -16,6 +16,8 @@ use super::super::server::Server;
 
 /// How soon to look again where no stream is to be had, and to ask for one.
 const GLANCE: Duration = Duration::from_millis(500);
+/// A server that has not begun to answer within this does not.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A server says every 15 s that it is still there.
 const SILENCE: Duration = Duration::from_secs(40);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -58,7 +60,7 @@ async fn listen(ask: impl Fn() -> RequestBuilder, tell: watch::Sender<()>) {
 }
 
 async fn hear(request: RequestBuilder, last: &mut Option<String>, tell: &watch::Sender<()>) -> anyhow::Result<()> {
-    let answer = request.send().await?.error_for_status()?;
+    let answer = timeout(PATIENCE, request.send()).await??.error_for_status()?;
     let mut lines = StreamReader::new(answer.bytes_stream().map_err(io::Error::other)).lines();
     // What happened before the stream began is not in it.
     tell.send_replace(());

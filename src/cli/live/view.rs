@@ -18,6 +18,10 @@ use crate::domain::spell;
 
 /// How often times on a screen go on while nothing else happens.
 const TICK: Duration = Duration::from_secs(1);
+/// So many ticks without news, and it looks again: a stream that is silent may be one that is stuck.
+const QUIET_TICKS: usize = 10;
+/// How long it does not look again after a look, however much happens.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How long somebody who is no terminal waits for a server that is away: longer than it takes to start again.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How long it stays on the screen that the connection is back.
@@ -97,9 +101,18 @@ impl View {
             if let Some((scene, _)) = self.seen.take_if(|(scene, _)| scene.ended().is_some()) {
                 return Ok(scene);
             }
-            while tokio::time::timeout(TICK, ear.news()).await.is_err() {
-                self.show();
+            tokio::time::sleep(PAUSE).await;
+            self.wait_for_news(&mut ear).await;
+        }
+    }
+
+    /// Waits until something has happened, or for so long that it is better to look; times on a screen go on.
+    async fn wait_for_news(&mut self, ear: &mut Ear) {
+        for _ in 0..QUIET_TICKS {
+            if tokio::time::timeout(TICK, ear.news()).await.is_ok() {
+                return;
             }
+            self.show();
         }
     }
 

@@ -1,0 +1,141 @@
+//! Surroundings that nobody wishes for: a stranger's configuration, a disk that is full, a server that says nothing or
+//! something else.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use landfall::clients::process::blocking_program;
+
+use super::{ID, landfall, landfall_with};
+
+fn program(dir: &Path, words: &[&str]) -> Command {
+    let mut program = blocking_program(env!("CARGO_BIN_EXE_landfall"));
+    program.args(words).current_dir(dir).env_clear().stderr(Stdio::piped());
+    program
+}
+
+/// How it ended, and what it said.
+fn end(child: Child) -> (Option<i32>, String) {
+    let ran = child.wait_with_output().unwrap();
+    (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+}
+
+#[test]
+fn a_configuration_that_listens_elsewhere_sends_a_token_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("landfall.toml"), "data_dir = \"d\"\n[server]\nlisten = \"192.0.2.1:80\"\n").unwrap();
+    // A client that went on would wait for that address, and end with 3.
+    for words in [&["status"][..], &["status", "-w"], &["history", "blog"], &["logs", ID]] {
+        let ran = landfall_with(dir.path(), words, &[("LANDFALL_TOKEN", "t0ken")]);
+        let said = "landfall: the configuration listens at `192.0.2.1:80`, which is no address of this machine\n";
+        assert!(ran.exit == 2 && ran.talk.starts_with(said), "{words:?}: {}", ran.talk);
+        assert!(ran.talk.contains("--url http://192.0.2.1:80"), "{}", ran.talk);
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_with_3_and_a_reader_that_left_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    for words in [&["config", "docs"][..], &["completions", "bash"], &["--help"], &["explain", "web/token-open"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (exit, said) = end(program(dir.path(), words).stdout(full).spawn().unwrap());
+        let told = "landfall: the output cannot be written: no space left on device\n";
+        assert_eq!((exit, said.to_lowercase().as_str()), (Some(3), told), "{words:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(end(program(dir.path(), words).stdout(writer).spawn().unwrap()), (Some(0), String::new()));
+    }
+}
+
+/// Reads a request, and gives its path.
+fn asked(peer: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && peer.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8_lossy(&head).split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+fn say(peer: &mut TcpStream, text: &str) {
+    let length = text.len();
+    let _ = write!(peer, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}");
+}
+
+#[test]
+fn an_answer_that_is_no_object_is_not_landfalls() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for text in ["[]", "3", "null", "\"x\"", "[]", "hello"] {
+            let mut peer = listener.accept().unwrap().0;
+            asked(&mut peer);
+            say(&mut peer, text);
+        }
+    });
+    for words in
+        [&["status"][..], &["status", "blog"], &["history", "blog"], &["deliveries"], &["deploy", "blog"], &["audit"]]
+    {
+        let ran = landfall(dir.path(), &[words, &["--url", &url]].concat());
+        assert!(ran.exit == 3 && ran.talk.contains("is not landfall's"), "{words:?}: {} {}", ran.exit, ran.talk);
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long a person waits is of the machine's own time")]
+fn a_view_looks_again_also_where_the_event_stream_never_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = looks.clone();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for peer in listener.incoming() {
+            let mut peer = peer.unwrap();
+            if asked(&mut peer).contains("/events") {
+                silent.push(peer);
+                continue;
+            }
+            let state = if counted.fetch_add(1, SeqCst) == 0 { "releasing" } else { "succeeded" };
+            let ended = if state == "succeeded" { "\"2010-01-02T03:05:05Z\"" } else { "null" };
+            say(
+                &mut peer,
+                &format!(
+                    r#"{{"id": "{ID}", "target": "blog", "repository": "acme/blog", "ref": "refs/heads/main", "sha": "{sha}",
+                "state": "{state}", "created_at": "2010-01-02T03:04:05Z", "ended_at": {ended}, "url": "/deployments/x",
+                "events": []}}"#,
+                    sha = "b".repeat(40),
+                ),
+            );
+        }
+    });
+    let began = Instant::now();
+    let ran = landfall(dir.path(), &["status", "--watch", ID, "--url", &url]);
+    assert!(ran.exit == 0 && ran.talk.ends_with("blog succeeded\n"), "{} {}", ran.exit, ran.talk);
+    assert_eq!(looks.load(SeqCst), 2);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn init_that_fails_half_way_leaves_nothing_and_begins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file where a directory has to be: the last of the files cannot be written.
+    fs::create_dir(dir.path().join("site")).unwrap();
+    fs::write(dir.path().join("site/scripts"), "").unwrap();
+    let ran = landfall(dir.path(), &["init", "--repository", "acme/shop"]);
+    assert!(ran.exit == 3 && ran.talk.contains("nothing was left there"), "{} {}", ran.exit, ran.talk);
+    for path in ["landfall.toml", "webhook-secret", ".gitignore", "site/appspec.yml"] {
+        assert!(!dir.path().join(path).exists(), "{path}");
+    }
+    fs::remove_file(dir.path().join("site/scripts")).unwrap();
+    let ran = landfall(dir.path(), &["init", "--repository", "acme/shop"]);
+    assert!(ran.exit == 0 && dir.path().join("landfall.toml").exists(), "{}", ran.talk);
+}
