@@ -5,7 +5,7 @@
 //! | what | bound | beyond it |
 //! | --- | --- | --- |
 //! | connections | half of the descriptors that the process may have, 2048 at most | new ones wait until another ends |
-//! | connections of one source that has proven nothing | a quarter of them | closed at once |
+//! | connections of one source that has proven nothing, from which nobody was let in | a quarter of them | closed at once |
 //! | a request's head | 5 s, 128 KiB | 408, closed |
 //! | a request's body | 30 s, 6 s of silence (the web: 35 s, 8 s; 64 KiB) | 408 or 400, closed |
 //! | bodies of webhooks under way | 64 KiB each, `server.bodies_in_flight` for all above | the worst makes room, or 503 |
@@ -75,7 +75,9 @@ impl Door {
     pub(super) fn open(self, address: SocketAddr) -> Result<(SocketAddr, ServerHandle), AppError> {
         let listen = |source| AppError::Listen { address, source };
         let (most, sources, unread) = (connections(), self.intake.sources(), self.unread);
+        let seen = sources.clone();
         let routes = move || {
+            let seen = seen.clone();
             let Self { intake, sns, slack, web, figures, unread: _ } = self.clone();
             let public_reads = web.public_reads;
             HttpApp::new()
@@ -83,6 +85,7 @@ impl Door {
                 .wrap(Compress::default())
                 .wrap_fn(move |mut request, service| {
                     let (figures, door) = (figures.clone(), Part::of(request.path()));
+                    let (seen, peer) = (seen.clone(), request.peer_addr());
                     let body = hasten(&mut request);
                     let answer = service.call(request);
                     async move {
@@ -93,6 +96,9 @@ impl Door {
                         };
                         figures.answered(door.name(), status.as_u16());
                         let stays = status.is_success() && door.proves(public_reads);
+                        if let Some(peer) = peer.filter(|_| stays && door.is_for_readers()) {
+                            seen.welcome(peer.ip());
+                        }
                         answer.map(|answer| leaving(answer.map_into_boxed_body(), body, stays))
                     }
                 })
@@ -176,6 +182,14 @@ impl Part {
             Self::Api => "api",
             Self::Probes => "probes",
             Self::Front | Self::Pages => "pages",
+        }
+    }
+
+    /// Whether people and programs look at something here.
+    fn is_for_readers(self) -> bool {
+        match self {
+            Self::Api | Self::Pages => true,
+            Self::GitHub | Self::Sns | Self::Slack | Self::Probes | Self::Front => false,
         }
     }
 

@@ -4,7 +4,8 @@
 //! Why no source is ever refused for what it sent before: behind a reverse proxy all of them look like one, and GitHub's
 //! own addresses change. So a forgery costs its sender its rank, not its neighbours their deliveries. All bodies are read
 //! side by side; where there is not room for all, who has proven least and is slowest makes room (`room`). What bounds
-//! the rest is the number of connections: one source has a quarter of them, unless it has delivered what was signed.
+//! the rest is the number of connections: one source has a quarter of them, unless it has delivered what was signed or
+//! somebody was let in from there, such as a proxy behind which many look at pages.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,10 +18,12 @@ use crate::config::source_of;
 
 /// How long a signed delivery speaks for its source.
 const PROVEN_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How long somebody who was let in speaks for their source.
+const WELCOME_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// How many forgeries in a minute make a forger: fewer are a secret that somebody just changed.
 const FORGERIES: u32 = 10;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-/// How many sources are remembered for each of both.
+/// How many sources are remembered for each of these.
 const REMEMBERED: usize = 4096;
 
 /// What a source has proven, the best first.
@@ -47,6 +50,7 @@ struct Inner {
 struct Known {
     open: HashMap<IpAddr, usize>,
     proven: HashMap<IpAddr, Timestamp>,
+    welcome: HashMap<IpAddr, Timestamp>,
     forged: HashMap<IpAddr, Forged>,
 }
 
@@ -71,9 +75,9 @@ impl Sources {
     pub fn enter(&self, address: IpAddr, most_each: usize) -> Option<Visit> {
         let (source, now) = (source_of(address), self.0.clock.now());
         let mut known = self.known();
-        let is_proven = known.is_proven(source, now);
+        let is_bounded = !known.is_proven(source, now) && !known.is_welcome(source, now);
         let open = known.open.entry(source).or_default();
-        if *open >= most_each && !is_proven {
+        if *open >= most_each && is_bounded {
             return None;
         }
         *open += 1;
@@ -86,6 +90,14 @@ impl Sources {
         let mut known = self.known();
         forget(&mut known.proven, |at| now.duration_since(*at) < PROVEN_FOR);
         known.proven.insert(source_of(address), now);
+    }
+
+    /// Somebody from there was let in. It says nothing of what else comes from there.
+    pub fn welcome(&self, address: IpAddr) {
+        let now = self.0.clock.now();
+        let mut known = self.known();
+        forget(&mut known.welcome, |at| now.duration_since(*at) < WELCOME_FOR);
+        known.welcome.insert(source_of(address), now);
     }
 
     /// What came from there was signed by nobody.
@@ -123,6 +135,10 @@ impl Sources {
 impl Known {
     fn is_proven(&self, source: IpAddr, now: Timestamp) -> bool {
         self.proven.get(&source).is_some_and(|at| now.duration_since(*at) < PROVEN_FOR)
+    }
+
+    fn is_welcome(&self, source: IpAddr, now: Timestamp) -> bool {
+        self.welcome.get(&source).is_some_and(|at| now.duration_since(*at) < WELCOME_FOR)
     }
 }
 
@@ -164,13 +180,20 @@ mod tests {
 
     #[test]
     fn a_source_has_its_share_of_connections_and_a_proven_one_what_it_needs() {
-        let (sources, _) = sources();
+        let (sources, clock) = sources();
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
         let open: Vec<_> = (0..2).map(|_| sources.enter(one, 2).unwrap()).collect();
         assert!(sources.enter(one, 2).is_none() && sources.enter(other, 2).is_some());
         sources.prove(one);
         assert!(sources.enter(one, 2).is_some());
-        drop(open);
+        let visits: Vec<_> = (0..3).map(|_| sources.enter(other, 2)).collect();
+        assert!(visits.iter().any(Option::is_none));
+        sources.welcome(other);
+        assert!(sources.enter(other, 2).is_some(), "somebody there was let in");
+        assert_eq!(sources.standing(other), Standing::Unknown, "and nothing there was signed");
+        clock.advance(std::time::Duration::from_secs(3600));
+        assert!(sources.enter(other, 1).is_none(), "for an hour");
+        drop((open, visits));
         assert!(sources.known().open.is_empty(), "nothing is remembered of who has left");
     }
 
@@ -196,8 +219,9 @@ mod tests {
         for number in 0..3 * u32::try_from(REMEMBERED).unwrap() {
             sources.suspect(IpAddr::from(number.to_be_bytes()));
             sources.prove(IpAddr::from(number.to_be_bytes()));
+            sources.welcome(IpAddr::from(number.to_be_bytes()));
         }
         let known = sources.known();
-        assert!(known.forged.len() <= REMEMBERED && known.proven.len() <= REMEMBERED);
+        assert!([known.forged.len(), known.proven.len(), known.welcome.len()].iter().all(|it| *it <= REMEMBERED));
     }
 }
