@@ -94,20 +94,23 @@ pub struct Day {
     pub failed: usize,
 }
 
-/// What was found lately. Clones share it.
+/// What was found lately, and what the target's newest deployment was then. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trends(Arc<Mutex<BTreeMap<TargetName, (Timestamp, TrendView)>>>);
+pub(super) struct Trends(Arc<Mutex<BTreeMap<TargetName, (Timestamp, Newest, TrendView)>>>);
+
+/// A target's newest deployment and the name of its state: what changes them is worth another look.
+type Newest = Option<(DeploymentId, &'static str)>;
 
 impl Trends {
-    fn of(&self, target: &TargetName, now: Timestamp) -> Option<TrendView> {
+    fn of(&self, target: &TargetName, now: Timestamp, newest: Newest) -> Option<TrendView> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, trend) = known.get(target)?;
-        (*at <= now && now.duration_since(*at) < KEPT).then(|| trend.clone())
+        let (at, then, trend) = known.get(target)?;
+        (*then == newest && *at <= now && now.duration_since(*at) < KEPT).then(|| trend.clone())
     }
 
-    fn keep(&self, trend: &TrendView, now: Timestamp) {
+    fn keep(&self, trend: &TrendView, now: Timestamp, newest: Newest) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(trend.target.clone(), (now, trend.clone()));
+        known.insert(trend.target.clone(), (now, newest, trend.clone()));
     }
 }
 
@@ -126,12 +129,14 @@ impl Board {
 impl Inside {
     fn trend(&self, target: &TargetName) -> Answer<TrendView> {
         let now = self.clock.now();
-        if let Some(trend) = self.trends.of(target, now) {
+        let newest = Filter { target: Some(target.clone()), limit: 1, ..Filter::default() };
+        let newest = self.ledger.deployments(&newest)?.first().map(|it| (it.id(), it.state().name()));
+        if let Some(trend) = self.trends.of(target, now, newest) {
             return Ok(trend);
         }
         let (found, complete) = self.since(target, ago(now, 2 * DAYS))?;
         let trend = TrendView::of(target, &found, complete, now);
-        self.trends.keep(&trend, now);
+        self.trends.keep(&trend, now, newest);
         Ok(trend)
     }
 

@@ -309,10 +309,15 @@ impl TargetSheet {
 
 /// A period's figures in the order in which they are explained.
 fn of_period(it: &Period) -> [String; 4] {
-    let time =
-        |seconds: Option<i64>| seconds.map_or("–".to_owned(), |it| took(&u64::try_from(it * 1000).unwrap_or(0)));
+    let time = |seconds: Option<i64>| match seconds {
+        None => "–".to_owned(),
+        Some(..1) => "under 1 s".to_owned(),
+        Some(it) => took(&u64::try_from(it * 1000).unwrap_or(0)),
+    };
+    // Few are counted: a share of one is nothing that anybody can picture.
+    let often = if it.per_day < 1.0 { it.deployments.to_string() } else { format!("{:.1} a day", it.per_day) };
     let rate = it.change_failure_rate.map_or("–".to_owned(), |it| format!("{:.0} %", it * 100.0));
-    [format!("{:.1} a day", it.per_day), time(it.lead_time_s), rate, time(it.time_to_restore_s)]
+    [often, time(it.lead_time_s), rate, time(it.time_to_restore_s)]
 }
 
 impl DeploymentsSheet {

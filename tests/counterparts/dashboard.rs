@@ -123,6 +123,7 @@ fn every_page_is_good_to_look_at_and_to_hear_and_whole_without_script() {
     let failed = format!("/deployments/{}", newest(&bot)["id"].as_str().unwrap());
     let deliveries = bot.asked(&["deliveries"]);
     let delivery = format!("/deliveries/{}", deliveries["deliveries"][0]["id"].as_str().unwrap());
+    let searched = format!("{failed}?q=title");
     let (again, replay) = (format!("{failed}/redeploy"), format!("{delivery}/replay"));
     let pages = [
         "/",
@@ -130,8 +131,13 @@ fn every_page_is_good_to_look_at_and_to_hear_and_whole_without_script() {
         "/targets/site/lock",
         "/targets/site/deploy?ref=main",
         "/targets/site/rollback",
+        "/live",
+        "/live?at=00:00",
+        "/targets/site?at=00:00",
         "/deployments",
+        "/deployments?state=failed&since=2026-01-01",
         &failed,
+        &searched,
         &again,
         "/deliveries",
         &delivery,
