@@ -96,7 +96,14 @@ pub struct Day {
 
 /// What was found lately, and what the target's newest deployment was then. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trends(Arc<Mutex<BTreeMap<TargetName, (Timestamp, Newest, TrendView)>>>);
+pub(super) struct Trends(Arc<Mutex<BTreeMap<TargetName, Found>>>);
+
+#[derive(Clone, Debug)]
+struct Found {
+    at: Timestamp,
+    newest: Newest,
+    trend: TrendView,
+}
 
 /// A target's newest deployment and the name of its state: what changes them is worth another look.
 type Newest = Option<(DeploymentId, &'static str)>;
@@ -104,13 +111,14 @@ type Newest = Option<(DeploymentId, &'static str)>;
 impl Trends {
     fn of(&self, target: &TargetName, now: Timestamp, newest: Newest) -> Option<TrendView> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, then, trend) = known.get(target)?;
-        (*then == newest && *at <= now && now.duration_since(*at) < KEPT).then(|| trend.clone())
+        let found = known.get(target)?;
+        let is_young = found.at <= now && now.duration_since(found.at) < KEPT;
+        (is_young && found.newest == newest).then(|| found.trend.clone())
     }
 
     fn keep(&self, trend: &TrendView, now: Timestamp, newest: Newest) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(trend.target.clone(), (now, newest, trend.clone()));
+        known.insert(trend.target.clone(), Found { at: now, newest, trend: trend.clone() });
     }
 }
 
