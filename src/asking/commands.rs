@@ -465,7 +465,7 @@ fn unread(error: BoardError) -> Failure {
 
 fn not_taken(error: AskError) -> Failure {
     match error {
-        AskError::Unknown { what } => unknown(what),
+        AskError::Unknown { what } | AskError::Moved { what } => unknown(what),
         AskError::Refused(failure) | AskError::Unavailable(failure) => failure,
     }
 }

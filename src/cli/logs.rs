@@ -19,6 +19,8 @@ use crate::domain::DeploymentId;
 const GLANCE: Duration = Duration::from_millis(500);
 /// How long a server that answered before may be away, as while it is started anew: the deployment goes on meanwhile.
 const AWAY: Duration = Duration::from_mins(1);
+/// How many lines are asked for at a time.
+const AT_ONCE: usize = 1000;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -104,7 +106,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Prints a page, and gives it.
     fn page(&mut self, from: u64) -> Result<Page, Trouble> {
-        let path = format!("/api/v1/deployments/{}/log?limit=1000&cursor={from}", self.id);
+        let path = format!("/api/v1/deployments/{}/log?limit={AT_ONCE}&cursor={from}", self.id);
         let page: Page = understood(self.server.get(&path)?)?;
         let mut text = String::new();
         for line in &page.lines {
@@ -149,12 +151,17 @@ impl Reader<'_> {
     fn follow(&mut self, interrupts: &mut Interrupts) -> Outcome {
         let (mut cursor, mut away) = (0, Duration::ZERO);
         loop {
-            let mut rests = true;
+            let mut pause = GLANCE;
             match self.page(cursor).and_then(|page| self.state(page)) {
-                Ok(Ended::Not(next)) => (rests, away, cursor) = (next == cursor, Duration::ZERO, next),
+                Ok(Ended::Not { next, is_full }) => {
+                    (away, cursor) = (Duration::ZERO, next);
+                    pause = if is_full { Duration::ZERO } else { GLANCE };
+                }
                 Ok(Ended::As(exit)) => return Ok(exit),
                 // It answered before: the same words would have been refused then.
-                Err(trouble) if trouble.exit == Exit::Unreachable && self.state.is_some() && away < AWAY => {
+                Err(trouble)
+                    if trouble.exit == Exit::Unreachable && (cursor > 0 || self.state.is_some()) && away < AWAY =>
+                {
                     if away.is_zero() {
                         talk(&format!("{trouble}; trying again for a minute\n"));
                     }
@@ -162,18 +169,19 @@ impl Reader<'_> {
                 }
                 Err(trouble) => return Err(trouble),
             }
-            if rests && self.server.wait_or(interrupts, GLANCE) {
-                return Err(Trouble::unreachable("the deployment goes on without you")
-                    .help(format!("come back with `landfall logs -f {}`", self.id)));
+            if self.server.wait_or(interrupts, pause) {
+                let id = &self.id;
+                talk(&format!("the deployment goes on without you; come back with `landfall logs -f {id}`\n"));
+                return Ok(Exit::Interrupted);
             }
         }
     }
 
     /// Tells the deployment's state where it is another, and its end.
     fn state(&mut self, page: Page) -> Result<Ended, Trouble> {
-        let next = page.cursor.unwrap_or_default();
+        let (next, is_full) = (page.cursor.unwrap_or_default(), page.lines.len() >= AT_ONCE);
         if !page.lines.is_empty() && !page.over {
-            return Ok(Ended::Not(next));
+            return Ok(Ended::Not { next, is_full });
         }
         let answer = self.server.get(&format!("/api/v1/deployments/{}", self.id))?;
         let it: Deployment = understood(answer)?;
@@ -183,14 +191,14 @@ impl Reader<'_> {
             self.state = Some(it.state.clone());
         }
         let exit = if it.state == "succeeded" { Exit::Done } else { Exit::DeploymentFailed };
-        Ok(if page.over { Ended::As(exit) } else { Ended::Not(next) })
+        Ok(if page.over { Ended::As(exit) } else { Ended::Not { next, is_full } })
     }
 }
 
 /// Whether a deployment has ended.
 enum Ended {
-    /// No; what comes next is asked for with this.
-    Not(u64),
+    /// No; what comes next is asked for with `next`, and at once after a page that was full.
+    Not { next: u64, is_full: bool },
     /// Yes, and all was printed.
     As(Exit),
 }

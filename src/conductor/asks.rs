@@ -6,8 +6,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
-    EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetName,
+    Approval, Ask, Cause, CommitPrefix, CommitSha, DeliveryId, DeployOptions, Deployment, DeploymentEvent,
+    DeploymentId, EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target,
+    TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
@@ -63,6 +64,9 @@ pub enum AskError {
     /// It cannot be done as things stand.
     #[error("{}", .0.message)]
     Refused(Failure),
+    /// What would be deployed is not the commit that whoever asks was told of.
+    #[error("what would be deployed is another commit by now: {0}")]
+    Moved(CommitSha),
     /// It cannot be written or read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -82,10 +86,18 @@ pub struct Asks {
 impl Asks {
     /// Writes a request down with everything that follows from it, once for each key.
     pub async fn ask(&self, request: Request) -> Result<Asked, AskError> {
+        self.ask_as_said(request, None).await
+    }
+
+    /// The same, if what is born of it is of the commit that was said; what was asked before is answered as it was.
+    pub async fn ask_as_said(&self, request: Request, said: Option<&CommitSha>) -> Result<Asked, AskError> {
         // What was asked under the same key before is answered as it was, whatever has come of it since.
         let is_repeat = self.asked_before(&request).await?;
         let Meaning { consequences, births, told } =
             if is_repeat { Meaning::default() } else { self.meaning(&request).await? };
+        if let Some(other) = births.iter().find(|it| said.is_some_and(|said| it.order.sha != *said)) {
+            return Err(AskError::Moved(other.order.sha.clone()));
+        }
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })

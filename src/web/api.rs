@@ -110,8 +110,10 @@ pub(super) async fn deployment(_: Reader, _: Bare, state: Data<WebState>, id: Pa
 }
 
 /// `GET /api/v1/deployments/{id}/log`: what its scripts said, from `?cursor=`, or what came before `?before=`.
-pub(super) async fn log(_: Reader, state: Data<WebState>, id: Path<String>, request: HttpRequest) -> Answer {
+/// Free reading does not reach it.
+pub(super) async fn log(reader: Reader, state: Data<WebState>, id: Path<String>, request: HttpRequest) -> Answer {
     let id = DeploymentId::parse(&id)?;
+    reader.reaches(Role::Read)?;
     let query = LogQuery::parse(parameters(&request, LogQuery::PARAMETERS)?.pairs(), LogFrom::Byte(0))?;
     let found = state.board.log(id, query).await?;
     let found = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;

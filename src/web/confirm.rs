@@ -9,7 +9,7 @@ use super::door::Reader;
 use super::foretold::{ConfirmSheet, Scene};
 use super::forms::{Fields, all_ask, delivery_ask, deployment_ask, target_ask};
 use super::frame::Frame;
-use super::respond::{Sorry, page};
+use super::respond::{Sorry, page, see_other};
 use crate::domain::{Approval, Ask, Cause, DeliveryId, DeploymentId, Order, Request, Subject, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
@@ -82,6 +82,12 @@ impl Asked<'_> {
     /// The page, whose form goes to `action` and whose way out leads `back`, by its name.
     async fn shown(self, action: String, back: (String, String)) -> Answer {
         let Self { state, reader, fields, ask } = self;
+        if reader.grant().is_none() {
+            let mut wanted = form_urlencoded::Serializer::new(String::new());
+            let wanted = format!("{action}?{}", wanted.extend_pairs(fields.pairs()).finish());
+            let next: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+            return Ok(see_other(&format!("/login?next={next}")));
+        }
         let actor = reader.may_ask(&ask, &state.board).await?;
         let request = Request { actor, key: "foreseen".into(), what: explained(ask.clone()) };
         let foreseen = state.asks.foresee(request).await?;

@@ -126,6 +126,12 @@ impl Scene<'_> {
         lines
     }
 
+    /// What will be answered, which is worded for afterwards.
+    fn answer(&self) -> impl Iterator<Item = String> {
+        let told = self.foreseen.told.as_deref().into_iter().flat_map(str::lines);
+        told.map(|line| format!("The answer will be: {line}"))
+    }
+
     fn waiting(&self) -> Option<String> {
         let target = self.target?;
         match target.waiting.len() {
@@ -136,15 +142,15 @@ impl Scene<'_> {
     }
 
     fn stopping(&self) -> Words {
-        let released = self.deployment.is_some_and(|it| it.summary.engine_id.is_some());
+        let state = self.deployment.map_or("running", |it| it.summary.state);
+        let released = !["planned", "weighing", "held", "preparing"].contains(&state);
         let mut lines = vec![match released {
             true => "The engine is asked to stop; what it has done by then stays, unless the last good revision is \
                      brought back"
                 .to_owned(),
             false => "Nothing of it has been released: what is live stays".to_owned(),
         }];
-        lines.extend(self.foreseen.told.clone());
-        lines.push("What waits behind it goes next".into());
+        lines.extend(self.answer());
         let inputs =
             if released { vec![Input::check("rollback", "bring the last good revision back")] } else { vec![] };
         Words { title: format!("Stop {}?", self.commit()), lines, button: "Stop it", is_grave: true, inputs }
@@ -154,6 +160,8 @@ impl Scene<'_> {
         let approval = self.deployment.and_then(|it| it.approval.as_ref());
         let mut lines: Vec<String> = approval.map(|it| format!("Approving it {}", it.deed)).into_iter().collect();
         lines.extend(approval.and_then(|it| it.awaited.as_ref()).map(|it| format!("It is {it}")));
+        // It may take more than this one, or wait for something else still.
+        lines.extend(self.answer());
         lines.extend(self.standing());
         let reason = Input { name: "reason", label: "Reason, which is recorded and shown", kind: Kind::Needed };
         let inputs = if of == Some(Approval::Freeze) { vec![reason] } else { vec![] };
@@ -190,7 +198,7 @@ impl Scene<'_> {
         let locks = self.target.map(|it| it.locks.as_slice()).unwrap_or_default();
         let mut lines: Vec<String> = locks.iter().map(ended).collect();
         if lines.is_empty() {
-            lines.extend(self.foreseen.told.as_deref().into_iter().flat_map(str::lines).map(str::to_owned));
+            lines.extend(self.answer());
         }
         lines.extend(self.waiting());
         Words { title, lines, button, is_grave: false, inputs: vec![] }
@@ -213,8 +221,8 @@ fn brought(order: &Order) -> String {
             "`{commit}`{title} is brought back to {place}: its whole AppSpec runs again, and what scripts changed \
              elsewhere since, such as a database, stays as it is"
         ),
-        Cause::Restart { .. } => format!("What is live at {place}, is started anew; no revision is sent"),
-        Cause::Redeploy { .. } => format!("`{commit}`{title} goes to {place}, although it was deployed before"),
+        Cause::Restart { .. } => format!("What is live at {} is started anew; no revision is sent", target.name),
+        Cause::Redeploy { .. } => format!("`{commit}`{title} goes to {place} once more"),
         Cause::Chosen { .. } => format!("`{commit}`{title} goes to {place}, although newer commits may be there"),
         Cause::Push { .. }
         | Cause::Replay { .. }

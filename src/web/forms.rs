@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::WebState;
 use super::door::{Proven, Writer};
 use super::respond::{Refusal, Sorry, see_other};
-use crate::domain::{Approval, Ask, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
+use crate::asking::AskError;
+use crate::domain::{Approval, Ask, CommitSha, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
 /// The longest reason for a lock or a pause.
 const LONGEST_REASON: usize = 200;
@@ -61,32 +62,28 @@ impl Form {
         Ok(Self { who, fields })
     }
 
-    /// Asks for it, and leads to what was born of it, or back. The page's own key makes a double click one request.
-    async fn ask(self, state: &WebState, what: Ask, back: &str) -> Result<HttpResponse, Sorry> {
+    /// Asks for it, and leads to what was born of it, or back; where another commit would be deployed than the page said,
+    /// to the page of the act, which says it anew. The page's own key makes a double click one request.
+    async fn ask(self, state: &WebState, what: Ask, (back, act): (&str, &str)) -> Result<HttpResponse, Sorry> {
         let no_key = || Refusal::new(422, "the form has no `key`").help("reload the page");
         let key = self.fields.filled("key").ok_or_else(no_key)?;
         let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
         let actor = self.who.who_asks(&what, &state.board).await?;
-        if let Some(anew) = moved(&self.fields, state, &actor, &what).await? {
-            return Ok(see_other(&anew));
+        let request = Request { actor, key, what };
+        let asked = match self.fields.filled("expected").map(CommitSha::parse).transpose()? {
+            Some(said) => state.asks.ask_as_said(request, said).await,
+            None => state.asks.ask(request).await,
+        };
+        if let Err(AskError::Moved { .. }) = &asked {
+            let given = ["ref", "target"].into_iter().filter_map(|name| Some((name, self.fields.filled(name)?)));
+            let query = form_urlencoded::Serializer::new("moved=1".to_owned()).extend_pairs(given).finish();
+            return Ok(see_other(&format!("{back}/{act}?{query}")));
         }
-        let asked = state.asks.ask(Request { actor, key, what }).await?;
-        Ok(match asked.deployments.first() {
+        Ok(match asked?.deployments.first() {
             Some(born) => see_other(&format!("/deployments/{born}")),
             None => see_other(back),
         })
     }
-}
-
-/// Where it is said anew what will happen, if the head of a ref is not the commit any more that the page said it was.
-async fn moved(fields: &Fields, state: &WebState, actor: &str, what: &Ask) -> Result<Option<String>, Sorry> {
-    let Ask::Deploy { target, reference: Some(reference), sha: None, .. } = what else { return Ok(None) };
-    let Some(expected) = fields.filled("expected") else { return Ok(None) };
-    let request = Request { actor: actor.to_owned(), key: "foreseen".into(), what: what.clone() };
-    let foreseen = state.asks.foresee(request).await?;
-    let is_as_said = foreseen.orders.iter().all(|it| it.sha.as_str() == expected);
-    let named: String = form_urlencoded::byte_serialize(reference.as_str().as_bytes()).collect();
-    Ok((!is_as_said).then(|| format!("/targets/{target}/deploy?moved=1&ref={named}")))
 }
 
 /// What is asked of a target: deploy, rollback, restart, lock, unlock.
@@ -153,7 +150,7 @@ pub(super) async fn at_target(
     let (name, act) = path.into_inner();
     let target = TargetName::parse(name)?;
     let what = target_ask(&act, &target, &form.fields, state.clock.now())?;
-    form.ask(&state, what, &format!("/targets/{target}")).await
+    form.ask(&state, what, (&format!("/targets/{target}"), &act)).await
 }
 
 /// `POST /deployments/{id}/{act}`.
@@ -167,7 +164,7 @@ pub(super) async fn at_deployment(
     let (id, act) = path.into_inner();
     let deployment = DeploymentId::parse(&id)?;
     let what = deployment_ask(&act, deployment, &form.fields)?;
-    form.ask(&state, what, &format!("/deployments/{deployment}")).await
+    form.ask(&state, what, (&format!("/deployments/{deployment}"), &act)).await
 }
 
 /// `POST /deliveries/{id}/{act}`.
@@ -181,7 +178,7 @@ pub(super) async fn at_delivery(
     let (id, act) = path.into_inner();
     let delivery = DeliveryId::parse(id)?;
     let what = delivery_ask(&act, delivery.clone())?;
-    form.ask(&state, what, &format!("/deliveries/{delivery}")).await
+    form.ask(&state, what, (&format!("/deliveries/{delivery}"), &act)).await
 }
 
 /// `POST /releases/{act}`.
@@ -193,7 +190,7 @@ pub(super) async fn at_all(
 ) -> Result<HttpResponse, Sorry> {
     let form = Form::proven(writer, &body)?;
     let what = all_ask(&act, &form.fields)?;
-    form.ask(&state, what, "/").await
+    form.ask(&state, what, ("/", &act)).await
 }
 
 /// What the page said would be approved: if something else waits by now, nothing is.

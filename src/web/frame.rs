@@ -230,7 +230,7 @@ pub(super) struct DeploymentsSheet {
 pub(super) struct DeploymentSheet {
     pub(super) frame: Frame,
     pub(super) it: DeploymentDetail,
-    pub(super) log: LogSheet,
+    pub(super) log: Option<LogSheet>,
     /// The last lines of what failed.
     pub(super) last_words: Vec<LogLine>,
     /// What it brings that was not live before.

@@ -10,7 +10,7 @@ use super::door::Reader;
 use super::forms::Fields;
 use super::respond::{Refusal, Sorry, answer};
 use crate::board::{Board, BoardError, LogHits, LogPage, LogQuery};
-use crate::domain::{DeploymentId, LogLine};
+use crate::domain::{DeploymentId, LogLine, Role};
 use crate::engine::LogFrom;
 
 /// The longest text that is searched for, in characters.
@@ -96,8 +96,9 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
-/// `GET /deployments/{id}/log`: the whole of it as plain text, as far as it is written.
-pub(super) async fn whole(_: Reader, state: Data<WebState>, id: Path<String>) -> Result<HttpResponse, Sorry> {
+/// `GET /deployments/{id}/log`: the whole of it as plain text, as far as it is written. Free reading does not reach it.
+pub(super) async fn whole(reader: Reader, state: Data<WebState>, id: Path<String>) -> Result<HttpResponse, Sorry> {
+    reader.reaches(Role::Read)?;
     let id = DeploymentId::parse(&id)?;
     let from = |place| LogQuery { from: LogFrom::Byte(place), limit: usize::MAX };
     let first = state.board.log(id, from(0)).await?;

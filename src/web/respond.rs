@@ -184,6 +184,7 @@ impl From<AskError> for Refusal {
                 Self::new(404, what).help("`landfall status` shows the targets and the deployments that there are")
             }
             AskError::Refused(failure) => Self::of(409, &failure),
+            AskError::Moved { what } => Self::new(409, what).help("look at it anew, and ask again"),
             AskError::Unavailable(failure) => Self::of(503, &failure).retry_after(5),
         }
     }

@@ -206,7 +206,7 @@ fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let ended = child.wait_with_output().unwrap();
     let talk = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(3), "{talk}");
+    assert_eq!(ended.status.code(), Some(130), "{talk}");
     assert!(talk.contains(&format!("come back with `landfall logs -f {id}`")), "{talk}");
 
     let ran = std::thread::scope(|scope| {

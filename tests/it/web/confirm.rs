@@ -58,6 +58,26 @@ async fn what_would_be_refused_is_refused_before_there_is_a_button() {
 }
 
 #[actix_web::test]
+async fn who_is_not_signed_in_where_reading_is_free_is_led_to_the_way_in_and_back() {
+    let world = World::seeded(Setup { public_reads: true, ..Setup::default() }).await;
+    let said = world.send(TestRequest::get().uri("/targets/blog/deploy?ref=main")).await;
+    assert_eq!((said.status, said.header("location")), (303, "/login?next=%2Ftargets%2Fblog%2Fdeploy%3Fref%3Dmain"));
+}
+
+#[actix_web::test]
+async fn free_reading_does_not_reach_what_scripts_say() {
+    let world = World::seeded(Setup { public_reads: true, ..Setup::default() }).await;
+    let failed = path_of(&world, "failed").await;
+    for path in [format!("/api/v1{failed}/log"), format!("{failed}/log")] {
+        assert_eq!(world.send(TestRequest::get().uri(&path)).await.status, 401, "{path}");
+        assert_eq!(world.get(&path).await.status, 200, "{path}");
+    }
+    let page = world.send(TestRequest::get().uri(&failed)).await;
+    assert!(page.status == 200 && !page.body.contains("id=\"log\""), "{}", page.body);
+    assert!(world.get(&failed).await.body.contains("id=\"log\""));
+}
+
+#[actix_web::test]
 async fn a_page_says_what_will_happen_and_does_nothing() {
     let world = World::seeded(Setup::default()).await;
     let cookie = world.sign_in().await;
@@ -67,7 +87,7 @@ async fn a_page_says_what_will_happen_and_does_nothing() {
         (
             format!("{failed}/redeploy"),
             &[
-                "goes to blog (production), on this machine, although it was deployed before",
+                "goes to blog (production), on this machine once more",
                 "Nothing is live at blog yet",
                 "&lt;script&gt;alert(1)",
             ][..],
@@ -168,23 +188,28 @@ fn what_is_done_is_what_was_said_or_it_is_said_again() {
     bot.deliver("d1", &one);
     bot.settle();
     let two = bot.commit("two");
-    bot.runtime.block_on(async {
-        let browser = Browser::new(&bot).await;
+    let browser = bot.runtime.block_on(Browser::new(&bot));
+    let (page, born) = bot.runtime.block_on(async {
         let page = browser.get("/targets/site/deploy?ref=main").await;
         assert!(page.contains(&format!("<code>{}</code>, the head of main, goes to site", &two[..7])), "{page}");
         assert!(page.contains(&format!("Live at site now: <code>{}</code>", &one[..7])), "{page}");
         let three = bot.commit("three");
         let anew = browser.press(&page).await;
-        assert_eq!(anew, "/targets/site/deploy?moved=1&ref=refs%2Fheads%2Fmain");
+        assert_eq!(anew, "/targets/site/deploy?moved=1&ref=main");
         let page = browser.get(&anew).await;
         assert!(page.contains("Nothing was done yet") && page.contains(&three[..7]), "{page}");
-        assert!(browser.press(&page).await.starts_with("/deployments/"));
+        let born = browser.press(&page).await;
+        assert!(born.starts_with("/deployments/"));
+        (page, born)
     });
+    bot.settle();
+    // The same press again, when the head has moved once more: it was done, and once.
+    bot.commit("four");
+    assert_eq!(bot.runtime.block_on(browser.press(&page)), born);
     bot.settle();
     assert_eq!(bot.page(), "three");
     assert_eq!(bot.deployments().len(), 2, "what had moved was not deployed");
     bot.runtime.block_on(async {
-        let browser = Browser::new(&bot).await;
         let page = browser.get("/targets/site/rollback").await;
         assert!(page.contains(&format!("<code>{}</code> «A page» is brought back to site", &one[..7])), "{page}");
         browser.press(&page).await;

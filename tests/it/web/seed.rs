@@ -406,6 +406,10 @@ impl Asks for Straight {
         })
     }
 
+    fn ask_as_said(&self, request: Request, _: CommitSha) -> BoxFuture<'_, Result<Asked, AskError>> {
+        self.ask(request)
+    }
+
     fn foresee(&self, request: Request) -> BoxFuture<'_, Result<Foreseen, AskError>> {
         Box::pin(async move {
             let (_, births) = self.means(&request)?;
