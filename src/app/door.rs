@@ -5,7 +5,7 @@
 //! | what | bound | beyond it |
 //! | --- | --- | --- |
 //! | connections | half of the descriptors that the process may have, 2048 at most | new ones wait until another ends |
-//! | connections of one source that has proven nothing, from which nobody was let in | a quarter of them | closed at once |
+//! | connections of one source that has proven nothing, from which nobody was let in | an eighth of them | closed at once |
 //! | a request's head | 5 s, 128 KiB | 408, closed |
 //! | a request's body | 30 s, 6 s of silence (the web: 35 s, 8 s; 64 KiB) | 408 or 400, closed |
 //! | bodies of webhooks under way | 64 KiB each, `server.bodies_in_flight` for all above | the worst makes room, or 503 |
@@ -120,7 +120,7 @@ impl Door {
                 // Where the system has no such setting, whoever reads nothing is bounded by the number of connections.
                 let _ = socket.set_tcp_user_timeout(Some(unread));
                 let Ok(peer) = connection.peer_addr() else { return };
-                match sources.enter(peer.ip(), most / 4) {
+                match sources.enter(peer.ip(), most / 8) {
                     Some(visit) => drop(kept.insert(visit)),
                     None => drop(socket.shutdown(std::net::Shutdown::Both)),
                 }

@@ -4,7 +4,7 @@
 //! Why no source is ever refused for what it sent before: behind a reverse proxy all of them look like one, and GitHub's
 //! own addresses change. So a forgery costs its sender its rank, not its neighbours their deliveries. All bodies are read
 //! side by side; where there is not room for all, who has proven least and is slowest makes room (`room`). What bounds
-//! the rest is the number of connections: one source has a quarter of them, unless it has delivered what was signed or
+//! the rest is the number of connections: one source has an eighth of them, unless it has delivered what was signed or
 //! somebody was let in from there, such as a proxy behind which many look at pages.
 
 use std::collections::HashMap;
