@@ -1,6 +1,7 @@
 //! The shipped program as an administrator meets it: started, in the way of itself, ended, killed, damaged on disk.
 #![expect(clippy::unwrap_used, reason = "a test stops where its premises fail")]
 
+mod begun;
 mod copied;
 mod full;
 mod hostile;

@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 use super::super::exit::Trouble;
 use super::super::pushed::Repository;
 use super::super::terminal::{BOLD, DIM, styled, talk};
-use crate::domain::{RefName, RepositoryName, TargetName, plainly};
+use super::origin::Origin;
+use crate::domain::{RefName, TargetName, plainly};
 
 /// The repository of a configuration that nobody has answered a question for.
 pub(super) const NOBODYS: &str = "OWNER/REPOSITORY";
@@ -18,8 +19,8 @@ pub(super) const NOBODYS: &str = "OWNER/REPOSITORY";
 /// The answers that were typed as options.
 #[derive(Debug, Default, Args)]
 pub(super) struct Given {
-    /// The repository at GitHub whose pushes are deployed
-    #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+    /// The repository whose pushes are deployed: its name at GitHub, or the path of a bare one on this machine
+    #[arg(long, value_name = "OWNER/NAME|PATH", value_parser = repository)]
     repository: Option<String>,
 
     /// The branch that is deployed
@@ -68,7 +69,7 @@ pub(super) enum EngineArg {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answers {
     pub(super) target: String,
-    pub(super) repository: String,
+    pub(super) origin: Origin,
     pub(super) branch: String,
     pub(super) engine: Engine,
     pub(super) public_url: Option<String>,
@@ -110,10 +111,12 @@ impl Given {
             None => ask(question, guess),
         };
         let (origin, head) = around(dir);
-        let repository = answer(&self.repository, &REPOSITORY, origin.as_deref().unwrap_or(NOBODYS))?;
+        let origin = answer(&self.repository, &REPOSITORY, origin.as_deref().unwrap_or(NOBODYS))?;
+        let origin = Origin::parse(&origin).map_err(Trouble::wrong)?;
         let branch = answer(&self.branch, &BRANCH, head.as_deref().unwrap_or("main"))?;
-        let name = repository.split('/').next_back().unwrap_or_default().to_lowercase();
-        let guess = if TargetName::parse(&name).is_ok() && repository != NOBODYS { name } else { "site".into() };
+        let name = origin.name().name().to_lowercase();
+        let is_nobodys = origin.name().to_string() == NOBODYS;
+        let guess = if TargetName::parse(&name).is_ok() && !is_nobodys { name } else { "site".into() };
         let kind = answer(&self.engine.map(named), &ENGINE, "host")?;
         let engine = if kind == "host" {
             Engine::Host
@@ -127,7 +130,7 @@ impl Given {
         };
         let public_url = answer(&self.public_url, &PUBLIC_URL, "")?;
         let target = self.target.as_ref().map_or(guess, ToString::to_string);
-        Ok(Answers { target, repository, branch, engine, public_url: Some(public_url).filter(|it| !it.is_empty()) })
+        Ok(Answers { target, origin, branch, engine, public_url: Some(public_url).filter(|it| !it.is_empty()) })
     }
 }
 
@@ -141,7 +144,10 @@ struct Question {
     check: fn(&str) -> Result<String, String>,
 }
 
-const REPOSITORY: Question = Question { text: "Which repository at GitHub?", check: repository };
+const REPOSITORY: Question = Question {
+    text: "Which repository: OWNER/NAME at GitHub, or the path of a bare one on this machine?",
+    check: repository,
+};
 const BRANCH: Question = Question { text: "Which branch goes live?", check: branch };
 const ENGINE: Question = Question { text: "Deployed by this machine (host) or by AWS (codedeploy)?", check: engine };
 const APPLICATION: Question = Question { text: "CodeDeploy's application?", check: name };
@@ -149,12 +155,12 @@ const GROUP: Question = Question { text: "Its deployment group?", check: name };
 const REGION: Question = Question { text: "The region?", check: name };
 const BUCKET: Question = Question { text: "The bucket for revisions?", check: name };
 const PUBLIC_URL: Question = Question {
-    text: "At which address does GitHub reach the bot, such as https://deploy.example.com? Empty if you do not know yet.",
+    text: "At which address is the bot reached, such as https://deploy.example.com? Empty if you do not know yet.",
     check: address_or_nothing,
 };
 
 fn repository(text: &str) -> Result<String, String> {
-    RepositoryName::parse(text).map(|it| it.to_string()).map_err(|unfit| unfit.to_string())
+    Origin::parse(text).map(|_| text.to_owned())
 }
 
 fn branch(text: &str) -> Result<String, String> {
@@ -202,41 +208,18 @@ fn ask(question: &Question, guess: &str) -> Result<String, Trouble> {
 
 const OPTIONS: &str = "answer by options instead: `landfall init --help`";
 
-/// The repository at GitHub that this directory is a copy of, and the branch that is checked out.
+/// The repository that this directory is a copy of, and the branch that is checked out.
 fn around(dir: &Path) -> (Option<String>, Option<String>) {
     let here = Repository { path: if dir.is_dir() { dir } else { Path::new(".") } };
-    let origin = here.git(&["remote", "get-url", "origin"]).ok().and_then(|url| at_github(url.trim()));
+    let url = here.git(&["remote", "get-url", "origin"]).ok();
+    let origin = url.map(|it| it.trim().to_owned()).filter(|it| Origin::parse(it).is_ok());
     let head = here.git(&["symbolic-ref", "--short", "HEAD"]).ok();
     (origin, head.map(|it| it.trim().to_owned()).filter(|it| branch(it).is_ok()))
-}
-
-/// `acme/shop` of `git@github.com:acme/shop.git` or `https://github.com/acme/shop`; of no other kind of address.
-pub(super) fn at_github(url: &str) -> Option<String> {
-    let (_, path) = url.split_once(':')?;
-    let path = match path.strip_prefix("//") {
-        Some(rest) => rest.split_once('/')?.1,
-        None => path,
-    };
-    repository(path.trim_end_matches('/').trim_end_matches(".git")).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_repository_is_known_by_where_git_fetches_it() {
-        for (url, name) in [
-            ("git@github.com:acme/shop.git", Some("acme/shop")),
-            ("https://github.com/acme/shop", Some("acme/shop")),
-            ("https://ann@ghe.example.com/acme/shop.git/", Some("acme/shop")),
-            ("ssh://git@github.com:22/acme/shop.git", Some("acme/shop")),
-            ("file:///srv/git/shop.git", None),
-            ("/srv/git/shop.git", None),
-        ] {
-            assert_eq!(at_github(url).as_deref(), name, "{url}");
-        }
-    }
 
     #[test]
     fn an_answer_that_is_none_says_why() {

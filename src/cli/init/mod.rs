@@ -5,6 +5,7 @@
 
 mod answers;
 mod begin;
+mod origin;
 mod seeds;
 mod steps;
 

@@ -3,13 +3,18 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, absolute};
 
 use super::super::exit::Trouble;
 use super::answers::{Answers, Engine};
+use super::origin::Origin;
+use crate::domain::{RepositoryName, plainly};
 
 /// The one file that may be there before: most repositories have it.
 pub(super) const IGNORED: &str = ".gitignore";
+
+/// What a repository on this machine tells the bot of pushes with.
+pub(super) const HOOK: &str = "post-receive";
 
 /// A file to write.
 pub(super) struct Seed {
@@ -48,13 +53,16 @@ pub(super) fn seeds(dir: &Path, answers: &Answers, has_token: bool) -> Result<Ve
             seed("site/scripts/validate.sh", 0o755, VALIDATE, "says whether the deployment worked"),
         ]);
     }
+    if let Origin::Here(name, _) = &answers.origin {
+        seeds.push(seed(HOOK, 0o755, &hook(dir, name)?, "tells the bot of pushes; belongs into the repository's hooks"));
+    }
     seeds.push(seed("landfall.toml", 0o644, &configuration(answers, has_token), "the configuration"));
     Ok(seeds)
 }
 
 /// A commented configuration.
 fn configuration(answers: &Answers, has_token: bool) -> String {
-    let Answers { target, repository, branch, engine, public_url } = answers;
+    let Answers { target, origin, branch, engine, public_url } = answers;
     let public_url = match public_url {
         Some(url) => format!("public_url = {}", quoted(url)),
         None => "# public_url = \"https://deploy.example.com\"".into(),
@@ -79,8 +87,45 @@ fn configuration(answers: &Answers, has_token: bool) -> String {
         .replace("{token}", token)
         .replace("{engine}", &engine)
         .replace("{target}", &quoted(target))
-        .replace("{repository}", &quoted(repository))
+        .replace("{repository}", &repository(origin))
         .replace("{branch}", &quoted(branch))
+}
+
+/// The lines that name the repository.
+fn repository(origin: &Origin) -> String {
+    let name = quoted(&origin.name().to_string());
+    match origin {
+        Origin::GitHub(_) => format!("# As in the address of the repository on GitHub.\nrepository = {name}"),
+        Origin::Here(_, path) => format!(
+            "# What it is called here: its post-receive hook says the same.\nrepository = {name}\n# Where its commits \
+             are read.\nsource = {{ git = {} }}",
+            quoted(&url(path))
+        ),
+    }
+}
+
+/// A path as git and the configuration have it.
+fn url(path: &Path) -> String {
+    reqwest::Url::from_file_path(path).expect("an origin's path is absolute").into()
+}
+
+/// The hook that tells the bot of pushes.
+fn hook(dir: &Path, name: &RepositoryName) -> Result<String, Trouble> {
+    let unknown = |error: std::io::Error| Trouble::unreachable(format!("no path can be told: {}", plainly(&error)));
+    let secret = absolute(dir.join("webhook-secret")).map_err(unknown)?;
+    let program = std::env::current_exe().map_err(unknown)?;
+    let words = [program, secret].map(|it| shell_word(&it.to_string_lossy()));
+    let [program, secret] = words;
+    Ok(HOOK_SCRIPT
+        .replace("{program}", &program)
+        .replace("{secret}", &secret)
+        .replace("{name}", &shell_word(&name.to_string())))
+}
+
+/// A text as a shell takes it for one word.
+fn shell_word(text: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "/._-+:@".contains(it);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// A text as TOML has it.
@@ -110,8 +155,7 @@ webhook_secrets = [{ file = "webhook-secret" }]
 [[target]]
 # What the command line and the commit status call it.
 name = {target}
-# As in the address of the repository on GitHub.
-repository = {repository}
+{repository}
 branches = [{branch}]
 # Where the appspec.yml lies in the repository, if not at its top.
 # bundle = { root = "site" }
@@ -121,6 +165,12 @@ branches = [{branch}]
 const HOST: &str = r#"[target.engine]
 # This machine, by Landfall's own engine. For a fleet: kind = "codedeploy", and a bucket for its revisions.
 kind = "host"
+"#;
+
+const HOOK_SCRIPT: &str = r#"#!/bin/sh
+# Tells Landfall of what was pushed; whoever pushes reads the answer, and has to be able to read the secret.
+exec {program} send push --post-receive --repo . --name {name} \
+  --url http://127.0.0.1:8080/webhooks/github --secret-file {secret}
 "#;
 
 const APPSPEC: &str = r#"# What a deployment does, as AWS CodeDeploy and Landfall's own engine read it.

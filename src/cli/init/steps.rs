@@ -1,7 +1,7 @@
 //! The steps to a first deployment: which are done, which is next, and the words to type for it. It looks and changes
 //! nothing.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,12 +12,15 @@ use super::super::live::mark;
 use super::super::pushed::Repository;
 use super::super::server::{Server, ServerArgs};
 use super::super::terminal::{BOLD, Cell, line_within, room, say, styled};
-use super::answers::{NOBODYS, at_github};
+use super::answers::NOBODYS;
+use super::origin::at_github;
+use super::seeds::HOOK;
 use crate::config::{Config, Environment};
 use crate::domain::{EngineSpec, Pattern, SourceSpec, StepStatus, Target};
 
 /// A bot on this machine answers at once.
 const PATIENCE: Duration = Duration::from_secs(3);
+
 /// One step.
 struct Step {
     name: &'static str,
@@ -86,11 +89,29 @@ pub(super) fn tell(dir: &Path, file: &ConfigArgs, environment: &Environment) -> 
     Ok(Exit::Done)
 }
 
-/// Whether the repository has its AppSpec, where its files are in this directory.
+/// The repository on this machine that the target's commits come from.
+fn on_this_machine(target: &Target) -> Option<PathBuf> {
+    match &target.source {
+        SourceSpec::GitHub => None,
+        SourceSpec::Git { url } => reqwest::Url::parse(url).ok()?.to_file_path().ok(),
+    }
+}
+
+/// Whether the repository has its AppSpec, where its files are in this directory or the repository on this machine.
 fn appspec(dir: &Path, target: &Target) -> Option<bool> {
+    if let Some(path) = on_this_machine(target) {
+        let branch = target.rule.branches.first().map_or("HEAD", Pattern::as_str);
+        // git takes no `.` for the top of a tree.
+        let root: PathBuf = Path::new(&target.bundle.root).components().filter(|it| *it != Component::CurDir).collect();
+        let is_there = |name: &str| {
+            let file = root.join(name);
+            Repository { path: &path }.git(&["cat-file", "-e", &format!("{branch}:{}", file.display())]).is_ok()
+        };
+        return ["appspec.yml", "appspec.yaml"].into_iter().any(is_there).then_some(true);
+    }
     let here = Repository { path: dir };
     let origin = here.git(&["remote", "get-url", "origin"]).ok()?;
-    let is_it = at_github(origin.trim()).is_some_and(|it| it == target.repository.to_string());
+    let is_it = at_github(origin.trim()).is_some_and(|it| it == target.repository);
     is_it.then(|| {
         let top = here.git(&["rev-parse", "--show-toplevel"]).unwrap_or_default();
         let root = Path::new(top.trim()).join(&target.bundle.root);
@@ -114,7 +135,7 @@ fn seen(server: &Server, target: &Target) -> Result<Seen, String> {
 
 /// All steps, in their order.
 fn steps(it: &Facts) -> Vec<Step> {
-    let Facts { by, dir, target, door, appspec, bot } = it;
+    let Facts { by, dir, target, appspec, bot, .. } = it;
     let (repository, name, file) = (&target.repository, &target.name, dir.join("landfall.toml"));
     let file = file.display();
     let seen = bot.as_ref().copied().unwrap_or_default();
@@ -152,16 +173,10 @@ fn steps(it: &Facts) -> Vec<Step> {
     };
     let said = bot.as_ref().err().cloned().unwrap_or_else(|| "it runs".into());
     steps.push(step("bot", bot.is_ok(), said, outside));
-    if matches!(target.source, SourceSpec::GitHub) {
-        let secret = dir.join("webhook-secret");
-        let how = format!(
-            "on GitHub, in {repository}, Settings, Webhooks, Add webhook: the address {door}, content type \
-             application/json, and the text of {} as the secret",
-            secret.display()
-        );
-        let said = if seen.delivery { "GitHub's deliveries come in" } else { "no delivery has come in" };
-        steps.push(step("webhook", seen.delivery, said.into(), how));
-    }
+    steps.extend(match &target.source {
+        SourceSpec::GitHub => Some(webhook(it, seen)),
+        SourceSpec::Git { .. } => on_this_machine(target).map(|path| hook(dir, &path, seen)),
+    });
     let branch = target.rule.branches.first().map_or("a branch", Pattern::as_str);
     let (said, how) = match (seen.success, seen.deployment) {
         (true, _) => ("the first one succeeded", String::new()),
@@ -170,6 +185,33 @@ fn steps(it: &Facts) -> Vec<Step> {
     };
     steps.push(step("deployment", seen.success, said.into(), how));
     steps
+}
+
+/// That GitHub tells of pushes.
+fn webhook(it: &Facts, seen: Seen) -> Step {
+    let secret = it.dir.join("webhook-secret");
+    let how = format!(
+        "on GitHub, in {}, Settings, Webhooks, Add webhook: the address {}, content type application/json, and the text \
+         of {} as the secret",
+        it.target.repository,
+        it.door,
+        secret.display()
+    );
+    let said = if seen.delivery { "GitHub's deliveries come in" } else { "no delivery has come in" };
+    step("webhook", seen.delivery, said.into(), how)
+}
+
+/// That a repository on this machine tells of pushes.
+fn hook(dir: &Path, repository: &Path, seen: Seen) -> Step {
+    let hooks = repository.join("hooks");
+    let is_there = hooks.join(HOOK).exists();
+    let said = match (seen.delivery, is_there) {
+        (true, _) => "pushes come in".to_owned(),
+        (false, true) => format!("{} is there", hooks.join(HOOK).display()),
+        (false, false) => format!("{} does not tell of pushes yet", repository.display()),
+    };
+    let how = format!("cp {} {}/", dir.join(HOOK).display(), hooks.display());
+    step("hook", seen.delivery || is_there, said, how)
 }
 
 fn step(name: &'static str, is_done: bool, said: String, how: String) -> Step {

@@ -75,6 +75,29 @@ fn a_script_answers_by_options_and_runs_it_again_for_the_next_step() {
 }
 
 #[test]
+fn a_bare_repository_on_this_machine_is_taken_by_its_path_and_its_hook_is_a_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let away = [("LANDFALL_URL", "http://127.0.0.1:9")];
+    let ran = landfall_with(dir.path(), &["init", "bot", "--repository", "./blog.git"], &away);
+    assert!(ran.exit == 2 && ran.talk.contains("`git init --bare ./blog.git` makes one"), "{}", ran.talk);
+
+    git(dir.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "blog.git"]);
+    let ran = landfall_with(dir.path(), &["init", "bot", "--repository", "./blog.git"], &away);
+    assert_eq!(ran.exit, 0, "{}", ran.talk);
+    let text = fs::read_to_string(dir.path().join("bot/landfall.toml")).unwrap();
+    let bare = dir.path().join("blog.git");
+    for line in [
+        "name = \"blog\"".to_owned(),
+        "repository = \"local/blog\"".into(),
+        format!("source = {{ git = \"file://{}\" }}", bare.display()),
+    ] {
+        assert!(text.lines().any(|it| it == line), "`{line}`\n{text}");
+    }
+    let told = format!("· hook           {} does not tell of pushes yet", bare.display());
+    assert!(ran.out.contains(&told) && ran.out.ends_with("next: landfall serve -c bot/landfall.toml\n"), "{}", ran.out);
+}
+
+#[test]
 fn codedeploys_answers_make_a_configuration_that_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let away = [("LANDFALL_URL", "http://127.0.0.1:9")];
