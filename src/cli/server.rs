@@ -106,6 +106,11 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
 }
 
 impl Server {
+    /// A page's whole address: where nobody configured how people reach the server, that is how we do.
+    pub(super) fn whole(&self, page: &str) -> String {
+        if page.starts_with('/') { format!("{}{page}", self.url.trim_end_matches('/')) } else { page.to_owned() }
+    }
+
     /// Reads something.
     pub(super) fn get(&self, path: &str) -> Result<Value, Trouble> {
         self.get_within(PATIENCE, path)

@@ -191,7 +191,9 @@ pub(super) fn run(args: &StatusArgs, environment: &Environment) -> Outcome {
             if args.json {
                 say_json(&answer);
             } else {
-                say(&story(&understood(answer)?, now));
+                let mut it: Deployment = understood(answer)?;
+                it.url = it.url.map(|url| server.whole(&url));
+                say(&story(&it, now));
             }
         }
         Some(name) => of_target(&server, name, args.json, now)?,
@@ -277,7 +279,13 @@ pub(super) fn notes(target: &Target, now: Timestamp) -> Vec<Vec<Cell>> {
     let mut notes = Vec::new();
     if let Some(left) = &target.left_by {
         let (what, since) = (short(&left.sha), ago(left.at, now));
-        notes.push(note(WAITS, "left", format!("files of {what}, which did not become live, may be there ({since})")));
+        let back = target
+            .live
+            .as_ref()
+            .map(|live| format!("; `landfall rollback {}` brings {} back", target.name, short(&live.sha)));
+        let back = back.unwrap_or_default();
+        let text = format!("files of {what}, which did not become live, may be there ({since}){back}");
+        notes.push(note(WAITS, "left", text));
     }
     if let Some(name) = &target.called_now {
         let renamed = format!("`{}` is called `{name}` now; correct `repository`", target.repository);
@@ -340,6 +348,7 @@ fn story(it: &Deployment, now: Timestamp) -> String {
     }
     if let Some(detail) = it.failure.as_ref().and_then(|it| it.detail.as_deref()) {
         text += &format!("\n{}\n", detail.trim_end());
+        text += &format!("\nall that was said: landfall logs {}\n", it.id);
     }
     text
 }

@@ -277,15 +277,17 @@ fn status_shows_targets_a_target_and_a_deployment() {
           author  ann
             born  0000 days ago
              run  d-0
-            page  /deployments/x
+            page  http://HOST/deployments/x
              why  validate.sh exited with 0
             code  engine/script-failed
             help  look at the script's last lines
         00:00:00  planned     branch main takes it
 
         no page
+
+        all that was said: landfall logs 00KDZ0AVJQ0000000000000000
     "#]]
-    .assert_eq(&without_ages(&api.landfall(&["status", ID]).out));
+    .assert_eq(&without_ages(&api.landfall(&["status", ID]).out.replace(&api.url, "http://HOST")));
     let ran = api.landfall(&["status", "blgo"]);
     assert_eq!(
         (ran.exit, ran.talk.as_str()),

@@ -49,9 +49,9 @@ fn here(path: &Path) -> Result<Origin, String> {
     let home = path.strip_prefix("~").ok().zip(std::env::home_dir()).map(|(rest, home)| home.join(rest));
     let path = absolute(home.as_deref().unwrap_or(path)).map_err(|error| format!("`{shown}`: {error}"))?;
     let repository = Repository { path: &path };
-    let is_bare = repository.git(&["rev-parse", "--is-bare-repository"]).map_err(|trouble| {
-        format!("{trouble}; `git init --bare {shown}` makes one that pushes go to")
-    })?;
+    let is_bare = repository
+        .git(&["rev-parse", "--is-bare-repository"])
+        .map_err(|trouble| format!("{trouble}; `git init --bare {shown}` makes one that pushes go to"))?;
     if is_bare.trim() != "true" {
         return Err(format!(
             "`{shown}` is somebody's working copy: pushes go to a bare repository, and `git clone --bare {shown} \

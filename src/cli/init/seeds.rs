@@ -54,7 +54,12 @@ pub(super) fn seeds(dir: &Path, answers: &Answers, has_token: bool) -> Result<Ve
         ]);
     }
     if let Origin::Here(name, _) = &answers.origin {
-        seeds.push(seed(HOOK, 0o755, &hook(dir, name)?, "tells the bot of pushes; belongs into the repository's hooks"));
+        seeds.push(seed(
+            HOOK,
+            0o755,
+            &hook(dir, name)?,
+            "tells the bot of pushes; belongs into the repository's hooks",
+        ));
     }
     seeds.push(seed("landfall.toml", 0o644, &configuration(answers, has_token), "the configuration"));
     Ok(seeds)
