@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use super::write;
 use crate::asking::{self, Asks};
 use crate::conductor;
-use crate::domain::{Act, BotEvent, CommitSha, Failure, Request};
+use crate::domain::{Act, BotEvent, Failure, Request};
 use crate::ledger::{Ledger, LedgerError};
 use crate::upkeep::Upkeep;
 
@@ -16,7 +16,7 @@ fn not_taken(error: conductor::AskError) -> asking::AskError {
         conductor::AskError::Refused(failure) if failure.passing => asking::AskError::Unavailable(failure),
         conductor::AskError::Refused(failure) => asking::AskError::Refused(failure),
         unknown @ conductor::AskError::Unknown { .. } => asking::AskError::Unknown { what: unknown.to_string() },
-        moved @ conductor::AskError::Moved(_) => asking::AskError::Moved { what: moved.to_string() },
+        moved @ conductor::AskError::Moved => asking::AskError::Moved { what: moved.to_string() },
         conductor::AskError::Ledger(error) => asking::AskError::Unavailable(error.failure()),
     }
 }
@@ -34,9 +34,13 @@ impl Asks for Desk {
         .boxed()
     }
 
-    fn ask_as_said(&self, request: Request, said: CommitSha) -> BoxFuture<'_, Result<asking::Asked, asking::AskError>> {
+    fn ask_as_said<'a>(
+        &'a self,
+        request: Request,
+        seal: &'a str,
+    ) -> BoxFuture<'a, Result<asking::Asked, asking::AskError>> {
         async move {
-            let asked = self.0.ask_as_said(request, Some(&said)).await.map_err(not_taken)?;
+            let asked = self.0.ask_as_said(request, Some(seal)).await.map_err(not_taken)?;
             let conductor::Asked { repeat, offset, deployments, told } = asked;
             Ok(asking::Asked { repeat, offset, deployments, told })
         }
@@ -45,8 +49,8 @@ impl Asks for Desk {
 
     fn foresee(&self, request: Request) -> BoxFuture<'_, Result<asking::Foreseen, asking::AskError>> {
         async move {
-            let conductor::Foreseen { orders, told } = self.0.foresee(&request).await.map_err(not_taken)?;
-            Ok(asking::Foreseen { orders, told })
+            let conductor::Foreseen { orders, told, seal } = self.0.foresee(&request).await.map_err(not_taken)?;
+            Ok(asking::Foreseen { orders, told, seal })
         }
         .boxed()
     }

@@ -4,16 +4,16 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::domain::{Act, CommitSha, DeploymentId, Failure, Offset, Order, Request};
+use crate::domain::{Act, DeploymentId, Failure, Offset, Order, Request};
 
 /// Who carries out what people and peers ask for. `app` implements it.
 pub trait Asks: Send + Sync {
     /// Carries a request out, once for each key.
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<Asked, AskError>>;
 
-    /// The same, if what is born of it is of the commit that was said; else [`AskError::Moved`]. What was asked before
-    /// is answered as it was.
-    fn ask_as_said(&self, request: Request, said: CommitSha) -> BoxFuture<'_, Result<Asked, AskError>>;
+    /// The same, if it does what was [foreseen](Foreseen::seal) when it was said; else [`AskError::Moved`]. What was asked
+    /// before is answered as it was.
+    fn ask_as_said<'a>(&'a self, request: Request, seal: &'a str) -> BoxFuture<'a, Result<Asked, AskError>>;
 
     /// What a request would do if it were made now, or why it would not be taken. Changes nothing.
     fn foresee(&self, request: Request) -> BoxFuture<'_, Result<Foreseen, AskError>>;
@@ -45,6 +45,8 @@ pub struct Foreseen {
     pub orders: Vec<Order>,
     /// What would be said of it, where that is not plain from what is asked.
     pub told: Option<String>,
+    /// Is another one where other commits would be deployed, or other locks would end.
+    pub seal: String,
 }
 
 /// Why a request was not taken.
@@ -59,7 +61,7 @@ pub enum AskError {
     /// A rule forbids it, as things stand.
     #[error("{}", .0.message)]
     Refused(Failure),
-    /// What would be deployed is not the commit that whoever asks was told of.
+    /// It would not do what whoever asks was told of.
     #[error("{what}")]
     Moved {
         /// In words, as above.

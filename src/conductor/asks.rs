@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, CommitPrefix, CommitSha, DeliveryId, DeployOptions, Deployment, DeploymentEvent,
-    DeploymentId, EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target,
-    TargetName,
+    Approval, Ask, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
+    EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
 use crate::steps::{self, World};
@@ -40,6 +40,8 @@ pub struct Foreseen {
     pub orders: Vec<Order>,
     /// What would be said of it, where that is not plain from what is asked.
     pub told: Option<String>,
+    /// Is another one where other commits would be deployed, or other locks would end.
+    pub seal: String,
 }
 
 /// What a request means: what is written with it.
@@ -64,12 +66,26 @@ pub enum AskError {
     /// It cannot be done as things stand.
     #[error("{}", .0.message)]
     Refused(Failure),
-    /// What would be deployed is not the commit that whoever asks was told of.
-    #[error("what would be deployed is another commit by now: {0}")]
-    Moved(CommitSha),
+    /// It would not do what whoever asks was told of.
+    #[error("it would do something else by now than it was said to do")]
+    Moved,
     /// It cannot be written or read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl Meaning {
+    /// Is another one where other commits would be deployed, or other locks would end. What else a deployment would wait
+    /// for, or how a person puts it, changes nothing.
+    fn seal(&self, what: &Ask) -> String {
+        let ends = matches!(what, Ask::Unlock { .. } | Ask::UnlockAll);
+        let mut digest = Sha256::new();
+        for Birth { order, .. } in &self.births {
+            digest.update(format!("{} {} {}\n", order.target.name, order.reference, order.sha));
+        }
+        digest.update(self.told.as_deref().filter(|_| ends).unwrap_or_default());
+        hex::encode(&digest.finalize()[..16])
+    }
 }
 
 /// Takes requests.
@@ -89,15 +105,15 @@ impl Asks {
         self.ask_as_said(request, None).await
     }
 
-    /// The same, if what is born of it is of the commit that was said; what was asked before is answered as it was.
-    pub async fn ask_as_said(&self, request: Request, said: Option<&CommitSha>) -> Result<Asked, AskError> {
+    /// The same, if it does what was foreseen when it was said; what was asked before is answered as it was.
+    pub async fn ask_as_said(&self, request: Request, seal: Option<&str>) -> Result<Asked, AskError> {
         // What was asked under the same key before is answered as it was, whatever has come of it since.
         let is_repeat = self.asked_before(&request).await?;
-        let Meaning { consequences, births, told } =
-            if is_repeat { Meaning::default() } else { self.meaning(&request).await? };
-        if let Some(other) = births.iter().find(|it| said.is_some_and(|said| it.order.sha != *said)) {
-            return Err(AskError::Moved(other.order.sha.clone()));
+        let meaning = if is_repeat { Meaning::default() } else { self.meaning(&request).await? };
+        if !is_repeat && seal.is_some_and(|seal| seal != meaning.seal(&request.what)) {
+            return Err(AskError::Moved);
         }
+        let Meaning { consequences, births, told } = meaning;
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
@@ -105,8 +121,10 @@ impl Asks {
 
     /// What a request would do if it were made now, or why it would be refused. Writes nothing.
     pub async fn foresee(&self, request: &Request) -> Result<Foreseen, AskError> {
-        let Meaning { consequences: _, births, told } = self.meaning(request).await?;
-        Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told })
+        let meaning = self.meaning(request).await?;
+        let seal = meaning.seal(&request.what);
+        let Meaning { consequences: _, births, told } = meaning;
+        Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told, seal })
     }
 
     async fn meaning(&self, request: &Request) -> Result<Meaning, AskError> {

@@ -1,22 +1,24 @@
 //! Before a button does something: a page that says what will happen, as things stand now. It asks the conductor, which
-//! says what it would write and writes nothing. What is confirmed is what was said, or the page is shown again.
+//! says what it would write and writes nothing. The commits that are deployed and the locks that end are those that were
+//! said, or the page is shown again; how far a deployment that is stopped or approved has come by then is not compared.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::WebState;
-use super::door::Reader;
+use super::door::{Asker, Reader};
 use super::foretold::{ConfirmSheet, Scene};
 use super::forms::{Fields, all_ask, delivery_ask, deployment_ask, target_ask};
 use super::frame::Frame;
-use super::respond::{Sorry, page, see_other};
+use super::respond::{Sorry, page};
+use crate::asking::Foreseen;
 use crate::domain::{Approval, Ask, Cause, DeliveryId, DeploymentId, Order, Request, Subject, TargetName};
 
 type Answer = Result<HttpResponse, Sorry>;
 
 /// `GET /targets/{name}/{act}`.
 pub(super) async fn at_target(
-    reader: Reader,
+    Asker(reader): Asker,
     state: Data<WebState>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -32,7 +34,7 @@ pub(super) async fn at_target(
 
 /// `GET /deployments/{id}/{act}`.
 pub(super) async fn at_deployment(
-    reader: Reader,
+    Asker(reader): Asker,
     state: Data<WebState>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -48,7 +50,7 @@ pub(super) async fn at_deployment(
 
 /// `GET /deliveries/{id}/{act}`.
 pub(super) async fn at_delivery(
-    reader: Reader,
+    Asker(reader): Asker,
     state: Data<WebState>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -63,7 +65,12 @@ pub(super) async fn at_delivery(
 }
 
 /// `GET /releases/{act}`.
-pub(super) async fn at_all(reader: Reader, state: Data<WebState>, act: Path<String>, request: HttpRequest) -> Answer {
+pub(super) async fn at_all(
+    Asker(reader): Asker,
+    state: Data<WebState>,
+    act: Path<String>,
+    request: HttpRequest,
+) -> Answer {
     let fields = Fields::parse(request.query_string().as_bytes());
     let ask = all_ask(&act, &fields)?;
     let asked = Asked { state: &state, reader: &reader, fields: &fields, ask };
@@ -82,12 +89,6 @@ impl Asked<'_> {
     /// The page, whose form goes to `action` and whose way out leads `back`, by its name.
     async fn shown(self, action: String, back: (String, String)) -> Answer {
         let Self { state, reader, fields, ask } = self;
-        if reader.grant().is_none() {
-            let mut wanted = form_urlencoded::Serializer::new(String::new());
-            let wanted = format!("{action}?{}", wanted.extend_pairs(fields.pairs()).finish());
-            let next: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
-            return Ok(see_other(&format!("/login?next={next}")));
-        }
         let actor = reader.may_ask(&ask, &state.board).await?;
         let request = Request { actor, key: "foreseen".into(), what: explained(ask.clone()) };
         let foreseen = state.asks.foresee(request).await?;
@@ -102,7 +103,7 @@ impl Asked<'_> {
         let frame = Frame::new(reader, state.clock.now(), "targets");
         let (target, deployment) = (target.as_ref(), deployment.as_ref());
         let words = Scene { foreseen: &foreseen, target, deployment, frame: &frame }.words(&ask);
-        let (hidden, has_moved) = (hidden(fields, &foreseen.orders), fields.get("moved").is_some());
+        let (hidden, has_moved) = (hidden(fields, &foreseen), fields.get("moved").is_some());
         page(&ConfirmSheet { frame, words, hidden, has_moved, action, back })
     }
 }
@@ -116,14 +117,12 @@ fn explained(mut ask: Ask) -> Ask {
 }
 
 /// What the form must carry so that what is done is what was said.
-fn hidden(fields: &Fields, orders: &[Order]) -> Vec<(&'static str, String)> {
+fn hidden(fields: &Fields, foreseen: &Foreseen) -> Vec<(&'static str, String)> {
     let given = |name: &'static str| fields.get(name).map(|value| (name, value.to_owned()));
     let mut hidden: Vec<_> = ["ref", "of"].into_iter().filter_map(given).collect();
-    if let [order] = orders {
-        hidden.push(("expected", order.sha.to_string()));
-        if let Cause::Rollback { to: Some(to), .. } = &order.cause {
-            hidden.extend([("to", to.to_string()), ("target", order.target.name.to_string())]);
-        }
+    hidden.push(("said", foreseen.seal.clone()));
+    if let [Order { cause: Cause::Rollback { to: Some(to), .. }, target, .. }] = foreseen.orders.as_slice() {
+        hidden.extend([("to", to.to_string()), ("target", target.name.to_string())]);
     }
     hidden
 }

@@ -28,6 +28,10 @@ const LONGEST_PATH: usize = 200;
 #[derive(Debug)]
 pub(super) struct Reader(Option<Known>, Attempt);
 
+/// Proof that somebody known looks at what they may ask for; where reading is free, too.
+#[derive(Debug)]
+pub(super) struct Asker(pub(super) Reader);
+
 /// A request to change something, by somebody who is known. Who it is shows only by [`Writer::proven`].
 #[derive(Debug)]
 pub(super) struct Writer(Known, Attempt);
@@ -162,6 +166,18 @@ impl FromRequest for Reader {
             None if state.public_reads && has_no_credentials(request) => Ok(Self(None, attempt)),
             None => Err(turned_away(request)),
         })
+    }
+}
+
+impl FromRequest for Asker {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = state(request);
+        let attempt = Attempt::of(request, state);
+        let asker = known(request, state).map(|known| Self(Reader(Some(known), attempt)));
+        ready(asker.ok_or_else(|| turned_away(request)))
     }
 }
 

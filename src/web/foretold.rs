@@ -129,7 +129,7 @@ impl Scene<'_> {
     /// What will be answered, which is worded for afterwards.
     fn answer(&self) -> impl Iterator<Item = String> {
         let told = self.foreseen.told.as_deref().into_iter().flat_map(str::lines);
-        told.map(|line| format!("The answer will be: {line}"))
+        told.map(|line| format!("Once that is done: {line}"))
     }
 
     fn waiting(&self) -> Option<String> {
@@ -179,7 +179,10 @@ impl Scene<'_> {
     }
 
     fn locking(&self, target: &TargetName) -> Words {
-        let mut lines = vec![format!("Nothing is released to {target} until it is unlocked"), STILL.to_owned()];
+        let mut lines = vec![
+            format!("Nothing is released to {target} until it is unlocked, or the hours are over"),
+            STILL.to_owned(),
+        ];
         lines.extend(self.waiting());
         let hours = Input { name: "hours", label: "Hours; until somebody unlocks, if left empty", kind: Kind::Hours };
         let warn = Input::check("warn", "only warn: deployments go on, and say so");
@@ -222,7 +225,7 @@ fn brought(order: &Order) -> String {
              elsewhere since, such as a database, stays as it is"
         ),
         Cause::Restart { .. } => format!("What is live at {} is started anew; no revision is sent", target.name),
-        Cause::Redeploy { .. } => format!("`{commit}`{title} goes to {place} once more"),
+        Cause::Redeploy { .. } => format!("`{commit}`{title} goes to {place}"),
         Cause::Chosen { .. } => format!("`{commit}`{title} goes to {place}, although newer commits may be there"),
         Cause::Push { .. }
         | Cause::Replay { .. }

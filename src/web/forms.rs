@@ -8,7 +8,7 @@ use super::WebState;
 use super::door::{Proven, Writer};
 use super::respond::{Refusal, Sorry, see_other};
 use crate::asking::AskError;
-use crate::domain::{Approval, Ask, CommitSha, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
+use crate::domain::{Approval, Ask, DeliveryId, DeployOptions, DeploymentId, RefName, Request, TargetName};
 
 /// The longest reason for a lock or a pause.
 const LONGEST_REASON: usize = 200;
@@ -62,22 +62,22 @@ impl Form {
         Ok(Self { who, fields })
     }
 
-    /// Asks for it, and leads to what was born of it, or back; where another commit would be deployed than the page said,
-    /// to the page of the act, which says it anew. The page's own key makes a double click one request.
+    /// Asks for it at the page `act`, and leads to what was born of it, or `back`; where it would not do what that page
+    /// said, there again, where it is said anew. The page's own key makes a double click one request.
     async fn ask(self, state: &WebState, what: Ask, (back, act): (&str, &str)) -> Result<HttpResponse, Sorry> {
         let no_key = || Refusal::new(422, "the form has no `key`").help("reload the page");
         let key = self.fields.filled("key").ok_or_else(no_key)?;
         let key = format!("dashboard:{}", key.chars().take(64).collect::<String>());
         let actor = self.who.who_asks(&what, &state.board).await?;
         let request = Request { actor, key, what };
-        let asked = match self.fields.filled("expected").map(CommitSha::parse).transpose()? {
-            Some(said) => state.asks.ask_as_said(request, said).await,
+        let asked = match self.fields.filled("said") {
+            Some(seal) => state.asks.ask_as_said(request, seal).await,
             None => state.asks.ask(request).await,
         };
         if let Err(AskError::Moved { .. }) = &asked {
             let given = ["ref", "target"].into_iter().filter_map(|name| Some((name, self.fields.filled(name)?)));
             let query = form_urlencoded::Serializer::new("moved=1".to_owned()).extend_pairs(given).finish();
-            return Ok(see_other(&format!("{back}/{act}?{query}")));
+            return Ok(see_other(&format!("{act}?{query}")));
         }
         Ok(match asked?.deployments.first() {
             Some(born) => see_other(&format!("/deployments/{born}")),
@@ -150,7 +150,8 @@ pub(super) async fn at_target(
     let (name, act) = path.into_inner();
     let target = TargetName::parse(name)?;
     let what = target_ask(&act, &target, &form.fields, state.clock.now())?;
-    form.ask(&state, what, (&format!("/targets/{target}"), &act)).await
+    let back = format!("/targets/{target}");
+    form.ask(&state, what, (&back, &format!("{back}/{act}"))).await
 }
 
 /// `POST /deployments/{id}/{act}`.
@@ -164,7 +165,8 @@ pub(super) async fn at_deployment(
     let (id, act) = path.into_inner();
     let deployment = DeploymentId::parse(&id)?;
     let what = deployment_ask(&act, deployment, &form.fields)?;
-    form.ask(&state, what, (&format!("/deployments/{deployment}"), &act)).await
+    let back = format!("/deployments/{deployment}");
+    form.ask(&state, what, (&back, &format!("{back}/{act}"))).await
 }
 
 /// `POST /deliveries/{id}/{act}`.
@@ -178,7 +180,8 @@ pub(super) async fn at_delivery(
     let (id, act) = path.into_inner();
     let delivery = DeliveryId::parse(id)?;
     let what = delivery_ask(&act, delivery.clone())?;
-    form.ask(&state, what, (&format!("/deliveries/{delivery}"), &act)).await
+    let back = format!("/deliveries/{delivery}");
+    form.ask(&state, what, (&back, &format!("{back}/{act}"))).await
 }
 
 /// `POST /releases/{act}`.
@@ -190,7 +193,7 @@ pub(super) async fn at_all(
 ) -> Result<HttpResponse, Sorry> {
     let form = Form::proven(writer, &body)?;
     let what = all_ask(&act, &form.fields)?;
-    form.ask(&state, what, ("/", &act)).await
+    form.ask(&state, what, ("/", &format!("/releases/{act}"))).await
 }
 
 /// What the page said would be approved: if something else waits by now, nothing is.

@@ -4,7 +4,7 @@ use std::fs;
 
 use actix_web::http::header::COOKIE;
 use actix_web::test::TestRequest;
-use landfall::domain::{DeploymentEvent, DeploymentId, Progress, SubState};
+use landfall::domain::{Ask, DeploymentEvent, DeploymentId, Progress, SubState, TargetName};
 
 use super::pages::path_of;
 use super::seed::{Setup, World};
@@ -62,6 +62,11 @@ async fn who_is_not_signed_in_where_reading_is_free_is_led_to_the_way_in_and_bac
     let world = World::seeded(Setup { public_reads: true, ..Setup::default() }).await;
     let said = world.send(TestRequest::get().uri("/targets/blog/deploy?ref=main")).await;
     assert_eq!((said.status, said.header("location")), (303, "/login?next=%2Ftargets%2Fblog%2Fdeploy%3Fref%3Dmain"));
+    // A link at GitHub's: the browser keeps the session's cookie back until the page asks for itself.
+    let from = TestRequest::get().uri("/targets/blog/deploy?ref=main").insert_header(("Sec-Fetch-Site", "cross-site"));
+    let said = world.send(from).await;
+    assert_eq!(said.status, 200, "{}", said.body);
+    assert!(said.body.contains("/targets/blog/deploy?ref=main"), "{}", said.body);
 }
 
 #[actix_web::test]
@@ -86,11 +91,7 @@ async fn a_page_says_what_will_happen_and_does_nothing() {
     for (path, texts) in [
         (
             format!("{failed}/redeploy"),
-            &[
-                "goes to blog (production), on this machine once more",
-                "Nothing is live at blog yet",
-                "&lt;script&gt;alert(1)",
-            ][..],
+            &["goes to blog (production), on this machine.", "Nothing is live at blog yet", "&lt;script&gt;alert(1)"][..],
         ),
         (
             format!("{running}/stop"),
@@ -100,7 +101,7 @@ async fn a_page_says_what_will_happen_and_does_nothing() {
         (
             "/targets/shop-production/lock".into(),
             &[
-                "Nothing is released to shop-production until it is unlocked",
+                "Nothing is released to shop-production until it is unlocked, or the hours are over",
                 "1 deployment to shop-production waits already",
             ],
         ),
@@ -174,8 +175,9 @@ impl<'a> Browser<'a> {
             let (name, rest) = field.split_once("\" value=\"").unwrap();
             body.append_pair(name, rest.split_once('"').unwrap().0);
         }
-        let (_, action) = page.split_once("method=\"post\" action=\"/targets").unwrap();
-        let action = format!("{}/targets{}", self.bot.url(), action.split_once('"').unwrap().0);
+        let (before, _) = page.split_once("class=\"confirm\"").expect("the page has a form");
+        let (_, action) = before.rsplit_once("action=\"").unwrap();
+        let action = format!("{}{}", self.bot.url(), action.split_once('"').unwrap().0);
         let request = self.http.post(action).header("cookie", &self.cookie).body(body.finish());
         request.send().await.unwrap().headers()["location"].to_str().unwrap().to_owned()
     }
@@ -216,4 +218,29 @@ fn what_is_done_is_what_was_said_or_it_is_said_again() {
     });
     bot.settle();
     assert_eq!(bot.page(), "one");
+}
+
+#[test]
+fn what_ends_is_only_the_locks_that_were_named() {
+    let bot = Bot::new();
+    let target = TargetName::parse("site").unwrap();
+    let lock = |key: &str, reason: &str| {
+        let reason = Some(reason.to_owned());
+        bot.ask(key, Ask::Lock { target: target.clone(), reason: reason.clone(), until: None, warns: false }).unwrap();
+        bot.ask(&format!("all-{key}"), Ask::LockAll { reason, until: None, warns: false }).unwrap();
+    };
+    let browser = bot.runtime.block_on(Browser::new(&bot));
+    for (path, back) in [("/targets/site/unlock", "/targets/site"), ("/releases/unlock", "/")] {
+        lock(&format!("one{path}"), "the fair is on");
+        let page = bot.runtime.block_on(browser.get(path));
+        assert!(page.contains("the fair is on"), "{page}");
+        lock(&format!("two{path}"), "a disk is full");
+        let anew = bot.runtime.block_on(browser.press(&page));
+        assert_eq!(anew, format!("{path}?moved=1"));
+        let page = bot.runtime.block_on(browser.get(&anew));
+        assert!(page.contains("Nothing was done yet") && page.contains("a disk is full"), "{page}");
+        assert_eq!(bot.runtime.block_on(browser.press(&page)), back);
+        let page = bot.runtime.block_on(browser.get(path));
+        assert!(!page.contains("a disk is full"), "{page}");
+    }
 }

@@ -406,14 +406,15 @@ impl Asks for Straight {
         })
     }
 
-    fn ask_as_said(&self, request: Request, _: CommitSha) -> BoxFuture<'_, Result<Asked, AskError>> {
+    fn ask_as_said<'a>(&'a self, request: Request, _: &'a str) -> BoxFuture<'a, Result<Asked, AskError>> {
         self.ask(request)
     }
 
     fn foresee(&self, request: Request) -> BoxFuture<'_, Result<Foreseen, AskError>> {
         Box::pin(async move {
             let (_, births) = self.means(&request)?;
-            Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told: None })
+            let orders = births.into_iter().map(|it| it.order).collect();
+            Ok(Foreseen { orders, told: None, seal: "sealed".into() })
         })
     }
 
