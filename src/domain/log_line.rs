@@ -74,6 +74,16 @@ pub struct LogReading {
 }
 
 impl LogReading {
+    /// Amid a log, where this event and this script are at work.
+    pub fn under(event: Option<&str>, script: Option<&str>) -> Self {
+        Self { event: event.map(harmless), script: script.map(harmless) }
+    }
+
+    /// When a line was said, as it lies in the log, to the millisecond; nothing where it has no time.
+    pub fn said_at(line: &[u8]) -> Option<Timestamp> {
+        stamped(std::str::from_utf8(line.get(..STAMP)?).ok()?).0
+    }
+
     /// Whether a line, as it lies in the log, begins an event or a script: the lines after it are read by it.
     pub fn is_heading(line: &[u8]) -> bool {
         line.get(STAMP..).is_some_and(|it| it.starts_with(EVENT.as_bytes()) || it.starts_with(SCRIPT.as_bytes()))

@@ -5,7 +5,6 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +18,7 @@ use super::intent::{BundleObject, BundleType, RunIntent, RunOptions};
 use super::journal::Story;
 use super::layout::{GroupId, Layout, RunDir};
 use super::log;
-use super::log_reader::LogReader;
+use super::log_reader;
 use super::trial::Trial;
 use crate::clients::{Clock, process, span};
 use crate::domain::{
@@ -44,13 +43,12 @@ pub struct HostEngine {
     program: PathBuf,
     clock: Clock,
     mask: Mask,
-    logs: Arc<LogReader>,
 }
 
 impl HostEngine {
     /// An engine with its files under `root`. `program` is `landfall` itself, whose `apply` carries runs out.
     pub fn new(root: impl Into<PathBuf>, program: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { layout: Layout::new(root), program: program.into(), clock, mask: Mask::default(), logs: Arc::default() }
+        Self { layout: Layout::new(root), program: program.into(), clock, mask: Mask::default() }
     }
 
     /// The same, with secrets taken out of everything that it tells.
@@ -312,9 +310,8 @@ impl Engine for HostEngine {
 
     fn log(&self, run: &RunId, part: LogPart) -> Result<Log, Failure> {
         let Some(dir) = self.layout.find_run(run) else { return Ok(Log::Absent) };
-        let path = dir.scripts_log();
-        let read = self.logs.read(run, &path, part, &self.mask);
-        let read = read.map_err(|error| HostError::on("read", &path)(error).failure())?;
+        let read = log_reader::read(&dir, part, &self.mask);
+        let read = read.map_err(|error| HostError::on("read", &dir.scripts_log())(error).failure())?;
         Ok(read.map_or(Log::Absent, Log::Piece))
     }
 

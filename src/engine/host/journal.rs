@@ -140,6 +140,11 @@ impl Journal {
     }
 }
 
+/// The lines of a journal; torn ones are passed over.
+pub(super) fn lines(journal: &[u8]) -> impl Iterator<Item = Line> {
+    journal.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
 impl Story {
     /// Reads a run's journal; one that is not there yet tells nothing. Torn lines are passed over.
     pub fn read(dir: &RunDir) -> Result<Self, HostError> {
@@ -153,11 +158,7 @@ impl Story {
 
     fn of(bytes: &[u8]) -> Self {
         let mut story = Self::default();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            if let Ok(line) = serde_json::from_slice(line) {
-                story.hear(line);
-            }
-        }
+        lines(bytes).for_each(|line| story.hear(line));
         story
     }
 

@@ -1,93 +1,89 @@
-//! Reads `scripts.log` piece by piece, forwards and backwards. It never holds more of it than a piece.
+//! Reads `scripts.log` piece by piece, forwards and backwards. It never holds more of it than a piece, remembers nothing,
+//! and never looks further back than another piece.
 //!
-//! A piece amid the log has to say under which event and script its lines were said, and the lines that tell may lie
-//! any length before it. So the headings of the logs that are being read are remembered, and each part of a log is looked
-//! through for them once, whoever pages through it.
+//! A piece amid the log has to say under which event and script its lines were said, and the headings that tell may lie
+//! any length before it. What began before the piece in front of it stands in the run's journal, with its time. So the
+//! newest lines of a log of any length come at once, and no reader waits for another.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::domain::{LogReading, Mask, RunId};
+use jiff::Timestamp;
+
+use super::journal::{self, Line};
+use super::layout::RunDir;
+use super::trial;
+use crate::domain::{LogReading, Mask};
 use crate::engine::{LogFrom, LogPart, LogPiece, PIECE};
 
-/// The headings of how many logs are remembered: more than people read at a time.
-const REMEMBERED: usize = 16;
-
-/// The headings of the logs read last.
-#[derive(Debug, Default)]
-pub(super) struct LogReader {
-    known: Mutex<BTreeMap<RunId, Headings>>,
+/// A piece of a run's log; nothing where there is none.
+pub(super) fn read(dir: &RunDir, part: LogPart, mask: &Mask) -> io::Result<Option<LogPiece>> {
+    let mut file = match File::open(dir.scripts_log()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let length = file.metadata()?.len();
+    let block = match part.from {
+        LogFrom::Byte(from) => Block::after(&mut file, from, length)?,
+        LogFrom::Before(until) => Block::before(&mut file, until.min(length))?,
+    };
+    let block = block.whole_lines(length, part);
+    let mut reading = reading(dir, &mut file, &block, mask)?;
+    let mut next = block.begins;
+    let mut lines = Vec::new();
+    for bytes in block.lines() {
+        lines.push(reading.line(next, &text_of(bytes, mask)));
+        next += bytes.len() as u64;
+    }
+    Ok(Some(LogPiece { lines, begins: block.begins, next, length, more: next < length }))
 }
 
-/// The headings of one log, as far as it was looked through.
-#[derive(Debug, Default)]
-struct Headings {
-    looked_to: u64,
-    /// By where each begins.
-    found: Vec<(u64, String)>,
+/// What is known where a block begins: from the piece before it, and from the journal where that does not tell.
+fn reading(dir: &RunDir, file: &mut File, block: &Block, mask: &Mask) -> io::Result<LogReading> {
+    let before = Block::before(file, block.begins)?;
+    let mut reading = LogReading::default();
+    if before.begins > 0 {
+        // A line that was cut has no time: that of one nearby is as good.
+        let said_at = block.lines().chain(before.lines().rev()).find_map(LogReading::said_at);
+        reading = said_at.map_or(Ok(reading), |at| at_work(dir, at, mask))?;
+    }
+    for heading in before.lines().filter(|line| LogReading::is_heading(line)) {
+        reading.line(0, &text_of(heading, mask));
+    }
+    Ok(reading)
 }
 
-impl LogReader {
-    /// A piece of a run's log; nothing where there is none.
-    pub(super) fn read(&self, run: &RunId, path: &Path, part: LogPart, mask: &Mask) -> io::Result<Option<LogPiece>> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let length = file.metadata()?.len();
-        let block = match part.from {
-            LogFrom::Byte(from) => Block::after(&mut file, from, length)?,
-            LogFrom::Before(until) => Block::before(&mut file, until.min(length))?,
-        };
-        let Block { begins, bytes } = block.whole_lines(length, part);
-        let mut reading = self.reading(run, &mut file, begins)?;
-        let mut next = begins;
-        let mut lines = Vec::new();
-        for bytes in bytes.split_inclusive(|it| *it == b'\n') {
-            let text = String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(bytes));
-            lines.push(reading.line(next, &mask.apply(&text)));
-            next += bytes.len() as u64;
+/// The event and the script that the journal says were at work when a line was said that lies far behind their headings.
+fn at_work(dir: &RunDir, said_at: Timestamp, mask: &Mask) -> io::Result<LogReading> {
+    let journal = match fs::read(dir.journal()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LogReading::default()),
+        read => read?,
+    };
+    // A log's times are whole milliseconds. What began within that of the line cannot have said so much before it.
+    let is_before = |at: Timestamp| at.as_millisecond() < said_at.as_millisecond();
+    let (mut event, mut script) = (None, None);
+    for line in journal::lines(&journal) {
+        match line {
+            Line::EventBegan { at, event: began } if is_before(at) => (event, script) = (Some(began), None),
+            Line::ScriptBegan { at, location, .. } if is_before(at) => script = Some(location),
+            // Whoever speaks after the end tries out what was deployed.
+            Line::Ended { at, .. } if is_before(at) => (event, script) = (Some(trial::EVENT.to_owned()), None),
+            Line::Started { .. }
+            | Line::EventBegan { .. }
+            | Line::ScriptBegan { .. }
+            | Line::ScriptEnded { .. }
+            | Line::EventEnded { .. }
+            | Line::Warned { .. }
+            | Line::Ended { .. } => {}
         }
-        Ok(Some(LogPiece { lines, begins, next, length, more: next < length }))
     }
-
-    /// What is known where the line at this byte begins.
-    fn reading(&self, run: &RunId, file: &mut File, at: u64) -> io::Result<LogReading> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        while known.len() >= REMEMBERED && !known.contains_key(run) {
-            known.pop_first();
-        }
-        let headings = known.entry(run.clone()).or_default();
-        headings.look(file, at)?;
-        let mut reading = LogReading::default();
-        for (begins, line) in headings.found.iter().filter(|(begins, _)| *begins < at) {
-            reading.line(*begins, line);
-        }
-        Ok(reading)
-    }
+    let masked = |name: Option<String>| name.map(|it| mask.apply(&it));
+    Ok(LogReading::under(masked(event).as_deref(), masked(script).as_deref()))
 }
 
-impl Headings {
-    /// Looks through what was not looked through yet, up to the line that begins there.
-    fn look(&mut self, file: &mut File, to: u64) -> io::Result<()> {
-        if self.looked_to >= to {
-            return Ok(());
-        }
-        file.seek(SeekFrom::Start(self.looked_to))?;
-        let mut reader = BufReader::with_capacity(64 << 10, file).take(to - self.looked_to);
-        let mut line = Vec::new();
-        while reader.by_ref().take(PIECE).read_until(b'\n', &mut line)? > 0 {
-            if LogReading::is_heading(&line) {
-                self.found.push((self.looked_to, String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned()));
-            }
-            self.looked_to += line.len() as u64;
-            line.clear();
-        }
-        Ok(())
-    }
+/// A line's text, without its end and without secrets.
+fn text_of(line: &[u8], mask: &Mask) -> String {
+    mask.apply(&String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)))
 }
 
 /// Bytes of a log that begin where a line does.
@@ -97,6 +93,11 @@ struct Block {
 }
 
 impl Block {
+    /// Its lines, each with its end.
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.bytes.split_inclusive(|it| *it == b'\n')
+    }
+
     /// What follows a place; the line that it lies in is left out, unless it begins there.
     fn after(file: &mut File, from: u64, length: u64) -> io::Result<Self> {
         let from = from.min(length);
@@ -163,28 +164,52 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::engine::host::journal::{End, Journal};
 
     const DAY: &str = "2026-01-02 03:04:05.678";
 
-    /// A log in a directory that stays while it is read.
+    /// A run that has a log, in a directory that stays while it is read.
     struct Place {
-        kept: tempfile::TempDir,
-        reader: LogReader,
-        run: RunId,
+        _kept: tempfile::TempDir,
+        dir: RunDir,
     }
 
     impl Place {
         fn new(log: &str) -> Self {
             let kept = tempfile::tempdir().unwrap();
-            fs::write(kept.path().join("scripts.log"), log).unwrap();
-            Self { kept, reader: LogReader::default(), run: RunId::parse("d-1").unwrap() }
+            let dir = RunDir::at(kept.path());
+            fs::create_dir_all(dir.scripts_log().parent().unwrap()).unwrap();
+            fs::write(dir.scripts_log(), log).unwrap();
+            Self { _kept: kept, dir }
+        }
+
+        /// The same, with what its journal says.
+        fn with_journal(self, lines: &[Line]) -> Self {
+            let mut journal = Journal::open(&self.dir).unwrap();
+            lines.iter().for_each(|line| journal.tell(line).unwrap());
+            self
         }
 
         fn read(&self, from: LogFrom, lines: usize, is_over: bool) -> LogPiece {
             let part = LogPart { from, lines, is_over };
-            let path = self.kept.path().join("scripts.log");
-            self.reader.read(&self.run, &path, part, &Mask::new(["hunter2!".to_owned()])).unwrap().unwrap()
+            read(&self.dir, part, &Mask::new(["hunter2!".to_owned()])).unwrap().unwrap()
         }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-01-02T{time}Z").parse().unwrap()
+    }
+
+    fn began(time: &str, event: &str) -> Line {
+        Line::EventBegan { at: at(time), event: event.into() }
+    }
+
+    fn script(time: &str, event: &str, location: &str) -> Line {
+        Line::ScriptBegan { at: at(time), event: event.into(), location: location.into() }
+    }
+
+    fn ended(time: &str) -> Line {
+        Line::Ended { at: at(time), end: End::stopped() }
     }
 
     /// Some lines of two events.
@@ -199,7 +224,8 @@ mod tests {
     #[test]
     fn pieces_from_the_beginning_and_from_the_end_are_the_whole_log_and_each_knows_its_script() {
         let text = log(20_000);
-        let place = Place::new(&text);
+        let told = [began("03:04:05", "BeforeInstall"), script("03:04:05.1", "BeforeInstall", "a.sh")];
+        let place = Place::new(&text).with_journal(&told);
         let (mut there, mut at) = (vec![], 0);
         loop {
             let piece = place.read(LogFrom::Byte(at), 700, true);
@@ -221,6 +247,64 @@ mod tests {
         let of = |number: usize| (there[number].event.as_deref().unwrap(), there[number].script.as_deref());
         assert_eq!((of(0), of(15_000)), (("BeforeInstall", None), ("BeforeInstall", Some("a.sh"))));
         assert_eq!(of(20_004), ("AfterInstall", Some("b.sh")));
+    }
+
+    /// Lines of one time, more of them than a piece holds.
+    fn many(time: &str) -> String {
+        format!("2026-01-02 {time} [stdout]what a build says\n").repeat(8000)
+    }
+
+    #[test]
+    fn lines_far_behind_their_headings_are_of_the_event_and_the_script_that_were_at_work() {
+        let told = [
+            began("03:04:05.1", "BeforeInstall"),
+            script("03:04:05.1005", "BeforeInstall", "hunter2!.sh"),
+            script("03:04:07.2", "BeforeInstall", "b.sh"),
+            began("03:04:09.3", "AfterInstall"),
+            ended("03:04:11.4"),
+        ];
+        let parts = [
+            (vec!["LifecycleEvent - BeforeInstall", "Script - hunter2!.sh"], "03:04:05.101", "03:04:06.000"),
+            (vec!["Script - b.sh"], "03:04:07.200", "03:04:09.300"),
+            (vec!["LifecycleEvent - AfterInstall"], "03:04:09.300", "03:04:10.000"),
+            (vec!["LifecycleEvent - Verify", "Script - check.sh"], "03:04:12.000", "03:04:13.000"),
+        ];
+        let (mut log, mut ends) = (String::new(), vec![]);
+        for (headings, begins, goes_on) in parts {
+            headings.iter().for_each(|it| writeln!(log, "2026-01-02 {begins} {it}").unwrap());
+            log += &many(goes_on);
+            ends.push(log.len() as u64);
+        }
+        let place = Place::new(&log).with_journal(&told);
+        let of = |from| {
+            let line = place.read(from, 1, true).lines.remove(0);
+            (line.event.unwrap(), line.script)
+        };
+        let under = |event: &str, script: Option<&str>| (event.to_owned(), script.map(str::to_owned));
+        let expected = [
+            under("BeforeInstall", Some("[secret].sh")),
+            under("BeforeInstall", Some("b.sh")),
+            under("AfterInstall", None),
+            // After the end nobody notes down which script is tried: its heading tells that, as far as it is near.
+            under("Verify", None),
+        ];
+        assert_eq!(ends.iter().map(|end| of(LogFrom::Before(*end))).collect::<Vec<_>>(), expected);
+        // Where a line's own heading is near, that tells: also within a millisecond, and without a journal.
+        fs::remove_file(place.dir.journal()).unwrap();
+        assert_eq!(of(LogFrom::Byte(ends[2] + 200)), under("Verify", Some("check.sh")));
+    }
+
+    #[test]
+    fn no_more_is_read_of_a_long_log_than_two_pieces() {
+        let place = Place::new("");
+        // A hole: whoever read all of it would read for minutes.
+        let file = File::options().write(true).open(place.dir.scripts_log()).unwrap();
+        file.set_len(1 << 36).unwrap();
+        let lines = many("03:04:06.000");
+        std::os::unix::fs::FileExt::write_all_at(&file, lines.as_bytes(), (1 << 36) - lines.len() as u64).unwrap();
+        let place = place.with_journal(&[began("03:04:05", "BeforeInstall")]);
+        let piece = place.read(LogFrom::Before(u64::MAX), 10, true);
+        assert_eq!((piece.lines.len(), piece.lines[0].event.as_deref()), (10, Some("BeforeInstall")));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::clients::Clock;
 use crate::domain::{Failure, RunId};
 
 /// What `LIFECYCLE_EVENT` says then.
-const EVENT: &str = "Verify";
+pub(super) const EVENT: &str = "Verify";
 /// How long a script may go on after TERM.
 const KILL_AFTER: Duration = Duration::from_secs(2);
 
