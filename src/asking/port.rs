@@ -45,7 +45,7 @@ pub struct Foreseen {
     pub orders: Vec<Order>,
     /// What would be said of it, where that is not plain from what is asked.
     pub told: Option<String>,
-    /// Is another one where other commits would be deployed, or other locks would end.
+    /// Another one where it would do something else: other commits, other locks, something that has begun by then.
     pub seal: String,
 }
 

@@ -40,16 +40,18 @@ pub struct Foreseen {
     pub orders: Vec<Order>,
     /// What would be said of it, where that is not plain from what is asked.
     pub told: Option<String>,
-    /// Is another one where other commits would be deployed, or other locks would end.
+    /// Another one where it would do something else: other commits, other locks, something that has begun by then.
     pub seal: String,
 }
 
 /// What a request means: what is written with it.
 #[derive(Default)]
-struct Meaning {
-    consequences: Vec<(Stream, Event)>,
-    births: Vec<Birth>,
-    told: Option<String>,
+pub(super) struct Meaning {
+    pub(super) consequences: Vec<(Stream, Event)>,
+    pub(super) births: Vec<Birth>,
+    pub(super) told: Option<String>,
+    /// What else it means, such as the locks that it ends: another text where it would mean something else.
+    pub(super) premise: String,
 }
 
 /// Why a request was not taken.
@@ -75,15 +77,13 @@ pub enum AskError {
 }
 
 impl Meaning {
-    /// Is another one where other commits would be deployed, or other locks would end. What else a deployment would wait
-    /// for, or how a person puts it, changes nothing.
-    fn seal(&self, what: &Ask) -> String {
-        let ends = matches!(what, Ask::Unlock { .. } | Ask::UnlockAll);
+    /// Tells it from what else the same request could mean. What a deployment would wait for changes nothing.
+    fn seal(&self) -> String {
         let mut digest = Sha256::new();
         for Birth { order, .. } in &self.births {
             digest.update(format!("{} {} {}\n", order.target.name, order.reference, order.sha));
         }
-        digest.update(self.told.as_deref().filter(|_| ends).unwrap_or_default());
+        digest.update(&self.premise);
         hex::encode(&digest.finalize()[..16])
     }
 }
@@ -110,10 +110,10 @@ impl Asks {
         // What was asked under the same key before is answered as it was, whatever has come of it since.
         let is_repeat = self.asked_before(&request).await?;
         let meaning = if is_repeat { Meaning::default() } else { self.meaning(&request).await? };
-        if !is_repeat && seal.is_some_and(|seal| seal != meaning.seal(&request.what)) {
+        if !is_repeat && seal.is_some_and(|seal| seal != meaning.seal()) {
             return Err(AskError::Moved);
         }
-        let Meaning { consequences, births, told } = meaning;
+        let Meaning { consequences, births, told, premise: _ } = meaning;
         let requested = self.ledger.request(request, consequences, births).await?;
         let told = told.filter(|_| !requested.repeat);
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
@@ -122,14 +122,17 @@ impl Asks {
     /// What a request would do if it were made now, or why it would be refused. Writes nothing.
     pub async fn foresee(&self, request: &Request) -> Result<Foreseen, AskError> {
         let meaning = self.meaning(request).await?;
-        let seal = meaning.seal(&request.what);
-        let Meaning { consequences: _, births, told } = meaning;
+        let seal = meaning.seal();
+        let Meaning { births, told, .. } = meaning;
         Ok(Foreseen { orders: births.into_iter().map(|it| it.order).collect(), told, seal })
     }
 
     async fn meaning(&self, request: &Request) -> Result<Meaning, AskError> {
-        let done = |(consequences, told)| Meaning { consequences, births: vec![], told };
-        let said = |stream, event: DeploymentEvent, told| done((vec![(stream, event.into())], told));
+        let said = |id: &DeploymentId, event: DeploymentEvent, told| Meaning {
+            consequences: vec![(Stream::Deployment(*id), event.into())],
+            told,
+            ..Meaning::default()
+        };
         Ok(match &request.what {
             Ask::Deploy { target, reference, sha, options } => {
                 let wanted = (reference.as_ref(), sha.as_ref());
@@ -143,32 +146,33 @@ impl Asks {
             }
             Ask::Restart { target, options } => self.born(self.restart(request, target, options).await?).await?,
             Ask::Stop { deployment, rollback } => {
-                self.unfinished(*deployment).await?;
-                let (rollback, told) = stop::meant(&self.deployment(*deployment).await?, *rollback);
+                let stopped = self.unfinished(*deployment).await?;
+                let (rollback, told) = stop::meant(&stopped, *rollback);
                 let event = DeploymentEvent::StopAsked { actor: request.actor.clone(), rollback };
-                said(Stream::Deployment(*deployment), event, told)
+                let premise = if stopped.state().is_before_release() { "before its release" } else { "at the engine" };
+                Meaning { premise: premise.into(), ..said(deployment, event, told) }
             }
             Ask::Reject { deployment, reason } => {
                 let rejected = self.deployment(*deployment).await?;
                 let failure = approval::rejected(&rejected, &request.actor, reason.as_deref());
                 let event = DeploymentEvent::Refused { failure: failure.map_err(AskError::Refused)? };
-                said(Stream::Deployment(*deployment), event, None)
+                said(deployment, event, None)
             }
             Ask::Approve { deployment, of, reason } => {
                 let (event, told) = self.approval(request, *deployment, (*of, reason.clone())).await?;
-                said(Stream::Deployment(*deployment), event, Some(told))
+                said(deployment, event, Some(told))
             }
             Ask::Lock { target, reason, until, warns } => {
-                done(self.lock(request, target, (reason.clone(), *until, *warns)).await?)
+                self.lock(request, target, (reason.clone(), *until, *warns)).await?
             }
-            Ask::Unlock { target } => done(self.unlock(request, target).await?),
-            Ask::LockAll { .. } => done(self.lock_all(request).await?),
-            Ask::UnlockAll => done(self.unlock_all().await?),
+            Ask::Unlock { target } => self.unlock(request, target).await?,
+            Ask::LockAll { .. } => self.lock_all(request).await?,
+            Ask::UnlockAll => self.unlock_all().await?,
             Ask::Pause { .. } => Meaning::default(),
-            Ask::Resume => done(self.resume().await?),
+            Ask::Resume => self.resume().await?,
             Ask::Replay { delivery } => {
                 let Replay { consequence, births, told } = self.replay(request, delivery).await?;
-                Meaning { consequences: vec![consequence], births, told: Some(told) }
+                Meaning { consequences: vec![consequence], births, told: Some(told), ..Meaning::default() }
             }
         })
     }
@@ -176,7 +180,7 @@ impl Asks {
     /// What one birth means, with what it will wait for.
     async fn born(&self, birth: Birth) -> Result<Meaning, AskError> {
         let told = self.will_wait(&birth.order).await?;
-        Ok(Meaning { consequences: vec![], births: vec![birth], told })
+        Ok(Meaning { births: vec![birth], told, ..Meaning::default() })
     }
 
     pub(super) fn configured(&self, name: &TargetName) -> Result<&Arc<Target>, AskError> {
@@ -202,8 +206,7 @@ impl Asks {
         id: DeploymentId,
         (of, reason): (Option<Approval>, Option<String>),
     ) -> Result<(DeploymentEvent, String), AskError> {
-        self.unfinished(id).await?;
-        let deployment = self.deployment(id).await?;
+        let deployment = self.unfinished(id).await?;
         let meant = approval::meant(&deployment, of, &request.actor, reason.as_deref());
         let (of, mut said) = meant.map_err(AskError::Refused)?;
         let event = DeploymentEvent::Approved { actor: request.actor.clone(), of: Some(of), reason };
@@ -213,10 +216,10 @@ impl Asks {
         Ok((event, said))
     }
 
-    async fn unfinished(&self, id: DeploymentId) -> Result<(), AskError> {
+    async fn unfinished(&self, id: DeploymentId) -> Result<Deployment, AskError> {
         let deployment = self.deployment(id).await?;
         if !deployment.state().is_over() {
-            return Ok(());
+            return Ok(deployment);
         }
         let message = format!("{id} is over already: it {}", past(deployment.state()));
         Err(AskError::Refused(Failure::setup("conductor/already-over", message)))

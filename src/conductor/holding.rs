@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::asks::{AskError, Asks};
+use super::asks::{AskError, Asks, Meaning};
 use super::desk::{held, is_held_on_its_own, queues_all};
 use super::jobs::blocking;
 use crate::domain::{
     Deployment, DeploymentEvent, Event, Failure, HoldKind, Lock, Order, Releases, Request, State, Stream, TargetEvent,
     TargetName, TargetState,
 };
-
-/// What a request brings with it, and what it does in words.
-type Meant = (Vec<(Stream, Event)>, Option<String>);
 
 impl Asks {
     /// A lock of one target.
@@ -22,46 +19,57 @@ impl Asks {
         request: &Request,
         name: &TargetName,
         (reason, until, warns): (Option<String>, Option<Timestamp>, bool),
-    ) -> Result<Meant, AskError> {
+    ) -> Result<Meaning, AskError> {
         let (_, state) = self.standing(name).await?;
         self.may_replace(state.lock.as_ref(), request, &format!("`{name}`"), &format!("landfall unlock {name}"))?;
         let actor = request.actor.clone();
         let locked = TargetEvent::Locked { actor, reason, until, warns, after: None };
-        Ok((vec![(Stream::Target(name.clone()), locked.into())], None))
+        Ok(Meaning { consequences: vec![(Stream::Target(name.clone()), locked.into())], ..Meaning::default() })
     }
 
     /// The end of all locks of one target.
-    pub(super) async fn unlock(&self, request: &Request, name: &TargetName) -> Result<Meant, AskError> {
-        let (_, state) = self.standing(name).await?;
-        let was: Vec<String> = state.locks(self.world.clock.now()).map(Lock::by).collect();
-        let told = match was.is_empty() {
+    pub(super) async fn unlock(&self, request: &Request, name: &TargetName) -> Result<Meaning, AskError> {
+        let ((releases, state), now) = (self.standing(name).await?, self.world.clock.now());
+        let locks: Vec<&Lock> = state.locks(now).collect();
+        let was: Vec<String> = locks.iter().map(|it| it.by()).collect();
+        let mut told = match was.is_empty() {
             true => format!("`{name}` was not locked"),
             false => format!("`{name}` is unlocked; it was locked {}", was.join(", and ")),
         };
+        let others = releases.holds(name, &TargetState::default(), false, now);
+        for hold in others.into_iter().chain(self.world.calendar.frozen(name, now)) {
+            told += &format!("\nheld still: {}", hold.reason);
+        }
+        let premise = format!("{locks:?}");
         let unlocked = TargetEvent::Unlocked { actor: request.actor.clone() };
-        Ok((vec![(Stream::Target(name.clone()), unlocked.into())], Some(told)))
+        let consequences = vec![(Stream::Target(name.clone()), unlocked.into())];
+        Ok(Meaning { consequences, told: Some(told), premise, ..Meaning::default() })
     }
 
     /// A lock of all targets: the request itself is what is folded.
-    pub(super) async fn lock_all(&self, request: &Request) -> Result<Meant, AskError> {
+    pub(super) async fn lock_all(&self, request: &Request) -> Result<Meaning, AskError> {
         let releases = self.releases().await?;
         self.may_replace(releases.lock.as_ref(), request, "every target", "landfall unlock --all")?;
-        Ok((vec![], None))
+        Ok(Meaning::default())
     }
 
     /// The end of that one.
-    pub(super) async fn unlock_all(&self) -> Result<Meant, AskError> {
+    pub(super) async fn unlock_all(&self) -> Result<Meaning, AskError> {
         let releases = self.releases().await?;
         let lock = releases.lock.filter(|it| it.lasts(self.world.clock.now()));
-        let told = lock.map_or("not everything was locked".to_owned(), |lock| {
+        let premise = format!("{lock:?}");
+        let mut told = lock.map_or("not everything was locked".to_owned(), |lock| {
             format!("the lock of every target is off; it was set {}; locks of single targets stay", lock.by())
         });
-        Ok((vec![], Some(told)))
+        if let Some(pause) = &releases.paused {
+            told += &format!("\nheld still: releases are paused {}", pause.by());
+        }
+        Ok(Meaning { told: Some(told), premise, ..Meaning::default() })
     }
 
     /// What goes on now, and what older ones of the same target and ref give their place to it: of a backlog the newest
     /// is wanted. A target that queues all keeps all.
-    pub(super) async fn resume(&self) -> Result<Meant, AskError> {
+    pub(super) async fn resume(&self) -> Result<Meaning, AskError> {
         let ledger = self.ledger.clone();
         let (mut releases, open, states) = blocking(move || {
             let (mut open, mut states) = (Vec::new(), BTreeMap::new());
@@ -76,7 +84,9 @@ impl Asks {
             Ok((ledger.releases()?, open, states))
         })
         .await?;
-        let Some(pause) = releases.paused.take() else { return Ok((vec![], Some("releases were not paused".into()))) };
+        let Some(pause) = releases.paused.take() else {
+            return Ok(Meaning { told: Some("releases were not paused".into()), ..Meaning::default() });
+        };
         let mut passed = Vec::new();
         for older in &open {
             if let Some(newest) = open.iter().rev().find(|it| replaces(it, older)) {
@@ -104,7 +114,9 @@ impl Asks {
             let names: Vec<&str> = passed.iter().map(|(.., name)| name.as_str()).collect();
             told += &format!("\nsuperseded by newer pushes: {}", names.join(", "));
         }
-        Ok((passed.into_iter().map(|(stream, event, _)| (stream, event)).collect(), Some(told)))
+        let premise = format!("{pause:?} {:?}", passed.iter().map(|(stream, ..)| stream).collect::<Vec<_>>());
+        let consequences = passed.into_iter().map(|(stream, event, _)| (stream, event)).collect();
+        Ok(Meaning { consequences, told: Some(told), premise, ..Meaning::default() })
     }
 
     /// What holds a deployment besides what was just taken away.

@@ -1,6 +1,6 @@
 //! Before a button does something: a page that says what will happen, as things stand now. It asks the conductor, which
-//! says what it would write and writes nothing. The commits that are deployed and the locks that end are those that were
-//! said, or the page is shown again; how far a deployment that is stopped or approved has come by then is not compared.
+//! says what it would write and writes nothing. What is confirmed is what was said, or the page is shown again: the same
+//! commits are deployed, the same locks end, and what is stopped has not been released meanwhile.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -92,12 +92,13 @@ impl Asked<'_> {
         let actor = reader.may_ask(&ask, &state.board).await?;
         let request = Request { actor, key: "foreseen".into(), what: explained(ask.clone()) };
         let foreseen = state.asks.foresee(request).await?;
-        let target = match foreseen.orders.first().map(|it| &it.target.name).or(named(&ask)) {
-            Some(name) => state.board.target(name).await?,
-            None => None,
-        };
         let deployment = match about(&ask) {
             Some(id) => state.board.deployment(id).await?,
+            None => None,
+        };
+        let of_it = deployment.as_ref().map(|it| &it.summary.target);
+        let target = match foreseen.orders.first().map(|it| &it.target.name).or(named(&ask)).or(of_it) {
+            Some(name) => state.board.target(name).await?,
             None => None,
         };
         let frame = Frame::new(reader, state.clock.now(), "targets");

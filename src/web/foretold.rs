@@ -5,7 +5,7 @@ use askama::Template;
 use super::frame::{Frame, VERSION, exact, ticked};
 use crate::asking::Foreseen;
 use crate::board::{ApprovalView, DeploymentDetail, TargetView};
-use crate::domain::{Approval, Ask, Cause, EngineSpec, Lock, Order, TargetName};
+use crate::domain::{Approval, Ask, Cause, EngineSpec, Lock, OnNewPush, Order, TargetName};
 
 /// What is true of every act that holds releases back.
 const STILL: &str = "Pushes are still taken, checked and prepared, and nothing is lost";
@@ -119,17 +119,28 @@ impl Scene<'_> {
             }
             None => format!("Nothing is live at {} yet", target.name),
         }];
-        if target.running.is_some() {
-            lines.push(format!("A deployment to {} is under way: the next one waits for its end", target.name));
-        }
+        lines.extend(self.under_way());
         lines.extend(self.waiting());
         lines
     }
 
-    /// What will be answered, which is worded for afterwards.
-    fn answer(&self) -> impl Iterator<Item = String> {
-        let told = self.foreseen.told.as_deref().into_iter().flat_map(str::lines);
-        told.map(|line| format!("Once that is done: {line}"))
+    /// What becomes of the deployment that is under way there.
+    fn under_way(&self) -> Option<String> {
+        let (target, mode) = (self.target?, self.foreseen.orders.first()?.target.on_new_push);
+        let running = target.lane.iter().find(|it| Some(it.deployment) == target.running)?;
+        let becomes = match (is_before_release(running.state), mode) {
+            (true, OnNewPush::QueueAll) => "being prepared: this one comes after it",
+            (true, OnNewPush::QueueLatest | OnNewPush::StopRunning) => "being prepared: this one may take its place",
+            (false, OnNewPush::StopRunning) => "under way, and is stopped for this one",
+            (false, OnNewPush::QueueAll | OnNewPush::QueueLatest) => "under way: this one waits for its end",
+        };
+        Some(format!("A deployment of `{}` to {} is {becomes}", running.sha.short(), target.name))
+    }
+
+    /// What will be answered, which is worded for afterwards; but for what its first lines have said here already.
+    fn answer(&self, said: usize) -> Option<String> {
+        let told: Vec<&str> = self.foreseen.told.as_deref()?.lines().skip(said).collect();
+        (!told.is_empty()).then(|| format!("Once that is done: {}", told.join("; ")))
     }
 
     fn waiting(&self) -> Option<String> {
@@ -143,14 +154,14 @@ impl Scene<'_> {
 
     fn stopping(&self) -> Words {
         let state = self.deployment.map_or("running", |it| it.summary.state);
-        let released = !["planned", "weighing", "held", "preparing"].contains(&state);
+        let released = !is_before_release(state);
         let mut lines = vec![match released {
             true => "The engine is asked to stop; what it has done by then stays, unless the last good revision is \
                      brought back"
                 .to_owned(),
             false => "Nothing of it has been released: what is live stays".to_owned(),
         }];
-        lines.extend(self.answer());
+        lines.extend(self.answer(0));
         let inputs =
             if released { vec![Input::check("rollback", "bring the last good revision back")] } else { vec![] };
         Words { title: format!("Stop {}?", self.commit()), lines, button: "Stop it", is_grave: true, inputs }
@@ -161,7 +172,7 @@ impl Scene<'_> {
         let mut lines: Vec<String> = approval.map(|it| format!("Approving it {}", it.deed)).into_iter().collect();
         lines.extend(approval.and_then(|it| it.awaited.as_ref()).map(|it| format!("It is {it}")));
         // It may take more than this one, or wait for something else still.
-        lines.extend(self.answer());
+        lines.extend(self.answer(0));
         lines.extend(self.standing());
         let reason = Input { name: "reason", label: "Reason, which is recorded and shown", kind: Kind::Needed };
         let inputs = if of == Some(Approval::Freeze) { vec![reason] } else { vec![] };
@@ -200,12 +211,15 @@ impl Scene<'_> {
     fn ending(&self, title: String, button: &'static str) -> Words {
         let locks = self.target.map(|it| it.locks.as_slice()).unwrap_or_default();
         let mut lines: Vec<String> = locks.iter().map(ended).collect();
-        if lines.is_empty() {
-            lines.extend(self.answer());
-        }
+        lines.extend(self.answer(usize::from(!lines.is_empty())));
         lines.extend(self.waiting());
         Words { title, lines, button, is_grave: false, inputs: vec![] }
     }
+}
+
+/// Whether a state's name says that the engine has not been called.
+fn is_before_release(state: &str) -> bool {
+    ["planned", "weighing", "held", "preparing"].contains(&state)
 }
 
 /// What would be deployed where.
@@ -227,11 +241,11 @@ fn brought(order: &Order) -> String {
         Cause::Restart { .. } => format!("What is live at {} is started anew; no revision is sent", target.name),
         Cause::Redeploy { .. } => format!("`{commit}`{title} goes to {place}"),
         Cause::Chosen { .. } => format!("`{commit}`{title} goes to {place}, although newer commits may be there"),
-        Cause::Push { .. }
-        | Cause::Replay { .. }
-        | Cause::CatchUp
-        | Cause::Request { .. }
-        | Cause::Promotion { .. } => {
+        Cause::Replay { .. } => format!(
+            "`{commit}`{title}, as it was pushed to {} then, goes to {place}, although newer commits may be there",
+            order.reference.short()
+        ),
+        Cause::Push { .. } | Cause::CatchUp | Cause::Request { .. } | Cause::Promotion { .. } => {
             format!("`{commit}`{title}, the head of {}, goes to {place}", order.reference.short())
         }
     }

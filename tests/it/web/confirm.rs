@@ -125,6 +125,7 @@ async fn what_waits_for_a_person_has_a_button_that_says_what_it_does_rows_52_and
     let cookie = world.sign_in().await;
     let link = format!("href=\"{running}/approve?of=");
     assert!(!world.browse(&cookie, &running).await.body.contains(&link), "nothing waits yet");
+    let live = "Live at shop-production now";
     for (sub_state, of, deed) in [
         (SubState::ReadyForTraffic, "traffic", "moves traffic to what was deployed."),
         (SubState::WaitingForTermination, "termination", "ends the old instances now: there is no quick way back"),
@@ -133,7 +134,7 @@ async fn what_waits_for_a_person_has_a_button_that_says_what_it_does_rows_52_and
         world.tell(id, DeploymentEvent::Progressed { progress }).await;
         assert!(world.browse(&cookie, &running).await.body.contains(&format!("{link}{of}\"")));
         let page = world.browse(&cookie, &format!("{running}/approve?of={of}")).await;
-        for text in [&format!("name=\"of\" value=\"{of}\""), deed] {
+        for text in [&format!("name=\"of\" value=\"{of}\""), deed, live] {
             assert!(page.body.contains(text), "`{text}` is not on the page:\n{}", page.body);
         }
     }
@@ -230,7 +231,10 @@ fn what_ends_is_only_the_locks_that_were_named() {
         bot.ask(&format!("all-{key}"), Ask::LockAll { reason, until: None, warns: false }).unwrap();
     };
     let browser = bot.runtime.block_on(Browser::new(&bot));
-    for (path, back) in [("/targets/site/unlock", "/targets/site"), ("/releases/unlock", "/")] {
+    for (path, back, done) in [
+        ("/targets/site/unlock", "/targets/site", "<code>site</code> was not locked"),
+        ("/releases/unlock", "/", "not everything was locked"),
+    ] {
         lock(&format!("one{path}"), "the fair is on");
         let page = bot.runtime.block_on(browser.get(path));
         assert!(page.contains("the fair is on"), "{page}");
@@ -241,6 +245,44 @@ fn what_ends_is_only_the_locks_that_were_named() {
         assert!(page.contains("Nothing was done yet") && page.contains("a disk is full"), "{page}");
         assert_eq!(bot.runtime.block_on(browser.press(&page)), back);
         let page = bot.runtime.block_on(browser.get(path));
-        assert!(!page.contains("a disk is full"), "{page}");
+        assert!(page.contains(done), "{page}");
     }
+}
+
+#[test]
+fn what_has_begun_meanwhile_is_said_before_it_is_stopped() {
+    let bot = Bot::new();
+    let go = bot.dir.join("go");
+    bot.write_site(&format!("until [ -e {} ]; do sleep 0.02; done", go.display()));
+    let browser = bot.runtime.block_on(Browser::new(&bot));
+    let read = |path: &str| bot.runtime.block_on(browser.get(path));
+    bot.ask("pause", Ask::Pause { reason: None }).unwrap();
+    let one = bot.commit("one");
+    let (_, answer) = bot.deliver("d1", &one);
+    let stop = format!("/deployments/{}/stop", answer["plans"][0]["deployment"].as_str().unwrap());
+    bot.wait_for("it waits", |bot| bot.deployments()[0].state().name() == "held");
+    assert!(read("/targets/site/unlock").contains("held still: releases are paused by ada"));
+    let (held, paused) = (read(&stop), read("/releases/resume"));
+    assert!(held.contains("Nothing of it has been released: what is live stays"), "{held}");
+    assert!(paused.contains("Once that is done: resumed; releases were paused by ada; going on: site"), "{paused}");
+
+    bot.ask("resume", Ask::Resume).unwrap();
+    bot.wait_for("its script runs", |bot| bot.runs() == 1);
+    let anew = bot.runtime.block_on(browser.press(&held));
+    assert_eq!(anew, format!("{stop}?moved=1"));
+    let page = read(&anew);
+    assert!(page.contains("Nothing was done yet") && page.contains("The engine is asked to stop"), "{page}");
+    assert!(bot.deployments()[0].stop_asked_by().is_none());
+    let page = read("/targets/site/deploy?ref=main");
+    let said = format!("A deployment of <code>{}</code> to site is under way: this one waits for its end", &one[..7]);
+    assert!(page.contains(&said), "{page}");
+
+    std::fs::write(go, "").unwrap();
+    bot.settle();
+    let two = bot.commit("two");
+    bot.deliver("d2", &two);
+    bot.settle();
+    let page = read("/deliveries/d1/replay");
+    let said = format!("<code>{}</code>", &one[..7]);
+    assert!(page.contains(&said) && page.contains("as it was pushed to main then, goes to site"), "{page}");
 }
