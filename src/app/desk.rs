@@ -61,7 +61,7 @@ impl Asks for Desk {
         async move { write(&self.2, event).await.map_err(told) }.boxed()
     }
 
-    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, asking::AskError>> {
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<asking::UpkeepReport, asking::AskError>> {
         async move {
             // On a task of its own: whoever asked may hang up, and a round that was begun is ended.
             let upkeep = self.1.clone();
@@ -70,8 +70,7 @@ impl Asks for Desk {
                 let text = "upkeep was cut off: the bot is ending, or has a bug";
                 asking::AskError::Unavailable(Failure::passing("app/upkeep-cut", text).help("ask again"))
             };
-            let report = round.await.map_err(cut)?.map_err(|error| asking::AskError::Unavailable(error.failure()))?;
-            Ok(serde_json::to_value(report).expect("a report has string keys only"))
+            round.await.map_err(cut)?.map_err(|error| asking::AskError::Unavailable(error.failure()))
         }
         .boxed()
     }

@@ -13,9 +13,11 @@ mod person;
 mod port;
 mod pull;
 mod thread;
+mod upkeep;
 mod words;
 
 pub use admission::{Admissions, NotAdmitted};
 pub use commands::{Commands, Home, Place, Reply, Said};
 pub use person::Person;
 pub use port::{AskError, Asked, Asks, Foreseen};
+pub use upkeep::{Deleted, Kept, LedgerReport, TargetReport, UpkeepReport};

@@ -1,9 +1,9 @@
 //! Asking for something: the trait behind which the rules are. Whoever asks only knows who it is, and for what.
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use thiserror::Error;
 
+use super::upkeep::UpkeepReport;
 use crate::domain::{Act, DeploymentId, Failure, Offset, Order, Request};
 
 /// Who carries out what people and peers ask for. `app` implements it.
@@ -22,7 +22,7 @@ pub trait Asks: Send + Sync {
     fn administered<'a>(&'a self, actor: &'a str, act: Act) -> BoxFuture<'a, Result<(), AskError>>;
 
     /// Takes away what nobody needs, or only says what it would. Gives what came of it.
-    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<Value, AskError>>;
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<UpkeepReport, AskError>>;
 }
 
 /// A request that was taken.

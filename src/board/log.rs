@@ -16,8 +16,6 @@ pub type EngineOf = Arc<dyn Fn(&Target) -> Arc<dyn Engine> + Send + Sync>;
 
 /// How many lines a page holds unless the reader says otherwise.
 const USUAL: usize = 200;
-/// How many lines a page holds at most.
-const MOST: usize = 1000;
 /// How much of a log is searched, in bytes from its end: some second's work.
 const SEARCHED: u64 = 64 << 20;
 /// How many of the lines that are found are shown: the newest ones.
@@ -60,6 +58,8 @@ pub struct LogHits {
 }
 
 impl LogQuery {
+    /// How many lines a page holds at most.
+    pub const MOST: usize = 1000;
     /// The parameters that there are.
     pub const PARAMETERS: &'static [&'static str] = &["cursor", "before", "limit"];
     /// The newest lines.
@@ -72,7 +72,7 @@ impl LogQuery {
             match key {
                 "cursor" => query.from = LogFrom::Byte(place("cursor", value)?),
                 "before" => query.from = LogFrom::Before(place("before", value)?),
-                "limit" => query.limit = limit(value, MOST)?,
+                "limit" => query.limit = limit(value, Self::MOST)?,
                 _ => {}
             }
         }

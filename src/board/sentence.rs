@@ -289,9 +289,9 @@ pub fn asked(what: &Ask) -> String {
             let what = if *warns { "warn at every target" } else { "lock every target" };
             format!("{what}{}", for_how_long(reason.as_deref(), *until))
         }
-        Ask::UnlockAll => "end the lock of every target".into(),
+        Ask::UnlockAll {} => "end the lock of every target".into(),
         Ask::Pause { reason } => format!("pause{}", for_how_long(reason.as_deref(), None)),
-        Ask::Resume => "resume".into(),
+        Ask::Resume {} => "resume".into(),
         Ask::Replay { delivery } => format!("plan delivery {delivery} again"),
     };
     format!("asked to {wish}")

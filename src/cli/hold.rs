@@ -109,7 +109,7 @@ pub(super) fn locks(args: &LocksArgs, environment: &Environment) -> Outcome {
 pub(super) fn unlock(args: &UnlockArgs, environment: &Environment) -> Outcome {
     let (what, ask) = match &args.target {
         Some(target) => (target.to_string(), Ask::Unlock { target: target.clone() }),
-        None => ("every target".into(), Ask::UnlockAll),
+        None => ("every target".into(), Ask::UnlockAll {}),
     };
     done(&args.asking, environment, &ask, &format!("{what} is unlocked"))
 }
@@ -121,7 +121,7 @@ pub(super) fn pause(args: &PauseArgs, environment: &Environment) -> Outcome {
 }
 
 pub(super) fn resume(args: &ResumeArgs, environment: &Environment) -> Outcome {
-    done(&args.asking, environment, &Ask::Resume, "releases go on")
+    done(&args.asking, environment, &Ask::Resume {}, "releases go on")
 }
 
 /// What the server tells of all targets at once.

@@ -167,9 +167,9 @@ impl Asks {
             }
             Ask::Unlock { target } => self.unlock(request, target).await?,
             Ask::LockAll { .. } => self.lock_all(request).await?,
-            Ask::UnlockAll => self.unlock_all().await?,
+            Ask::UnlockAll {} => self.unlock_all().await?,
             Ask::Pause { .. } => Meaning::default(),
-            Ask::Resume => self.resume().await?,
+            Ask::Resume {} => self.resume().await?,
             Ask::Replay { delivery } => {
                 let Replay { consequence, births, told } = self.replay(request, delivery).await?;
                 Meaning { consequences: vec![consequence], births, told: Some(told), ..Meaning::default() }

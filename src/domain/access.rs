@@ -66,7 +66,7 @@ impl Ask {
     /// The least role that may ask for it.
     pub fn role(&self) -> Role {
         match self {
-            Self::Pause { .. } | Self::Resume | Self::LockAll { .. } | Self::UnlockAll => Role::Admin,
+            Self::Pause { .. } | Self::Resume {} | Self::LockAll { .. } | Self::UnlockAll {} => Role::Admin,
             Self::Deploy { .. } | Self::Redeploy { .. } | Self::Rollback { .. } | Self::Restart { .. } => Role::Deploy,
             Self::Stop { .. } | Self::Approve { .. } | Self::Reject { .. } | Self::Replay { .. } => Role::Deploy,
             Self::Lock { .. } | Self::Unlock { .. } => Role::Deploy,
@@ -84,8 +84,8 @@ impl Ask {
             | Self::Stop { deployment, .. }
             | Self::Reject { deployment, .. }
             | Self::Approve { deployment, .. } => Subject::Deployment(*deployment),
-            Self::Pause { .. } | Self::Resume | Self::Replay { .. } => Subject::Everything,
-            Self::LockAll { .. } | Self::UnlockAll => Subject::Everything,
+            Self::Pause { .. } | Self::Resume {} | Self::Replay { .. } => Subject::Everything,
+            Self::LockAll { .. } | Self::UnlockAll {} => Subject::Everything,
         }
     }
 }

@@ -14,11 +14,11 @@ use super::target::{EngineSpec, Target};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Approval {
-    /// What succeeded at one target is released to the next (row 4).
+    /// What succeeded at one target is released to the next.
     Promotion,
-    /// Traffic moves to the new instances, tasks or version (row 52: CodeDeploy's `READY_WAIT`).
+    /// Traffic moves to the new instances, tasks or version: CodeDeploy's `READY_WAIT`.
     Traffic,
-    /// The old instances end now, before their time (row 53: CodeDeploy's `TERMINATION_WAIT`).
+    /// The old instances end now, before their time: CodeDeploy's `TERMINATION_WAIT`.
     Termination,
     /// A deployment to a target that asks for approvals is released.
     Release,

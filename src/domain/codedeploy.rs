@@ -213,7 +213,7 @@ pub struct DeployOptions {
     /// Another deployment configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_config: Option<String>,
-    /// Failures of `ApplicationStop`, `BeforeBlockTraffic` and `AfterBlockTraffic` are passed over (D12).
+    /// Failures of `ApplicationStop`, `BeforeBlockTraffic` and `AfterBlockTraffic` are passed over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_application_stop_failures: bool,
     /// What to do with files that exist already.
@@ -222,7 +222,7 @@ pub struct DeployOptions {
     /// Only instances that do not run the revision are updated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outdated_only: bool,
-    /// No alarm stops it, whatever the target and its group say (row 34).
+    /// No alarm stops it, whatever the target and its group say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_alarms: bool,
     /// It is released although a freeze window is open, for this reason.

@@ -314,9 +314,11 @@ pub enum DeploymentEvent {
     },
 }
 
-/// What a person or peer asks for.
+/// What a person or peer asks for. A field that there is none of is refused.
+// Else a misspelt `sha` would deploy the head of a branch. The braces of what has no fields are for that, too: without
+// them serde would take any field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "ask", rename_all = "kebab-case")]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
     /// Deploy the head of a ref, or a commit that a ref of the target's rule leads to.
     Deploy {
@@ -418,7 +420,7 @@ pub enum Ask {
         warns: bool,
     },
     /// End that; the locks of single targets stay.
-    UnlockAll,
+    UnlockAll {},
     /// Release nothing anywhere.
     Pause {
         /// Why.
@@ -426,7 +428,7 @@ pub enum Ask {
         reason: Option<String>,
     },
     /// Release again everywhere.
-    Resume,
+    Resume {},
     /// Plan a delivery again.
     Replay {
         /// Which.

@@ -38,7 +38,7 @@ pub struct Failure {
     /// The last lines of output or the findings, at most 4 KiB, masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The findings themselves, where it is they: at most [`Failure::FINDINGS`], the gravest.
+    /// The findings themselves, where it is they: the gravest, 50 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Box<Findings>>,
 }

@@ -12,7 +12,7 @@ pub struct Fleet {
     /// The names of the lifecycle events, in run order: the columns.
     #[serde(default)]
     pub events: Vec<String>,
-    /// The named instances, the failed ones first: the rows. At most [`Fleet::NAMED`].
+    /// The named instances, the failed ones first: the rows, 50 at most.
     #[serde(default)]
     pub instances: Vec<InstanceState>,
     /// How many more there are.
@@ -31,7 +31,7 @@ pub struct InstanceState {
     /// `u` unknown, `-` no such event here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub steps: String,
-    /// `Blue` or `Green`, where the engine says it (row 51).
+    /// `Blue` or `Green`, where the engine says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }

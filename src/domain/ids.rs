@@ -79,7 +79,7 @@ macro_rules! checked_name {
 }
 
 checked_name!(
-    /// A full commit hash: 40 (SHA-1) or 64 (SHA-256) lowercase hex digits (D27: the short form is refused).
+    /// A full commit hash: 40 (SHA-1) or 64 (SHA-256) lowercase hex digits. The short form is refused.
     CommitSha,
     "a full commit hash of 40 or 64 lowercase hex digits",
     r"^([0-9a-f]{40}|[0-9a-f]{64})$",
@@ -319,12 +319,13 @@ impl std::str::FromStr for DeploymentId {
 /// A record's place in the ledger: 0 for the first ever written, without gaps. Cursors and stream ids are offsets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("maximum" = u64::MAX))]
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// The offset after this one.
+    /// The offset after this one; the greatest, which no record has, is its own.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

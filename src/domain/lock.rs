@@ -106,12 +106,12 @@ impl Releases {
         let actor = request.actor.clone();
         match &request.what {
             Ask::Pause { reason } => self.paused = Some(Pause { actor, reason: reason.clone(), at: Some(at) }),
-            Ask::Resume => self.paused = None,
+            Ask::Resume {} => self.paused = None,
             Ask::LockAll { reason, until, warns } => {
                 let (reason, until, warns) = (reason.clone(), *until, *warns);
                 self.lock = Some(Lock { actor, reason, at, until, warns, after: None });
             }
-            Ask::UnlockAll => self.lock = None,
+            Ask::UnlockAll {} => self.lock = None,
             Ask::Deploy { .. } | Ask::Redeploy { .. } | Ask::Rollback { .. } | Ask::Restart { .. } => {}
             Ask::Reject { .. } => {}
             Ask::Stop { .. } | Ask::Approve { .. } | Ask::Lock { .. } | Ask::Unlock { .. } | Ask::Replay { .. } => {}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -15,8 +16,12 @@ use super::target_event::TargetEvent;
 /// The version that this program writes. A record of a newer one is refused, not guessed at.
 const VERSION: u32 = 1;
 
+/// How a stream is written, with the patterns of the names in it.
+const STREAM: &str = r"^(delivery/[A-Za-z0-9_.:-]{1,128}|deployment/[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}|target/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|sink/[\s\S]+|bot)$";
+
 /// What an event belongs to. Written `delivery/ID`, `deployment/ID`, `target/NAME`, `sink/NAME`, `bot`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = STREAM))]
 pub enum Stream {
     /// One delivery.
     Delivery(DeliveryId),

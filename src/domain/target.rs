@@ -188,7 +188,7 @@ pub enum EngineSpec {
     Host(HostSpec),
 }
 
-/// What to do with files that exist already and are not ours (guide: `file_exists_behavior`).
+/// What to do with files that exist already and are not ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum FileExists {

@@ -13,9 +13,7 @@
 
 mod history;
 mod judge;
-mod report;
 mod round;
 
 pub use judge::{Needed, Rules, Standing, Use, Verdict, Why, judge};
-pub use report::{Deleted, Kept, LedgerReport, Report, TargetReport};
 pub use round::{Pace, Upkeep};

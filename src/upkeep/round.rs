@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::history::{self, History};
 use super::judge::{Rules, Verdict, judge};
-use super::report::{Deleted, LedgerReport, Report, TargetReport};
+use crate::asking::{Deleted, LedgerReport, TargetReport, UpkeepReport};
 use crate::domain::{EngineSpec, Failure, Location, Stream, Target, TargetEvent};
 use crate::ledger::{Append, Keep, Ledger, LedgerError, Retired};
 use crate::revisions::{Recorded, Removed, Store};
@@ -91,11 +91,11 @@ impl Upkeep {
     }
 
     /// Makes one round. A dry one deletes nothing and tells everything.
-    pub async fn round(&self, dry_run: bool) -> Result<Report, LedgerError> {
+    pub async fn round(&self, dry_run: bool) -> Result<UpkeepReport, LedgerError> {
         let _turn = self.turn.lock().await;
         let (ledger, tended, all) = (self.ledger.clone(), self.tended.clone(), self.targets.clone());
         let mut history = blocking(move || History::read(&ledger, &tended, &all)).await?;
-        let mut report = Report { dry_run, ..Report::default() };
+        let mut report = UpkeepReport { dry_run, ..UpkeepReport::default() };
         for target in self.targets.iter() {
             let tended = self.tend(target, &mut history, dry_run).await?;
             if !dry_run {

@@ -60,14 +60,23 @@ pub(super) struct NewToken {
 /// A token as people see it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct TokenView {
+    /// What it is called, and who it speaks for in the audit trail; `admin` is that of the file.
     name: String,
+    /// How far whoever has it may go.
     role: Role,
+    /// The targets that it is held to, as patterns; none means all.
     targets: Vec<String>,
+    /// Who made it; nothing for that of the file.
     made_by: Option<String>,
+    /// When.
     made_at: Option<Timestamp>,
+    /// Until when it works; nothing where that is until it is revoked.
     until: Option<Timestamp>,
+    /// Whether that is over.
     expired: bool,
+    /// When it was last used, to a minute or so; nothing where it never was, and for that of the file.
     used_at: Option<Timestamp>,
+    /// How many browsers are signed in with it.
     sessions: usize,
 }
 

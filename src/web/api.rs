@@ -65,7 +65,9 @@ pub(super) async fn target(_: Reader, _: Bare, state: Data<WebState>, name: Path
 /// `GET /api/v1/targets/{name}/live?at=TIME`: what was live then.
 pub(super) async fn live_at(_: Reader, state: Data<WebState>, name: Path<String>, request: HttpRequest) -> Answer {
     let name = TargetName::parse(name.into_inner())?;
-    let at = moment(parameters(&request, &["at"])?.get("at").unwrap_or_default(), state.clock.now())?;
+    let query = parameters(&request, &["at"])?;
+    let missing = || Refusal::new(400, "`at` is missing").help("say when: `?at=14:05`");
+    let at = moment(query.get("at").ok_or_else(missing)?, state.clock.now())?;
     let found = state.board.live_at(&name, at).await?;
     Ok(json(StatusCode::OK, &found.ok_or_else(|| no_target(&name))?))
 }
@@ -157,6 +159,7 @@ pub(super) async fn audit(reader: Reader, state: Data<WebState>, request: HttpRe
 /// A round of upkeep that somebody wants.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `dry_run`")]
+#[schemars(rename = "UpkeepWish")]
 pub(super) struct Tending {
     /// Whether it only says what it would delete.
     dry_run: bool,

@@ -89,8 +89,8 @@ impl Scene<'_> {
             Ask::Unlock { target } => self.ending(format!("Unlock {target}?"), "Unlock"),
             Ask::LockAll { .. } => self.holding_all("Lock every target?", "Lock all", "until all are unlocked"),
             Ask::Pause { .. } => self.holding_all("Pause all releases?", "Pause releases", "until somebody resumes"),
-            Ask::UnlockAll => self.ending("Unlock every target?".into(), "Unlock all"),
-            Ask::Resume => self.ending("Resume releases?".into(), "Resume releases"),
+            Ask::UnlockAll {} => self.ending("Unlock every target?".into(), "Unlock all"),
+            Ask::Resume {} => self.ending("Resume releases?".into(), "Resume releases"),
         }
     }
 

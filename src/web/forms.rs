@@ -132,9 +132,9 @@ pub(super) fn delivery_ask(act: &str, delivery: DeliveryId) -> Result<Ask, Sorry
 pub(super) fn all_ask(act: &str, fields: &Fields) -> Result<Ask, Sorry> {
     Ok(match act {
         "pause" => Ask::Pause { reason: fields.reason() },
-        "resume" => Ask::Resume,
+        "resume" => Ask::Resume {},
         "lock" => Ask::LockAll { reason: fields.reason(), until: None, warns: false },
-        "unlock" => Ask::UnlockAll,
+        "unlock" => Ask::UnlockAll {},
         _ => return Err(no_such(act)),
     })
 }

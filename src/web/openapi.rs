@@ -17,6 +17,21 @@ use super::respond::{ProblemView, answer};
 /// The parts of a description that schemas are kept in.
 const SCHEMAS: &str = "/components/schemas";
 
+/// What holds for all of it.
+const ABOUT: &str = "What is live where, what became of each push, and who asked for what.
+
+Fields are added, never renamed: ignore those that you do not know. A parameter that there is none of, that is empty or \
+that is there twice is refused with 400, and so is a field that there is none of with 422. Another method than those that \
+are described is refused with 405, and `Allow` says which there are.
+
+A list is the newest first, and a page at a time: `cursor` of a page asks for the next one, and is `null` on the last. \
+What is looked for in a long history may give pages with few entries or none, and a cursor: go on.
+
+A refusal is `application/problem+json` (RFC 9457): `detail` says what was expected and what came, `help` what to do, and \
+`code` is a stable name that `landfall explain` knows.
+
+Times are of RFC 3339, in UTC.";
+
 /// `GET /api/v1/openapi.json`.
 pub(super) async fn described(_: Reader, _: Bare) -> HttpResponse {
     static TEXT: LazyLock<String> = LazyLock::new(|| description().to_string());
@@ -30,12 +45,39 @@ pub(super) struct Operation {
     /// Its name in programs that are made from the description.
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
-    /// The role that it takes; reading needs none where `public_reads` is set.
-    pub(super) role: &'static str,
+    pub(super) takes: Takes,
     pub(super) parameters: Vec<Value>,
-    pub(super) body: Option<Value>,
+    pub(super) body: Option<Body>,
     pub(super) answers: Vec<(u16, &'static str, Value)>,
     pub(super) refusals: Vec<(u16, &'static str)>,
+    /// Where what it answers leads.
+    pub(super) links: Vec<Link>,
+}
+
+/// What somebody needs to do it.
+#[derive(Clone, Copy)]
+pub(super) enum Takes {
+    /// The role `read`, or nothing where reading is free.
+    Reading,
+    /// A role, in any case.
+    Role(&'static str),
+}
+
+/// What is sent along.
+pub(super) struct Body {
+    pub(super) shape: Value,
+    /// Each with its name.
+    pub(super) examples: Vec<(&'static str, Value)>,
+}
+
+/// From something in an answer to what is said of it elsewhere.
+pub(super) struct Link {
+    /// The operation that it leads to.
+    pub(super) to: &'static str,
+    /// That one's parameter.
+    pub(super) parameter: &'static str,
+    /// Where in the answer its value stands, as a JSON pointer.
+    pub(super) at: &'static str,
 }
 
 /// The shapes of what is given and of what is taken: the same type may be stricter on one side.
@@ -82,7 +124,7 @@ fn description() -> Value {
         "info": {
             "title": "Landfall",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What is live where, what became of each push, and who asked for what. Fields are added, never renamed: ignore those that you do not know.",
+            "description": ABOUT,
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -90,6 +132,7 @@ fn description() -> Value {
         "paths": paths,
         "components": {
             "schemas": shapes.all(),
+            "responses": refused_anywhere(&problem),
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -107,6 +150,33 @@ fn description() -> Value {
     })
 }
 
+/// How anything may be refused, each by its name.
+const ANYWHERE: [(u16, &str, &str); 4] = [
+    (400, "NotUnderstood", "a parameter or the request cannot be understood"),
+    (401, "Unknown", "no token or session that is known came with it"),
+    (403, "NotYours", "the role does not reach so far, or the target is not one of the token's"),
+    (503, "NotNow", "the ledger cannot be read or written now, or the bot is about to end"),
+];
+
+fn refused_anywhere(problem: &Value) -> Map<String, Value> {
+    ANYWHERE.into_iter().map(|(status, name, meaning)| (name.to_owned(), refusal(status, meaning, problem))).collect()
+}
+
+fn refusal(status: u16, meaning: &str, problem: &Value) -> Value {
+    let content = json!({ "application/problem+json": { "schema": problem } });
+    let mut refusal = json!({ "description": meaning, "content": content });
+    let text = |meaning: &str| json!({ "description": meaning, "required": true, "schema": { "type": "string" } });
+    if status == 401 {
+        refusal["headers"] = json!({ "WWW-Authenticate": text("How to say who asks: `Bearer`.") });
+    }
+    if status == 503 {
+        let seconds = json!({ "type": "integer", "minimum": 0 });
+        refusal["headers"] =
+            json!({ "Retry-After": { "description": "In how many seconds to try again.", "schema": seconds } });
+    }
+    refusal
+}
+
 impl Operation {
     fn described(self, problem: &Value) -> Value {
         let mut answers = Map::new();
@@ -115,29 +185,36 @@ impl Operation {
             if !content.is_null() {
                 answer["content"] = content;
             }
+            for Link { to, parameter, at } in &self.links {
+                let parameters = json!({ *parameter: format!("$response.body#{at}") });
+                answer["links"][to] = json!({ "operationId": to, "parameters": parameters });
+            }
             answers.insert(status.to_string(), answer);
         }
-        let always = [
-            (400, "a parameter or the request cannot be understood"),
-            (401, "no token or session that is known came with it"),
-            (403, "the role does not reach so far, or the target is not one of the token's"),
-            (503, "the ledger cannot be read or written now, or the bot is about to end"),
-        ];
-        for (status, meaning) in self.refusals.into_iter().chain(always) {
-            let content = json!({ "application/problem+json": { "schema": problem } });
-            let refusal = json!({ "description": meaning, "content": content });
-            answers.entry(status.to_string()).or_insert(refusal);
+        for (status, meaning) in self.refusals {
+            answers.insert(status.to_string(), refusal(status, meaning, problem));
         }
-        let summary = format!("{} Takes the role `{}`.", self.summary, self.role);
+        for (status, name, _) in ANYWHERE {
+            let anywhere = || json!({ "$ref": format!("#/components/responses/{name}") });
+            answers.entry(status.to_string()).or_insert_with(anywhere);
+        }
+        let who = match self.takes {
+            Takes::Reading => "Takes the role `read`, or nothing where `public_reads` is set.".to_owned(),
+            Takes::Role(role) => format!("Takes the role `{role}`."),
+        };
         let mut described = json!({
             "operationId": self.name,
-            "summary": summary,
+            "tags": [self.path.split('/').nth(1)],
+            "summary": self.summary,
+            "description": who,
             "parameters": self.parameters,
             "responses": answers,
         });
-        if let Some(body) = self.body {
-            described["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body } } });
+        if let Some(Body { shape, examples }) = self.body {
+            let example = |(name, value): (&str, Value)| (name.to_owned(), json!({ "value": value }));
+            let examples: Map<String, Value> = examples.into_iter().map(example).collect();
+            let content = json!({ "application/json": { "schema": shape, "examples": examples } });
+            described["requestBody"] = json!({ "required": true, "content": content });
         }
         described
     }

@@ -24,9 +24,11 @@ const EXAMPLE: &str =
 /// What somebody asks for, under a key: asked again under the same one, it happens once.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `key` and `what`")]
+#[schemars(rename = "Wish")]
 pub(super) struct Asking {
     /// Any text of 1 to 200 characters, new for each request; may stand in the header `Idempotency-Key` instead.
     #[serde(default)]
+    #[schemars(length(min = 1, max = LONGEST_KEY), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     key: Option<String>,
     /// What is asked for.
     what: Ask,

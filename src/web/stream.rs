@@ -9,7 +9,8 @@ use actix_web::http::header::{ContentEncoding, HeaderMap};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,14 @@ use super::WebState;
 use super::door::Reader;
 use super::feed::Feed;
 use super::forms::Fields;
-use super::parameters::parameters;
+use super::parameters::{STREAM, parameters};
 use super::respond::{Problem, Refusal, answer};
 use crate::board::{Board, parse_offset};
 use crate::clients::Clock;
 use crate::domain::{Offset, Stream};
 
+/// The longest id of an event, in digits.
+pub(super) const LONGEST_ID: usize = 20;
 /// Proxies cut connections that are silent for a minute, some for half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -36,7 +39,7 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, Problem> {
     let mut ends = state.board.follow();
     let end = *ends.borrow_and_update();
-    let query = parameters(&request, &["from", "stream"])?;
+    let query = parameters(&request, &["from", STREAM])?;
     let next = last_seen(request.headers())?.map(Offset::next).or(from(&query)?).unwrap_or(end);
     let only = only(&query)?;
     let permit = Arc::clone(&state.streams)
@@ -67,18 +70,19 @@ pub(super) async fn events(
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<Offset>, Refusal> {
     let Some(value) = headers.get("Last-Event-ID").filter(|it| !it.is_empty()) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
-    let bad = || Refusal::new(400, "`Last-Event-ID` is not an offset, a whole number from 0");
-    number.map(|number| Some(Offset(number))).ok_or_else(bad)
+    let is_id = |text: &&str| text.len() <= LONGEST_ID && text.bytes().all(|it| it.is_ascii_digit());
+    let text = value.to_str().ok().filter(is_id);
+    let bad = || Refusal::new(400, format!("`Last-Event-ID` is not an offset, 1 to {LONGEST_ID} digits"));
+    // Digits of which there are too many for an offset are of no ledger: they are behind the end of any.
+    text.map(|text| Some(Offset(text.parse().unwrap_or(u64::MAX)))).ok_or_else(bad)
 }
 
 fn from(query: &Fields) -> Result<Option<Offset>, Refusal> {
-    let value = query.get("from").filter(|value| !value.is_empty());
-    Ok(value.map(|value| parse_offset("from", value)).transpose()?)
+    Ok(query.get("from").map(|value| parse_offset("from", value)).transpose()?)
 }
 
 fn only(query: &Fields) -> Result<HashSet<Stream>, Refusal> {
-    let wanted = query.pairs().filter(|(key, value)| *key == "stream" && !value.is_empty());
+    let wanted = query.pairs().filter(|(key, _)| *key == STREAM);
     wanted.map(|(_, name)| Stream::parse(name).map_err(Refusal::from)).collect()
 }
 
@@ -93,9 +97,22 @@ async fn greeting(board: &Board, next: Offset) -> Result<Bytes, Refusal> {
         None
     };
     let gap = gap.map_or_else(String::new, |(from, until, text)| {
-        format!("event: gap\ndata: {}\n\n", json!({ "from": from, "until": until, "text": text }))
+        let gap = serde_json::to_string(&GapView { from, until, text }).unwrap_or_default();
+        format!("event: gap\ndata: {gap}\n\n")
     });
     Ok(format!("retry: 2000\n\n{gap}").into())
+}
+
+/// The `data` of an event of the type `gap`: records that were asked for are there no more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
+pub(super) struct GapView {
+    /// The offset from which on records may be missing.
+    from: Offset,
+    /// The offset up to which they may; the stream goes on with it, or with the ledger's end where that is before it.
+    until: Offset,
+    /// Why, in words.
+    text: String,
 }
 
 /// One reader of the stream.

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::WebState;
 use super::access::{NewToken, TokenError, TokenView, Tokens};
@@ -31,17 +32,26 @@ pub(super) async fn list(reader: Reader, _: Bare, state: Data<WebState>) -> Answ
 /// A token that somebody wants.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `name` and `role`")]
+#[schemars(rename = "NewToken", extend("anyOf" = only_deploy_is_held()))]
 pub(super) struct Wanted {
     /// What it is called, and who it speaks for.
     name: TokenName,
     /// How far whoever has it may go.
     role: Role,
-    /// The targets that it is held to; none means all. Only for the role `deploy`.
+    /// The targets that it is held to, as names or patterns such as `shop-*`; none means all. Only for the role `deploy`.
     #[serde(default)]
     targets: Vec<Pattern>,
-    /// Until when it works.
+    /// Until when it works, which is yet to come; nothing means until it is revoked.
     #[serde(default)]
     until: Option<Timestamp>,
+}
+
+/// The rule between two fields, as a shape.
+fn only_deploy_is_held() -> Value {
+    serde_json::json!([
+        { "properties": { "role": { "const": "deploy" } } },
+        { "properties": { "targets": { "maxItems": 0 } } },
+    ])
 }
 
 /// Who is let in.

@@ -16,6 +16,7 @@ mod octokit;
 mod recorded;
 mod s3;
 mod sandbox;
+mod schemathesis;
 mod setup;
 mod shipped;
 mod slack;

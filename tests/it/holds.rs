@@ -72,7 +72,7 @@ fn locks_say_whose_they_are_and_warnings_go_along() {
         holds(&bot)[..2],
         ["every target is locked by bob: the network moves", "`site` is locked by ada: the fair is long"]
     );
-    let off = told(ask(&bot, "ada", "5", Ask::UnlockAll));
+    let off = told(ask(&bot, "ada", "5", Ask::UnlockAll {}));
     assert_eq!(
         off,
         "the lock of every target is off; it was set by bob: the network moves; locks of single targets stay"
@@ -119,7 +119,7 @@ fn locks_and_pauses_survive_a_restart() {
         holds(&bot)[..2],
         ["releases are paused by ada: the network moves", "`site` is locked by ada: the fair is on"]
     );
-    let resumed = told(bot.ask("3", Ask::Resume));
+    let resumed = told(bot.ask("3", Ask::Resume {}));
     let (one, id) = (bot.deployments()[0].commit().short().to_owned(), bot.deployments()[0].id());
     assert_eq!(
         resumed,
@@ -143,7 +143,7 @@ fn a_pause_keeps_the_newest_of_its_backlog() {
     for page in ["one", "two"] {
         waiting(&bot, page);
     }
-    let told = told(bot.ask("2", Ask::Resume));
+    let told = told(bot.ask("2", Ask::Resume {}));
     bot.settle();
     let [two, one] = &bot.deployments()[..] else { panic!("{}", bot.story()) };
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_pause_keeps_the_newest_of_its_backlog() {
         )
     );
     assert_eq!((one.state().name(), two.state().name(), bot.runs()), ("superseded", "succeeded", 1));
-    assert_eq!(crate::holds::told(bot.ask("3", Ask::Resume)), "releases were not paused");
+    assert_eq!(crate::holds::told(bot.ask("3", Ask::Resume {})), "releases were not paused");
 }
 
 /// Where every push is wanted, all of a backlog are, in their order.
@@ -170,7 +170,7 @@ fn a_pause_of_a_target_that_queues_all_leaves_all() {
         // The head has moved on when the older one is weighed again: this is what `queue-all` passes over.
         waiting(&bot, page);
     }
-    let told = told(bot.ask("2", Ask::Resume));
+    let told = told(bot.ask("2", Ask::Resume {}));
     assert!(!told.contains("superseded"), "{told}");
     bot.settle();
     assert_eq!(bot.page(), "two");

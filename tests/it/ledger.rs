@@ -250,7 +250,7 @@ async fn a_request_happens_once_for_each_key() {
     let reason = Some("the network moves".to_owned());
     ledger.request(ask("k2", Ask::Pause { reason: reason.clone() }), vec![], vec![]).await.unwrap();
     assert_eq!(ledger.releases().unwrap().paused.unwrap().reason, reason);
-    ledger.request(ask("k3", Ask::Resume), vec![], vec![]).await.unwrap();
+    ledger.request(ask("k3", Ask::Resume {}), vec![], vec![]).await.unwrap();
     assert_eq!(ledger.releases().unwrap(), Releases::default());
     assert_eq!(ledger.story(&Stream::Bot).unwrap().len(), 3);
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall::app::Parts;
+use landfall::asking::UpkeepReport;
 use landfall::domain::{Ask, DeployOptions, DeploymentId, State, TargetName};
-use landfall::upkeep::{Pace, Report};
+use landfall::upkeep::Pace;
 use serde_json::Value;
 
 use crate::bot::{Bot, Extra};
@@ -28,7 +29,7 @@ fn push(bot: &Bot, page: &str) {
     assert_eq!(bot.page(), page);
 }
 
-fn round(bot: &Bot, dry_run: bool) -> Report {
+fn round(bot: &Bot, dry_run: bool) -> UpkeepReport {
     bot.runtime.block_on(bot.app().upkeep.round(dry_run)).unwrap()
 }
 

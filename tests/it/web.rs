@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod asking;
 mod confirm;
+mod described;
 mod github;
 mod lists;
 mod openapi;
@@ -46,12 +47,16 @@ impl World {
     async fn send(&self, request: TestRequest) -> Said {
         let state = self.state.clone();
         let app = init_service(App::new().configure(|cfg| routes(cfg, state))).await;
-        let response = call_service(&app, request.to_request()).await;
+        let request = request.to_request();
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let response = call_service(&app, request).await;
         let status = response.status().as_u16();
         let text = |value: &actix_web::http::header::HeaderValue| value.to_str().unwrap().to_owned();
         let headers = response.headers().iter().map(|(key, value)| (key.to_string(), text(value))).collect();
         let body = String::from_utf8(read_body(response).await.to_vec()).unwrap();
-        Said { status, headers, body }
+        let said = Said { status, headers, body };
+        described::description(self).await.judge(&method, &path, &said);
+        said
     }
 
     /// A GET with the token.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_codedeploy::types::{BundleType, RevisionLocation, RevisionLocationType, S3Location};
 use landfall::app::Parts;
+use landfall::asking::{TargetReport, UpkeepReport};
 use landfall::clients::aws::{Account, Aws};
-use landfall::upkeep::{Pace, Report, TargetReport};
+use landfall::upkeep::Pace;
 
 use super::{Line, Outside, bot_at, more};
 use crate::bot::Bot;
@@ -29,7 +30,7 @@ fn started(outside: &Outside, change: impl FnOnce(&mut Bot)) -> Bot {
     bot
 }
 
-fn round(bot: &Bot, dry_run: bool) -> Report {
+fn round(bot: &Bot, dry_run: bool) -> UpkeepReport {
     bot.runtime.block_on(bot.app().upkeep.round(dry_run)).unwrap()
 }
 

@@ -392,10 +392,10 @@ fn asks() -> Vec<Ask> {
         Some(Ask::Unlock { .. }) => {
             Some(Ask::LockAll { reason: Some("the fair".into()), until: Some(at(65)), warns: true })
         }
-        Some(Ask::LockAll { .. }) => Some(Ask::UnlockAll),
-        Some(Ask::UnlockAll) => Some(Ask::Pause { reason: Some("the network moves".into()) }),
-        Some(Ask::Pause { .. }) => Some(Ask::Resume),
-        Some(Ask::Resume) => Some(Ask::Replay { delivery: delivery(1, 1).id }),
+        Some(Ask::LockAll { .. }) => Some(Ask::UnlockAll {}),
+        Some(Ask::UnlockAll {}) => Some(Ask::Pause { reason: Some("the network moves".into()) }),
+        Some(Ask::Pause { .. }) => Some(Ask::Resume {}),
+        Some(Ask::Resume {}) => Some(Ask::Replay { delivery: delivery(1, 1).id }),
         Some(Ask::Replay { .. }) => Some(Ask::Restart { target: target(), options: DeployOptions::default() }),
         Some(Ask::Restart { .. }) => None,
     })

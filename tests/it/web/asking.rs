@@ -88,6 +88,8 @@ async fn a_request_that_cannot_be_taken_says_why() {
         r#"{"key":"k","what":{"ask":"explode"}}"#,
         r#"{"key":"k","what":{"ask":"lock"}}"#,
         r#"{"key":"k","what":{"ask":"pause"},"actor":"somebody else"}"#,
+        r#"{"key":"k","what":{"ask":"deploy","target":"blog","ref":"refs/heads/main","shaa":"4f2c1e9"}}"#,
+        r#"{"key":"k","what":{"ask":"resume","target":"blog"}}"#,
         r#"{"key":"k","what":{"ask":"redeploy","deployment":"01KDYAMXQ81C7GGHJD5E15E0PZ"}}"#,
         r#"{"key":"k","what":{"ask":"deploy","target":"blog","ref":"refs/heads/main"}}"#,
     ] {
@@ -106,6 +108,8 @@ async fn a_request_that_cannot_be_taken_says_why() {
         422 unknown variant `explode`, expected one of `deploy`, `redeploy`, `rollback`, `restart`, `stop`, `approve`, `reject`, `lock`, `unlock`, `lock-all`, `unlock-all`, `pause`, `resume`, `replay` at line 1 column 34
         422 missing field `target` at line 1 column 33
         422 unknown field `actor`, expected `key` or `what` at line 1 column 41
+        422 unknown field `shaa`, expected one of `target`, `ref`, `sha`, `options` at line 1 column 92
+        422 unknown field `target`, there are no fields at line 1 column 51
         404 there is no deployment `01KDYAMXQ81C7GGHJD5E15E0PZ`
         409 the head of `main` is not reachable from the rule
     "#]].assert_eq(&told);
@@ -214,11 +218,15 @@ async fn a_stream_that_cannot_go_on_where_it_was_says_so_first() {
     let world = World::seeded(Setup::default()).await;
     let state = world.state.clone();
     let app = init_service(App::new().configure(|cfg| routes(cfg, state))).await;
-    let request = world.bearing(TestRequest::get().uri("/api/v1/events?from=99999"));
-    let mut body = Box::pin(call_service(&app, request.to_request()).await.into_body());
-    let first = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await.unwrap().unwrap();
-    let told = String::from_utf8(first.to_vec()).unwrap();
-    let end = world.ledger.end();
-    assert!(told.contains("event: gap\n"), "{told}");
-    assert!(told.contains(&format!("the ledger ends at {end}")), "{told}");
+    let behind = TestRequest::get().uri("/api/v1/events?from=99999");
+    let greatest = TestRequest::get().uri("/api/v1/events").insert_header(("Last-Event-ID", u64::MAX.to_string()));
+    let beyond = TestRequest::get().uri("/api/v1/events").insert_header(("Last-Event-ID", "9".repeat(20)));
+    for request in [behind, greatest, beyond] {
+        let mut body = Box::pin(call_service(&app, world.bearing(request).to_request()).await.into_body());
+        let first = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await.unwrap().unwrap();
+        let told = String::from_utf8(first.to_vec()).unwrap();
+        let end = world.ledger.end();
+        assert!(told.contains("event: gap\n"), "{told}");
+        assert!(told.contains(&format!("the ledger ends at {end}")), "{told}");
+    }
 }

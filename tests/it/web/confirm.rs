@@ -266,7 +266,7 @@ fn what_has_begun_meanwhile_is_said_before_it_is_stopped() {
     assert!(held.contains("Nothing of it has been released: what is live stays"), "{held}");
     assert!(paused.contains("Once that is done: resumed; releases were paused by ada; going on: site"), "{paused}");
 
-    bot.ask("resume", Ask::Resume).unwrap();
+    bot.ask("resume", Ask::Resume {}).unwrap();
     bot.wait_for("its script runs", |bot| bot.runs() == 1);
     let anew = bot.runtime.block_on(browser.press(&held));
     assert_eq!(anew, format!("{stop}?moved=1"));

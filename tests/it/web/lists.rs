@@ -64,3 +64,23 @@ async fn a_parameter_that_there_is_none_of_is_refused_by_the_api_alone() {
     assert_eq!((said.status, said.json()["help"].as_str().unwrap()), (400, "this takes none"));
     assert_eq!(world.get("/deployments?targets=blog").await.status, 200, "a page shows what it can");
 }
+
+#[actix_web::test]
+async fn a_parameter_that_is_empty_or_there_twice_is_refused_by_the_api_alone() {
+    let world = World::seeded(Setup::default()).await;
+    for (query, told) in [
+        ("deployments?target=", "`target` is empty"),
+        ("deployments?target=blog&target=docs", "`target` is there more than once"),
+        ("deliveries?until=", "`until` is empty"),
+        ("events?stream=", "`stream` is empty"),
+        ("targets/blog/live", "`at` is missing"),
+    ] {
+        let said = world.get(&format!("/api/v1/{query}")).await;
+        assert_eq!((said.status, said.json()["detail"].as_str().unwrap()), (400, told), "{query}");
+    }
+    assert_eq!(
+        world.get("/deployments?target=&state=failed").await.status,
+        200,
+        "a form has fields that are left blank"
+    );
+}

@@ -6,15 +6,10 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::Value;
 
+use super::described::description;
 use super::seed::{Setup, World};
 
 const ROUTES: &str = include_str!("../../../src/web/mod.rs");
-
-async fn description(world: &World) -> Value {
-    let said = world.get("/api/v1/openapi.json").await;
-    assert_eq!((said.status, said.header("content-type")), (200, "application/json"));
-    said.json()
-}
 
 /// What is described: each path, with its methods.
 fn described(description: &Value) -> BTreeMap<&str, BTreeSet<String>> {
@@ -31,8 +26,8 @@ fn filled(path: &str) -> String {
 #[actix_web::test]
 async fn every_path_of_the_api_is_described_and_no_other() {
     let world = World::new(Setup::default());
-    let description = description(&world).await;
-    let described = described(&description);
+    let description = &description(&world).await.text;
+    let described = described(description);
     let scope = ROUTES.split("web::scope(\"/api/v1\")").nth(1).unwrap().split("api::unknown").next().unwrap();
     let routed = scope.split('"').filter(|it| it.starts_with('/')).map(|it| format!("/api/v1{it}"));
     assert_eq!(routed.collect::<BTreeSet<_>>(), described.keys().map(|it| (*it).to_owned()).collect::<BTreeSet<_>>());
@@ -47,7 +42,7 @@ async fn every_path_of_the_api_is_described_and_no_other() {
 #[actix_web::test]
 async fn every_parameter_is_described_and_no_other() {
     let world = World::new(Setup::default());
-    let description = description(&world).await;
+    let description = &description(&world).await.text;
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let parameters = operation["parameters"].as_array().unwrap().iter();
@@ -68,7 +63,7 @@ async fn every_parameter_is_described_and_no_other() {
 #[actix_web::test]
 async fn every_shape_that_is_named_is_there() {
     let world = World::new(Setup::default());
-    let description = description(&world).await;
+    let description = &description(&world).await.text;
     let text = description.to_string();
     let schemas = description["components"]["schemas"].as_object().unwrap();
     let named: BTreeSet<&str> =

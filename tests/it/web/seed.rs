@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
-use landfall::asking::{Admissions, AskError, Asked, Asks, Foreseen};
+use landfall::asking::{Admissions, AskError, Asked, Asks, Foreseen, UpkeepReport};
 use landfall::board::{Board, Figures};
 use landfall::clients::{Clock, Telling};
 use landfall::config::Proxies;
@@ -427,8 +427,8 @@ impl Asks for Straight {
         })
     }
 
-    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<serde_json::Value, AskError>> {
-        Box::pin(async move { Ok(serde_json::json!({ "dry_run": dry_run, "targets": [] })) })
+    fn upkeep(&self, dry_run: bool) -> BoxFuture<'_, Result<UpkeepReport, AskError>> {
+        Box::pin(async move { Ok(UpkeepReport { dry_run, ..UpkeepReport::default() }) })
     }
 }
 
@@ -458,7 +458,7 @@ impl Straight {
                 order.cause = Cause::Redeploy { actor, key };
                 (vec![], vec![Birth { order, kind: "redeploy".into() }])
             }
-            Ask::Pause { .. } | Ask::Resume | Ask::LockAll { .. } | Ask::UnlockAll => (vec![], vec![]),
+            Ask::Pause { .. } | Ask::Resume {} | Ask::LockAll { .. } | Ask::UnlockAll {} => (vec![], vec![]),
             Ask::Deploy { .. }
             | Ask::Rollback { .. }
             | Ask::Restart { .. }

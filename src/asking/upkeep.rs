@@ -1,12 +1,13 @@
 //! What a round of upkeep did, or would do. Only words: it decides nothing.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{Failure, Offset, TargetName};
 
 /// What a round did, or would do.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct UpkeepReport {
     /// Whether nothing was really deleted.
     pub dry_run: bool,
     /// Target by target.
@@ -16,7 +17,7 @@ pub struct Report {
 }
 
 /// What a round did for the ledger.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct LedgerReport {
     /// Whether it lets go of anything at all.
     pub retention: bool,
@@ -31,7 +32,7 @@ pub struct LedgerReport {
 }
 
 /// What a round did for a target.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TargetReport {
     /// The target.
     pub target: TargetName,
@@ -50,7 +51,7 @@ pub struct TargetReport {
 }
 
 /// A revision that went.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Deleted {
     /// Where it lay.
     pub object: String,
@@ -59,7 +60,7 @@ pub struct Deleted {
 }
 
 /// A revision that stays.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Kept {
     /// Where it lies.
     pub object: String,
@@ -69,12 +70,13 @@ pub struct Kept {
 
 impl TargetReport {
     /// Of a target for which nothing was done yet.
-    pub(super) fn of(target: TargetName, retention: bool) -> Self {
+    pub fn of(target: TargetName, retention: bool) -> Self {
         let (deleted, kept, uploads, failures) = (vec![], vec![], vec![], vec![]);
         Self { target, retention, deleted, kept, uploads, more: false, failures }
     }
 
-    pub(super) fn keep(&mut self, object: &impl ToString, why: &impl ToString) {
+    /// Notes that a revision stays.
+    pub fn keep(&mut self, object: &impl ToString, why: &impl ToString) {
         self.kept.push(Kept { object: object.to_string(), why: why.to_string() });
     }
 }
