@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use anstyle::Style;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::completions;
 use super::exit::{Exit, Outcome, Trouble};
-use super::server::{Interrupts, Server, ServerArgs};
+use super::server::{Interrupts, PATIENCE, Server, ServerArgs};
 use super::status::{Deployment, target_named, targets_in, understood};
-use super::terminal::{BAD, BOLD, DIM, clock_time, of_state, say, styled, talk};
+use super::terminal::{BAD, BOLD, DIM, clock_time, nobody_reads, of_state, say, styled, talk};
 use crate::config::Environment;
 use crate::domain::DeploymentId;
 
@@ -67,15 +69,16 @@ pub(super) fn run(args: &LogsArgs, environment: &Environment) -> Outcome {
         Ok(id) => id.to_string(),
         Err(_) => newest_of(&server, &args.of)?,
     };
-    let mut reader = Reader { server: &server, id, json: args.json, under: None, state: None };
+    let mut reader =
+        Reader { server: &server, id, json: args.json, print: Print::default(), state: None, away: Away::default() };
     if args.follow {
         return reader.follow(&mut server.interrupts()?);
     }
     let mut cursor = Some(0);
     while let Some(from) = cursor {
         let page = reader.page(from)?;
-        cursor = page.cursor.filter(|_| !page.lines.is_empty());
-        if cursor.is_none() && !page.over {
+        cursor = page.cursor.filter(|_| !page.lines.is_empty() && !nobody_reads());
+        if cursor.is_none() && !page.over && !nobody_reads() {
             talk(&format!("it has not ended: go on with `landfall logs -f {}`\n", reader.id));
         }
     }
@@ -97,75 +100,58 @@ struct Reader<'a> {
     server: &'a Server,
     id: String,
     json: bool,
-    /// The event and script whose heading was printed last.
-    under: Option<(Option<String>, Option<String>)>,
+    print: Print,
     /// The state that was told last.
     state: Option<String>,
+    away: Away,
 }
 
 impl Reader<'_> {
     /// Prints a page, and gives it.
     fn page(&mut self, from: u64) -> Result<Page, Trouble> {
-        let path = format!("/api/v1/deployments/{}/log?limit={AT_ONCE}&cursor={from}", self.id);
-        let page: Page = understood(self.server.get(&path)?)?;
+        let page: Page = understood(self.get(&format!("/log?limit={AT_ONCE}&cursor={from}"))?)?;
         let mut text = String::new();
         for line in &page.lines {
             if self.json {
                 text += &format!("{line}\n");
             } else {
-                text += &self.told(&understood(line.clone())?);
+                text += &self.print.line(&understood(line.clone())?);
             }
         }
         say(&text);
+        if page.lines.is_empty() || page.over {
+            say(&self.print.rest());
+        }
         if let Some(note) = page.note.as_ref().filter(|_| page.over) {
             talk(&format!("{note}\n"));
         }
         Ok(page)
     }
 
-    /// A line for people, beneath the heading of its event and script.
-    fn told(&mut self, line: &Line) -> String {
-        let mut text = String::new();
-        let under = (line.event.clone(), line.script.clone());
-        if self.under.as_ref() != Some(&under) {
-            let words = [under.0.as_deref(), under.1.as_deref()];
-            let heading: Vec<&str> = words.into_iter().flatten().collect();
-            if !heading.is_empty() {
-                text += &format!("{}\n", styled(BOLD, &heading.join("  ")));
-            }
-            self.under = Some(under);
-        }
-        if line.heading {
-            return text;
-        }
-        let at = line.at.map(|at| styled(DIM, &clock_time(at))).unwrap_or_default();
-        let (mark, said) = match line.stream.as_str() {
-            "stderr" => (styled(BAD, "!"), line.text.clone()),
-            "stdout" => (" ".into(), line.text.clone()),
-            _ => (styled(DIM, "#"), styled(DIM, &line.text)),
-        };
-        text + &format!("{at} {mark} {said}\n")
+    /// Reads something of the deployment.
+    fn get(&self, path: &str) -> Result<Value, Trouble> {
+        let patience = self.away.patience(Instant::now());
+        self.server.get_within(patience, &format!("/api/v1/deployments/{}{path}", self.id))
     }
 
-    /// Prints what comes until the deployment has ended.
+    /// Prints what comes until the deployment has ended, or nobody reads it any more.
     fn follow(&mut self, interrupts: &mut Interrupts) -> Outcome {
-        let (mut cursor, mut away) = (0, Duration::ZERO);
+        let mut cursor = 0;
         loop {
-            let mut pause = GLANCE;
-            match self.page(cursor).and_then(|page| self.state(page)) {
+            let (mut pause, asked_at) = (GLANCE, Instant::now());
+            let page = self.page(cursor);
+            if nobody_reads() {
+                return Ok(Exit::Done);
+            }
+            match page.and_then(|page| self.state(page)) {
                 Ok(Ended::Not { next, is_full }) => {
-                    (away, cursor) = (Duration::ZERO, next);
+                    (self.away, cursor) = (Away::default(), next);
                     pause = if is_full { Duration::ZERO } else { GLANCE };
                 }
                 Ok(Ended::As(exit)) => return Ok(exit),
                 // It answered before: the same words would have been refused then.
-                Err(trouble)
-                    if trouble.exit == Exit::Unreachable && (cursor > 0 || self.state.is_some()) && away < AWAY =>
-                {
-                    if away.is_zero() {
-                        talk(&format!("{trouble}; trying again for a minute\n"));
-                    }
-                    away += GLANCE;
+                Err(trouble) if trouble.exit == Exit::Unreachable && (cursor > 0 || self.state.is_some()) => {
+                    self.bear(trouble, asked_at)?;
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -177,14 +163,25 @@ impl Reader<'_> {
         }
     }
 
+    /// Waits for a server that is away, unless it is so for too long.
+    fn bear(&mut self, trouble: Trouble, asked_at: Instant) -> Result<(), Trouble> {
+        let is_new = self.away.since.is_none();
+        if !self.away.is_short(asked_at, Instant::now()) {
+            return Err(trouble);
+        }
+        if is_new {
+            talk(&format!("{trouble}; trying again for a minute\n"));
+        }
+        Ok(())
+    }
+
     /// Tells the deployment's state where it is another, and its end.
     fn state(&mut self, page: Page) -> Result<Ended, Trouble> {
         let (next, is_full) = (page.cursor.unwrap_or_default(), page.lines.len() >= AT_ONCE);
         if !page.lines.is_empty() && !page.over {
             return Ok(Ended::Not { next, is_full });
         }
-        let answer = self.server.get(&format!("/api/v1/deployments/{}", self.id))?;
-        let it: Deployment = understood(answer)?;
+        let it: Deployment = understood(self.get("")?)?;
         if self.state.as_deref() != Some(&it.state) {
             let why = it.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             talk(&format!("{} {}{why}\n", it.target, styled(of_state(&it.state), &it.state)));
@@ -201,4 +198,147 @@ enum Ended {
     Not { next: u64, is_full: bool },
     /// Yes, and all was printed.
     As(Exit),
+}
+
+/// Since when a server that answered before is away, if it is.
+#[derive(Debug, Default)]
+struct Away {
+    since: Option<Instant>,
+}
+
+impl Away {
+    /// How long the next answer is waited for.
+    fn patience(&self, now: Instant) -> Duration {
+        self.since.map_or(PATIENCE, |since| PATIENCE.min((since + AWAY).saturating_duration_since(now)))
+    }
+
+    /// What was asked for then got no answer until now. Gives whether it is worth another try.
+    fn is_short(&mut self, asked_at: Instant, now: Instant) -> bool {
+        now.duration_since(*self.since.get_or_insert(asked_at)) < AWAY
+    }
+}
+
+/// How lines are printed for people: each beneath the heading of its event and script, which comes with the first line
+/// under it.
+#[derive(Debug, Default)]
+struct Print {
+    /// The event and script at work.
+    under: (Option<String>, Option<String>),
+    /// Whether that was printed, or there is nothing to print.
+    is_told: bool,
+    /// How the engine introduced the script before: as whom it runs, and where.
+    introduced: Option<String>,
+}
+
+impl Print {
+    /// A line, and what has to stand before it.
+    fn line(&mut self, line: &Line) -> String {
+        let under = (line.event.clone(), line.script.clone());
+        let mut text = String::new();
+        if line.heading || self.under != under {
+            // The event's name stands in the heading of its script, too.
+            let goes_on = self.under.0 == under.0 && self.under.1.is_none() && under.1.is_some();
+            if !goes_on {
+                text += &self.rest();
+            }
+            (self.under, self.is_told) = (under, false);
+        }
+        if line.heading {
+            return text;
+        }
+        let is_first = !self.is_told;
+        text += &self.heading(BOLD);
+        // Scripts of one deployment are introduced by the same words.
+        if is_first && line.script.is_some() && line.stream == "landfall" {
+            if self.introduced.as_ref() == Some(&line.text) {
+                return text;
+            }
+            self.introduced = Some(line.text.clone());
+        }
+        let at = line.at.map(|at| styled(DIM, &clock_time(at))).unwrap_or_default();
+        let (mark, said) = match line.stream.as_str() {
+            "stderr" => (styled(BAD, "!"), line.text.clone()),
+            "stdout" => (" ".into(), line.text.clone()),
+            _ => (styled(DIM, "#"), styled(DIM, &line.text)),
+        };
+        text + &format!("{at} {mark} {said}\n")
+    }
+
+    /// The name of an event beneath which nothing was said.
+    fn rest(&mut self) -> String {
+        self.heading(DIM)
+    }
+
+    fn heading(&mut self, style: Style) -> String {
+        let words: Vec<&str> = [&self.under.0, &self.under.1].into_iter().flatten().map(String::as_str).collect();
+        let is_told = std::mem::replace(&mut self.is_told, true);
+        if is_told || words.is_empty() { String::new() } else { format!("{}\n", styled(style, &words.join("  "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(log: &[(&str, &str, &str, &str)]) -> String {
+        let mut print = Print::default();
+        let named = |name: &str| Some(name.to_owned()).filter(|it| !it.is_empty());
+        let line = |(event, script, stream, text): &(&str, &str, &str, &str)| Line {
+            at: None,
+            event: named(event),
+            script: named(script),
+            stream: if *stream == "heading" { "landfall".into() } else { (*stream).into() },
+            text: (*text).into(),
+            heading: *stream == "heading",
+        };
+        let text: String = log.iter().map(|it| print.line(&line(it))).collect();
+        anstream::adapter::strip_str(&(text + &print.rest())).to_string()
+    }
+
+    #[test]
+    fn a_heading_stands_once_before_what_was_said_and_what_is_said_of_every_script_stands_once() {
+        let log = [
+            ("ApplicationStop", "", "heading", "LifecycleEvent - ApplicationStop"),
+            ("BeforeInstall", "", "heading", "LifecycleEvent - BeforeInstall"),
+            ("BeforeInstall", "a.sh", "heading", "Script - a.sh"),
+            ("BeforeInstall", "a.sh", "landfall", "runs as ada"),
+            ("BeforeInstall", "a.sh", "stdout", "hello"),
+            ("BeforeInstall", "a.sh", "heading", "Script - a.sh"),
+            ("BeforeInstall", "a.sh", "landfall", "runs as ada"),
+            ("BeforeInstall", "b.sh", "heading", "Script - b.sh"),
+            ("BeforeInstall", "b.sh", "landfall", "runs as ben"),
+            ("BeforeInstall", "b.sh", "landfall", "runs as ben"),
+            ("Install", "", "heading", "LifecycleEvent - Install"),
+            ("Install", "", "landfall", "copied"),
+            ("Install", "", "landfall", "copied"),
+            ("AfterInstall", "", "heading", "LifecycleEvent - AfterInstall"),
+        ];
+        let told = "\
+ApplicationStop
+BeforeInstall  a.sh
+ # runs as ada
+   hello
+BeforeInstall  a.sh
+BeforeInstall  b.sh
+ # runs as ben
+ # runs as ben
+Install
+ # copied
+ # copied
+AfterInstall
+";
+        assert_eq!(printed(&log), told);
+        assert_eq!(printed(&[("", "", "stdout", "last words")]), "   last words\n");
+    }
+
+    #[test]
+    fn a_server_is_away_for_a_minute_of_the_clock_whatever_requests_take() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let mut away = Away::default();
+        assert_eq!(away.patience(began), PATIENCE);
+        assert!(away.is_short(began, at(30)), "it is away since the first answer was waited for");
+        assert_eq!((away.patience(at(30)), away.patience(at(50))), (PATIENCE, Duration::from_secs(10)));
+        assert!(away.is_short(at(31), at(59)) && !away.is_short(at(59), at(60)));
+    }
 }

@@ -14,7 +14,7 @@ use crate::config::{Environment, Secret, Whereabouts};
 use crate::domain::{harmless, root_cause};
 
 /// A server that does not answer within this does not answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The same, for who looks again anyway.
 const GLANCE: Duration = Duration::from_secs(5);
 

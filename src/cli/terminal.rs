@@ -1,10 +1,12 @@
 //! Writing to the terminal: data to stdout, talk to stderr, columns, times. Colours are left out where nobody sees them.
 
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -36,6 +38,15 @@ pub(super) fn keep_error(written: io::Result<()>) {
 /// Why not all data was written, if it was not.
 pub(super) fn unwritten() -> Option<&'static io::Error> {
     UNWRITTEN.get()
+}
+
+/// Whether more data is of no use: it cannot be written, or its reader has gone away, which is seen without writing.
+pub(super) fn nobody_reads() -> bool {
+    let out = io::stdout();
+    let mut ends = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let asked = poll(&mut ends, PollTimeout::ZERO);
+    let gone = ends[0].revents().is_some_and(|it| it.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
+    unwritten().is_some() || asked.is_ok() && gone
 }
 
 /// Writes talk.

@@ -1,5 +1,6 @@
 //! The log of a deployment, read over HTTP while the real engine writes it, and afterwards.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -189,9 +190,9 @@ fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
     assert_eq!(ran.exit, 0, "{}", ran.talk);
     let lines: Vec<&str> =
         ran.out.lines().map(|it| it.get(8..).filter(|_| it.starts_with(['0', '1', '2'])).unwrap_or(it)).collect();
-    let from = lines.iter().position(|it| *it == "ValidateService").unwrap();
+    let from = lines.iter().position(|it| it.starts_with("ValidateService")).unwrap();
     let of_script: Vec<&str> = lines[from..].iter().copied().filter(|it| !it.starts_with(" # runs as ")).collect();
-    assert_eq!(of_script, ["ValidateService", "ValidateService  scripts/validate.sh", "   hello", " ! oops"]);
+    assert_eq!(of_script, ["ValidateService  scripts/validate.sh", "   hello", " ! oops"]);
     assert!(ran.talk.contains(&format!("landfall logs -f {id}")), "{}", ran.talk);
 
     let (url, token) = (place.bot.url(), fs::read_to_string(place.bot.dir.join("data/token")).unwrap());
@@ -222,6 +223,30 @@ fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
     assert!(ran.talk.contains("site failed: "), "{}", ran.talk);
     let ran = place.run(&["logs", "sites"]);
     assert_eq!((ran.exit, ran.talk.contains("did you mean `site`?")), (2, true), "{}", ran.talk);
+}
+
+#[test]
+fn who_follows_a_log_ends_quietly_once_its_reader_has_gone_although_nothing_is_said() {
+    let place = Place::new("exit 0");
+    place.wait_for("oops");
+    let (url, token) = (place.bot.url(), fs::read_to_string(place.bot.dir.join("data/token")).unwrap());
+    let mut child = blocking_program(env!("CARGO_BIN_EXE_landfall"))
+        .args(["logs", "-f", "site", "--url", &url, "--token", token.trim()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|it| it.ends_with("! oops")));
+    drop(said);
+    // The script waits, and so would whoever hears of the reader only when there is something to write.
+    let child = RefCell::new(child);
+    place.bot.wait_for("the end of `logs`", |_| child.borrow_mut().try_wait().unwrap().is_some());
+    let ended = child.into_inner().wait_with_output().unwrap();
+    let talk = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{talk}");
+    assert!(!talk.contains("landfall") && !talk.contains("panicked"), "{talk}");
+    place.let_go();
 }
 
 #[test]

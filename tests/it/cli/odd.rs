@@ -2,7 +2,7 @@
 //! something else.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -122,6 +122,38 @@ fn a_view_looks_again_also_where_the_event_stream_never_answers() {
     assert!(ran.exit == 0 && ran.talk.ends_with("blog succeeded\n"), "{} {}", ran.exit, ran.talk);
     assert_eq!(looks.load(SeqCst), 2);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_long_log_is_read_no_further_than_somebody_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let pages = Arc::new(AtomicUsize::new(0));
+    let counted = pages.clone();
+    std::thread::spawn(move || {
+        let line = r#"{"at": null, "event": null, "script": null, "stream": "stdout", "text": "yes"}"#;
+        let lines = [line; 1000].join(",");
+        for peer in listener.incoming() {
+            let mut peer = peer.unwrap();
+            asked(&mut peer);
+            let is_over = counted.fetch_add(1, SeqCst) >= 200;
+            let cursor = if is_over { "null" } else { "7" };
+            say(&mut peer, &format!(r#"{{"lines": [{lines}], "cursor": {cursor}, "over": {is_over}}}"#));
+        }
+    });
+    for words in [&["logs", ID][..], &["logs", "-f", ID], &["logs", "--json", ID]] {
+        let words = [words, &["--url", &url]].concat();
+        let mut child = program(dir.path(), &words).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("yes"), "{line}");
+        assert_eq!(end(child), (Some(0), String::new()), "{words:?}");
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (exit, said) = end(program(dir.path(), &words).stdout(full).spawn().unwrap());
+        assert!(exit == Some(3) && said.contains("cannot be written"), "{words:?}: {said}");
+    }
+    assert!(pages.load(SeqCst) < 50, "{pages:?}");
 }
 
 #[test]
