@@ -31,15 +31,28 @@ pub(super) fn run(args: &ExportArgs, environment: &Environment) -> Outcome {
     let ledger = args.config.whereabouts(environment)?.data_dir.join("ledger");
     let counts = match &args.output {
         Some(path) => to_file(&ledger, path)?,
-        None => write(&ledger, Path::new("standard output"), &mut BufWriter::new(std::io::stdout().lock()))?,
+        None => to_stdout(&ledger)?,
     };
     talk(&format!("exported {}\n", told(&counts)));
     Ok(Exit::Done)
 }
 
-fn write(ledger: &Path, path: &Path, out: &mut impl Write) -> Result<Counts, Trouble> {
+fn write(ledger: &Path, path: &Path, out: &mut impl Write) -> Result<Counts, LedgerError> {
     let lost = |error: &LedgerError| talk(&format!("landfall: {error}: it is left out\n"));
-    export(ledger, path, out, lost).map_err(|error| AppError::from(error).into())
+    export(ledger, path, out, lost)
+}
+
+/// Whoever reads it has to read all of it: what is cut off is no backup, so that here a reader that has left is no good end.
+fn to_stdout(ledger: &Path) -> Result<Counts, Trouble> {
+    let name = Path::new("standard output");
+    write(ledger, name, &mut BufWriter::new(std::io::stdout().lock())).map_err(|error| {
+        let LedgerError::Storage { path, source, .. } = &error else { return AppError::from(error).into() };
+        if path != name {
+            return AppError::from(error).into();
+        }
+        Trouble::unreachable(format!("the export is cut off: cannot write to {}: {}", name.display(), plainly(source)))
+            .help("have its reader read to the end, or name a file with `--output`")
+    })
 }
 
 /// Payloads may be private, so the file is for its owner alone.
@@ -50,7 +63,7 @@ fn to_file(ledger: &Path, path: &Path) -> Result<Counts, Trouble> {
     };
     let dir = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut half = tempfile::Builder::new().prefix(".landfall-export-").tempfile_in(dir).map_err(cannot)?;
-    let counts = write(ledger, path, &mut BufWriter::new(half.as_file_mut()))?;
+    let counts = write(ledger, path, &mut BufWriter::new(half.as_file_mut())).map_err(AppError::from)?;
     half.as_file().sync_all().map_err(cannot)?;
     half.persist(path).map_err(|it| cannot(it.error))?;
     File::open(dir).and_then(|it| it.sync_all()).map_err(cannot)?;

@@ -10,11 +10,13 @@ use std::path::Path;
 use super::exit::Trouble;
 use crate::config::Secret;
 use crate::domain::plainly;
+use crate::web::access::SHORTEST;
 
-/// The shortest token that a bot takes from its file, in characters.
-const SHORTEST: usize = 32;
 /// No token is as long as this, in bytes; whatever is, need not be read whole to know it.
 const LONGEST: u64 = 4096;
+
+/// What a bearer's token may have beside letters and digits (RFC 6750).
+const MARKS: &str = "-._~+/=";
 
 /// How far a configuration is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +71,16 @@ pub(super) fn token_at(path: &Path) -> Result<Option<Secret>, Trouble> {
     file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
     match String::from_utf8(bytes).map(|text| text.trim().to_owned()) {
         Ok(text) if is_token(&text) => Ok(Some(Secret::new(text))),
-        Ok(_) | Err(_) => Err(refused(format!("does not hold a token: a line of {SHORTEST} characters or more"))),
+        Ok(_) | Err(_) => {
+            let form = format!("one line of {SHORTEST} or more of the characters `A-Za-z0-9{MARKS}`");
+            Err(refused(format!("does not hold a token of {form}")))
+        }
     }
 }
 
 /// Whether it has the form of a bearer's token.
 fn is_token(text: &str) -> bool {
-    let fits = |it: char| it.is_ascii_alphanumeric() || "-._~+/=".contains(it);
+    let fits = |it: char| it.is_ascii_alphanumeric() || MARKS.contains(it);
     text.len() >= SHORTEST && (text.len() as u64) < LONGEST && text.chars().all(fits)
 }
 

@@ -20,7 +20,7 @@ use crate::domain::{Failure, Grant, Pattern, Role, TokenName};
 /// What the token's file is called.
 const FILE: &str = "token";
 /// The shortest token that a person may put there: 32 characters cannot be guessed.
-const SHORTEST: usize = 32;
+pub const SHORTEST: usize = 32;
 /// Who that token speaks for, in the audit trail.
 const ADMIN: &str = "admin";
 /// How many tokens people may make: each request with one is compared with all.

@@ -287,7 +287,7 @@ fn taken() -> Vec<(u16, &'static str)> {
 
 /// What is asked to be done.
 fn writes(shapes: &mut Shapes) -> Vec<Operation> {
-    let key = json!({ "type": "string", "pattern": "^[!#-~]{1,200}$" });
+    let key = json!({ "type": "string", "pattern": r#"^([!#-~]([ -~]{0,198}[!-~])?|"[ -~]{1,200}")$"# });
     let deploy = json!({ "ask": "deploy", "target": "site", "ref": "refs/heads/main" });
     let wishes = vec![
         ("deploy", json!({ "key": "release 42", "what": deploy })),

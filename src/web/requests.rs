@@ -66,8 +66,8 @@ pub(super) async fn request(
 /// The key in the header; quotes around it, as the header's draft wants them, are no part of it.
 fn header_key(request: &HttpRequest) -> Result<Option<String>, Refusal> {
     let Some(value) = request.headers().get(KEY_HEADER) else { return Ok(None) };
-    let text = std::str::from_utf8(value.as_bytes())
-        .map_err(|_| Refusal::new(422, format!("`{KEY_HEADER}` is not UTF-8")).help(EXAMPLE))?;
+    let not_ascii = || Refusal::new(422, format!("`{KEY_HEADER}` has characters other than those of ASCII"));
+    let text = value.to_str().map_err(|_| not_ascii().help("give such a key as `key` in the body"))?;
     let bare = text.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(text);
     Ok(Some(bare.to_owned()))
 }

@@ -3,8 +3,25 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use super::{Place, says};
+
+#[test]
+fn an_export_whose_reader_has_left_is_cut_off_and_says_so() {
+    let place = Place::new();
+    let server = place.serve();
+    assert_eq!(server.terminate(), Some(0));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = place.program(&["export"]);
+    let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let talk = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{talk}");
+    assert!(talk.contains("the export is cut off: cannot write to standard output: broken pipe"), "{talk}");
+    assert!(talk.contains("name a file with `--output`") && !talk.contains("exported"), "{talk}");
+}
 
 #[test]
 fn a_ledger_is_exported_beside_the_bot_and_another_machine_goes_on_from_it() {

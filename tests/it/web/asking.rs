@@ -55,6 +55,8 @@ async fn the_key_of_a_request_may_stand_in_its_header() {
     let differ = "`key` and the header `Idempotency-Key` differ".to_owned();
     assert_eq!(ask("k-1", PAUSE).await, (422, differ));
     assert_eq!(ask("", bare).await.0, 422);
+    let odd = "`Idempotency-Key` has characters other than those of ASCII".to_owned();
+    assert_eq!(ask("schlüssel", bare).await, (422, odd), "nobody agrees on how a header says others");
 }
 
 #[actix_web::test]
