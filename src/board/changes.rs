@@ -10,10 +10,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::reading::{Answer, Board, Inside};
+use super::reading::{Answer, Board, Inside, event_of};
 use super::views::{commit_url, repository_url};
-use crate::domain::{CommitSha, Deployment, DeploymentId, Order};
-use crate::ledger::Filter;
+use crate::domain::{CommitSha, Deployment, DeploymentEvent, DeploymentId, Order, Record, Stream};
 use crate::source::Since;
 
 /// How long a page waits for the source.
@@ -65,26 +64,34 @@ pub struct CommitView {
 
 /// The answers of sources, and when each was asked. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Arc<Mutex<BTreeMap<DeploymentId, (Timestamp, Changes)>>>);
+pub(super) struct Asked(Arc<Mutex<BTreeMap<DeploymentId, Answered>>>);
+
+/// What was answered: since which commit, and when that was asked.
+#[derive(Debug)]
+struct Answered {
+    base: CommitSha,
+    at: Timestamp,
+    changes: Changes,
+}
 
 impl Asked {
-    /// What is known, unless it is time to ask.
-    fn known(&self, id: DeploymentId, now: Timestamp) -> Option<Changes> {
+    /// What is known since this commit, unless it is time to ask.
+    fn known(&self, id: DeploymentId, base: &CommitSha, now: Timestamp) -> Option<Changes> {
         let all = self.all();
-        let (at, changes) = all.get(&id)?;
+        let Answered { at, changes, .. } = all.get(&id).filter(|it| it.base == *base)?;
         let is_settled = !matches!(changes, Changes::Unknown(_)) || now.duration_since(*at) < ASKED_AGAIN;
         is_settled.then(|| changes.clone())
     }
 
-    fn keep(&self, id: DeploymentId, at: Timestamp, changes: Changes) {
+    fn keep(&self, id: DeploymentId, base: &CommitSha, at: Timestamp, changes: Changes) {
         let mut all = self.all();
         while all.len() >= REMEMBERED && !all.contains_key(&id) {
             all.pop_first();
         }
-        all.insert(id, (at, changes));
+        all.insert(id, Answered { base: base.clone(), at, changes });
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<DeploymentId, (Timestamp, Changes)>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<DeploymentId, Answered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,18 +101,20 @@ impl Board {
     /// asked and `may_ask` says no: who is unknown spends nobody's budget.
     pub async fn changes(&self, id: DeploymentId, may_ask: bool) -> Answer<Option<Changes>> {
         let now = self.now();
-        if let Some(known) = self.inside.asked.known(id, now) {
+        let Some((deployment, base)) = self.ask(move |inside| inside.compared(id)).await? else { return Ok(None) };
+        if let Some(known) = self.inside.asked.known(id, &base, now) {
             return Ok(Some(known));
         }
-        let compared = self.ask(move |inside| inside.compared(id)).await?;
-        let Some((deployment, base)) = compared.filter(|_| may_ask) else { return Ok(None) };
+        if !may_ask {
+            return Ok(None);
+        }
         let unknown = || Changes::Unknown("the source has not answered yet: load the page again".into());
-        self.inside.asked.keep(id, now, unknown());
+        self.inside.asked.keep(id, &base, now, unknown());
         let board = self.clone();
         // A task of its own: the answer is kept although the reader does not wait for it.
         let asking = tokio::spawn(async move {
             let changes = board.compare(&deployment, &base).await;
-            board.inside.asked.keep(id, board.now(), changes.clone());
+            board.inside.asked.keep(id, &base, board.now(), changes.clone());
             changes
         });
         let answered = tokio::time::timeout(PATIENCE, asking).await;
@@ -127,13 +136,14 @@ impl Board {
 }
 
 impl Inside {
-    /// A deployment, and the commit that was live before it.
+    /// A deployment, and the commit that was live before it: when it was released, or when it ended without that, or now.
     fn compared(&self, id: DeploymentId) -> Answer<Option<(Deployment, CommitSha)>> {
         let Some(deployment) = self.ledger.deployment(id)? else { return Ok(None) };
-        let (target, state) = (Some(deployment.order().target.name.clone()), Some("succeeded".to_owned()));
-        let earlier = Filter { target, state, before: Some(id), limit: 1, ..Filter::default() };
-        let before = self.ledger.deployments(&earlier)?.into_iter().next();
-        Ok(before.map(|before| (deployment, before.commit().clone())))
+        let story = self.ledger.story(&Stream::Deployment(id))?;
+        let is_release = |it: &&Record| matches!(event_of(it), Some(DeploymentEvent::Releasing { .. }));
+        let released = story.iter().find(is_release).map(|it| it.at).or(deployment.ended_at());
+        let before = self.live_at(&deployment.order().target.name, released.unwrap_or(self.clock.now()))?;
+        Ok(before.live.map(|before| (deployment, before.sha)))
     }
 
     fn came(&self, order: &Order, base: &CommitSha, head: &CommitSha, since: Since) -> CommitsView {

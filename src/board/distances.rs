@@ -40,22 +40,31 @@ enum Known {
     Wanted,
     /// The source did not answer, and is not asked before then.
     NotBefore(Timestamp),
-    /// So many; nothing where the newest does not come after what is live.
-    Told(Option<usize>),
+    /// The answer.
+    Told(Distance),
+}
+
+/// How the newest commit lies to what is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Distance {
+    /// What is live is so many commits behind it.
+    Behind(usize),
+    /// It does not come after what is live, as after a forced push, or where it is of an older line.
+    Aside,
 }
 
 impl Distances {
-    /// How many commits `live` is behind `newest`; nothing where that is not known, or not so. What is not known is asked
-    /// for, and may be known at the next look.
+    /// How `newest` lies to `live`; nothing where that is not known. What is not known is asked for, and may be known at
+    /// the next look.
     pub(super) fn behind(
         &self,
         target: &Arc<Target>,
         (live, newest): (&CommitSha, &CommitSha),
         now: Timestamp,
-    ) -> Option<usize> {
+    ) -> Option<Distance> {
         let mut pairs = self.pairs();
         match pairs.get(&target.name).filter(|it| it.live == *live && it.newest == *newest).map(|it| it.known) {
-            Some(Known::Told(commits)) => return commits,
+            Some(Known::Told(distance)) => return Some(distance),
             Some(Known::Wanted) => return None,
             Some(Known::NotBefore(at)) if now < at => return None,
             Some(Known::NotBefore(_)) | None => {}
@@ -81,7 +90,7 @@ impl Distances {
                 since = source.since(&pair.live, &pair.newest) => since,
             };
             let known = match since {
-                Ok(since) => Known::Told(since.map(|it| it.count)),
+                Ok(since) => Known::Told(since.map_or(Distance::Aside, |it| Distance::Behind(it.count))),
                 Err(error) => {
                     tracing::debug!(target.name = %pair.target.name, "how far behind it is, is not known: {error}");
                     Known::NotBefore(clock.now().saturating_add(AGAIN_AFTER).unwrap_or(Timestamp::MAX))

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::query::BadQuery;
 use super::reading::{Answer, Board, Inside};
 use super::views::LiveView;
-use crate::domain::{Deployment, DeploymentId, Live, TargetName};
+use crate::domain::{Deployment, DeploymentId, Live, Offset, TargetName};
 use crate::ledger::Filter;
 
 /// Among how many successes born before a moment the last one to end by then is looked for: they end in about the order
@@ -26,8 +26,8 @@ pub struct MomentView {
     pub at: Timestamp,
     /// What was live; nothing where nothing was, or where it is not known.
     pub live: Option<LiveView>,
-    /// Whether `live` is the whole truth: not where nothing was found among the deployments that were looked at, nor where
-    /// the engine had brought back what was never deployed from here.
+    /// Whether `live` is the whole truth: not where nothing was found among the deployments that were looked at, where
+    /// retention may have deleted what was live, nor where the engine had brought back what was never deployed from here.
     pub known: bool,
 }
 
@@ -73,7 +73,7 @@ impl Board {
 }
 
 impl Inside {
-    fn live_at(&self, target: &TargetName, at: Timestamp) -> Answer<MomentView> {
+    pub(super) fn live_at(&self, target: &TargetName, at: Timestamp) -> Answer<MomentView> {
         let next = at.saturating_add(SignedDuration::from_millis(1)).unwrap_or(at);
         let filter = Filter {
             target: Some(target.clone()),
@@ -88,10 +88,27 @@ impl Inside {
         let last = ended.max_by_key(|it| it.ended_at());
         let live = last.and_then(|it| Some(self.live(&brought(it)?, Some(it))));
         let known = match last {
-            Some(_) => live.is_some(),
-            None => looked_to.is_none() && found.len() < SUCCESSES,
+            Some(it) => live.is_some() && self.nothing_is_gone_since(it)?,
+            None => looked_to.is_none() && found.len() < SUCCESSES && self.is_whole()?,
         };
         Ok(MomentView { target: target.clone(), at, live, known })
+    }
+
+    /// Whether retention has deleted nothing yet.
+    fn is_whole(&self) -> Answer<bool> {
+        Ok(self.ledger.kept_from()? == Offset::default())
+    }
+
+    /// Whether every success of the target that ended after this one is still in the ledger: retention keeps single old
+    /// deployments among those that it deletes.
+    fn nothing_is_gone_since(&self, success: &Deployment) -> Answer<bool> {
+        let is_live =
+            self.ledger.target(&success.order().target.name)?.live.is_some_and(|it| it.deployment == success.id());
+        if is_live || self.is_whole()? {
+            return Ok(true);
+        }
+        let oldest = self.ledger.read(self.ledger.kept_from()?, 1)?;
+        Ok(oldest.first().is_some_and(|it| success.ended_at().is_some_and(|end| it.at <= end)))
     }
 }
 

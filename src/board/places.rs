@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::distances::Distance;
 use super::reading::{Answer, Inside};
 use super::views::{HoldView, LiveView, TargetView, TargetsPage, commit_url, rules};
 use crate::domain::{
-    Cause, CommitSha, Deployment, DeploymentId, Hold, Live, Notice, OnNewPush, Releases, State, Target, TargetState,
+    Cause, CommitSha, Deployment, DeploymentId, Hold, Live, Notice, OnNewPush, Releases, State, Target, TargetName,
+    TargetState,
 };
 use crate::ledger::Filter;
 
@@ -30,6 +32,8 @@ pub struct DriftView {
     pub state: &'static str,
     /// How many commits what is live is behind it; nothing where that is not known, or where it does not come after.
     pub behind: Option<usize>,
+    /// Whether it is known not to come after what is live, as after a forced push, or where it is of an older line.
+    pub aside: bool,
     /// Why it is not live, in words.
     pub text: String,
 }
@@ -62,16 +66,28 @@ pub struct LaneView {
 
 impl Inside {
     pub(super) fn targets(&self) -> Answer<TargetsPage> {
-        let mut open = Vec::new();
-        for id in self.ledger.unfinished()? {
-            open.extend(self.ledger.deployment(id)?);
-        }
-        open.sort_by_key(Deployment::id);
+        let open = self.open()?;
         let releases = self.ledger.releases()?;
         let targets = self.targets.iter().map(|target| self.target(target, &open, &releases)).collect::<Answer<_>>()?;
         let lock = releases.lock.filter(|it| it.lasts(self.clock.now()));
         let (paused, pause, outages) = (releases.paused.is_some(), releases.paused, self.outages.now());
         Ok(TargetsPage { paused, pause, lock, outages, targets })
+    }
+
+    /// One target; nothing where none is configured by that name.
+    pub(super) fn target_named(&self, name: &TargetName) -> Answer<Option<TargetView>> {
+        let Some(target) = self.targets.iter().find(|it| it.name == *name) else { return Ok(None) };
+        self.target(target, &self.open()?, &self.ledger.releases()?).map(Some)
+    }
+
+    /// The deployments that are not over, oldest first.
+    fn open(&self) -> Answer<Vec<Deployment>> {
+        let mut open = Vec::new();
+        for id in self.ledger.unfinished()? {
+            open.extend(self.ledger.deployment(id)?);
+        }
+        open.sort_by_key(Deployment::id);
+        Ok(open)
     }
 
     fn target(&self, target: &Arc<Target>, open: &[Deployment], releases: &Releases) -> Answer<TargetView> {
@@ -148,7 +164,11 @@ impl Inside {
         let moves = !matches!(drift.state, "held" | "seen") && drift.is_coming(open);
         if let Some(live) = live.filter(|_| !moves) {
             let home = state.at_home(target);
-            drift.behind = self.distances.behind(&home, (live, &drift.sha), self.clock.now());
+            match self.distances.behind(&home, (live, &drift.sha), self.clock.now()) {
+                Some(Distance::Behind(commits)) => drift.behind = Some(commits),
+                Some(Distance::Aside) => drift.aside = true,
+                None => {}
+            }
         }
         Ok(Some(drift))
     }
@@ -177,13 +197,14 @@ impl DriftView {
             deployment: Some(deployment.id()),
             state: deployment.state().name(),
             behind: None,
+            aside: false,
             text,
         }
     }
 
     fn only_seen(sha: CommitSha) -> Self {
         let text = "Seen at the first look at its ref, and not deployed".to_owned();
-        Self { sha, title: None, author: None, deployment: None, state: "seen", behind: None, text }
+        Self { sha, title: None, author: None, deployment: None, state: "seen", behind: None, aside: false, text }
     }
 
     fn is_coming(&self, open: &[&Deployment]) -> bool {

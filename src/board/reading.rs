@@ -143,7 +143,7 @@ impl Board {
     /// One target; nothing where none is configured by that name.
     pub async fn target(&self, name: &TargetName) -> Answer<Option<TargetView>> {
         let name = name.clone();
-        self.ask(move |inside| Ok(inside.targets()?.targets.into_iter().find(|target| target.name == name))).await
+        self.ask(move |inside| inside.target_named(&name)).await
     }
 
     /// A page of deployments.
@@ -388,7 +388,7 @@ fn delivery_of(cause: &Cause) -> Option<&DeliveryId> {
     }
 }
 
-fn event_of(record: &Record) -> Option<&DeploymentEvent> {
+pub(super) fn event_of(record: &Record) -> Option<&DeploymentEvent> {
     match &record.event {
         Event::Deployment(event) => Some(event),
         Event::Delivery(_) | Event::Target(_) | Event::Sink(_) | Event::Bot(_) => None,

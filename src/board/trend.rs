@@ -30,7 +30,7 @@ const KEPT: SignedDuration = SignedDuration::from_secs(60);
 
 /// What each figure is, for people.
 pub const DEFINITIONS: [(&str, &str); 4] = [
-    ("Deployment frequency", "changes that became live, a day; rollbacks, redeployments and restarts are no changes"),
+    ("Deployment frequency", "changes that became live; rollbacks, redeployments and restarts are no changes"),
     ("Lead time", "from when a push was received to when it was live; the median"),
     (
         "Change failure rate",
@@ -88,9 +88,9 @@ pub struct Day {
     /// Which.
     #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
-    /// How many changes became live.
+    /// How many changes became live and stayed so until another took their place.
     pub succeeded: usize,
-    /// How many failed.
+    /// How many failed or were rolled back.
     pub failed: usize,
 }
 
@@ -216,9 +216,10 @@ impl Change {
     }
 }
 
-/// Which deployment a rollback takes back by somebody's wish, and when that was.
+/// Which deployment a rollback that its engine began takes back by somebody's wish, and when that was wished.
 fn takes_back(rollback: &Deployment) -> Option<(DeploymentId, Timestamp)> {
     let order = rollback.order();
+    rollback.run()?;
     let Cause::Rollback { key: Some(_), .. } = &order.cause else { return None };
     Some((order.parent?, rollback.created_at()))
 }
@@ -258,7 +259,8 @@ fn share(part: usize, all: usize) -> f64 {
 
 fn median(times: &mut [SignedDuration]) -> Option<i64> {
     times.sort_unstable();
-    times.get(times.len() / 2).map(|it| it.as_secs())
+    let (low, high) = (times.get(times.len().checked_sub(1)? / 2)?, times.get(times.len() / 2)?);
+    Some((low.as_secs() + high.as_secs()) / 2)
 }
 
 fn ago(now: Timestamp, days: i64) -> Timestamp {

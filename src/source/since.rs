@@ -1,5 +1,7 @@
 //! What came since a commit that was live, for people to read: how many commits, and the newest of them.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::SourceError;
@@ -9,6 +11,8 @@ use crate::domain::CommitSha;
 
 /// Nobody reads more of them in chat.
 const NEWEST: usize = 10;
+/// So many of GitHub's list are looked through for them.
+const LISTED: usize = 40;
 
 /// The commits since another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,11 @@ impl GitHubSource {
         struct Listed {
             sha: CommitSha,
             commit: Described,
+            parents: Vec<Parent>,
+        }
+        #[derive(Deserialize)]
+        struct Parent {
+            sha: CommitSha,
         }
         #[derive(Deserialize)]
         struct Described {
@@ -57,14 +66,21 @@ impl GitHubSource {
         if compared.status != "ahead" {
             return Ok(None);
         }
-        let most = compared.ahead_by.min(NEWEST);
-        let listed: Vec<Listed> = self.asked(&format!("commits?sha={head}&per_page={most}")).await?;
-        let written = |Listed { sha, commit }: Listed| Written {
+        // By date, and of all history: among what came since may lie what was live already, where lines were merged.
+        let listed: Vec<Listed> = self.asked(&format!("commits?sha={head}&per_page={LISTED}")).await?;
+        let mut old = BTreeSet::from([base.clone()]);
+        for it in &listed {
+            if old.contains(&it.sha) {
+                old.extend(it.parents.iter().map(|it| it.sha.clone()));
+            }
+        }
+        let written = |Listed { sha, commit, .. }: Listed| Written {
             sha,
             title: commit.message.lines().next().unwrap_or_default().to_owned(),
             author: commit.author.map(|it| it.name).unwrap_or_default(),
         };
-        let newest = listed.into_iter().take(most).map(written).collect();
+        let most = compared.ahead_by.min(NEWEST);
+        let newest = listed.into_iter().filter(|it| !old.contains(&it.sha)).take(most).map(written).collect();
         Ok(Some(Since { count: compared.ahead_by, newest }))
     }
 }

@@ -106,6 +106,9 @@ fn picture(status: StatusCode, badge: &Badge<'_>, known: Option<&str>) -> HttpRe
 /// What is live, what became of the newest commit where that is another, and the colour of both.
 fn words(target: &TargetView) -> (String, &'static str) {
     let live = target.live.as_ref().map_or("nothing live", |it| it.sha.short());
+    if let Some(left) = &target.left_by {
+        return (format!("{live}, {} failed", left.sha.short()), RED);
+    }
     let Some(drift) = &target.drift else {
         return (live.to_owned(), if target.live.is_some() { GREEN } else { GREY });
     };

@@ -315,7 +315,8 @@ fn of_period(it: &Period) -> [String; 4] {
         Some(it) => took(&u64::try_from(it * 1000).unwrap_or(0)),
     };
     // Few are counted: a share of one is nothing that anybody can picture.
-    let often = if it.per_day < 1.0 { it.deployments.to_string() } else { format!("{:.1} a day", it.per_day) };
+    let often =
+        if it.per_day < 1.0 { format!("{} in 30 days", it.deployments) } else { format!("{:.1} a day", it.per_day) };
     let rate = it.change_failure_rate.map_or("–".to_owned(), |it| format!("{:.0} %", it * 100.0));
     [often, time(it.lead_time_s), rate, time(it.time_to_restore_s)]
 }

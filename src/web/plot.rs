@@ -27,7 +27,7 @@ pub(super) fn bars(days: &[Day]) -> Vec<Bar> {
     let high = |many: usize| if many == 0 { 0 } else { (many * HIGH / most).max(2) };
     let mut bars = Vec::new();
     for (at, day) in days.iter().enumerate() {
-        let title = format!("{}: {} live, {} failed", day.date, day.succeeded, day.failed);
+        let title = format!("{}: {} live, {} failed or rolled back", day.date, day.succeeded, day.failed);
         let mut y = HIGH;
         for (height, class) in [(high(day.succeeded), "succeeded"), (high(day.failed), "failed")] {
             if height > 0 {
@@ -51,6 +51,6 @@ mod tests {
         let bars = bars(&[day(1, 0, 0), day(2, 3, 1), day(3, 1, 0)]);
         let shapes: Vec<_> = bars.iter().map(|it| (it.x, it.y, it.height, it.class)).collect();
         assert_eq!(shapes, [(8, 10, 30, "succeeded"), (8, 0, 10, "failed"), (16, 30, 10, "succeeded")]);
-        assert_eq!(bars[0].title, "2026-01-02: 3 live, 1 failed");
+        assert_eq!(bars[0].title, "2026-01-02: 3 live, 1 failed or rolled back");
     }
 }

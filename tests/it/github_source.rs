@@ -130,6 +130,22 @@ async fn comparisons_are_read_the_right_way_round() {
 }
 
 #[tokio::test]
+async fn what_was_live_before_a_merge_did_not_come_with_it() {
+    let (world, _) = World::with_a_commit();
+    world.repository.git(&["checkout", "--quiet", "-b", "live"]);
+    world.repository.commit("f1", &[("f", "1")]);
+    let live = world.repository.commit("f2", &[("f", "2")]);
+    world.repository.git(&["checkout", "--quiet", "main"]);
+    world.repository.commit("hotfix", &[("h", "1")]);
+    world.repository.git(&["merge", "--quiet", "--no-ff", "--message", "merge", "live"]);
+    world.repository.push(&["HEAD:refs/heads/main"]);
+    let since = world.source.since(&live, &world.repository.head()).await.unwrap().unwrap();
+    let titles: Vec<&str> = since.newest.iter().map(|it| it.title.as_str()).collect();
+    // The list by date has `f2` and `f1` among them.
+    assert_eq!((since.count, titles), (2, vec!["merge", "hotfix"]));
+}
+
+#[tokio::test]
 async fn a_peek_reads_one_file_of_that_commit() {
     let (world, commit) = World::with_a_commit();
     world.repository.commit_and_push("second", &[("appspec.yml", "changed"), ("deploy/my spec.yml", "spaced")]);

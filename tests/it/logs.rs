@@ -268,3 +268,19 @@ fn the_page_says_which_commits_came_since_what_was_live_before() {
     fs::rename(place.bot.repo.bare(), place.bot.dir.join("away")).unwrap();
     assert!(place.get("/deployments/ID").1.contains("3 commits since"));
 }
+
+#[test]
+fn what_was_live_before_is_what_was_when_the_release_began() {
+    let place = Place::new("exit 0");
+    place.let_go();
+    let go = place.bot.dir.join("go");
+    fs::remove_file(&go).unwrap();
+    place.bot.deliver("d2", &place.bot.commit("two"));
+    place.bot.wait_for("the second to run", |bot| bot.runs() == 2);
+    place.bot.deliver("d3", &place.bot.commit("three"));
+    place.bot.wait_for("the third to wait", |bot| bot.deployments()[0].state().name() == "held");
+    assert!(place.get("/deployments/ID").1.contains("2 commits since"), "nothing else is live yet");
+    place.let_go();
+    let page = place.get("/deployments/ID").1;
+    assert!(page.contains("1 commit since"), "{}", page.split_once("id=\"changes\"").unwrap().1);
+}

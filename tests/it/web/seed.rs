@@ -290,6 +290,16 @@ impl World {
         id
     }
 
+    /// The same again, by somebody's wish. It has only begun.
+    pub(crate) async fn redeploy(&self, of: DeploymentId) -> DeploymentId {
+        let first = self.ledger.deployment(of).unwrap().unwrap();
+        let (actor, key) = ("mia".to_owned(), format!("again {of}"));
+        let cause = Cause::Redeploy { actor: actor.clone(), key: key.clone() };
+        let birth = Birth { order: Order { cause, parent: Some(of), ..first.order().clone() }, kind: key.clone() };
+        let what = Ask::Redeploy { deployment: of, options: DeployOptions::default() };
+        self.ledger.request(Request { actor, key, what }, vec![], vec![birth]).await.unwrap().deployments[0]
+    }
+
     async fn run(&self, id: DeploymentId) {
         self.release(id).await;
         self.progress(id, 3, StepStatus::InProgress).await;
