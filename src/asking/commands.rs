@@ -457,7 +457,7 @@ fn unknown(what: String) -> Failure {
 fn unread(error: BoardError) -> Failure {
     match error {
         BoardError::Ambiguous { .. } => unknown(error.to_string()).help("say more of it"),
-        BoardError::Ledger(_) | BoardError::CutOff(_) | BoardError::Log(_) => {
+        BoardError::Ledger(_) | BoardError::CutOff(_) | BoardError::Log(_) | BoardError::Busy => {
             Failure::passing("asking/unreadable", error.to_string()).help("say it again in a while")
         }
     }

@@ -2,9 +2,12 @@
 //! that keeps a log, and shows the last lines that the ledger has where it does not. It never holds a log as a whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 use super::query::{BadQuery, limit};
 use super::reading::{Answer, Board, BoardError, Inside};
@@ -20,6 +23,8 @@ const USUAL: usize = 200;
 const SEARCHED: u64 = 64 << 20;
 /// How many of the lines that are found are shown: the newest ones.
 const SHOWN: usize = 200;
+/// How long a search waits for those before it: for some of them.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Which page of a log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub struct LogHits {
     pub lines: Vec<LogLine>,
     /// Whether the log is longer than what was searched.
     pub cut: bool,
+    /// Why there is less than all of it, in words.
+    pub note: Option<String>,
 }
 
 impl LogQuery {
@@ -96,10 +103,11 @@ impl Board {
         .await
     }
 
-    /// The lines of a deployment's log that have this text, in whatever case. One search runs at a time: each reads much.
+    /// The lines of a deployment's log that have this text, in whatever case. One search runs at a time, since each reads
+    /// much: [`BoardError::Busy`] where it does not get its turn soon.
     pub async fn search_log(&self, id: DeploymentId, text: &str) -> Answer<LogHits> {
         let text = text.to_lowercase();
-        let alone = Arc::clone(&self.inside.searching).lock_owned().await;
+        let alone = self.inside.turn_to_search().await?;
         self.ask(move |inside| {
             // Whoever asked may have gone away: until this search is over, no other begins.
             let _alone = alone;
@@ -111,6 +119,10 @@ impl Board {
 }
 
 impl Inside {
+    async fn turn_to_search(&self) -> Answer<OwnedMutexGuard<()>> {
+        timeout(TURN, Arc::clone(&self.searching).lock_owned()).await.map_err(|_| BoardError::Busy)
+    }
+
     fn log(&self, deployment: &Deployment, query: LogQuery) -> Answer<LogPage> {
         // It was read before the log is: where it is over, the log is whole.
         let is_over = deployment.state().is_over();
@@ -125,6 +137,9 @@ impl Inside {
         };
         let note = match &kept {
             Log::Piece(_) => None,
+            Log::NotKept if failed_with(deployment).is_empty() => {
+                Some("the engine keeps what scripts say on its instances")
+            }
             Log::NotKept => {
                 Some("the engine keeps what scripts say on its instances: of what failed, the last lines are here")
             }
@@ -147,7 +162,7 @@ impl Inside {
         let mut hits = LogHits::default();
         let newest = self.log(deployment, LogQuery { from: LogFrom::Before(u64::MAX), limit: 1 })?;
         let begins = newest.before.unwrap_or_default().saturating_sub(SEARCHED);
-        hits.cut = begins > 0;
+        (hits.cut, hits.note) = (begins > 0, newest.note);
         let mut from = begins;
         loop {
             let page = self.log(deployment, LogQuery { from: LogFrom::Byte(from), limit: usize::MAX })?;
@@ -173,8 +188,12 @@ impl LogHits {
 }
 
 /// What the ledger has of the log of a run that failed.
+fn failed_with(deployment: &Deployment) -> &str {
+    deployment.state().failure().and_then(|it| it.detail.as_deref()).unwrap_or_default()
+}
+
 fn last_lines(deployment: &Deployment, from: LogFrom) -> LogPiece {
-    let detail = deployment.state().failure().and_then(|it| it.detail.as_deref()).unwrap_or_default();
+    let detail = failed_with(deployment);
     let end = detail.len() as u64;
     match from {
         LogFrom::Byte(0) | LogFrom::Before(1..) => {

@@ -72,6 +72,9 @@ pub enum BoardError {
     /// The reading thread ended early: the program is stopping, or has a bug.
     #[error("reading was cut off: {0}")]
     CutOff(#[from] tokio::task::JoinError),
+    /// A search did not get its turn: others are under way.
+    #[error("other logs are being searched: search again in some seconds")]
+    Busy,
     /// The engine's log could not be read.
     #[error("{}", .0.message)]
     Log(Failure),

@@ -54,9 +54,25 @@ impl LogSheet {
         self.hits.as_ref().map_or(&self.page.lines, |hits| &hits.lines)
     }
 
+    /// Why there is less than all of it, in words.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.hits.as_ref().map_or(&self.page.note, |hits| &hits.note).as_deref()
+    }
+
+    /// Whether what is shown lies in a log that is read from here, and can be linked to.
+    pub(super) fn is_kept(&self) -> bool {
+        self.note().is_none()
+    }
+
     /// Where a script goes on; nothing where nothing more comes, or something else than the newest is shown.
     pub(super) fn goes_on(&self) -> Option<u64> {
-        self.page.cursor.filter(|_| self.is_newest)
+        self.page.cursor.filter(|_| self.is_newest && self.is_kept())
+    }
+
+    /// Whether an open page keeps this as it is when all around it is shown anew: what a script goes along with, what
+    /// somebody reads, and what was searched for, which is never searched for again unasked.
+    pub(super) fn stays(&self) -> bool {
+        self.goes_on().is_some() || !self.lines().is_empty() || !self.wanted.is_empty()
     }
 }
 

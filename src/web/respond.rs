@@ -168,6 +168,7 @@ impl From<BoardError> for Refusal {
     fn from(error: BoardError) -> Self {
         match &error {
             BoardError::Ambiguous { .. } => Self::new(400, error.to_string()).help("give more digits"),
+            BoardError::Busy => Self::new(503, error.to_string()).retry_after(5),
             BoardError::Log(failure) => Self::of(503, failure).retry_after(5),
             BoardError::Ledger(_) | BoardError::CutOff(_) => {
                 tracing::error!(%error, "the board cannot be read");

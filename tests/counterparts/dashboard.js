@@ -88,6 +88,60 @@ const scenes = {
     }
     return took;
   },
+  /// Somebody reads further up in a log when its deployment ends: whether it is the same log afterwards, which line they
+  /// see before and after, how many lines it has of each name, and what the button says that leads down.
+  async reads(page, where, go) {
+    await page.goto(url + where);
+    await page.getByText("Connected").waitFor();
+    const sees = () => page.evaluate(() => {
+      const { left, top, height } = document.querySelector("#log .lines").getBoundingClientRect();
+      return document.elementFromPoint(left + 200, top + height / 2).closest("li").innerText;
+    });
+    await page.evaluate(() => {
+      document.getElementById("log").mine = true;
+      const box = document.querySelector("#log .lines");
+      box.scrollIntoView({ block: "center" });
+      box.scrollTop = -900;
+    });
+    const before = await sees();
+    fs.writeFileSync(go, "");
+    await page.locator("#main .head .state.succeeded").first().waitFor();
+    await page.locator("#log .said", { hasText: "the end" }).waitFor({ state: "attached" });
+    const newest = await page.locator("#log .newest").innerText();
+    await page.evaluate(() => document.querySelector("#log .lines").scrollIntoView({ block: "center" }));
+    const [after, same] = [await sees(), await page.evaluate(() => document.getElementById("log").mine === true)];
+    const ids = await page.evaluate(() => [...document.querySelectorAll("[id]")].map((it) => it.id));
+    return { before, after, same, newest, twice: ids.filter((id, at) => ids.indexOf(id) !== at) };
+  },
+  /// What is asked for, once a search is on the page, when something happens: the addresses, and what the log shows then.
+  async searched(page, where, words) {
+    await page.goto(`${url}${where}?q=${encodeURIComponent(words)}`);
+    await page.getByText("Connected").waitFor();
+    await page.waitForTimeout(700);
+    const asked = [];
+    page.on("request", (it) => it.url().includes(where) && asked.push(it.url().slice(url.length)));
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const what = { ask: "lock", target: "site", reason: "to see what the page does" };
+    const again = page.waitForResponse((it) => it.url().includes(where));
+    await fetch(`${url}/api/v1/requests`, { method: "POST", headers, body: JSON.stringify({ key: "searched", what }) });
+    await again;
+    await page.waitForTimeout(300);
+    return { asked, log: await page.locator("#log").innerText() };
+  },
+  /// A page is opened while its log cannot be read: what it says, and whether the log comes, and goes on, by itself.
+  async mended(page, where, log, go) {
+    fs.renameSync(log, `${log}.away`);
+    fs.mkdirSync(log);
+    await page.goto(url + where);
+    await page.getByText("Connected").waitFor();
+    const said = await page.locator("#log").innerText();
+    fs.rmdirSync(log);
+    fs.renameSync(`${log}.away`, log);
+    await page.locator("#log .said", { hasText: "line 400 of many" }).waitFor({ state: "attached" });
+    fs.writeFileSync(go, "");
+    await page.locator("#log .said", { hasText: "the end" }).waitFor({ state: "attached" });
+    return { said };
+  },
   /// What got into a page in spite of everything does not run. The page's own script does.
   async injected(page, where) {
     const refused = [];

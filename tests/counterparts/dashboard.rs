@@ -179,3 +179,50 @@ fn what_happens_shows_on_an_open_page_by_itself() {
     println!("an event was on an open page after so many milliseconds: {took}");
     assert_eq!(bot.ends(), Some(0));
 }
+
+/// Pushes a page whose script says much and waits for a file: the deployment's page, and its log.
+fn speaks(bot: &Shipped, title: &str) -> (String, String) {
+    let _ = std::fs::remove_file(bot.path("go"));
+    bot.push(title);
+    let mut newest = Value::Null;
+    let mut log = PathBuf::new();
+    bot.waits("the script has spoken", |bot| {
+        newest = bot.asked(&["status", "site"])["deployments"][0].clone();
+        let run = newest["engine_id"].as_str().unwrap_or("none");
+        let groups = std::fs::read_dir(bot.path("state/deployment-root")).into_iter().flatten();
+        let logs = groups.map(|it| it.unwrap().path().join(run).join("logs/scripts.log"));
+        log = logs.into_iter().find(|it| it.exists()).unwrap_or_default();
+        newest["state"] != "succeeded" && std::fs::read_to_string(&log).is_ok_and(|it| it.contains("line 400 of many"))
+    });
+    (format!("/deployments/{}", newest["id"].as_str().unwrap()), log.display().to_string())
+}
+
+#[test]
+fn a_log_stays_where_somebody_reads_it_is_not_searched_unasked_and_comes_when_it_can_be_read() {
+    let mut bot = Shipped::new();
+    bot.serve();
+    let go = bot.path("go").display().to_string();
+    let script = format!(
+        "#!/bin/sh\nseq -f 'line %g of many' 400\nuntil [ -e {go} ]; do sleep 0.05; done\necho the end\nexit 0\n"
+    );
+    bot.repo.write("check.sh", &script, 0o755);
+    let person = Person { bot: &bot, shots: bot.shots("log") };
+    person.plays(&["login"]);
+
+    let (page, _) = speaks(&bot, "one");
+    let seen = person.plays(&["reads", &page, &go]);
+    assert_eq!((&seen["before"], &seen["same"]), (&seen["after"], &true.into()), "{seen}");
+    assert!(seen["before"].as_str().unwrap().contains("of many") && seen["newest"] == "1 new line", "{seen}");
+    assert_eq!(seen["twice"], serde_json::json!([]), "{seen}");
+
+    let seen = person.plays(&["searched", &page, "LINE 399"]);
+    assert_eq!(seen["asked"], serde_json::json!([page]), "{seen}");
+    assert!(seen["log"].as_str().unwrap().contains("1 line has “LINE 399”"), "{seen}");
+    bot.types(&["unlock", "site", "--url", &bot.url(), "--token", &bot.token()]);
+
+    let (page, log) = speaks(&bot, "two");
+    let seen = person.plays(&["mended", &page, &log, &go]);
+    let said = seen["said"].as_str().unwrap();
+    assert!(said.contains("scripts.log") && !said.contains("Nothing was said"), "{seen}");
+    assert_eq!(bot.ends(), Some(0));
+}

@@ -226,6 +226,34 @@ fn the_terminal_prints_a_log_beneath_its_scripts_and_follows_it_to_the_end() {
 }
 
 #[test]
+fn a_search_that_does_not_get_its_turn_says_so_and_an_open_page_never_searches_again() {
+    let place = Place::new("exit 0");
+    place.wait_for("oops");
+    place.let_go();
+    let (_, found) = place.get("/deployments/ID?q=hello");
+    let around = format!("data-stays=\"/deployments/{}\"", place.id());
+    assert!(section(&found).contains(&around) && section(&found).contains("1 line has"), "{found}");
+    // Whoever reads this waits for one who writes.
+    let log = place.run_dir().join("logs/scripts.log");
+    fs::remove_file(&log).unwrap();
+    nix::unistd::mkfifo(&log, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let late = std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        for tell in [tell.clone(), tell] {
+            let place = &place;
+            scope.spawn(move || tell.send(place.get("/deployments/ID?q=hello")));
+        }
+        let late = told.recv().unwrap();
+        fs::File::options().write(true).open(&log).unwrap();
+        late
+    });
+    assert_eq!(late.0, 200, "all but the search is shown");
+    let told = section(&late.1);
+    assert!(told.contains("other logs are being searched: search again in some seconds.</p>"), "{told}");
+    assert!(told.contains(&around) && !told.contains("0 lines"), "{told}");
+}
+
+#[test]
 fn who_follows_a_log_ends_quietly_once_its_reader_has_gone_although_nothing_is_said() {
     let place = Place::new("exit 0");
     place.wait_for("oops");

@@ -23,9 +23,13 @@
   };
 
   // What has a life of its own, such as a log that somebody scrolls in, stays where it is, and all around it is replaced.
+  // It says at which address that is found without asking for it again.
+  const staying = () => document.querySelector("#main > [data-stays]");
+
   const replace = (now, main) => {
-    const [stays, fresh] = [now, main].map((it) => it.querySelector(":scope > [data-stays]"));
-    if (!stays || !fresh) return now.replaceChildren(...main.childNodes);
+    const stays = staying();
+    const fresh = stays && main.querySelector(`:scope > #${stays.id}`);
+    if (!fresh) return now.replaceChildren(...main.childNodes);
     const nodes = [...main.childNodes];
     const at = nodes.indexOf(fresh);
     for (const it of [...now.childNodes]) if (it !== stays) it.remove();
@@ -40,13 +44,14 @@
     busy = true;
     shown = performance.now();
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const answer = await fetch(staying()?.dataset.stays ?? location.href, { headers: { Accept: "text/html" } });
       if (answer.ok && !answer.redirected) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         const [main, now] = [fresh.getElementById("main"), document.getElementById("main")];
         if (main && now && !occupied()) {
           const open = [...now.querySelectorAll("details[open][id]")].map((it) => it.id);
           replace(now, main);
+          now.dispatchEvent(new Event("replaced"));
           for (const id of open) document.getElementById(id)?.setAttribute("open", "");
           document.title = fresh.title;
         }

@@ -73,6 +73,30 @@ async fn a_failed_deployment_says_what_to_do_and_shows_the_last_lines() {
 }
 
 #[actix_web::test]
+async fn a_log_that_the_engine_keeps_on_its_instances_is_not_waited_for_and_no_line_has_the_name_of_another() {
+    let world = World::seeded(Setup::default()).await;
+    let cookie = world.sign_in().await;
+    let log =
+        |page: &str| page.split_once("<section id=\"log\"").unwrap().1.split_once("</section>").unwrap().0.to_owned();
+    let page = world.browse(&cookie, &path_of(&world, "running").await).await.body;
+    let running = log(&page);
+    assert!(running.contains("keeps what scripts say on its instances.</p>"), "{running}");
+    for part in ["Nothing was said", "data-cursor", "data-stays", "class=\"lines\""] {
+        assert!(!running.contains(part), "`{part}` is in {running}");
+    }
+    let failed = path_of(&world, "failed").await;
+    for path in [failed.clone(), format!("{failed}?q=curl")] {
+        let page = world.browse(&cookie, &path).await.body;
+        let told = log(&page);
+        assert!(
+            told.contains("of what failed, the last lines are here") && told.contains("(22) The requested"),
+            "{told}"
+        );
+        assert!(!page.contains(" id=\"L") && !page.contains("?cursor="), "{page}");
+    }
+}
+
+#[actix_web::test]
 async fn a_fleet_is_a_grid_of_instances_and_events_the_failed_first_row_49() {
     let world = World::seeded(Setup::default()).await;
     let page = world.get(&path_of(&world, "failed").await).await.body;
