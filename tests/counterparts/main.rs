@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy's allowance covers `#[test]` functions, not what they share")]
 
+mod building;
 mod chat;
 mod codedeploy_world;
 mod dashboard;
