@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::domain::{
-    Approval, Ask, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
+    Approval, Ask, BotEvent, Cause, CommitPrefix, DeliveryId, DeployOptions, Deployment, DeploymentEvent, DeploymentId,
     EngineSpec, Event, Failure, Offset, Order, RefName, Repository, Request, State, Stream, Target, TargetName,
 };
 use crate::ledger::{Birth, Ledger, LedgerError};
@@ -114,9 +114,28 @@ impl Asks {
             return Err(AskError::Moved);
         }
         let Meaning { consequences, births, told, premise: _ } = meaning;
+        let what = request.what.clone();
         let requested = self.ledger.request(request, consequences, births).await?;
+        if requested.repeat {
+            self.must_be_the_same(what, requested.offset).await?;
+        }
         let told = told.filter(|_| !requested.repeat);
         Ok(Asked { repeat: requested.repeat, offset: requested.offset, deployments: requested.deployments, told })
+    }
+
+    /// Refuses another request under the key of one that was made.
+    async fn must_be_the_same(&self, what: Ask, first: Offset) -> Result<(), AskError> {
+        let ledger = self.ledger.clone();
+        let first = blocking(move || ledger.read(first, 1)).await?;
+        let Some(Event::Bot(BotEvent::Requested { request, .. })) = first.first().map(|it| &it.event) else {
+            return Ok(());
+        };
+        if request.what.is_again(&what) {
+            return Ok(());
+        }
+        let failure =
+            Failure::setup("conductor/key-reused", "another request was made under the same key, and this one was not");
+        Err(AskError::Refused(failure.help("ask again with a new key")))
     }
 
     /// What a request would do if it were made now, or why it would be refused. Writes nothing.

@@ -63,6 +63,19 @@ pub enum Subject<'a> {
 }
 
 impl Ask {
+    /// Whether the same is asked for. A lock «for two hours» ends later whenever it is asked again: that is the same one.
+    pub fn is_again(&self, other: &Self) -> bool {
+        self.without_end() == other.without_end()
+    }
+
+    fn without_end(&self) -> Self {
+        let mut this = self.clone();
+        if let Self::Lock { until, .. } | Self::LockAll { until, .. } = &mut this {
+            *until = None;
+        }
+        this
+    }
+
     /// The least role that may ask for it.
     pub fn role(&self) -> Role {
         match self {

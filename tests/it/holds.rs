@@ -56,6 +56,23 @@ pub(crate) fn waiting(bot: &Bot, page: &str) -> String {
 /// One dialogue: nobody's lock is replaced by another's, an unlock says whose it was, a lock of all stands beside those
 /// of single targets, and one that only warns holds nothing and is shown with the deployment.
 #[test]
+fn a_key_that_was_used_takes_no_other_request() {
+    let bot = Bot::new();
+    let first = ask(&bot, "ada", "k", lock("the fair is on")).unwrap();
+    let mut later = lock("the fair is on");
+    let Ask::Lock { until, .. } = &mut later else { unreachable!("it is a lock") };
+    *until = Some("2999-01-01T00:00:00Z".parse().unwrap());
+    let again = ask(&bot, "ada", "k", later).unwrap();
+    assert!(again.repeat && again.offset == first.offset, "a lock for some hours, asked for again");
+    assert_eq!(
+        refusal(ask(&bot, "ada", "k", Ask::Unlock { target: site() })),
+        "conductor/key-reused: another request was made under the same key, and this one was not; ask again with a new key"
+    );
+    assert!(told(ask(&bot, "ada", "l", Ask::Unlock { target: site() })).contains("it was locked by ada"));
+    assert!(ask(&bot, "bob", "k", Ask::Unlock { target: site() }).is_ok(), "everybody has keys of their own");
+}
+
+#[test]
 fn locks_say_whose_they_are_and_warnings_go_along() {
     let bot = Bot::new();
     ask(&bot, "ada", "1", lock("the fair is on")).unwrap();
