@@ -192,6 +192,7 @@ fn failed_with(deployment: &Deployment) -> &str {
     deployment.state().failure().and_then(|it| it.detail.as_deref()).unwrap_or_default()
 }
 
+/// The same as a piece of a log.
 fn last_lines(deployment: &Deployment, from: LogFrom) -> LogPiece {
     let detail = failed_with(deployment);
     let end = detail.len() as u64;

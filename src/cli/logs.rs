@@ -69,14 +69,22 @@ pub(super) fn run(args: &LogsArgs, environment: &Environment) -> Outcome {
         Ok(id) => id.to_string(),
         Err(_) => newest_of(&server, &args.of)?,
     };
-    let mut reader =
-        Reader { server: &server, id, json: args.json, print: Print::default(), state: None, away: Away::default() };
+    let mut reader = Reader {
+        server: &server,
+        id,
+        json: args.json,
+        print: Print::default(),
+        noted: None,
+        state: None,
+        away: Away::default(),
+    };
     if args.follow {
         return reader.follow(&mut server.interrupts()?);
     }
     let mut cursor = Some(0);
     while let Some(from) = cursor {
         let page = reader.page(from)?;
+        reader.print(&page)?;
         cursor = page.cursor.filter(|_| !page.lines.is_empty() && !nobody_reads());
         if cursor.is_none() && !page.over && !nobody_reads() {
             talk(&format!("it has not ended: go on with `landfall logs -f {}`\n", reader.id));
@@ -101,15 +109,27 @@ struct Reader<'a> {
     id: String,
     json: bool,
     print: Print,
+    /// Why there is less than all of it, as it was told last.
+    noted: Option<String>,
     /// The state that was told last.
     state: Option<String>,
     away: Away,
 }
 
 impl Reader<'_> {
-    /// Prints a page, and gives it.
-    fn page(&mut self, from: u64) -> Result<Page, Trouble> {
-        let page: Page = understood(self.get(&format!("/log?limit={AT_ONCE}&cursor={from}"))?)?;
+    fn page(&self, from: u64) -> Result<Page, Trouble> {
+        understood(self.get(&format!("/log?limit={AT_ONCE}&cursor={from}"))?)
+    }
+
+    /// A page, and the deployment where no line comes after it at once.
+    fn look(&self, from: u64) -> Result<(Page, Option<Deployment>), Trouble> {
+        let page = self.page(from)?;
+        let goes_on = !page.lines.is_empty() && !page.over;
+        let it = if goes_on { None } else { Some(understood(self.get("")?)?) };
+        Ok((page, it))
+    }
+
+    fn print(&mut self, page: &Page) -> Result<(), Trouble> {
         let mut text = String::new();
         for line in &page.lines {
             if self.json {
@@ -122,10 +142,11 @@ impl Reader<'_> {
         if page.lines.is_empty() || page.over {
             say(&self.print.rest());
         }
-        if let Some(note) = page.note.as_ref().filter(|_| page.over) {
+        if let Some(note) = page.note.as_ref().filter(|it| self.noted.as_ref() != Some(it)) {
             talk(&format!("{note}\n"));
+            self.noted = Some(note.clone());
         }
-        Ok(page)
+        Ok(())
     }
 
     /// Reads something of the deployment.
@@ -139,21 +160,29 @@ impl Reader<'_> {
         let mut cursor = 0;
         loop {
             let (mut pause, asked_at) = (GLANCE, Instant::now());
-            let page = self.page(cursor);
-            if nobody_reads() {
-                return Ok(Exit::Done);
-            }
-            match page.and_then(|page| self.state(page)) {
-                Ok(Ended::Not { next, is_full }) => {
-                    (self.away, cursor) = (Away::default(), next);
-                    pause = if is_full { Duration::ZERO } else { GLANCE };
+            match self.look(cursor) {
+                Ok((page, it)) => {
+                    self.away = Away::default();
+                    self.print(&page)?;
+                    if let Some(it) = it.filter(|_| !nobody_reads()) {
+                        self.tell(&it);
+                        if page.over {
+                            return Ok(if it.state == "succeeded" { Exit::Done } else { Exit::DeploymentFailed });
+                        }
+                    }
+                    cursor = page.cursor.unwrap_or_default();
+                    if page.lines.len() >= AT_ONCE {
+                        pause = Duration::ZERO;
+                    }
                 }
-                Ok(Ended::As(exit)) => return Ok(exit),
                 // It answered before: the same words would have been refused then.
                 Err(trouble) if trouble.exit == Exit::Unreachable && (cursor > 0 || self.state.is_some()) => {
                     self.bear(trouble, asked_at)?;
                 }
                 Err(trouble) => return Err(trouble),
+            }
+            if nobody_reads() {
+                return Ok(Exit::Done);
             }
             if self.server.wait_or(interrupts, pause) {
                 let id = &self.id;
@@ -175,29 +204,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Tells the deployment's state where it is another, and its end.
-    fn state(&mut self, page: Page) -> Result<Ended, Trouble> {
-        let (next, is_full) = (page.cursor.unwrap_or_default(), page.lines.len() >= AT_ONCE);
-        if !page.lines.is_empty() && !page.over {
-            return Ok(Ended::Not { next, is_full });
-        }
-        let it: Deployment = understood(self.get("")?)?;
+    /// Tells the deployment's state where it is another.
+    fn tell(&mut self, it: &Deployment) {
         if self.state.as_deref() != Some(&it.state) {
             let why = it.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             talk(&format!("{} {}{why}\n", it.target, styled(of_state(&it.state), &it.state)));
             self.state = Some(it.state.clone());
         }
-        let exit = if it.state == "succeeded" { Exit::Done } else { Exit::DeploymentFailed };
-        Ok(if page.over { Ended::As(exit) } else { Ended::Not { next, is_full } })
     }
-}
-
-/// Whether a deployment has ended.
-enum Ended {
-    /// No; what comes next is asked for with `next`, and at once after a page that was full.
-    Not { next: u64, is_full: bool },
-    /// Yes, and all was printed.
-    As(Exit),
 }
 
 /// Since when a server that answered before is away, if it is.

@@ -157,6 +157,56 @@ fn a_long_log_is_read_no_further_than_somebody_reads_it() {
 }
 
 #[test]
+fn a_log_that_is_kept_elsewhere_is_said_to_be_before_its_deployment_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for peer in listener.incoming() {
+            let mut peer = peer.unwrap();
+            asked(&mut peer);
+            say(&mut peer, r#"{"lines": [], "cursor": 0, "over": false, "note": "the engine keeps it elsewhere"}"#);
+        }
+    });
+    let ran = landfall(dir.path(), &["logs", ID, "--url", &url]);
+    let told = format!("the engine keeps it elsewhere\nit has not ended: go on with `landfall logs -f {ID}`\n");
+    assert_eq!((ran.exit, ran.out, ran.talk), (0, String::new(), told));
+}
+
+#[test]
+fn the_last_lines_of_a_log_are_printed_once_although_the_server_is_away_just_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let line =
+            |text| format!(r#"{{"at": null, "event": null, "script": null, "stream": "stdout", "text": "{text}"}}"#);
+        let page = |text, cursor, over| format!(r#"{{"lines": [{}], "cursor": {cursor}, "over": {over}}}"#, line(text));
+        let deployment = format!(
+            r#"{{"id": "{ID}", "target": "blog", "repository": "acme/blog", "ref": "refs/heads/main", "sha": "{sha}",
+            "state": "succeeded", "created_at": "2010-01-02T03:04:05Z", "ended_at": null, "url": "/", "events": []}}"#,
+            sha = "b".repeat(40),
+        );
+        let answers =
+            [page("first", "7", false), page("last", "null", true), String::new(), page("last", "null", true)];
+        for text in answers.into_iter().chain([deployment]) {
+            let mut peer = listener.accept().unwrap().0;
+            asked(&mut peer);
+            if !text.is_empty() {
+                say(&mut peer, &text);
+            }
+        }
+    });
+    let ran = landfall(dir.path(), &["logs", "-f", ID, "--url", &url]);
+    assert_eq!((ran.exit, ran.out.as_str()), (0, "   first\n   last\n"), "{}", ran.talk);
+    assert!(
+        ran.talk.contains("; trying again for a minute\n") && ran.talk.ends_with("blog succeeded\n"),
+        "{}",
+        ran.talk
+    );
+}
+
+#[test]
 fn init_that_fails_half_way_leaves_nothing_and_begins_again() {
     let dir = tempfile::tempdir().unwrap();
     // A file where a directory has to be: the last of the files cannot be written.
