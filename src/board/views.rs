@@ -13,8 +13,8 @@ use super::sentence::sentence;
 use super::stages::Stage;
 use crate::domain::{
     CommitSha, DeliveryEvent, DeliveryId, Deployment, DeploymentId, Event, Failure, Finding, Fleet, Hold, HoldKind,
-    Holding, Lifecycle, Lock, Offset, Order, Outage, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Target,
-    TargetName,
+    Holding, Lifecycle, Lock, Offset, Order, Outage, Pattern, Pause, PlanLine, Record, SinkEvent, SourceSpec, Stream,
+    Target, TargetName,
 };
 
 /// All targets, in the configuration's order.
@@ -452,9 +452,53 @@ impl EventView {
         Self { offset: record.offset, at: record.at, stream: record.stream.to_string(), text: sentence(record), event }
     }
 
+    /// The same for whoever may read freely, without being known: nothing of the bot's own stream, which is the audit
+    /// trail, and nothing that scripts said.
+    pub fn hushed(mut self) -> Option<Self> {
+        if self.stream == Stream::Bot.to_string() {
+            return None;
+        }
+        if let Some(Value::String(said)) =
+            self.event.get_mut("progress").and_then(|it| it.as_object_mut()?.remove("said"))
+        {
+            self.text = self.text.strip_suffix(&format!(": {said}")).unwrap_or(&self.text).to_owned();
+        }
+        self.event.values_mut().for_each(hush);
+        Some(self)
+    }
+
+    /// Whether that says less.
+    pub fn has_more(&self) -> bool {
+        self.clone().hushed().is_none_or(|it| it.event != self.event)
+    }
+
     /// The event's name on the wire.
     pub fn kind(&self) -> &str {
         self.event.get("kind").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// Takes away what failures quote of scripts.
+fn hush(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("detail");
+            fields.values_mut().for_each(hush);
+        }
+        Value::Array(values) => values.iter_mut().for_each(hush),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+impl DeploymentDetail {
+    /// The same for whoever may read freely, without being known: what scripts said may be nobody else's business.
+    #[must_use]
+    pub fn hushed(mut self) -> Self {
+        for failure in [&mut self.failure, &mut self.stumble].into_iter().flatten() {
+            failure.detail = None;
+        }
+        self.events = self.events.into_iter().filter_map(EventView::hushed).collect();
+        self
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is let in: the token that the first start writes, those that people make, and sessions. Secrets are digests here.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -46,6 +47,26 @@ pub(super) struct Known {
     pub(super) csrf: Option<String>,
     /// Whether this use is worth being written down: [`Tokens::write_down`] does.
     pub(super) news: bool,
+    /// By what they are known.
+    pub(super) pass: Pass,
+}
+
+/// By what somebody is known.
+#[derive(Clone)]
+pub(super) enum Pass {
+    /// A token, by its digest.
+    Token(String),
+    /// A session, by its secret name.
+    Session(String),
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "a token",
+            Self::Session(_) => "a session",
+        })
+    }
 }
 
 /// A token to be made.
@@ -197,8 +218,22 @@ impl Tokens {
 
     /// Who sends a token.
     pub(super) fn bearer(&self, token: &str, now: Timestamp) -> Option<Known> {
-        let (grant, news) = self.ring().holder(&self.admin, &digest(token), now)?;
-        Some(Known { grant, csrf: None, news })
+        let token = digest(token);
+        let (grant, news) = self.ring().holder(&self.admin, &token, now)?;
+        Some(Known { grant, csrf: None, news, pass: Pass::Token(token) })
+    }
+
+    /// Whether who was known by it still is. That is no use of it.
+    pub(super) fn still_know(&self, pass: &Pass, now: Timestamp) -> bool {
+        let ring = self.ring();
+        match pass {
+            Pass::Token(token) => ring.is_good(&self.admin, token, now),
+            Pass::Session(name) => match ring.sessions.holder(name, now) {
+                Some(Holder::Token(token)) => ring.is_good(&self.admin, &token, now),
+                Some(Holder::Guest(_)) => true,
+                None => false,
+            },
+        }
     }
 
     /// Who has a session of that secret name.
@@ -209,7 +244,7 @@ impl Tokens {
             Holder::Token(token) => ring.holder(&self.admin, &token, now)?,
             Holder::Guest(guest) => (guest.grant(), false),
         };
-        Some(Known { grant, csrf: Some(csrf(name)), news: seen || used })
+        Some(Known { grant, csrf: Some(csrf(name)), news: seen || used, pass: Pass::Session(name.to_owned()) })
     }
 
     /// Opens a session for a token, and gives who it is of and its secret name.
@@ -340,6 +375,12 @@ impl Tokens {
 impl Keyring {
     fn find(&self, name: &TokenName) -> Option<usize> {
         self.tokens.iter().position(|it| it.name == *name)
+    }
+
+    /// Whether a token of that digest speaks for anybody.
+    fn is_good(&self, admins: &str, token: &str, now: Timestamp) -> bool {
+        let is = |known: &str| bool::from(known.as_bytes().ct_eq(token.as_bytes()));
+        is(admins) || self.tokens.iter().any(|it| is(&it.digest) && !it.is_over(now))
     }
 
     /// Who a token of that digest speaks for, and whether this use is worth being written down. All are compared, and

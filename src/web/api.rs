@@ -104,11 +104,11 @@ pub(super) async fn deployments(_: Reader, state: Data<WebState>, request: HttpR
 }
 
 /// `GET /api/v1/deployments/{id}`.
-pub(super) async fn deployment(_: Reader, _: Bare, state: Data<WebState>, id: Path<String>) -> Answer {
+pub(super) async fn deployment(reader: Reader, _: Bare, state: Data<WebState>, id: Path<String>) -> Answer {
     let id = DeploymentId::parse(&id)?;
     let found = state.board.deployment(id).await?;
     let found = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
-    Ok(json(StatusCode::OK, &found))
+    Ok(json(StatusCode::OK, &if reader.grant().is_some() { found } else { found.hushed() }))
 }
 
 /// `GET /api/v1/deployments/{id}/log`: what its scripts said, from `?cursor=`, or what came before `?before=`.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
 use super::WebState;
-use super::access::{Known, Tokens, digest};
+use super::access::{Known, Pass, Tokens, digest};
 use super::respond::{Problem, Refusal, Sorry, bounce, to_login};
 use crate::board::{Board, Figures};
 use crate::clients::Telling;
@@ -87,6 +87,11 @@ impl Reader {
     /// Who reads; nothing where reading is free, and nobody said who they are.
     pub(super) fn grant(&self) -> Option<&Grant> {
         self.0.as_ref().map(|known| &known.grant)
+    }
+
+    /// By what they are known; nothing where reading is free, and nobody said who they are.
+    pub(super) fn pass(&self) -> Option<Pass> {
+        self.0.as_ref().map(|known| known.pass.clone())
     }
 
     /// Who would ask, where a session is theirs, and it is theirs to ask.

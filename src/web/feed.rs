@@ -12,7 +12,7 @@ use crate::domain::{Offset, Record, Stream, escaped};
 /// How many pieces are kept: who is slower than that reads the ledger.
 const KEPT: usize = 8;
 /// How far behind the end a follower may be to share what others read, in records.
-const NEAR: u64 = 200;
+pub(super) const NEAR: u64 = 200;
 
 /// What all who follow share.
 pub(super) struct Feed {
@@ -34,6 +34,17 @@ struct Block {
     offset: Offset,
     stream: Stream,
     bytes: Range<usize>,
+    /// What strangers are told instead, where that is less.
+    hushed: Option<String>,
+}
+
+/// What a reader is told of what happens.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    /// Only these streams; all, where none are named.
+    pub(super) only: HashSet<Stream>,
+    /// Whether somebody reads who is not known.
+    pub(super) is_stranger: bool,
 }
 
 impl Feed {
@@ -82,9 +93,11 @@ impl Piece {
     fn of(from: Offset, records: &[Record]) -> Self {
         let (mut text, mut blocks) = (String::new(), Vec::new());
         for record in records {
-            let begin = text.len();
-            text += &block(&EventView::of(record));
-            blocks.push(Block { offset: record.offset, stream: record.stream.clone(), bytes: begin..text.len() });
+            let (begin, event) = (text.len(), EventView::of(record));
+            text += &block(&event);
+            let hushed = event.has_more().then(|| event.hushed().as_ref().map(block).unwrap_or_default());
+            let (offset, stream, bytes) = (record.offset, record.stream.clone(), begin..text.len());
+            blocks.push(Block { offset, stream, bytes, hushed });
         }
         let next = records.last().map_or(from, |last| last.offset.next());
         Self { from, next, text: text.into(), blocks }
@@ -95,14 +108,19 @@ impl Piece {
         self.next
     }
 
-    /// What it has from an offset on, of these streams; of all where none are named.
-    pub(super) fn text(&self, at: Offset, only: &HashSet<Stream>) -> Bytes {
+    /// What it has from an offset on, for these readers.
+    pub(super) fn text(&self, at: Offset, audience: &Audience) -> Bytes {
+        let Audience { only, is_stranger } = audience;
         let unread = &self.blocks[self.blocks.partition_point(|block| block.offset < at)..];
-        if only.is_empty() {
+        if only.is_empty() && !is_stranger {
             return unread.first().map_or_else(Bytes::new, |first| self.text.slice(first.bytes.start..));
         }
-        let wanted = unread.iter().filter(|block| only.contains(&block.stream));
-        Bytes::from(wanted.flat_map(|block| &self.text[block.bytes.clone()]).copied().collect::<Vec<u8>>())
+        let wanted = unread.iter().filter(|block| only.is_empty() || only.contains(&block.stream));
+        let told = |block: &Block| match &block.hushed {
+            Some(hushed) if *is_stranger => hushed.as_bytes().to_vec(),
+            Some(_) | None => self.text[block.bytes.clone()].to_vec(),
+        };
+        Bytes::from(wanted.flat_map(told).collect::<Vec<u8>>())
     }
 }
 

@@ -72,11 +72,11 @@ pub(super) async fn deployment(
     // The log first: what is shown of the deployment is no older than its lines.
     let log = match reader.grant() {
         Some(_) => Some(LogSheet::of(&state.board, id, &request).await?),
-        // What scripts say may be nobody else's business: free reading does not reach it.
         None => None,
     };
     let found = state.board.deployment(id).await?;
     let it = found.ok_or_else(|| Refusal::new(404, format!("there is no deployment `{id}`")))?;
+    let it = if reader.grant().is_some() { it } else { it.hushed() };
     let last_words = it.failure.as_ref().and_then(|it| it.detail.as_deref()).map(LogReading::all).unwrap_or_default();
     let changes = state.board.changes(id, reader.grant().is_some()).await?;
     let frame = Frame::new(&reader, state.clock.now(), "deployments");

@@ -50,9 +50,18 @@ pub(super) fn see_other(to: &str) -> HttpResponse {
     answer(StatusCode::SEE_OTHER).insert_header((LOCATION, to)).finish()
 }
 
+/// A path of ours to go on to; anything else, such as another site's address, becomes the first page.
+pub(super) fn local(next: &str) -> &str {
+    let ours = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && next.bytes().all(|byte| byte.is_ascii_graphic());
+    if ours { next } else { "/" }
+}
+
 /// Away to the way in, and back afterwards.
 pub(super) fn to_login(wanted: &Uri) -> Redirect {
-    let wanted = wanted.path_and_query().map_or("/", |it| it.as_str());
+    let wanted = local(wanted.path_and_query().map_or("/", |it| it.as_str()));
     let next: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
     Redirect::Login { to: if wanted == "/" { "/login".into() } else { format!("/login?next={next}") } }
 }
@@ -60,7 +69,7 @@ pub(super) fn to_login(wanted: &Uri) -> Redirect {
 /// Browsers keep a strict cookie back when a link on another site, such as GitHub's, leads here: a page that asks
 /// for itself again gets it.
 pub(super) fn bounce(wanted: &Uri) -> Redirect {
-    Redirect::Bounce { to: wanted.path_and_query().map_or("/", |it| it.as_str()).to_owned() }
+    Redirect::Bounce { to: local(wanted.path_and_query().map_or("/", |it| it.as_str())).to_owned() }
 }
 
 fn rendered(status: StatusCode, page: &impl Template) -> askama::Result<HttpResponse> {
@@ -269,5 +278,18 @@ impl ResponseError for Sorry {
         let page = ErrorPage { status: *status, title: self.0.title(), message, help, code };
         let plain = || answer(self.status_code()).body(message.clone());
         self.0.with_headers(rendered(self.status_code(), &page).unwrap_or_else(|_| plain()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_leads_nowhere_else() {
+        assert_eq!(local("/deployments/01J?x=1"), "/deployments/01J?x=1");
+        for elsewhere in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb", "javascript:x"] {
+            assert_eq!(local(elsewhere), "/", "{elsewhere}");
+        }
     }
 }

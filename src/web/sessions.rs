@@ -69,6 +69,10 @@ impl Session {
         now.duration_since(self.since) >= lives || now.duration_since(self.seen) >= IDLES
     }
 
+    fn holder(&self) -> Holder {
+        self.guest.clone().map_or_else(|| Holder::Token(self.token.clone()), Holder::Guest)
+    }
+
     /// Notes a use; whether that is worth being written down.
     fn note(&mut self, now: Timestamp) -> bool {
         let worth = now.duration_since(self.seen) >= NOTED;
@@ -113,8 +117,13 @@ impl Sessions {
         let name = digest(name);
         let session = self.0.iter_mut().find(|session| session.name == name && !session.is_over(now))?;
         let worth = session.note(now);
-        let holder = session.guest.clone().map_or_else(|| Holder::Token(session.token.clone()), Holder::Guest);
-        Some((holder, worth))
+        Some((session.holder(), worth))
+    }
+
+    /// Whom a session is of. That is no use of it.
+    pub(super) fn holder(&self, name: &str, now: Timestamp) -> Option<Holder> {
+        let name = digest(name);
+        self.0.iter().find(|session| session.name == name && !session.is_over(now)).map(Session::holder)
     }
 
     /// Ends those that GitHub opened by other rules than these, or all of them where there are none.

@@ -5,6 +5,7 @@ mod api;
 mod asking;
 mod confirm;
 mod described;
+mod free;
 mod github;
 mod lists;
 mod openapi;

@@ -230,5 +230,10 @@ async fn a_stream_that_cannot_go_on_where_it_was_says_so_first() {
         let end = world.ledger.end();
         assert!(told.contains("event: gap\n"), "{told}");
         assert!(told.contains(&format!("the ledger ends at {end}")), "{told}");
+        assert!(told.contains(&format!("\"from\":0,\"until\":{end},")), "what this ledger has was never read: {told}");
+        // It goes on with what comes from there on.
+        world.push(&format!("e{end}"), "acme/shop", "main", "Something else").await;
+        let next = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await.unwrap().unwrap();
+        assert!(String::from_utf8(next.to_vec()).unwrap().starts_with(&format!("id: {end}\n")));
     }
 }
