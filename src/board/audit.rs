@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::event_view::EventView;
 use super::sentence::{asked, did};
-use super::views::EventView;
 use crate::domain::{BotEvent, DeploymentId, Event, Offset, Record};
 
 /// A page of the audit trail, newest first.

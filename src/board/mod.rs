@@ -8,6 +8,7 @@ mod audit;
 mod changes;
 mod configured;
 mod distances;
+mod event_view;
 mod figures;
 mod lists;
 mod log;
@@ -26,6 +27,7 @@ pub use audit::{AuditEntry, AuditPage};
 pub use changes::{Changes, CommitView, CommitsView};
 pub use configured::{Configuration, TargetDetail};
 pub use distances::Distances;
+pub use event_view::EventView;
 pub use figures::Figures;
 pub use log::{EngineOf, LogHits, LogPage, LogQuery};
 pub use moments::{MomentView, moment};
@@ -38,6 +40,6 @@ pub use stages::Stage;
 pub use trend::{DEFINITIONS, Day, Period, TrendView};
 pub use views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
-    EventView, HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
+    HoldView, LiveView, PlanView, ReportView, TargetView, TargetsPage, WhyPage,
 };
 pub(crate) use views::{commit_url, repository_url};

@@ -12,6 +12,7 @@ use super::approving::ApprovalView;
 use super::audit::AuditPage;
 use super::changes::Asked;
 use super::distances::Distances;
+use super::event_view::EventView;
 use super::log::EngineOf;
 use super::outages::Outages;
 use super::query::{AuditQuery, DeliveriesQuery, DeploymentsQuery};
@@ -19,7 +20,7 @@ use super::stages::stages;
 use super::trend::Trends;
 use super::views::{
     ChildView, DeliveriesPage, DeliveryDetail, DeliveryView, DeploymentDetail, DeploymentView, DeploymentsPage,
-    EventView, PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
+    PlanView, ReportView, TargetView, TargetsPage, WhyPage, commit_url,
 };
 use crate::clients::Clock;
 use crate::config::GitHub;
