@@ -7,10 +7,11 @@ use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A pattern as written. It is stored as its text, and compiled when something is first matched, as every push is.
+/// A pattern of names, as written: `*` and `?` stand for others, `[…]` and `{…,…}` for some of them.
+// It is stored as its text, and compiled when something is first matched, as every push is.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("minLength" = 1))]
 pub struct Pattern {
     text: String,
     glob: OnceLock<Option<GlobMatcher>>,
@@ -32,8 +33,17 @@ impl Pattern {
         if !self.is_wild() {
             return self.text == name;
         }
+        self.compiled().is_some_and(|glob| glob.is_match(name))
+    }
+
+    /// Whether it is none, and takes nothing: empty, or `shop-[`.
+    pub fn is_broken(&self) -> bool {
+        self.text.is_empty() || self.is_wild() && self.compiled().is_none()
+    }
+
+    fn compiled(&self) -> Option<&GlobMatcher> {
         let compile = || Some(GlobBuilder::new(&self.text).literal_separator(true).build().ok()?.compile_matcher());
-        self.glob.get_or_init(compile).as_ref().is_some_and(|glob| glob.is_match(name))
+        self.glob.get_or_init(compile).as_ref()
     }
 }
 
@@ -87,6 +97,8 @@ mod tests {
         assert!(takes("web/**", "web/css/a.css"));
         assert!(takes("v[0-9]", "v1") && takes("{a,b}", "b") && takes(r"a\*", "a*") && !takes(r"a\*", "ab"));
         assert!(!takes("v[", "v["), "broken");
+        let broken = |pattern: &str| Pattern::from(pattern).is_broken();
+        assert!(broken("v[") && broken("{a") && broken("") && !broken("v[0-9]") && !broken("main"));
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub(super) enum TokenError {
     Many,
     #[error("a token of the role `{0}` cannot be held to targets")]
     Held(Role),
+    #[error("`{0}` is not a pattern, so that no target is one of the token's")]
+    Pattern(String),
     #[error("the token would work until {0}, which is over")]
     Over(Timestamp),
     #[error("it cannot be written down: {}", crate::domain::plainly(.0))]
@@ -295,6 +297,9 @@ impl Tokens {
         }
         if !targets.is_empty() && role != Role::Deploy {
             return Err(TokenError::Held(role));
+        }
+        if let Some(broken) = targets.iter().find(|it| it.is_broken()) {
+            return Err(TokenError::Pattern(broken.to_string()));
         }
         if let Some(until) = until.filter(|until| *until <= now) {
             return Err(TokenError::Over(until));

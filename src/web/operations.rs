@@ -15,6 +15,10 @@ use crate::board::{
 };
 use crate::domain::{DeliveryId, DeploymentId, Offset, RepositoryName, Stream, TargetName, TokenName};
 
+/// Ids, as they look.
+const DEPLOYMENT: &str = "01KDYAMXQ816Y0CAT4FFDXQGAW";
+const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+
 /// All of them.
 pub(super) fn operations(shapes: &mut Shapes) -> Vec<Operation> {
     let mut all = places(shapes);
@@ -45,10 +49,6 @@ fn in_path(name: &str, schema: Value, example: &str, description: &str) -> Value
         "name": name, "in": "path", "required": true, "schema": schema, "example": example, "description": description,
     })
 }
-
-/// Examples of ids, as they look.
-const DEPLOYMENT: &str = "01KDYAMXQ816Y0CAT4FFDXQGAW";
-const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 
 /// A day or a time among the parameters.
 fn moment(name: &str, description: &str) -> Value {
@@ -255,12 +255,7 @@ fn events(shapes: &mut Shapes, offset: &Value) -> Operation {
     Operation {
         parameters: vec![
             query("from", offset.clone(), 0, "The offset to begin with; without it, what comes from now on."),
-            query(
-                STREAM,
-                stream,
-                json!(["deployment/01KDYAMXQ816Y0CAT4FFDXQGAW"]),
-                "Only these streams, such as `deployment/ID`.",
-            ),
+            query(STREAM, stream, vec!["bot"], "Only these streams, such as `deployment/ID`; as often as wanted."),
             json!({ "name": "Last-Event-ID", "in": "header", "schema": id, "example": "4096", "description": last }),
         ],
         answers: vec![(

@@ -154,6 +154,7 @@ impl From<TokenError> for Refusal {
             TokenError::Reserved => (409, "delete that file and restart the bot: it writes another"),
             TokenError::Many => (409, "`landfall token list` shows them: revoke what is not used"),
             TokenError::Held(_) => (422, "only tokens of the role `deploy` are: who may read, may read everything"),
+            TokenError::Pattern(_) => (422, "close what `[` and `{` open, or name the targets: `shop-*`"),
             TokenError::Over(_) => (422, "name a time that is to come, or none"),
             TokenError::File(_) => (503, "look at the data directory's disk, then do it again"),
         };

@@ -2,7 +2,6 @@
 others are sent as they are, and are to be refused.
 """
 
-import datetime
 import re
 
 import schemathesis
@@ -24,6 +23,7 @@ def before_call(context, case, kwargs):
             one_key(case)
         case "POST /api/v1/tokens":
             yet_to_come(case)
+            whole_patterns(case)
         case "GET /api/v1/targets/{name}/live":
             over(case)
 
@@ -43,8 +43,14 @@ def yet_to_come(case):
         case.body["until"] = in_year(case.body["until"], "2999")
 
 
+def whole_patterns(case):
+    """A pattern closes what it opens."""
+    if case.body.get("targets"):
+        case.body["targets"] = [re.sub(r"[][{}\\]", "x", it) for it in case.body["targets"]]
+
+
 def over(case):
     """What was live is asked of a time that is over."""
     at = case.query.get("at")
-    if isinstance(at, str) and YEAR.match(at) and at[:4] >= str(datetime.date.today().year):
-        case.query["at"] = in_year(at, "2025")
+    if isinstance(at, str) and YEAR.match(at):
+        case.query["at"] = in_year(at, min(at[:4], "2025"))

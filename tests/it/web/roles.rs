@@ -209,6 +209,8 @@ async fn what_cannot_be_a_token_is_told() {
             422,
             "a token of the role `read` cannot be held to targets",
         ),
+        (json!({ "name": "x", "role": "deploy", "targets": ["blog", "shop-["] }), 422, "`shop-[` is not a pattern"),
+        (json!({ "name": "x", "role": "deploy", "targets": [""] }), 422, "`` is not a pattern"),
         (json!({ "name": "x", "role": "read", "until": "2026-01-01T00:00:00Z" }), 422, "which is over"),
         (json!({ "name": "x" }), 422, "missing field `role`"),
     ] {
