@@ -16,7 +16,7 @@ use super::access::{Known, Pass, Tokens, digest};
 use super::respond::{Problem, Refusal, Sorry, bounce, to_login};
 use crate::board::{Board, Figures};
 use crate::clients::Telling;
-use crate::domain::{Ask, Denied, Grant, Role, Subject};
+use crate::domain::{Ask, Denied, Grant, Offset, Role, Subject};
 
 /// The header that carries the CSRF token where no form does.
 const CSRF_HEADER: &str = "X-CSRF-Token";
@@ -26,7 +26,7 @@ const LONGEST_PATH: usize = 200;
 
 /// Proof that the request may be answered with what the bot knows.
 #[derive(Debug)]
-pub(super) struct Reader(Option<Known>, Attempt);
+pub(super) struct Reader(Option<Known>, Attempt, Offset);
 
 /// Proof that somebody known looks at what they may ask for; where reading is free, too.
 #[derive(Debug)]
@@ -87,6 +87,11 @@ impl Reader {
     /// Who reads; nothing where reading is free, and nobody said who they are.
     pub(super) fn grant(&self) -> Option<&Grant> {
         self.0.as_ref().map(|known| &known.grant)
+    }
+
+    /// Where the ledger ended when they asked: what is answered is of then or later.
+    pub(super) fn since(&self) -> Offset {
+        self.2
     }
 
     /// By what they are known; nothing where reading is free, and nobody said who they are.
@@ -167,8 +172,8 @@ impl FromRequest for Reader {
         let state = state(request);
         let attempt = Attempt::of(request, state);
         ready(match known(request, state) {
-            Some(known) => Ok(Self(Some(known), attempt)),
-            None if state.public_reads && has_no_credentials(request) => Ok(Self(None, attempt)),
+            Some(known) => Ok(Self(Some(known), attempt, state.board.end())),
+            None if state.public_reads && has_no_credentials(request) => Ok(Self(None, attempt, state.board.end())),
             None => Err(turned_away(request)),
         })
     }
@@ -181,7 +186,7 @@ impl FromRequest for Asker {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = state(request);
         let attempt = Attempt::of(request, state);
-        let asker = known(request, state).map(|known| Self(Reader(Some(known), attempt)));
+        let asker = known(request, state).map(|known| Self(Reader(Some(known), attempt, state.board.end())));
         ready(asker.ok_or_else(|| turned_away(request)))
     }
 }

@@ -13,7 +13,7 @@ use crate::board::{
     DeploymentView, DeploymentsPage, DeploymentsQuery, EventView, HoldView, Moment, MomentView, Period, Stage,
     TargetView, TrendView,
 };
-use crate::domain::{Finding, Grant, HoldKind, Lifecycle, Lock, LogLine, Outage, Pause, Role, StepStatus};
+use crate::domain::{Finding, Grant, HoldKind, Lifecycle, Lock, LogLine, Offset, Outage, Pause, Role, StepStatus};
 
 /// What surrounds every page: who reads it, and when.
 pub(super) struct Frame {
@@ -21,12 +21,20 @@ pub(super) struct Frame {
     csrf: Option<String>,
     pub(super) grant: Option<Grant>,
     pub(super) here: &'static str,
+    /// From where on events tell what the page does not show yet.
+    pub(super) since: Offset,
 }
 
 impl Frame {
     /// For a reader; `here` is the part of the site that the navigation marks.
     pub(super) fn new(reader: &Reader, now: Timestamp, here: &'static str) -> Self {
-        Self { now, csrf: reader.csrf().map(str::to_owned), grant: reader.grant().cloned(), here }
+        Self {
+            now,
+            csrf: reader.csrf().map(str::to_owned),
+            grant: reader.grant().cloned(),
+            here,
+            since: reader.since(),
+        }
     }
 
     /// What a session's forms must carry.

@@ -88,6 +88,38 @@ const scenes = {
     }
     return took;
   },
+  /// What becomes of a page whose stream is refused at first, is opened late, and is ended with the session: what the
+  /// light says then, whether each lock is seen, and where the keyboard is when the page has changed around it.
+  async returns(page) {
+    const lock = async (reason) => {
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const what = { ask: "lock", target: "site", reason };
+      await fetch(`${url}/api/v1/requests`, { method: "POST", headers, body: JSON.stringify({ key: reason, what }) });
+    };
+    const sees = (reason) => page.locator("main", { hasText: reason }).waitFor().then(() => true);
+    let refused = 0;
+    await page.route("**/api/v1/events*", (it) => ++refused < 3 ? it.fulfill({ status: 502, body: "starting" }) : it.continue());
+    await page.goto(url);
+    await page.getByText("Reconnecting").waitFor();
+    await page.getByText("Connected").waitFor();
+    await lock("after the proxy came back");
+    const said = { refused, back: await sees("after the proxy came back") };
+    await page.unroute("**/api/v1/events*");
+    await page.route("**/api/v1/events*", async (it) => { await lock("before the stream was open"); await it.continue(); });
+    await page.goto(url);
+    said.late = await sees("before the stream was open");
+    await page.locator("main a", { hasText: "site" }).first().focus();
+    const at = () => page.evaluate(() => document.activeElement.getAttribute("href"));
+    said.before = await at();
+    await lock("while somebody goes by keys");
+    said.seen = await sees("while somebody goes by keys");
+    said.after = await at();
+    await page.context().clearCookies();
+    await lock("after the session");
+    await page.locator("#live", { hasText: "Signed out" }).waitFor();
+    said.ended = await page.locator("#live a").getAttribute("href");
+    return said;
+  },
   /// Somebody reads further up in a log when its deployment ends: whether it is the same log afterwards, which line they
   /// see before and after, how many lines it has of each name, and what the button says that leads down.
   async reads(page, where, go) {

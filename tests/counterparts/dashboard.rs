@@ -180,6 +180,19 @@ fn what_happens_shows_on_an_open_page_by_itself() {
     assert_eq!(bot.ends(), Some(0));
 }
 
+#[test]
+fn an_open_page_comes_back_misses_nothing_and_leaves_the_keyboard_where_it_was() {
+    let mut bot = Shipped::new();
+    bot.serve();
+    let person = Person { bot: &bot, shots: bot.shots("returns") };
+    person.plays(&["login"]);
+    let seen = person.plays(&["returns"]);
+    assert_eq!((&seen["refused"], &seen["back"], &seen["late"]), (&3.into(), &true.into(), &true.into()), "{seen}");
+    assert_eq!((&seen["seen"], &seen["before"]), (&true.into(), &seen["after"]), "{seen}");
+    assert_eq!((&seen["before"], &seen["ended"]), (&"/targets/site".into(), &"/login?next=%2F".into()), "{seen}");
+    assert_eq!(bot.ends(), Some(0));
+}
+
 /// Pushes a page whose script says much and waits for a file: the deployment's page, and its log.
 fn speaks(bot: &Shipped, title: &str) -> (String, String) {
     let _ = std::fs::remove_file(bot.path("go"));
