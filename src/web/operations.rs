@@ -256,7 +256,7 @@ fn events(shapes: &mut Shapes, offset: &Value) -> Operation {
         parameters: vec![
             query("from", offset.clone(), 0, "The offset to begin with; without it, what comes from now on."),
             query(STREAM, stream, vec!["bot"], "Only these streams, such as `deployment/ID`; as often as wanted."),
-            json!({ "name": "Last-Event-ID", "in": "header", "schema": id, "example": "4096", "description": last }),
+            json!({ "name": "Last-Event-ID", "in": "header", "schema": id, "example": "7", "description": last }),
         ],
         answers: vec![(
             200,

@@ -85,13 +85,17 @@ fn schemathesis_finds_nothing_that_is_not_as_the_description_says() {
     assert!(!bot.log().contains("panicked"), "{}", bot.log());
 
     // The one path that it left out, and whether it does find what is not so.
-    description["components"]["schemas"]["TargetView"]["properties"]["name"] = json!({ "type": "integer" });
+    for (shape, field) in [("TargetView", "name"), ("EventView", "text")] {
+        description["components"]["schemas"][shape]["properties"][field] = json!({ "type": "integer" });
+    }
     fs::write(bot.path("wrong.json"), description.to_string()).unwrap();
-    let only = |path| asks(&bot, "wrong.json", &["--phases", "coverage,fuzzing", "--include-path", path]);
+    let only = |path| asks(&bot, "wrong.json", &["--phases", "examples,fuzzing", "--include-path", path]);
     let (output, said) = only("/api/v1/openapi.json");
     assert!(output.status.success(), "{said}");
     let (output, said) = only("/api/v1/targets");
     assert!(output.status.code() == Some(1) && said.contains("is not of type \"integer\""), "{said}");
+    let (output, said) = only("/api/v1/events");
+    assert!(output.status.code() == Some(1) && said.contains("SSE event payload violates"), "{said}");
     assert_eq!(bot.ends(), Some(0));
 }
 
