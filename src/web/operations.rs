@@ -255,12 +255,17 @@ fn events(shapes: &mut Shapes, offset: &Value) -> Operation {
     Operation {
         parameters: vec![
             query("from", offset.clone(), 0, "The offset to begin with; without it, what comes from now on."),
-            query(STREAM, stream, vec!["bot"], "Only these streams, such as `deployment/ID`; as often as wanted."),
+            query(
+                STREAM,
+                stream,
+                vec!["bot"],
+                "Only these streams, such as `deployment/ID`; `bot` takes the role `read` in any case.",
+            ),
             json!({ "name": "Last-Event-ID", "in": "header", "schema": id, "example": "7", "description": last }),
         ],
         answers: vec![(
             200,
-            "Every record as it is written: its offset as `id`, and as `data` what `events` of a deployment has. An event of the type `gap` comes first where records that were asked for are there no more. The stream ends when the bot ends, and a line of comment comes every 15 s.",
+            "Every record as it is written: its offset as `id`, and as `data` what `events` of a deployment has. An event of the type `gap` comes first where records that were asked for are there no more. The stream ends with the bot, and with the token or session that it was opened with; a line of comment comes every 15 s.",
             json!({ "text/event-stream": { "schema": event } }),
         )],
         ..read("/events", "events", "What happens, as it happens (server-sent events).")
