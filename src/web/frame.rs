@@ -310,21 +310,22 @@ impl TargetSheet {
     /// The four figures, each with its value, the one of the period before, and what it is.
     fn figures(&self) -> Vec<(&'static str, String, String, &'static str)> {
         let said = DEFINITIONS.map(|(name, meaning)| (name, meaning));
-        let values = of_period(&self.trend.now).into_iter().zip(of_period(&self.trend.before));
+        let unit = |few: usize| format!("{few} in 30 days");
+        let plain = |few: usize| few.to_string();
+        let values = of_period(&self.trend.now, unit).into_iter().zip(of_period(&self.trend.before, plain));
         said.into_iter().zip(values).map(|((name, meaning), (now, before))| (name, now, before, meaning)).collect()
     }
 }
 
-/// A period's figures in the order in which they are explained.
-fn of_period(it: &Period) -> [String; 4] {
+/// A period's figures in the order in which they are explained; few deployments in these words.
+fn of_period(it: &Period, few: impl Fn(usize) -> String) -> [String; 4] {
     let time = |seconds: Option<i64>| match seconds {
         None => "–".to_owned(),
         Some(..1) => "under 1 s".to_owned(),
         Some(it) => took(&u64::try_from(it * 1000).unwrap_or(0)),
     };
     // Few are counted: a share of one is nothing that anybody can picture.
-    let often =
-        if it.per_day < 1.0 { format!("{} in 30 days", it.deployments) } else { format!("{:.1} a day", it.per_day) };
+    let often = if it.per_day < 1.0 { few(it.deployments) } else { format!("{:.1} a day", it.per_day) };
     let rate = it.change_failure_rate.map_or("–".to_owned(), |it| format!("{:.0} %", it * 100.0));
     [often, time(it.lead_time_s), rate, time(it.time_to_restore_s)]
 }

@@ -129,7 +129,7 @@ fn what_a_failure_left_there_is_told_until_something_succeeds() {
     assert_eq!((target["live"]["sha"].as_str(), target["left_by"]["sha"].as_str()), (Some(&*good), Some(&*bad)));
     let short = &bad[..7];
     assert!(read("/").contains(&format!("files of <code>{short}</code> may be there")));
-    assert!(read("/targets/site").contains("which did not become live, may be there since"));
+    assert!(read("/targets/site").contains("which did not become live, may be there ("));
     let status = blocking_program(env!("CARGO_BIN_EXE_landfall"))
         .args(["status", "--url", &bot.url(), "--token", token.trim()])
         .output()
