@@ -173,6 +173,8 @@ impl FromRequest for Reader {
         let attempt = Attempt::of(request, state);
         ready(match known(request, state) {
             Some(known) => Ok(Self(Some(known), attempt, state.board.end())),
+            // The link of a commit status leads here: who is signed in is known at the second try.
+            None if state.public_reads && is_led_here(request) => Err(bounce(request.uri()).into()),
             None if state.public_reads && has_no_credentials(request) => Ok(Self(None, attempt, state.board.end())),
             None => Err(turned_away(request)),
         })
@@ -229,6 +231,12 @@ pub(super) fn cookie_name(secure: bool) -> &'static str {
 pub(super) fn is_from_elsewhere(request: &HttpRequest) -> bool {
     let from = request.headers().get("Sec-Fetch-Site").and_then(|it| it.to_str().ok());
     matches!(from, Some("cross-site" | "same-site"))
+}
+
+/// Whether a person followed another site's link to a page.
+fn is_led_here(request: &HttpRequest) -> bool {
+    let mode = request.headers().get("Sec-Fetch-Mode").and_then(|it| it.to_str().ok());
+    is_from_elsewhere(request) && mode == Some("navigate") && !request.path().starts_with("/api/")
 }
 
 fn state(request: &HttpRequest) -> &WebState {

@@ -29,28 +29,28 @@ pub(super) async fn away(state: Data<WebState>, request: HttpRequest) -> Result<
     let query = Fields::parse(request.query_string().as_bytes());
     let trip = Trip::begin(local(query.get("next").unwrap_or("/")));
     let there = see_other(&admissions.address(&trip.state(), &trip.verifier()));
-    Ok(keeping(there, &cookie(state.secure, &trip.cookie(), WITHIN)))
+    // Another window of this browser may be on its way, too.
+    let others = under_way(&request, &state);
+    Ok(keeping(there, &ways(state.secure, std::iter::once(&trip).chain(&others))))
 }
 
-/// `GET /login/github`: back from there. Whatever comes of it, this way is over.
+/// `GET /login/github`: back from there. Whatever comes of it, this way is over, and no other one is.
 pub(super) async fn back(state: Data<WebState>, request: HttpRequest) -> Result<HttpResponse, Sorry> {
     let admissions = offered(&state)?;
     let query = Fields::parse(request.query_string().as_bytes());
     let Some(named) = query.get("state") else { return Ok(see_other("/login")) };
     let (now, address) = (state.clock.now(), whose(&request, &state));
     must_wait(&state, address, now)?;
-    let trip = cookie_of(&request, name(state.secure)).and_then(Trip::kept).filter(|trip| trip.is_of(named));
-    let Some(trip) = trip.filter(|trip| state.tokens.way().spend(&trip.state())) else {
-        state.tokens.way().count_wrong(address, now);
+    let (mine, others): (Vec<Trip>, Vec<Trip>) =
+        under_way(&request, &state).into_iter().partition(|trip| trip.is_of(named));
+    let Some(trip) = mine.into_iter().next().filter(|trip| state.tokens.way().spend(&trip.state())) else {
+        // That is no guess, for nobody guesses a state, and any page can send any browser here.
         Attempt::of(&request, &state).denied("sign-in", None, "somebody came back from GitHub who was not sent there");
-        return over(
-            &state,
-            "/",
-            StatusCode::UNAUTHORIZED,
-            "that sign-in is over, or began in another browser: begin again",
-        );
+        let said = "that sign-in is over, or began in another browser: begin again";
+        return form_again("/", StatusCode::UNAUTHORIZED, said);
     };
-    let next = local(&trip.next);
+    let (next, left) = (local(&trip.next), ways(state.secure, &others));
+    let over = |status, said: &str| Ok(keeping(form_again(next, status, said)?, &left));
     let Some(code) = query.get("code") else {
         let said = match query.get("error") {
             Some("access_denied") => "GitHub was not allowed to say who you are".to_owned(),
@@ -61,7 +61,7 @@ pub(super) async fn back(state: Data<WebState>, request: HttpRequest) -> Result<
                 "GitHub sent you back without a word on who you are: an administrator finds why in the log".to_owned()
             }
         };
-        return over(&state, next, StatusCode::UNAUTHORIZED, &said);
+        return over(StatusCode::UNAUTHORIZED, &said);
     };
     match admissions.admit(code, &trip.verifier()).await {
         Ok(grant) => {
@@ -69,14 +69,14 @@ pub(super) async fn back(state: Data<WebState>, request: HttpRequest) -> Result<
             welcome(&state, &grant).await;
             let seconds = u32::try_from(LIVES_BY_GITHUB.as_secs()).unwrap_or(0);
             let on = keeping(page(&BouncePage { to: next })?, &session_cookie(state.secure, &session, seconds));
-            Ok(keeping(on, &cookie(state.secure, "", 0)))
+            Ok(keeping(on, &left))
         }
         Err(why) => {
             if why == NotAdmitted::Stale {
                 state.tokens.way().count_wrong(address, now);
             }
             let (status, said) = told(&why, &Attempt::of(&request, &state));
-            over(&state, next, status, &said)
+            over(status, &said)
         }
     }
 }
@@ -123,10 +123,21 @@ fn offered(state: &WebState) -> Result<&Admissions, Refusal> {
 }
 
 /// The form again, with what became of this way.
-fn over(state: &WebState, next: &str, status: StatusCode, wrong: &str) -> Result<HttpResponse, Sorry> {
+fn form_again(next: &str, status: StatusCode, wrong: &str) -> Result<HttpResponse, Sorry> {
     let mut response = page(&LoginPage { next, github: true, wrong: Some(wrong) })?;
     *response.status_mut() = status;
-    Ok(keeping(response, &cookie(state.secure, "", 0)))
+    Ok(response)
+}
+
+/// The ways that this browser has begun.
+fn under_way(request: &HttpRequest, state: &WebState) -> Vec<Trip> {
+    cookie_of(request, name(state.secure)).map(Trip::all_kept).unwrap_or_default()
+}
+
+/// What the browser keeps of the ways that are not over.
+fn ways<'a>(secure: bool, trips: impl IntoIterator<Item = &'a Trip>) -> String {
+    let kept = Trip::cookies(trips);
+    cookie(secure, &kept, if kept.is_empty() { 0 } else { WITHIN })
 }
 
 fn keeping(mut response: HttpResponse, cookie: &str) -> HttpResponse {

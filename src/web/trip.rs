@@ -8,6 +8,10 @@ use super::sessions::fresh;
 
 /// What is said of a way that is longer than any of ours.
 const LONGEST_NEXT: usize = 1000;
+/// What all ways of a browser may take in its cookie, of which browsers keep 4096 bytes.
+const LONGEST_COOKIE: usize = 3800;
+/// Stands between two ways.
+const BETWEEN: char = '~';
 
 /// From one click to the page that was wanted.
 pub(super) struct Trip {
@@ -23,14 +27,34 @@ impl Trip {
         Self { secret: fresh(), next: next.to_owned() }
     }
 
-    /// What the browser keeps.
-    pub(super) fn cookie(&self) -> String {
+    /// What the browser keeps of several, the newest first: as many as fit.
+    pub(super) fn cookies<'a>(trips: impl IntoIterator<Item = &'a Self>) -> String {
+        let mut kept = String::new();
+        for trip in trips {
+            let cookie = trip.cookie();
+            if !kept.is_empty() {
+                if kept.len() + cookie.len() > LONGEST_COOKIE {
+                    break;
+                }
+                kept.push(BETWEEN);
+            }
+            kept += &cookie;
+        }
+        kept
+    }
+
+    /// Those that a browser has kept, one for each of its windows that went away.
+    pub(super) fn all_kept(cookie: &str) -> Vec<Self> {
+        cookie.split(BETWEEN).filter_map(Self::kept).collect()
+    }
+
+    fn cookie(&self) -> String {
         let next: String = form_urlencoded::byte_serialize(self.next.as_bytes()).collect();
         format!("{}.{next}", self.secret)
     }
 
-    /// The one that a browser has kept; nothing where that is none of ours.
-    pub(super) fn kept(cookie: &str) -> Option<Self> {
+    /// The one that this is of; nothing where it is none of ours.
+    fn kept(cookie: &str) -> Option<Self> {
         let (secret, next) = cookie.split_once('.')?;
         let is_ours = secret.len() == 64 && secret.bytes().all(|it| it.is_ascii_hexdigit());
         let next = form_urlencoded::parse(format!("next={next}").as_bytes()).next()?.1.into_owned();
@@ -66,6 +90,12 @@ mod tests {
         assert!(!trip.cookie().contains([';', ',', ' ', '"']) && !trip.cookie().contains(&trip.state()));
         assert_ne!(trip.state(), trip.verifier());
         assert_eq!(Trip::begin(&format!("/{}", "x".repeat(2000))).next, "/");
+        let (one, two) = (Trip::begin("/~a"), Trip::begin("/b"));
+        let both = Trip::all_kept(&Trip::cookies([&two, &one]));
+        assert_eq!(both.iter().map(|it| it.next.as_str()).collect::<Vec<_>>(), ["/b", "/~a"]);
+        let long = [(); 20].map(|()| Trip::begin(&format!("/{}", "ü".repeat(400))));
+        let cookie = Trip::cookies(&long);
+        assert!(cookie.len() <= LONGEST_COOKIE && !Trip::all_kept(&cookie).is_empty());
     }
 
     #[test]

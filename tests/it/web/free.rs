@@ -103,6 +103,23 @@ async fn a_stream_ends_with_the_token_that_it_was_opened_with() {
 }
 
 #[actix_web::test]
+async fn who_follows_a_link_at_github_is_known_where_reading_is_free() {
+    let world = World::seeded(public()).await;
+    let failed = path_of(&world, "failed").await;
+    let led = |mode| {
+        let from = TestRequest::get().uri(&failed).insert_header(("Sec-Fetch-Site", "cross-site"));
+        from.insert_header(("Sec-Fetch-Mode", mode))
+    };
+    let said = world.send(led("navigate")).await;
+    assert!(said.status == 200 && said.body.contains(&format!("url={failed}")), "it asks for itself: {}", said.body);
+    // What another site only fetches, such as a picture, is no page.
+    assert!(world.send(led("no-cors")).await.body.contains("Sign in"));
+    let again = TestRequest::get().uri(&failed).insert_header(("Sec-Fetch-Site", "same-origin"));
+    let said = world.send(again.insert_header(("Sec-Fetch-Mode", "navigate"))).await;
+    assert!(said.body.contains("Sign in") && !said.body.contains("http-equiv"), "once: {}", said.body);
+}
+
+#[actix_web::test]
 async fn nobody_is_led_to_another_site() {
     let world = World::seeded(Setup::default()).await;
     for path in ["//evil.example/login", "//evil.example/"] {

@@ -202,7 +202,7 @@ async fn a_code_that_this_browser_did_not_ask_for_opens_nothing() {
     assert_eq!(hers.open(&format!("/login/github?code={code}")).await.status, 303, "to the form");
     let kept = hers.cookies.clone();
     assert_eq!(hers.open(&format!("/login/github?code={code}&state=guess")).await.status, 401);
-    assert!(hers.cookies.is_empty(), "a way that went wrong is over");
+    assert_eq!(hers.cookies, kept, "her own way goes on");
     // Once it is right, and never again: neither with the browser's cookies of then, nor with a new way.
     hers.cookies = kept.clone();
     assert_eq!(hers.open(&back).await.status, 200);
@@ -217,11 +217,33 @@ async fn a_code_that_this_browser_did_not_ask_for_opens_nothing() {
 #[actix_web::test]
 async fn whoever_guesses_codes_has_to_wait() {
     let scene = Scene::new(rules(), Setup::default());
-    for _ in 0..10 {
+    // Any page can send a browser here with a state that is none: that keeps nobody out.
+    for _ in 0..20 {
         assert_eq!(scene.browser().open("/login/github?code=x&state=y").await.status, 401);
+    }
+    scene.github.at_the_browser(Some("ada"));
+    for _ in 0..10 {
+        let mut guesser = scene.browser();
+        let back = guesser.sent_to_github("/").await;
+        let state = back.split_once("state=").unwrap().1.to_owned();
+        assert_eq!(guesser.open(&format!("/login/github?code=guess&state={state}")).await.status, 401);
     }
     let said = scene.browser().open("/login/github?code=x&state=y").await;
     assert_eq!((said.status, said.header("retry-after")), (429, "61"));
+}
+
+#[actix_web::test]
+async fn two_windows_of_a_browser_go_to_github_and_both_come_back() {
+    let scene = Scene::new(rules(), Setup::default());
+    scene.github.at_the_browser(Some("ada"));
+    let mut hers = scene.browser();
+    let first = hers.sent_to_github("/deployments").await;
+    let second = hers.sent_to_github("/deliveries").await;
+    for (back, page) in [(first, "/deployments"), (second, "/deliveries")] {
+        let said = hers.open(&back).await;
+        assert!(said.status == 200 && said.body.contains(page), "{}", said.body);
+    }
+    assert!(!hers.cookies.keys().any(|name| name.contains("github")), "all ways are over: {:?}", hers.cookies);
 }
 
 #[actix_web::test]
