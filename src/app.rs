@@ -3,12 +3,11 @@
 //! Order of the end (`SIGTERM`): the door stops taking deliveries; no new step begins and running ones get their grace;
 //! reports flush; the ledger closes. A ledger that closes itself (a storage error) ends the program with 3.
 
+mod crew;
 mod desk;
 mod door;
 
-use std::fmt::Display;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +45,7 @@ use crate::upkeep::{self, Rules, Upkeep};
 use crate::web::WebState;
 use crate::web::access::Tokens;
 
+use crew::{Crew, Fall};
 use desk::Desk;
 use door::{Door, UNREAD};
 
@@ -116,6 +116,8 @@ pub enum AppError {
         part: &'static str,
         /// Why.
         why: String,
+        /// What a person can do, where that is known.
+        help: Option<String>,
     },
 }
 
@@ -126,8 +128,9 @@ impl AppError {
             Self::Ledger(error) => error.failure().help,
             Self::Listen { .. } => Some("end what listens there, or choose another `server.listen`".into()),
             Self::Need(failure) => failure.help.clone(),
-            Self::Fallen { .. } => {
-                Some("start it again: it goes on from the ledger, or says what is wrong with it".into())
+            Self::Fallen { help, .. } => {
+                let again = || "start it again: it goes on from the ledger, or says what is wrong with it".into();
+                Some(help.clone().unwrap_or_else(again))
             }
         }
     }
@@ -150,7 +153,7 @@ pub struct App {
     /// Carries out what people ask for in words.
     commands: Commands,
     stop: CancellationToken,
-    fallen: watch::Receiver<Option<(&'static str, String)>>,
+    fallen: watch::Receiver<Option<Fall>>,
     server: ServerHandle,
     tasks: Vec<JoinHandle<Result<(), LedgerError>>>,
     /// What tells GitHub, and one for each place in chat: none waits for another.
@@ -249,8 +252,8 @@ impl App {
             biased;
             why = self.ledger.closed() => LedgerError::Closed { why }.into(),
             Ok(fallen) = fallen.wait_for(Option::is_some) => {
-                let (part, why) = fallen.clone().unwrap_or_default();
-                AppError::Fallen { part, why }
+                let Fall { part, why, help } = fallen.clone().unwrap_or_default();
+                AppError::Fallen { part, why, help }
             }
         }
     }
@@ -282,35 +285,6 @@ impl App {
         }
         self.ledger.close().await;
         result
-    }
-}
-
-/// Who is at work until the bot is told to end.
-struct Crew {
-    stop: CancellationToken,
-    fall: watch::Sender<Option<(&'static str, String)>>,
-}
-
-impl Crew {
-    /// Sets a part to work. One that ends before its time is told of: pushes would be taken, and nothing done for them.
-    fn begin<E: Display + Send + 'static>(
-        &self,
-        part: &'static str,
-        work: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) -> JoinHandle<Result<(), E>> {
-        let (stop, fall) = (self.stop.clone(), self.fall.clone());
-        tokio::spawn(async move {
-            let ended = AssertUnwindSafe(work).catch_unwind().await;
-            let why = match &ended {
-                Ok(Ok(())) => "it had nothing more to do".to_owned(),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it panicked, which is a bug of ours".to_owned(),
-            };
-            if !stop.is_cancelled() {
-                fall.send_if_modified(|first| first.is_none() && first.replace((part, why)).is_none());
-            }
-            ended.unwrap_or_else(|panic| resume_unwind(panic))
-        })
     }
 }
 
@@ -435,35 +409,4 @@ fn place(chat: &Chat, config: &Config, sources: &Sources, clock: &Clock) -> Sink
 fn unusable(dir: &Path, error: &std::io::Error) -> Failure {
     let message = format!("cannot use `{}`: {}", dir.display(), plainly(error));
     Failure::setup("app/directory", message).help("make it writable for the bot's user")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is told of parts that end so, before the bot is told to end or after.
-    async fn told(is_ending: bool, work: impl Future<Output = Result<(), String>> + Send + 'static) -> Option<String> {
-        let (fall, fallen) = watch::channel(None);
-        let crew = Crew { stop: CancellationToken::new(), fall };
-        if is_ending {
-            crew.stop.cancel();
-        }
-        // How it went is what is told.
-        let _ = crew.begin("a part", work).await;
-        fallen.borrow().as_ref().map(|(part, why)| format!("{part}: {why}"))
-    }
-
-    #[tokio::test]
-    async fn a_part_that_ends_before_its_time_is_told_of_and_at_the_end_none_is() {
-        for is_ending in [false, true] {
-            let cases = [
-                (told(is_ending, async { Ok(()) }).await, "it had nothing more to do"),
-                (told(is_ending, async { Err("no log".into()) }).await, "no log"),
-                (told(is_ending, async { panic!("boom") }).await, "it panicked, which is a bug of ours"),
-            ];
-            for (found, why) in cases {
-                assert_eq!(found, (!is_ending).then(|| format!("a part: {why}")));
-            }
-        }
-    }
 }

@@ -69,8 +69,12 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct RevokeArgs {
     /// Which
-    #[arg(value_name = "NAME")]
-    name: TokenName,
+    #[arg(value_name = "NAME", required_unless_present = "github")]
+    name: Option<TokenName>,
+
+    /// Sign out somebody who came with GitHub instead; by what `[login]` says they may come back
+    #[arg(long, value_name = "LOGIN", conflicts_with_all = ["name", "sessions"])]
+    github: Option<String>,
 
     /// Only sign out the browsers that were signed in with it: the token itself works on
     #[arg(long)]
@@ -92,6 +96,18 @@ struct Made {
 #[derive(Deserialize)]
 struct Tokens {
     tokens: Vec<Token>,
+    #[serde(default)]
+    guests: Vec<Guest>,
+}
+
+/// Somebody who is signed in with GitHub.
+#[derive(Deserialize)]
+struct Guest {
+    actor: String,
+    role: String,
+    targets: Vec<String>,
+    since: Timestamp,
+    sessions: usize,
 }
 
 #[derive(Deserialize)]
@@ -135,24 +151,43 @@ fn list(args: &ListArgs, environment: &Environment) -> Outcome {
     if args.json {
         say_json(&answer);
     } else {
-        let Tokens { tokens } = understood(answer)?;
-        say(&table_of(&tokens, Clock::system().now()));
+        let (Tokens { tokens, guests }, now) = (understood(answer)?, Clock::system().now());
+        say(&table_of(&tokens, now));
+        if !guests.is_empty() {
+            say(&format!("\n{}", table_of_guests(&guests, now)));
+        }
     }
     Ok(Exit::Done)
 }
 
 fn revoke(args: &RevokeArgs, environment: &Environment) -> Outcome {
-    let RevokeArgs { name, sessions, json, server } = args;
+    let RevokeArgs { name, github, sessions, json, server } = args;
     let rest = if *sessions { "/sessions" } else { "" };
-    let answer: Value = server.find(environment)?.delete(&format!("/api/v1/tokens/{name}{rest}"))?;
-    if *json {
-        say_json(&answer);
-    } else if *sessions {
-        say(&format!("{} signed out\n", answer["sessions"]));
-    } else {
-        say(&format!("`{name}` works no more\n"));
+    let path = match (name, github) {
+        (Some(name), _) => format!("tokens/{name}{rest}"),
+        (None, login) => format!("guests/{}", login.as_deref().unwrap_or_default()),
+    };
+    let answer: Value = server.find(environment)?.delete(&format!("/api/v1/{path}"))?;
+    match name {
+        _ if *json => say_json(&answer),
+        Some(name) if !*sessions => say(&format!("`{name}` works no more\n")),
+        Some(_) | None => say(&format!("{} signed out\n", answer["sessions"])),
     }
     Ok(Exit::Done)
+}
+
+fn table_of_guests(guests: &[Guest], now: Timestamp) -> String {
+    let line = |it: &Guest| {
+        let targets = if it.targets.is_empty() { "all".into() } else { it.targets.join(", ") };
+        vec![
+            Cell::new(&it.actor),
+            Cell::new(&it.role),
+            Cell::new(targets),
+            Cell::new(ago(it.since, now)),
+            Cell::new(it.sessions.to_string()),
+        ]
+    };
+    table(&["SIGNED IN", "ROLE", "TARGETS", "SINCE", "BROWSERS"], &guests.iter().map(line).collect::<Vec<_>>())
 }
 
 fn table_of(tokens: &[Token], now: Timestamp) -> String {

@@ -167,6 +167,8 @@ impl LedgerError {
             Self::Storage { .. } => {
                 Failure::setup("ledger/storage", message).help("check the disk and the rights of `data_dir`")
             }
+            Self::Index(sled::Error::Io(_)) => Failure::setup("ledger/index", message)
+                .help("look at the disk of `data_dir`, then start the program again"),
             Self::Index(_) | Self::AlteredIndex { .. } | Self::Entry { .. } => Failure::setup("ledger/index", message)
                 .help("stop the program and delete `ledger/index`; it is made again from the log"),
         }

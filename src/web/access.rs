@@ -1,5 +1,6 @@
 //! Who is let in: the token that the first start writes, those that people make, and sessions. Secrets are digests here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -16,7 +17,7 @@ use thiserror::Error;
 
 use super::keyring::{self, Keyring, Token, write_private};
 use super::sessions::{Guest, Holder, Way, csrf, fresh};
-use crate::domain::{Failure, Grant, Pattern, Role, TokenName};
+use crate::domain::{Failure, Grant, Pattern, Role, TokenName, on_github};
 
 /// What the token's file is called.
 const FILE: &str = "token";
@@ -76,6 +77,30 @@ pub(super) struct NewToken {
     pub(super) role: Role,
     pub(super) targets: Vec<Pattern>,
     pub(super) until: Option<Timestamp>,
+}
+
+/// Somebody who is signed in with GitHub.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Guest")]
+pub(super) struct GuestView {
+    /// Who, as the audit trail has it: `ada on GitHub`.
+    actor: String,
+    /// How far they may go.
+    role: Role,
+    /// The targets that they are held to; none means all.
+    targets: Vec<String>,
+    /// When they signed in first, of the browsers that still are.
+    since: Timestamp,
+    /// In how many browsers.
+    sessions: usize,
+}
+
+impl GuestView {
+    /// Of nobody's browsers yet.
+    fn of(guest: &Guest, since: Timestamp) -> Self {
+        let targets = guest.targets.iter().map(|it| it.as_str().to_owned()).collect();
+        Self { actor: guest.actor.clone(), role: guest.role, targets, since, sessions: 0 }
+    }
 }
 
 /// A token as people see it.
@@ -276,6 +301,22 @@ impl Tokens {
     /// Ends a session.
     pub(super) fn sign_out(&self, name: &str) {
         self.ring().sessions.end(name);
+    }
+
+    /// Who is signed in with GitHub.
+    pub(super) fn guests(&self, now: Timestamp) -> Vec<GuestView> {
+        let ring = self.ring();
+        let mut found: BTreeMap<&str, GuestView> = BTreeMap::new();
+        for (guest, since) in ring.sessions.guests(now) {
+            let view = found.entry(&guest.actor).or_insert_with(|| GuestView::of(guest, since));
+            view.sessions += 1;
+        }
+        found.into_values().collect()
+    }
+
+    /// Ends all sessions of somebody whom GitHub spoke for, and says how many there were.
+    pub(super) fn sign_out_guest(&self, login: &str) -> usize {
+        self.ring().sessions.end_guest(&on_github(login))
     }
 
     /// Ends all sessions of a token, and says how many there were.

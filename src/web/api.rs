@@ -191,7 +191,7 @@ pub(super) async fn wrong_method(_: Reader, request: HttpRequest) -> Answer {
     let only = match request.path().trim_start_matches("/api/v1").split('/').nth(1) {
         Some("requests" | "upkeep") => "POST",
         Some("tokens") if request.path().ends_with("/tokens") => "GET, POST",
-        Some("tokens") => "DELETE",
+        Some("tokens" | "guests") => "DELETE",
         Some(_) | None => "GET",
     };
     let why = format!("`{}` takes {only}, not {}", request.path(), request.method());

@@ -109,6 +109,7 @@ pub fn routes(cfg: &mut ServiceConfig, state: web::Data<WebState>) {
                 )
                 .service(only(web::delete().to(tokens::revoke), "/tokens/{name}"))
                 .service(only(web::delete().to(tokens::sign_out), "/tokens/{name}/sessions"))
+                .service(only(web::delete().to(tokens::sign_out_guest), "/guests/{login}"))
                 .service(only(web::post().to(requests::request), "/requests"))
                 .service(only(web::post().to(api::upkeep), "/upkeep"))
                 .default_service(web::to(api::unknown)),

@@ -7,7 +7,7 @@ use super::openapi::{Body, Link, Operation, Shapes, Takes};
 use super::parameters::STREAM;
 use super::requests::{AskedView, Asking, KEY_HEADER};
 use super::stream::{GapView, LONGEST_ID};
-use super::tokens::{MadeView, RevokedView, SignedOutView, TokensPage, Wanted};
+use super::tokens::{GuestOutView, LOGIN, MadeView, RevokedView, SignedOutView, TokensPage, Wanted};
 use crate::asking::UpkeepReport;
 use crate::board::{
     AuditPage, AuditQuery, DeliveriesPage, DeliveriesQuery, DeliveryDetail, DeploymentDetail, DeploymentsPage,
@@ -330,12 +330,18 @@ fn writes(shapes: &mut Shapes) -> Vec<Operation> {
 /// Who is let in.
 fn keys(shapes: &mut Shapes) -> Vec<Operation> {
     let name = in_path("name", shapes.taken::<TokenName>(), "ci", "A token, by its name.");
+    let login = json!({ "type": "string", "pattern": LOGIN });
+    let login = in_path("login", login, "ada", "Somebody's login at GitHub.");
     let unknown = (404, "there is no token of this name");
     let wanted = json!({ "name": "ci", "role": "deploy", "targets": ["shop-*"] });
     vec![
         Operation {
             takes: Takes::Role("admin"),
-            answers: vec![(200, "All tokens, without their secrets.", as_json(shapes.given::<TokensPage>()))],
+            answers: vec![(
+                200,
+                "All tokens, without their secrets, and who is signed in with GitHub.",
+                as_json(shapes.given::<TokensPage>()),
+            )],
             ..read("/tokens", "tokens", "Who is let in.")
         },
         Operation {
@@ -377,6 +383,16 @@ fn keys(shapes: &mut Shapes) -> Vec<Operation> {
             )],
             refusals: vec![unknown],
             ..write("delete", "/tokens/{name}/sessions", "signOut", "Signs out every browser that came with a token.")
+        },
+        Operation {
+            parameters: vec![login],
+            answers: vec![(
+                200,
+                "Their browsers are signed out, if there were any. By what `[login]` says they may come back.",
+                as_json(shapes.given::<GuestOutView>()),
+            )],
+            refusals: vec![],
+            ..write("delete", "/guests/{login}", "signOutGuest", "Signs out somebody who came with GitHub.")
         },
     ]
 }

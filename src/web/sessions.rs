@@ -126,6 +126,19 @@ impl Sessions {
         self.0.iter().find(|session| session.name == name && !session.is_over(now)).map(Session::holder)
     }
 
+    /// Those that GitHub opened and that are not over: whom each is of, and since when.
+    pub(super) fn guests(&self, now: Timestamp) -> impl Iterator<Item = (&Guest, Timestamp)> {
+        let open = self.0.iter().filter(move |session| !session.is_over(now));
+        open.filter_map(|session| Some((session.guest.as_ref()?, session.since)))
+    }
+
+    /// Ends those that GitHub opened for somebody, and says how many.
+    pub(super) fn end_guest(&mut self, actor: &str) -> usize {
+        let before = self.0.len();
+        self.0.retain(|session| session.guest.as_ref().is_none_or(|guest| guest.actor != actor));
+        before - self.0.len()
+    }
+
     /// Ends those that GitHub opened by other rules than these, or all of them where there are none.
     pub(super) fn end_guests_but(&mut self, rules: Option<&str>) {
         self.0.retain(|session| session.guest.as_ref().is_none_or(|guest| Some(guest.rules.as_str()) == rules));

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::WebState;
-use super::access::{NewToken, TokenError, TokenView, Tokens};
+use super::access::{GuestView, NewToken, TokenError, TokenView, Tokens};
 use super::bodies::{self, Taken};
 use super::door::{Reader, Writer};
 use super::parameters::Bare;
 use super::respond::{Problem, Refusal, json};
-use crate::domain::{Act, Pattern, Role, TokenName};
+use crate::domain::{Act, Pattern, Role, TokenName, on_github};
 
 type Answer = Result<HttpResponse, Problem>;
 
@@ -26,7 +26,7 @@ const EXAMPLE: &str = r#"send `{"name":"ci","role":"deploy","targets":["shop-*"]
 /// `GET /api/v1/tokens`.
 pub(super) async fn list(reader: Reader, _: Bare, state: Data<WebState>) -> Answer {
     reader.reaches(Role::Admin)?;
-    Ok(json(StatusCode::OK, &TokensPage { tokens: state.tokens.list(state.clock.now()) }))
+    Ok(json(StatusCode::OK, &TokensPage::of(&state)))
 }
 
 /// A token that somebody wants.
@@ -59,6 +59,24 @@ fn only_deploy_is_held() -> Value {
 pub(super) struct TokensPage {
     /// The tokens, that of the file first.
     tokens: Vec<TokenView>,
+    /// Who is signed in with GitHub.
+    guests: Vec<GuestView>,
+}
+
+impl TokensPage {
+    fn of(state: &WebState) -> Self {
+        let now = state.clock.now();
+        Self { tokens: state.tokens.list(now), guests: state.tokens.guests(now) }
+    }
+}
+
+/// Somebody who was signed in with GitHub, and is not any more.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GuestOutView {
+    /// Their login at GitHub.
+    login: String,
+    /// How many browsers there were.
+    sessions: usize,
 }
 
 /// A token that was made.
@@ -134,6 +152,39 @@ pub(super) async fn sign_out(
     let act = Act::SignedOut { whose: token.to_string() };
     state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
     Ok(json(StatusCode::OK, &SignedOutView { name: token, sessions: ended }))
+}
+
+/// What a login at GitHub consists of; the underscore is for managed users of enterprises.
+pub(super) const LOGIN: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+/// `DELETE /api/v1/guests/{login}`: whoever signed in with GitHub is signed out. By what `[login]` says, they may come back.
+pub(super) async fn sign_out_guest(
+    writer: Writer,
+    _: Bare,
+    state: Data<WebState>,
+    request: HttpRequest,
+    login: Path<String>,
+) -> Answer {
+    let actor = writer.proven_by_header(&request)?.with(Role::Admin)?;
+    let login = login.into_inner();
+    let is_one =
+        (1..=64).contains(&login.len()) && login.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it));
+    if !is_one {
+        let text = "the login at GitHub is not 1 to 64 letters, digits, `-` and `_`";
+        return Err(Refusal::new(400, text).help("`landfall token list` shows who is signed in").into());
+    }
+    let which = login.clone();
+    let sessions = at_rest(&state, move |tokens| {
+        let ended = tokens.sign_out_guest(&which);
+        tokens.write_down().map_err(TokenError::File)?;
+        Ok(ended)
+    })
+    .await?;
+    if sessions > 0 {
+        let act = Act::SignedOut { whose: on_github(&login) };
+        state.asks.administered(&actor, act).await.map_err(Refusal::from)?;
+    }
+    Ok(json(StatusCode::OK, &GuestOutView { login, sessions }))
 }
 
 /// Changes what is kept of tokens, on a thread that may wait for the disk.

@@ -119,9 +119,9 @@ fn init_asks_what_it_has_to_know_and_says_what_is_next() {
     let bot = bot();
     let terminal = Terminal::open(&bot, "100");
     terminal.types("./landfall init new; echo code=$?");
-    terminal.shows("Which repository at GitHub?");
+    terminal.shows("Which repository: OWNER/NAME at GitHub, or the path of a bare one on this machine?");
     terminal.types("shop");
-    terminal.shows("shop");
+    terminal.shows("a repository of your own is named by its path");
     terminal.types("acme/shop");
     terminal.shows("Which branch goes live?");
     terminal.types("live");

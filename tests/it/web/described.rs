@@ -117,6 +117,7 @@ async fn every_path_answers_as_it_is_described() {
     assert_eq!(send(Method::DELETE, "/api/v1/tokens/ci/sessions", "").await, 200);
     assert_eq!(send(Method::DELETE, "/api/v1/tokens/ci", "").await, 200);
     assert_eq!(send(Method::DELETE, "/api/v1/tokens/ci", "").await, 404);
+    assert_eq!(send(Method::DELETE, "/api/v1/guests/ada", "").await, 200);
     assert_eq!(send(Method::POST, "/api/v1/upkeep", r#"{"dry_run":false}"#).await, 200);
     let pause = r#"{"key":"1","what":{"ask":"pause"}}"#;
     assert_eq!(send(Method::POST, "/api/v1/requests", pause).await, 202);

@@ -11,6 +11,7 @@ use landfall::clients::Clock;
 use landfall::clients::github::GitHubClients;
 use landfall::config::{Login, SecretRef};
 use landfall::domain::{Admission, Role, login_in};
+use serde_json::json;
 
 use super::Said;
 use super::seed::{Setup, World};
@@ -297,4 +298,26 @@ async fn a_restart_keeps_sessions_and_other_rules_end_them() {
     for path in ["/login/start", "/login/github?code=x&state=y"] {
         assert_eq!(scene.world.send(TestRequest::get().uri(path)).await.status, 404, "{path}");
     }
+}
+
+#[actix_web::test]
+async fn who_came_with_github_is_seen_and_can_be_signed_out() {
+    let scene = Scene::new(rules(), Setup::default());
+    let (mut hers, said) = scene.sign_in("ada").await;
+    assert_eq!((said.status, hers.name().await.is_some()), (200, true));
+    let page = scene.world.get("/api/v1/tokens").await.json();
+    let guest = &page["guests"][0];
+    assert_eq!((&guest["actor"], &guest["sessions"]), (&json!("ada on GitHub"), &json!(1)), "{page}");
+    let end = |login: &str| {
+        let path = format!("/api/v1/guests/{login}");
+        let request = scene.world.bearing(TestRequest::delete().uri(&path));
+        async { scene.world.send(request).await }
+    };
+    assert_eq!(end("ben").await.json(), json!({ "login": "ben", "sessions": 0 }));
+    assert_eq!(end("ada%20on").await.status, 400);
+    assert_eq!(end("ada").await.json(), json!({ "login": "ada", "sessions": 1 }));
+    assert_eq!(hers.name().await, None, "at once");
+    assert_eq!(scene.world.get("/api/v1/tokens").await.json()["guests"], json!([]));
+    let audit = scene.world.get("/api/v1/audit").await.json();
+    assert_eq!(audit["entries"][0]["text"], "signed out all browsers of `ada on GitHub`", "{audit}");
 }

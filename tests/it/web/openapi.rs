@@ -20,7 +20,10 @@ fn described(description: &Value) -> BTreeMap<&str, BTreeSet<String>> {
 
 /// A path with something in the place of its names.
 fn filled(path: &str) -> String {
-    path.replace("{id}", "01KDYAMXQ81C7GGHJD5E15E0PZ").replace("{sha}", "77777777").replace("{name}", "ci")
+    path.replace("{id}", "01KDYAMXQ81C7GGHJD5E15E0PZ")
+        .replace("{sha}", "77777777")
+        .replace("{name}", "ci")
+        .replace("{login}", "ada")
 }
 
 #[actix_web::test]
