@@ -385,6 +385,12 @@ impl DeploymentSheet {
         told.filter(move |(it, next)| next.is_none_or(|next| tells_more(it, next))).map(|(it, _)| it)
     }
 
+    /// How far a stage is; the one that is waited in says so.
+    fn stage_word(&self, stage: &Stage) -> &'static str {
+        let word = word(&stage.status);
+        if word == "running" && self.it.summary.state == "held" { "held" } else { word }
+    }
+
     /// Whether the stage is shown with its length.
     fn stage_time(stage: &Stage) -> Option<String> {
         stage.took_ms.as_ref().map(took)

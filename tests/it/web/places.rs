@@ -384,3 +384,16 @@ async fn the_figures_of_a_target_are_those_of_its_deployments() {
     }
     assert!(world.get("/targets/docs").await.body.contains("<strong>–</strong>"), "nothing to judge yet");
 }
+
+#[actix_web::test]
+async fn a_rollback_that_never_began_takes_nothing_back() {
+    let world = World::new(Setup::default());
+    for hex in ["a1", "a2"] {
+        let id = world.push(hex, "acme/shop", "main", "Show the price").await;
+        world.succeed(id).await;
+    }
+    let vain = world.wish_back("a1").await;
+    world.refuse(vain).await;
+    let now = world.get("/api/v1/targets/shop-production/figures").await.json()["now"].clone();
+    assert_eq!((&now["deployments"], &now["failures"]), (&json!(2), &json!(0)), "{now}");
+}

@@ -275,6 +275,13 @@ impl World {
 
     /// The deployment of a commit brought back, by mia.
     pub(crate) async fn roll_back(&self, to: &str) -> DeploymentId {
+        let id = self.wish_back(to).await;
+        self.succeed(id).await;
+        id
+    }
+
+    /// The same, which has not begun.
+    pub(crate) async fn wish_back(&self, to: &str) -> DeploymentId {
         let filter = Filter { sha: Some(sha(to).to_string()), limit: 1, ..Filter::default() };
         let good = self.ledger.deployments(&filter).unwrap().remove(0);
         let (actor, key) = (Some("mia".to_owned()), Some(format!("back to {to}")));
@@ -285,9 +292,7 @@ impl World {
         let what =
             Ask::Rollback { target: good.order().target.name.clone(), to: None, options: DeployOptions::default() };
         let request = Request { actor: "mia".into(), key: key.unwrap(), what };
-        let id = self.ledger.request(request, vec![], vec![birth]).await.unwrap().deployments[0];
-        self.succeed(id).await;
-        id
+        self.ledger.request(request, vec![], vec![birth]).await.unwrap().deployments[0]
     }
 
     /// The same again, by somebody's wish. It has only begun.
